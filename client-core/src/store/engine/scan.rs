@@ -1,0 +1,112 @@
+//! Reads ranges: what is folded into the tree, overlaid with what only the journal holds yet.
+//! Knows the order of keys; knows no lock, folder or commit.
+
+use std::cmp::Ordering;
+use std::iter::Peekable;
+
+use super::layout::{ReadError, Writes, caller_key, data_end, data_key, read_value};
+
+/// A key and its value.
+pub(crate) type Entry = (Vec<u8>, Vec<u8>);
+
+/// A range of keys, half-open; no end means to the last key.
+#[derive(Clone)]
+pub(super) struct KeyRange {
+    pub(super) from: Vec<u8>,
+    pub(super) to: Option<Vec<u8>>,
+}
+
+impl KeyRange {
+    pub(super) fn of_prefix(prefix: &[u8]) -> Self {
+        // The end is the prefix with its last byte that can grow one greater, and cut after it.
+        let grows = prefix.iter().rposition(|byte| *byte != u8::MAX);
+        let to = grows.map(|last| {
+            let mut to = prefix[..=last].to_vec();
+            to[last] += 1;
+            to
+        });
+        Self { from: prefix.to_vec(), to }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.to.as_ref().is_some_and(|to| *to <= self.from)
+    }
+
+    fn contains(&self, key: &[u8]) -> bool {
+        key >= self.from.as_slice() && self.to.as_ref().is_none_or(|to| key < to.as_slice())
+    }
+}
+
+/// The first entries of a range: at most so many, or fewer where their values are long.
+pub(super) fn first_entries(
+    tree: &sled::Tree,
+    pending: &Writes,
+    range: &KeyRange,
+    entries_max: usize,
+    bytes_max: usize,
+) -> Result<Vec<Entry>, ReadError> {
+    let mut page = Vec::new();
+    let mut page_bytes = 0;
+    if range.is_empty() {
+        return Ok(page);
+    }
+    let mut stored = stored_range(tree, range).peekable();
+    let mut overlay = pending.range(range.from.clone()..).take_while(|(key, _)| range.contains(key)).peekable();
+    while page.len() < entries_max && page_bytes < bytes_max {
+        let Some(entry) = next_merged(tree, &mut stored, &mut overlay, Ord::cmp)? else { break };
+        page_bytes += entry.0.len() + entry.1.len();
+        page.push(entry);
+    }
+    Ok(page)
+}
+
+/// The last entry of a range.
+pub(super) fn last_entry(
+    tree: &sled::Tree,
+    pending: &Writes,
+    range: &KeyRange,
+) -> Result<Option<Entry>, ReadError> {
+    if range.is_empty() {
+        return Ok(None);
+    }
+    let mut stored = stored_range(tree, range).rev().peekable();
+    let mut overlay = match &range.to {
+        Some(to) => pending.range(range.from.clone()..to.clone()),
+        None => pending.range(range.from.clone()..),
+    }
+    .rev()
+    .peekable();
+    next_merged(tree, &mut stored, &mut overlay, |left, right| right.cmp(left))
+}
+
+fn stored_range(tree: &sled::Tree, range: &KeyRange) -> sled::Iter {
+    tree.range(data_key(&range.from)..range.to.as_deref().map_or_else(data_end, data_key))
+}
+
+/// The next entry of two ordered streams. The overlay wins, and its removals hide what is stored.
+fn next_merged<'a>(
+    tree: &sled::Tree,
+    stored: &mut Peekable<impl Iterator<Item = sled::Result<(sled::IVec, sled::IVec)>>>,
+    overlay: &mut Peekable<impl Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)>>,
+    order: fn(&[u8], &[u8]) -> Ordering,
+) -> Result<Option<Entry>, ReadError> {
+    loop {
+        let turn = match (stored.peek(), overlay.peek()) {
+            (None, None) => return Ok(None),
+            (Some(Err(_)), _) | (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(Ok((data_key, _))), Some((key, _))) => order(&data_key[1..], key),
+        };
+        if turn != Ordering::Greater {
+            let (data_key, value) = stored.next().transpose()?.unwrap_or_default();
+            if turn == Ordering::Less {
+                let key = caller_key(&data_key);
+                let value = read_value(tree, &key, &value)?;
+                return Ok(Some((key, value)));
+            }
+        }
+        if let Some((key, Some(value))) = overlay.next() {
+            return Ok(Some((key.clone(), value.clone())));
+        }
+    }
+}

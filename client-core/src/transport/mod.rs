@@ -1,0 +1,252 @@
+//! The device's side of the network: one QUIC connection to the server.
+//!
+//! Owns quinn, rustls and the device's key. Ignores what frames say, when to sync and when to try
+//! again, and keeps nothing on disk. No type of quinn, rustls or rcgen leaves this module.
+
+mod frames;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+pub(crate) use frames::{FrameStream, StreamError};
+pub(crate) use tls::{DeviceKey, TlsIdentity, TlsIdentityError};
+
+/// How long a server may take until the handshake is done.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a closing connection waits to tell the server.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// The code of a normal end.
+const CLOSE_DONE: u32 = 0;
+/// The server's code for stopping: `CLOSE_SERVER_STOPPING` in its `transport`.
+const CLOSE_SERVER_STOPPING: u32 = 1;
+/// QUIC carries TLS alerts as these error codes (RFC 9001, section 4.8).
+const QUIC_TLS_ALERTS: std::ops::RangeInclusive<u64> = 0x100..=0x1FF;
+/// QUIC's own codes of a server that takes no connection now (RFC 9000, section 20.1).
+const QUIC_CONNECTION_REFUSED: u64 = 0x02;
+const QUIC_APPLICATION_ERROR: u64 = 0x0C;
+/// A reason is shown to people and logged: no more of it than this.
+const REASON_CHARS_MAX: usize = 300;
+
+/// Why there is no connection, or none any more. Nothing saved is lost by any of these.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ConnectError {
+    /// Nobody answered in time.
+    #[error(
+        "the server does not answer: check this device's network, the server's address and that UDP is not blocked; saved work stays safe here and is sent at the next sync"
+    )]
+    Unreachable,
+    /// This device could not even send.
+    #[error("this device cannot use its network ({0}): switch the network on and sync again")]
+    NoNetwork(String),
+    /// The server is stopping, or has no room for another connection.
+    #[error("the server takes no connections at the moment: sync again in a minute")]
+    Busy,
+    /// The server is not the one that this device was invited to.
+    #[error(
+        "this is not the server that invited this device ({0}): check the address; if the server was set up anew, ask for a new invitation"
+    )]
+    ServerNotTrusted(String),
+    /// The server is the right one, but not at the time that this device believes it is.
+    #[error(
+        "the server's certificate is not valid at this device's time ({0}): correct this device's date; if it is right, the server must be restarted to renew its certificate"
+    )]
+    ServerCertificateNotCurrent(String),
+    /// This device's certificate has ended.
+    #[error(
+        "this device's certificate has expired or is not valid yet: ask for a new invitation and enrol again; unsent work is kept"
+    )]
+    CertificateExpired,
+    /// This device's certificate was made by another server.
+    #[error(
+        "the server does not know this device's certificate ({0}): it was made by another server, or the server was set up anew; ask for a new invitation and enrol again; unsent work is kept"
+    )]
+    CertificateForeign(String),
+    /// This device's certificate was taken back.
+    #[error("this device's certificate was revoked: ask your manager why before you enrol again")]
+    CertificateRevoked,
+    /// The server insists on a certificate and this device showed none.
+    #[error("the server wants a certificate and this device has none: enrol it with an invitation")]
+    CertificateMissing,
+    /// The server ended the connection on purpose.
+    #[error("the server ended the connection: {reason} (code {code})")]
+    Refused {
+        /// The server's reason as a number; `u32::MAX` if it was larger.
+        code: u32,
+        /// The server's reason for people.
+        reason: String,
+    },
+    /// The two sides have no protocol in common.
+    #[error(
+        "this app and the server speak different versions: update the app, or the server if the app is the newer one"
+    )]
+    NoCommonVersion,
+    /// The connection was closed by this side.
+    #[error("the connection was closed on this device: open another one")]
+    ClosedHere,
+    /// The server forgot the connection, for one by a restart.
+    #[error("the server has lost this connection: connect again, what was not acknowledged is sent again")]
+    Lost,
+    /// Anything else that TLS or QUIC objects to.
+    #[error("the secure connection failed ({0}): try again, and report this if it stays")]
+    Tls(String),
+}
+
+impl ConnectError {
+    /// Whether trying again later can help without anybody doing something.
+    pub(crate) fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unreachable
+            | Self::NoNetwork(_)
+            | Self::Busy
+            | Self::Lost
+            | Self::ClosedHere
+            | Self::Tls(_) => true,
+            Self::ServerNotTrusted(_)
+            | Self::ServerCertificateNotCurrent(_)
+            | Self::CertificateExpired
+            | Self::CertificateForeign(_)
+            | Self::CertificateRevoked
+            | Self::CertificateMissing
+            | Self::Refused { .. }
+            | Self::NoCommonVersion => false,
+        }
+    }
+}
+
+/// A connection to the server.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    endpoint: quinn::Endpoint,
+    connection: quinn::Connection,
+}
+
+impl Connection {
+    /// Connects within ten seconds. With TLS 1.3 the server judges this device's certificate after
+    /// this side is content: its refusal may only come out of the first read.
+    pub(crate) async fn connect(server: SocketAddr, identity: &TlsIdentity) -> Result<Self, ConnectError> {
+        let any: SocketAddr = match server {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let endpoint =
+            quinn::Endpoint::client(any).map_err(|error| ConnectError::NoNetwork(error.to_string()))?;
+        let connecting = endpoint
+            .connect_with(identity.quinn_config(), server, tls::SERVER_NAME)
+            .map_err(|error| ConnectError::NoNetwork(error.to_string()))?;
+        match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+            Ok(Ok(connection)) => Ok(Self { endpoint, connection }),
+            Ok(Err(error)) => Err(explain(error)),
+            Err(_) => Err(ConnectError::Unreachable),
+        }
+    }
+
+    /// Opens a stream of frames. The server learns of it with the first frame sent.
+    pub(crate) async fn open_stream(&self) -> Result<FrameStream, ConnectError> {
+        self.connection.open_bi().await.map(FrameStream::new).map_err(explain)
+    }
+
+    /// The certificate of the authority that vouched for the server, to be kept after enrolment:
+    /// the one with this BLAKE3 fingerprint, which connecting with it has already verified.
+    pub(crate) fn authority_der(&self, fingerprint: &[u8; 32]) -> Option<Vec<u8>> {
+        let identity = self.connection.peer_identity()?;
+        let chain = identity.downcast_ref::<Vec<rustls::pki_types::CertificateDer<'static>>>()?;
+        chain.iter().find(|der| blake3::hash(der).as_bytes() == fingerprint).map(|der| der.to_vec())
+    }
+
+    /// Waits until the connection is gone and says why.
+    pub(crate) async fn closed(&self) -> ConnectError {
+        explain(self.connection.closed().await)
+    }
+
+    /// Ends the connection at once and lets the server know why. What is still unacknowledged is
+    /// dropped: finish the streams and await `delivered` first if that matters.
+    pub(crate) async fn close(self, reason: &str) {
+        self.connection.close(CLOSE_DONE.into(), reason.as_bytes());
+        // The farewell is a courtesy: without it the server notices by its idle timeout.
+        let _told_in_time = tokio::time::timeout(CLOSE_TIMEOUT, self.endpoint.wait_idle()).await;
+    }
+}
+
+/// Says what the end of a connection means for the person with the device. An alert from the server
+/// is about this device's certificate; the same alert raised here is about the server's.
+fn explain(error: quinn::ConnectionError) -> ConnectError {
+    match error {
+        quinn::ConnectionError::TimedOut => ConnectError::Unreachable,
+        quinn::ConnectionError::Reset => ConnectError::Lost,
+        quinn::ConnectionError::LocallyClosed => ConnectError::ClosedHere,
+        quinn::ConnectionError::VersionMismatch => ConnectError::NoCommonVersion,
+        quinn::ConnectionError::ApplicationClosed(close) => {
+            match u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX) {
+                CLOSE_SERVER_STOPPING => ConnectError::Busy,
+                code => ConnectError::Refused { code, reason: readable(&close.reason) },
+            }
+        }
+        quinn::ConnectionError::ConnectionClosed(close) => {
+            servers_verdict(close.error_code.into(), readable(&close.reason))
+        }
+        quinn::ConnectionError::TransportError(error) => own_verdict(error.code.into(), error.reason),
+        quinn::ConnectionError::CidsExhausted => ConnectError::Tls(error.to_string()),
+    }
+}
+
+fn servers_verdict(code: u64, reason: String) -> ConnectError {
+    if matches!(code, QUIC_CONNECTION_REFUSED | QUIC_APPLICATION_ERROR) {
+        return ConnectError::Busy;
+    }
+    match tls_alert(code) {
+        Some(TlsAlert::CertificateExpired) => ConnectError::CertificateExpired,
+        Some(TlsAlert::CertificateRevoked) => ConnectError::CertificateRevoked,
+        Some(TlsAlert::CertificateRequired) => ConnectError::CertificateMissing,
+        Some(TlsAlert::CertificateDoubted) => ConnectError::CertificateForeign(reason),
+        Some(TlsAlert::NoCommonProtocol) => ConnectError::NoCommonVersion,
+        None => ConnectError::Tls(format!("server's code {code:#x}: {reason}")),
+    }
+}
+
+fn own_verdict(code: u64, reason: String) -> ConnectError {
+    match tls_alert(code) {
+        Some(TlsAlert::CertificateExpired) => ConnectError::ServerCertificateNotCurrent(reason),
+        Some(TlsAlert::CertificateRevoked | TlsAlert::CertificateRequired | TlsAlert::CertificateDoubted) => {
+            ConnectError::ServerNotTrusted(reason)
+        }
+        Some(TlsAlert::NoCommonProtocol) => ConnectError::NoCommonVersion,
+        None => ConnectError::Tls(format!("code {code:#x}: {reason}")),
+    }
+}
+
+/// The alerts of TLS that a person can do something about.
+enum TlsAlert {
+    CertificateExpired,
+    CertificateRevoked,
+    CertificateRequired,
+    CertificateDoubted,
+    NoCommonProtocol,
+}
+
+/// The alert inside QUIC's error code; numbers as in RFC 8446, section 6.
+fn tls_alert(code: u64) -> Option<TlsAlert> {
+    if !QUIC_TLS_ALERTS.contains(&code) {
+        return None;
+    }
+    match code - QUIC_TLS_ALERTS.start() {
+        44 => Some(TlsAlert::CertificateRevoked),
+        45 => Some(TlsAlert::CertificateExpired),
+        116 => Some(TlsAlert::CertificateRequired),
+        // bad, unsupported, unknown, unknown authority, access denied, signature does not verify
+        42 | 43 | 46 | 48 | 49 | 51 => Some(TlsAlert::CertificateDoubted),
+        70 | 120 => Some(TlsAlert::NoCommonProtocol),
+        _ => None,
+    }
+}
+
+/// A server's words, fit for a terminal and a log.
+fn readable(reason: &[u8]) -> String {
+    String::from_utf8_lossy(reason)
+        .chars()
+        .take(REASON_CHARS_MAX)
+        .map(|char| if char.is_control() { ' ' } else { char })
+        .collect()
+}

@@ -1,0 +1,11 @@
+//! Who may see and write what: the organisation as a lookup, scopes, and the attribution of outlets.
+//!
+//! A [`Directory`] is built from records, on the server from all of them and on a manager's device from
+//! those in scope, and answers for any day: reference data count in the version in force on the day a
+//! record was captured (DESIGN section 6). It knows no store and no clock.
+
+mod directory;
+mod scope;
+
+pub use directory::{Assignment, Directory, OutletEntry, PersonEntry, PositionEntry, UnitEntry};
+pub use scope::{Denied, Grant, Writer, scope_digest};

@@ -1,0 +1,175 @@
+//! Scopes: the homes that a person's position gives them, to read and to write (promise 5).
+
+use super::Directory;
+use crate::calendar::Day;
+use crate::ids::{OrgUnitId, OutletId, PersonId};
+use crate::kinds::{KindSpec, Role};
+use crate::record::Home;
+
+/// Somebody who writes: the person behind a device, or headquarters by way of the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Writer {
+    /// A person's device.
+    Person(PersonId),
+    /// The server itself: imports and administration.
+    Headquarters,
+}
+
+/// Why a write is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// The person holds no position.
+    #[error("{person} holds no position, so nothing is in scope: ask headquarters to assign one")]
+    NoPosition {
+        /// The person.
+        person: PersonId,
+    },
+    /// The kind is not written by that role.
+    #[error("a {role} does not write {kind}")]
+    Role {
+        /// The role's code.
+        role: &'static str,
+        /// The kind's code.
+        kind: &'static str,
+    },
+    /// The home was not in scope on the day.
+    #[error("{home} was not in your scope on {day}: ask your manager whether it is assigned to you")]
+    Scope {
+        /// The home, for people.
+        home: String,
+        /// The day of the work.
+        day: Day,
+    },
+}
+
+/// What a position sees.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Grant {
+    /// The outlets assigned to it and its own home.
+    Own,
+    /// Everything of a unit and below.
+    Unit(OrgUnitId),
+    /// Everything.
+    Nation,
+}
+
+impl Directory {
+    /// What a person's position sees; `None` without one.
+    pub fn grant(&self, person: PersonId) -> Option<Grant> {
+        let (_, position) = self.held_by(person)?;
+        Some(match position.role {
+            Role::Merchandiser | Role::Representative => Grant::Own,
+            Role::Manager => Grant::Unit(position.unit),
+            Role::Headquarters => Grant::Nation,
+        })
+    }
+
+    /// All homes that a person may read on a day, in order.
+    pub fn scope(&self, person: PersonId, day: Day) -> Vec<Home> {
+        let mut homes = vec![Home::Company];
+        let Some((position, entry)) = self.held_by(person) else {
+            return homes;
+        };
+        homes.push(Home::Person(person));
+        homes.extend(self.chain(entry.unit).into_iter().map(Home::Unit));
+        match self.grant(person) {
+            None => {}
+            Some(Grant::Own) => homes.extend(self.outlets_of(position, day).map(Home::Outlet)),
+            Some(Grant::Unit(unit)) => {
+                homes.extend(self.units().map(|(id, _)| id).filter(|id| self.is_within(*id, unit)).map(Home::Unit));
+                homes.extend(self.people_within(unit).map(Home::Person));
+                let outlets = self.outlets().map(|(id, _)| id);
+                homes.extend(outlets.filter(|id| self.outlet_within(*id, unit, day)).map(Home::Outlet));
+            }
+            Some(Grant::Nation) => {
+                homes.extend(self.units().map(|(id, _)| Home::Unit(id)));
+                homes.extend(self.people().map(|(id, _)| Home::Person(id)));
+                homes.extend(self.outlets().map(|(id, _)| Home::Outlet(id)));
+            }
+        }
+        homes.sort_unstable();
+        homes.dedup();
+        homes
+    }
+
+    /// Whether a person may see a home on a day.
+    pub fn sees(&self, person: PersonId, home: Home, day: Day) -> bool {
+        let Some((position, entry)) = self.held_by(person) else {
+            return home == Home::Company;
+        };
+        let own = match home {
+            Home::Company => true,
+            Home::Person(id) => id == person,
+            Home::Unit(id) => self.chain(entry.unit).contains(&id),
+            Home::Outlet(id) => self.assignment_on(id, day).is_some_and(|found| found.position == position),
+        };
+        own || match self.grant(person) {
+            None | Some(Grant::Own) => false,
+            Some(Grant::Nation) => true,
+            Some(Grant::Unit(unit)) => match home {
+                Home::Company => true,
+                Home::Unit(id) => self.is_within(id, unit),
+                Home::Person(id) => self.person_within(id, unit),
+                Home::Outlet(id) => self.outlet_within(id, unit, day),
+            },
+        }
+    }
+
+    /// Whether somebody may write a record of a kind into a home, for work done on a day.
+    pub fn may_write(&self, writer: Writer, kind: &KindSpec, home: Home, day: Day) -> Result<(), Denied> {
+        let Writer::Person(person) = writer else { return Ok(()) };
+        let (_, entry) = self.held_by(person).ok_or(Denied::NoPosition { person })?;
+        if entry.role != Role::Headquarters && !kind.writers.contains(&entry.role) {
+            let role = crate::kinds::Choice::code(entry.role);
+            return Err(Denied::Role { role, kind: kind.code });
+        }
+        if self.sees(person, home, day) {
+            return Ok(());
+        }
+        Err(Denied::Scope { home: self.home_name(home), day })
+    }
+
+    /// A home's name for people.
+    pub fn home_name(&self, home: Home) -> String {
+        match home {
+            Home::Company => "the company".into(),
+            Home::Unit(id) => self.unit(id).map_or_else(|| format!("unit {id}"), |unit| unit.name_zh.clone()),
+            Home::Outlet(id) => {
+                self.outlet(id).map_or_else(|| format!("outlet {id}"), |outlet| format!("outlet {}", outlet.code))
+            }
+            Home::Person(id) => self.person(id).map_or_else(|| format!("person {id}"), |person| person.name.clone()),
+        }
+    }
+
+    /// The people whose position lies in a unit or below.
+    pub fn people_within(&self, unit: OrgUnitId) -> impl Iterator<Item = PersonId> {
+        self.people().map(|(id, _)| id).filter(move |id| self.person_within(*id, unit))
+    }
+
+    fn person_within(&self, person: PersonId, unit: OrgUnitId) -> bool {
+        self.held_by(person).is_some_and(|(_, position)| self.is_within(position.unit, unit))
+    }
+
+    /// Whether an outlet counts to a unit or one below on a day.
+    pub fn outlet_within(&self, outlet: OutletId, unit: OrgUnitId, day: Day) -> bool {
+        self.unit_on(outlet, day).is_some_and(|found| self.is_within(found, unit))
+    }
+}
+
+/// A digest of a set of homes in order, by which a device and the server see whether they mean the same.
+pub fn scope_digest(homes: &[Home]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for home in homes {
+        let (kind, id): (u8, &[u8]) = match home {
+            Home::Company => (0, &[]),
+            Home::Unit(id) => (1, id.0.as_bytes()),
+            Home::Outlet(id) => (2, id.0.as_bytes()),
+            Home::Person(id) => (3, id.0.as_bytes()),
+        };
+        hasher.update(&[kind]);
+        hasher.update(id);
+    }
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    digest
+}

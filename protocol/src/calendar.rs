@@ -1,0 +1,102 @@
+//! Days and weeks: which calendar day a moment belongs to, in the zone of the outlet it happened in.
+
+use chrono::{DateTime, Datelike, NaiveDate, Offset, TimeZone};
+use std::fmt;
+use std::str::FromStr;
+
+/// The zone of an outlet that names none.
+pub const DEFAULT_ZONE: &str = "Asia/Shanghai";
+
+/// A calendar day, counted from 1970-01-01.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Day(pub i32);
+
+impl Day {
+    /// The day of a Gregorian date.
+    pub fn of(date: NaiveDate) -> Self {
+        Self(date.to_epoch_days())
+    }
+
+    /// The Gregorian date; days out of chrono's range give its nearest end.
+    pub fn date(self) -> NaiveDate {
+        NaiveDate::from_epoch_days(self.0).unwrap_or(if self.0 < 0 { NaiveDate::MIN } else { NaiveDate::MAX })
+    }
+
+    /// The local day of a moment (Unix milliseconds) in an IANA zone; `None` for a zone that is not known.
+    pub fn local(unix_ms: i64, zone: &str) -> Option<Self> {
+        let zone: chrono_tz::Tz = zone.parse().ok()?;
+        Some(Self::of(DateTime::from_timestamp_millis(unix_ms)?.with_timezone(&zone).date_naive()))
+    }
+
+    /// The first moment of this day in an IANA zone, in Unix milliseconds.
+    pub fn start_ms(self, zone: &str) -> Option<i64> {
+        let zone: chrono_tz::Tz = zone.parse().ok()?;
+        let midnight = self.date().and_hms_opt(0, 0, 0)?;
+        zone.from_local_datetime(&midnight).earliest().map(|at| at.timestamp_millis())
+    }
+
+    /// The Monday of this day's ISO 8601 week.
+    #[must_use]
+    pub fn week_start(self) -> Self {
+        Self(self.0 - self.date().weekday().num_days_from_monday().cast_signed())
+    }
+
+    /// Months since year 0, which orders months and names one.
+    pub fn month(self) -> i32 {
+        let date = self.date();
+        date.year() * 12 + date.month0().cast_signed()
+    }
+
+    /// The day after.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// The offset from UTC of a moment in a zone, in minutes.
+pub fn utc_offset_min(unix_ms: i64, zone: &str) -> Option<i64> {
+    let zone: chrono_tz::Tz = zone.parse().ok()?;
+    let at = DateTime::from_timestamp_millis(unix_ms)?.with_timezone(&zone);
+    Some(i64::from(at.offset().fix().local_minus_utc() / 60))
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.date().fmt(f)
+    }
+}
+
+/// A text that is no day.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a day; write it as 2026-11-23")]
+pub struct DayError {
+    text: String,
+}
+
+impl FromStr for Day {
+    type Err = DayError;
+    fn from_str(text: &str) -> Result<Self, DayError> {
+        NaiveDate::parse_from_str(text, "%Y-%m-%d")
+            .map(Self::of)
+            .map_err(|_| DayError { text: text.chars().take(64).collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_evening_in_utc_is_the_next_day_in_shanghai() {
+        let evening = "2026-11-23".parse::<Day>().map(|d| i64::from(d.0) * 86_400_000 + 17 * 3_600_000);
+        let day = Day::local(evening.unwrap_or(0), DEFAULT_ZONE);
+        assert_eq!(day.map(|d| d.to_string()).as_deref(), Some("2026-11-24"));
+    }
+
+    #[test]
+    fn weeks_start_on_monday() {
+        let sunday: Day = "2026-11-29".parse().unwrap_or(Day(0));
+        assert_eq!(sunday.week_start().to_string(), "2026-11-23");
+    }
+}

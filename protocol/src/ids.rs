@@ -1,0 +1,162 @@
+//! Typed ids. An id never says what it stands for except by its type.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The id of a record: 128 bits, a UUIDv7 when a device makes it, derived from a natural key (a GTIN, an
+/// outlet's code) when an import makes it, so that importing twice names the same record.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId([u8; 16]);
+
+impl RecordId {
+    /// The id of all zeros, which no record has.
+    pub const NIL: Self = Self([0; 16]);
+
+    /// An id from its 16 bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 16 bytes, most significant first; their order is the id's order.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// A UUIDv7 (RFC 9562) from Unix milliseconds and ten random bytes.
+    pub fn v7(unix_ms: u64, random: [u8; 10]) -> Self {
+        Self(uuid::Builder::from_unix_timestamp_millis(unix_ms, &random).into_uuid().into_bytes())
+    }
+
+    /// The id that belongs to a natural key within a kind (UUIDv8 of a BLAKE3 hash, RFC 9562 section 5.8).
+    pub fn derived(kind: KindId, natural_key: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&kind.0.to_be_bytes());
+        hasher.update(natural_key.as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid().into_bytes())
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        uuid::Uuid::from_bytes(self.0).hyphenated().fmt(f)
+    }
+}
+
+impl fmt::Debug for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that is no id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not an id; an id looks like 01890a5d-ac96-774b-bcce-b302099a8057")]
+pub struct IdError {
+    text: String,
+}
+
+impl FromStr for RecordId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        uuid::Uuid::parse_str(text)
+            .map(|id| Self(id.into_bytes()))
+            .map_err(|_| IdError { text: text.chars().take(64).collect() })
+    }
+}
+
+/// What kind of business object a record is; declared in [`crate::kinds`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct KindId(pub u16);
+
+/// A device within one life of its store. The server gives the number at enrolment, and a new one when a
+/// store is found to be restored or copied, so a number and a sequence name one save for ever.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct DeviceNo(pub u32);
+
+impl DeviceNo {
+    /// The server itself, as the writer of imports and of what managers change in the console.
+    pub const SERVER: Self = Self(0);
+}
+
+impl fmt::Display for DeviceNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "D{}", self.0)
+    }
+}
+
+/// The place of an op in what one device saved; starts at 1 and has no gaps.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct OpSeq(pub u64);
+
+impl OpSeq {
+    /// The number after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// The place of a change in what the server committed; a feed is read from such a place on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct FeedSeq(pub u64);
+
+macro_rules! typed_ids {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub struct $name(pub RecordId);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                text.parse().map(Self)
+            }
+        }
+    )*};
+}
+
+typed_ids! {
+    /// An organisation unit 组织单元: company, department, region 大区, team.
+    OrgUnitId;
+    /// A position 岗位, which a person holds and to which outlets are assigned.
+    PositionId;
+    /// A member of staff 人员.
+    PersonId;
+    /// An outlet 门店.
+    OutletId;
+    /// A visit 拜访.
+    VisitId;
+    /// A route plan 路线计划.
+    RoutePlanId;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_survives_its_text() {
+        let id = RecordId::v7(1_800_000_000_000, [7; 10]);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert!("S1-01".parse::<RecordId>().is_err());
+    }
+
+    #[test]
+    fn later_ids_sort_after_earlier_ones() {
+        assert!(RecordId::v7(1, [255; 10]) < RecordId::v7(2, [0; 10]));
+    }
+
+    #[test]
+    fn a_natural_key_names_one_record_within_its_kind() {
+        assert_eq!(RecordId::derived(KindId(4), "S1"), RecordId::derived(KindId(4), "S1"));
+        assert_ne!(RecordId::derived(KindId(4), "S1"), RecordId::derived(KindId(5), "S1"));
+    }
+}

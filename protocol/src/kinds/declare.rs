@@ -1,0 +1,112 @@
+//! The `kind!` macro: from one declaration a typed form and its [`super::KindSpec`].
+
+/// Declares a kind. A field reads `name: Type = tag, "中文" / "English", Unit;`, with `required` at the end
+/// where a record without it is refused; a map is a `BTreeMap`, everything else an `Option`.
+macro_rules! kind {
+    (
+        $(#[$doc:meta])*
+        $name:ident = $number:literal, $code:literal, $zh:literal / $en:literal;
+        home $home:ident; lineage $lineage:ident; writers [$($writer:ident),*];
+        $(contribute $contribute:path;)?
+        $(stock $stock:path;)?
+        { $(
+            $(#[$field_doc:meta])*
+            $field:ident : $ty:ty = $tag:literal, $field_zh:literal / $field_en:literal, $unit:ident $(, $required:ident)?;
+        )* }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Debug, Default)]
+        pub struct $name { $( $(#[$field_doc])* pub $field: $ty, )* }
+
+        impl $crate::kinds::Typed for $name {
+            const SPEC: $crate::kinds::KindSpec = $crate::kinds::KindSpec {
+                kind: $crate::ids::KindId($number),
+                code: $code,
+                label: $crate::kinds::Label { zh: $zh, en: $en },
+                home: $crate::kinds::HomeKind::$home,
+                lineage: $crate::kinds::Lineage::$lineage,
+                writers: &[$($crate::kinds::Role::$writer),*],
+                fields: &[$( $crate::kinds::FieldSpec {
+                    tag: $tag,
+                    name: stringify!($field),
+                    label: $crate::kinds::Label { zh: $field_zh, en: $field_en },
+                    value: <$ty as $crate::kinds::types::Slot>::VALUE,
+                    key: <$ty as $crate::kinds::types::Slot>::KEY,
+                    unit: $crate::kinds::Unit::$unit,
+                    choices: <$ty as $crate::kinds::types::Slot>::CHOICES,
+                    required: kind!(@required $($required)?),
+                } ),*],
+                contribute: kind!(@or_none $($contribute)?),
+                stock: kind!(@or_none $($stock)?),
+            };
+
+            fn writes(&self) -> Vec<$crate::record::Write> {
+                let mut writes = Vec::new();
+                $( $crate::kinds::types::Slot::write(&self.$field, $tag, &mut writes); )*
+                writes.sort_by(|a, b| a.at.cmp(&b.at));
+                writes
+            }
+
+            fn read(record: &$crate::record::Record) -> Self {
+                let mut form = Self::default();
+                $( $crate::kinds::types::Slot::read(&mut form.$field, record.lines($tag)); )*
+                form
+            }
+        }
+
+        impl $name {
+            /// The declaration.
+            pub const SPEC: $crate::kinds::KindSpec = <Self as $crate::kinds::Typed>::SPEC;
+        }
+    };
+    (@required required) => { true };
+    (@required) => { false };
+    (@or_none $path:path) => { $path };
+    (@or_none) => { |_| Vec::new() };
+}
+
+/// Declares a choice: numbers with codes and labels.
+macro_rules! choice {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $( $(#[$variant_doc:meta])* $variant:ident = $number:literal, $code:literal, $zh:literal / $en:literal; )* }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum $name { $( $(#[$variant_doc])* $variant = $number, )* }
+
+        impl $crate::kinds::Choice for $name {
+            const CHOICES: &'static [(i64, &'static str, $crate::kinds::Label)] =
+                &[$( ($number, $code, $crate::kinds::Label { zh: $zh, en: $en }), )*];
+
+            fn number(self) -> i64 {
+                self as i64
+            }
+
+            fn from_number(number: i64) -> Option<Self> {
+                match number {
+                    $( $number => Some(Self::$variant), )*
+                    _ => None,
+                }
+            }
+        }
+
+        impl $crate::kinds::types::FieldValue for $name {
+            const TYPE: $crate::record::ValueType = $crate::record::ValueType::Int;
+            const CHOICES: &'static [(i64, &'static str, $crate::kinds::Label)] = <Self as $crate::kinds::Choice>::CHOICES;
+
+            fn to_value(&self) -> $crate::record::Value {
+                $crate::record::Value::Int($crate::kinds::Choice::number(*self))
+            }
+
+            fn from_value(value: &$crate::record::Value) -> Option<Self> {
+                match value {
+                    $crate::record::Value::Int(number) => <Self as $crate::kinds::Choice>::from_number(*number),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use {choice, kind};

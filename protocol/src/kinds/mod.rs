@@ -1,0 +1,106 @@
+//! The business objects, one file each: fields, units, labels, writers, and what they add to the figures
+//! (DOMAIN section B).
+//!
+//! To add one, write its file and name it in [`ALL`]. Everything else follows from the declaration:
+//! validation on both sides, imports, lists, the typed form. Generic code reads [`KindSpec`] and never
+//! matches on a kind by name.
+
+mod declare;
+pub mod header;
+mod spec;
+pub mod types;
+mod validate;
+
+mod day_report;
+mod departure_check;
+mod issue;
+mod org_unit;
+mod outlet;
+mod outlet_assignment;
+mod person;
+mod position;
+mod product;
+mod route_plan;
+mod shelf_observation;
+mod stock_count;
+mod stock_movement;
+mod visit;
+
+pub use day_report::DayReport;
+pub use departure_check::DepartureCheck;
+pub use header::Header;
+pub use issue::{Issue, IssueKind, IssueState, Severity};
+pub use org_unit::{OrgUnit, UnitType};
+pub use outlet::{Channel, Outlet, OutletStatus};
+pub use outlet_assignment::OutletAssignment;
+pub use person::{Person, PersonStatus};
+pub use position::{Position, Role};
+pub use product::Product;
+pub use route_plan::RoutePlan;
+pub use shelf_observation::ShelfObservation;
+pub use spec::{FieldSpec, HomeKind, KeyType, KindSpec, Label, Lineage, Typed, Unit};
+pub use stock_count::StockCount;
+pub use stock_movement::{MovementCause, StockMovement};
+pub use types::{Choice, ClockGrade, Gtin, GtinError};
+pub use validate::{Invalid, validate_op};
+pub use visit::{AbortReason, PositionGrade, Visit};
+
+use crate::ids::KindId;
+
+/// Every kind, in the order of their numbers.
+pub static ALL: [&KindSpec; 14] = [
+    &OrgUnit::SPEC,
+    &Position::SPEC,
+    &Person::SPEC,
+    &Outlet::SPEC,
+    &OutletAssignment::SPEC,
+    &Product::SPEC,
+    &RoutePlan::SPEC,
+    &DepartureCheck::SPEC,
+    &Visit::SPEC,
+    &ShelfObservation::SPEC,
+    &StockCount::SPEC,
+    &StockMovement::SPEC,
+    &Issue::SPEC,
+    &DayReport::SPEC,
+];
+
+/// The declaration of a kind, or `None` for one that this version does not know.
+pub fn spec(kind: KindId) -> Option<&'static KindSpec> {
+    ALL.into_iter().find(|spec| spec.kind == kind)
+}
+
+/// The declaration of a kind by its code, such as `visit`.
+pub fn spec_by_code(code: &str) -> Option<&'static KindSpec> {
+    ALL.into_iter().find(|spec| spec.code == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn numbers_and_codes_are_used_once() {
+        let numbers: BTreeSet<_> = ALL.iter().map(|spec| spec.kind).collect();
+        let codes: BTreeSet<_> = ALL.iter().map(|spec| spec.code).collect();
+        assert_eq!((numbers.len(), codes.len()), (ALL.len(), ALL.len()));
+        for spec in ALL {
+            let tags: BTreeSet<_> = spec.fields.iter().map(|field| field.tag).collect();
+            let names: BTreeSet<_> = spec.fields.iter().map(|field| field.name).collect();
+            assert_eq!((tags.len(), names.len()), (spec.fields.len(), spec.fields.len()), "{}", spec.code);
+            assert!(tags.iter().all(|tag| *tag >= header::TAGS_END), "{} uses a header tag", spec.code);
+        }
+    }
+
+    #[test]
+    fn everything_has_a_chinese_and_an_english_label() {
+        for spec in ALL {
+            let labels = spec.fields.iter().map(|field| field.label).chain([spec.label]);
+            for label in labels {
+                assert!(!label.zh.is_ascii() || label.zh == "GTIN", "{}: {label:?}", spec.code);
+                assert!(label.en.is_ascii() && !label.en.is_empty(), "{}: {label:?}", spec.code);
+            }
+        }
+    }
+}

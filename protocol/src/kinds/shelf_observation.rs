@@ -1,0 +1,77 @@
+//! ShelfObservation 货架检查: which listed products are on the shelf, and how they stand there.
+
+use super::declare::kind;
+use super::header::{self, Header};
+use super::types::Gtin;
+use crate::ids::VisitId;
+use crate::record::{Home, Key, Record, Value};
+use crate::views::{Contribution, Dimension, ProductFigures, View};
+use std::collections::BTreeMap;
+
+/// Tag of `present`, which says that a product was looked for.
+const PRESENT: u16 = 17;
+const IN_BACKROOM: u16 = 18;
+const FACINGS_OWN: u16 = 19;
+const FACINGS_CATEGORY: u16 = 20;
+
+kind! {
+    /// What was seen on the shelf in one visit, a line a product. It shares the visit's id.
+    ShelfObservation = 10, "shelf_observation", "货架检查" / "Shelf observation";
+    home Outlet; lineage Event; writers [Merchandiser, Representative, Manager];
+    contribute contribute;
+    {
+        /// The visit.
+        visit: Option<VisitId> = 16, "拜访" / "Visit", None, required;
+        /// Whether a listed product was on the shelf; products not looked for have no line.
+        present: BTreeMap<Gtin, bool> = 17, "在架" / "Present", None;
+        /// For a product not on the shelf: whether the backroom has it.
+        in_backroom: BTreeMap<Gtin, bool> = 18, "仓库有货" / "In backroom", None;
+        /// Facings 排面 of the product.
+        facings_own: BTreeMap<Gtin, i64> = 19, "本品排面" / "Own facings", Facings;
+        /// Facings of its whole category.
+        facings_category: BTreeMap<Gtin, i64> = 20, "品类排面" / "Category facings", Facings;
+        /// Empty facings of the product's place, kept apart because definitions differ (DOMAIN F5).
+        facings_empty: BTreeMap<Gtin, i64> = 21, "空排面" / "Empty facings", Facings;
+        /// Length of shelf.
+        linear_mm: BTreeMap<Gtin, i64> = 22, "陈列长度" / "Shelf length", Mm;
+        /// Shelf level, counted from the floor.
+        shelf_level: BTreeMap<Gtin, i64> = 23, "层位" / "Shelf level", Count;
+        /// The price on the label.
+        price_minor: BTreeMap<Gtin, i64> = 24, "标价" / "Shelf price", MinorUnits;
+    }
+}
+
+fn contribute(record: &Record) -> Vec<Contribution> {
+    let (Home::Outlet(outlet), Some(header), false) =
+        (record.home, Header::read(record), header::is_corrected(record))
+    else {
+        return Vec::new();
+    };
+    let number = |tag, gtin| match record.register(&crate::record::FieldKey { tag, key: Key::Number(gtin) }) {
+        Some(crate::record::Register { value: Value::Int(number), .. }) => *number,
+        Some(crate::record::Register { value: Value::Bool(yes), .. }) => i64::from(*yes),
+        _ => 0,
+    };
+    let line = |field: &crate::record::Field| {
+        let (Key::Number(gtin), Value::Bool(present)) = (&field.at.key, &field.register.value) else {
+            return None;
+        };
+        let figures = ProductFigures {
+            audited: 1,
+            absent: i64::from(!present),
+            backroom_only: if *present { 0 } else { number(IN_BACKROOM, *gtin) },
+            facings_own: number(FACINGS_OWN, *gtin),
+            facings_category: number(FACINGS_CATEGORY, *gtin),
+            ..Default::default()
+        };
+        Some(Contribution {
+            view: View::Products,
+            outlet: Some(outlet),
+            person: Some(header.actor),
+            day: header.business_day,
+            dimension: Dimension(*gtin),
+            measures: figures.measures(),
+        })
+    };
+    record.lines(PRESENT).iter().filter_map(line).collect()
+}

@@ -1,0 +1,74 @@
+//! StockCount 库存盘点: how many units of a product are in an outlet (S6.5 c: 产品库存).
+
+use super::declare::kind;
+use super::header::{self, Header};
+use super::types::Gtin;
+use crate::calendar::Day;
+use crate::ids::VisitId;
+use crate::record::{Home, Key, Record, Value};
+use crate::views::ledger::Stock;
+use crate::views::{Contribution, Dimension, ProductFigures, View};
+use std::collections::BTreeMap;
+
+/// The tags that count units by product; together they are the whole stock of the product.
+const UNITS: std::ops::RangeInclusive<u16> = 17..=19;
+
+kind! {
+    /// A count, a line a product and location. It states the whole stock of every product that it names.
+    /// The count of a visit shares the visit's id.
+    StockCount = 11, "stock_count", "库存盘点" / "Stock count";
+    home Outlet; lineage Event; writers [Merchandiser, Representative, Manager];
+    contribute contribute;
+    stock stock;
+    {
+        /// The visit; none for a count outside one.
+        visit: Option<VisitId> = 16, "拜访" / "Visit", None;
+        /// Units on the shelf 货架.
+        shelf_units: BTreeMap<Gtin, i64> = 17, "货架数量" / "Units on shelf", BaseUnits;
+        /// Units in stacked displays 堆箱.
+        stack_units: BTreeMap<Gtin, i64> = 18, "堆箱数量" / "Units in stacks", BaseUnits;
+        /// Units in the backroom 仓库.
+        backroom_units: BTreeMap<Gtin, i64> = 19, "仓库数量" / "Units in backroom", BaseUnits;
+        /// Of these, units by lot 批次.
+        lot_units: BTreeMap<(Gtin, String), i64> = 20, "批次数量" / "Units by lot", BaseUnits;
+        /// When a lot was produced.
+        lot_produced_on: BTreeMap<(Gtin, String), Day> = 21, "生产日期" / "Produced on", Day;
+        /// When a lot expires.
+        lot_expires_on: BTreeMap<(Gtin, String), Day> = 22, "到期日期" / "Expires on", Day;
+    }
+}
+
+/// Counted units by product, over all locations.
+fn units_by_product(record: &Record) -> BTreeMap<u64, i64> {
+    let mut units = BTreeMap::new();
+    for field in UNITS.flat_map(|tag| record.lines(tag)) {
+        if let (Key::Number(gtin), Value::Int(counted)) = (&field.at.key, &field.register.value) {
+            *units.entry(*gtin).or_default() += *counted;
+        }
+    }
+    units
+}
+
+fn contribute(record: &Record) -> Vec<Contribution> {
+    let (Home::Outlet(outlet), Some(header), false) =
+        (record.home, Header::read(record), header::is_corrected(record))
+    else {
+        return Vec::new();
+    };
+    let line = |(gtin, counted_units)| Contribution {
+        view: View::Products,
+        outlet: Some(outlet),
+        person: Some(header.actor),
+        day: header.business_day,
+        dimension: Dimension(gtin),
+        measures: ProductFigures { counts: 1, counted_units, ..Default::default() }.measures(),
+    };
+    units_by_product(record).into_iter().map(line).collect()
+}
+
+fn stock(record: &Record) -> Vec<(u64, Stock)> {
+    if header::is_corrected(record) {
+        return Vec::new();
+    }
+    units_by_product(record).into_iter().map(|(gtin, units)| (gtin, Stock::Counted(units))).collect()
+}

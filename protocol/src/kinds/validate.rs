@@ -1,0 +1,112 @@
+//! Whether an op keeps what its kind declares. The device refuses to save what the server would refuse.
+
+use super::spec::{FieldSpec, KeyType, KindSpec};
+use super::{Gtin, header};
+use crate::limits::RECORD_FIELDS_MAX;
+use crate::record::{Key, Op, Record, Value, Write};
+
+/// What is wrong with an op, with the field it is about.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// The home is of another kind than the declaration says.
+    #[error("a {kind} cannot live in {home}")]
+    Home {
+        /// The kind's code.
+        kind: &'static str,
+        /// What was given.
+        home: String,
+    },
+    /// A required field is missing.
+    #[error("{kind}.{field} is missing")]
+    Missing {
+        /// The kind's code.
+        kind: &'static str,
+        /// The field's name.
+        field: &'static str,
+    },
+    /// A value is of another type, too long, or no known choice.
+    #[error("{kind}.{field} cannot be {found}")]
+    Value {
+        /// The kind's code.
+        kind: &'static str,
+        /// The field's name.
+        field: &'static str,
+        /// What was given, cut short.
+        found: String,
+    },
+    /// A line's key is of another type, too long, or no GTIN.
+    #[error("{kind}.{field} has no line {found}")]
+    LineKey {
+        /// The kind's code.
+        kind: &'static str,
+        /// The field's name.
+        field: &'static str,
+        /// What was given, cut short.
+        found: String,
+    },
+    /// The writes are empty, too many, or not in order.
+    #[error("an op writes 1 to {RECORD_FIELDS_MAX} fields, each once and in order; this one has {writes}")]
+    Writes {
+        /// How many it has.
+        writes: usize,
+    },
+}
+
+/// Checks an op against the declaration of its kind. `existing` is the record as it stands: a required
+/// field may be missing from the op if the record has it. Fields that this version does not know pass, so
+/// that a newer device can send them through.
+pub fn validate_op(spec: &KindSpec, op: &Op, existing: Option<&Record>) -> Result<(), Invalid> {
+    let kind = spec.code;
+    if !spec.home.admits(op.home) {
+        return Err(Invalid::Home { kind, home: cut(&op.home) });
+    }
+    if op.writes.is_empty() || op.writes.len() > RECORD_FIELDS_MAX || !op.is_ordered() {
+        return Err(Invalid::Writes { writes: op.writes.len() });
+    }
+    for write in &op.writes {
+        validate_write(kind, spec.field(write.at.tag), write)?;
+    }
+    for field in header::FIELDS.iter().chain(spec.fields).filter(|field| field.required) {
+        let written = op.writes.iter().any(|write| write.at.tag == field.tag && write.value != Value::Absent);
+        let standing = existing.is_some_and(|record| record.value(field.tag).is_some());
+        let removed = op.written(field.tag) == Some(&Value::Absent);
+        if removed || !(written || standing) {
+            return Err(Invalid::Missing { kind, field: field.name });
+        }
+    }
+    Ok(())
+}
+
+fn validate_write(kind: &'static str, field: Option<&FieldSpec>, write: &Write) -> Result<(), Invalid> {
+    let name = field.map_or("(unknown)", |field| field.name);
+    if !write.value.within_limits() {
+        return Err(Invalid::Value { kind, field: name, found: cut(&write.value) });
+    }
+    if !write.at.key.within_limits() {
+        return Err(Invalid::LineKey { kind, field: name, found: cut(&write.at.key) });
+    }
+    let Some(field) = field else { return Ok(()) };
+    if !key_fits(field.key, &write.at.key) {
+        return Err(Invalid::LineKey { kind, field: name, found: cut(&write.at.key) });
+    }
+    // A choice that this version does not know passes: it comes from a newer one.
+    if write.value.value_type().is_some_and(|found| found != field.value) {
+        return Err(Invalid::Value { kind, field: name, found: cut(&write.value) });
+    }
+    Ok(())
+}
+
+fn key_fits(declared: KeyType, key: &Key) -> bool {
+    match (declared, key) {
+        (KeyType::Single, Key::Single) | (KeyType::Text, Key::Text(_)) | (KeyType::Id, Key::Id(_)) => true,
+        (KeyType::Gtin, Key::Number(number)) | (KeyType::GtinLot, Key::NumberText(number, _)) => {
+            Gtin::new(*number).is_ok()
+        }
+        _ => false,
+    }
+}
+
+fn cut(what: &impl std::fmt::Debug) -> String {
+    let text = format!("{what:?}");
+    if text.chars().count() <= 80 { text } else { text.chars().take(79).chain(['…']).collect() }
+}

@@ -1,0 +1,96 @@
+//! The one merge rule: of two registers the one with the greater stamp stands.
+//!
+//! A record under this rule is a join-semilattice (Shapiro et al., "Conflict-free Replicated Data Types",
+//! 2011): merging is commutative, associative and idempotent, so order and repetition never matter.
+
+use super::{Field, FieldKey, Op, Record, Register, Value};
+use crate::clock::Stamp;
+
+/// Two writes of one field that did not know of each other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Conflict {
+    /// The field.
+    pub at: FieldKey,
+    /// The value that stands.
+    pub kept: Register,
+    /// The value that lost, kept for a person to see.
+    pub lost: Register,
+}
+
+/// What applying an op did.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Applied {
+    /// Whether any field changed.
+    pub changed: bool,
+    /// Fields where the writer had not seen what stood there.
+    pub conflicts: Vec<Conflict>,
+}
+
+impl Register {
+    /// What decides between two registers: the stamp. The value takes part only so that two copies with
+    /// one stamp and different values, which no sound device makes, still end equal everywhere.
+    pub(super) fn rank(&self) -> (Stamp, &Value) {
+        (self.stamp, &self.value)
+    }
+}
+
+impl Record {
+    /// Takes in another copy of this record. Returns whether anything changed.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        debug_assert_eq!(self.key, other.key);
+        let mut changed = false;
+        let mut merged = Vec::with_capacity(self.fields.len().max(other.fields.len()));
+        let mut mine = std::mem::take(&mut self.fields).into_iter().peekable();
+        for theirs in &other.fields {
+            while let Some(field) = mine.next_if(|field| field.at < theirs.at) {
+                merged.push(field);
+            }
+            match mine.next_if(|field| field.at == theirs.at) {
+                Some(field) if field.register.rank() >= theirs.register.rank() => merged.push(field),
+                _ => {
+                    changed = true;
+                    merged.push(theirs.clone());
+                }
+            }
+        }
+        merged.extend(mine);
+        self.fields = merged;
+        changed
+    }
+
+    /// Takes in what an op writes, and tells where its writer had not seen what stood there.
+    pub fn apply(&mut self, op: &Op) -> Applied {
+        debug_assert!(op.is_ordered());
+        let conflicts = op.writes.iter().filter_map(|write| self.conflict(write, op.stamp)).collect();
+        let fields = op
+            .writes
+            .iter()
+            .map(|write| Field {
+                at: write.at.clone(),
+                register: Register { value: write.value.clone(), stamp: op.stamp },
+            })
+            .collect();
+        let written = Self { key: self.key, home: self.home, fields };
+        Applied { changed: self.merge(&written), conflicts }
+    }
+
+    fn conflict(&self, write: &super::Write, stamp: Stamp) -> Option<Conflict> {
+        let standing = self.register(&write.at)?;
+        // The same write sent again, a write that knew what stands here, and a write that agrees with it
+        // are no conflict.
+        if standing.stamp == stamp || write.seen == Some(standing.stamp) || standing.value == write.value {
+            return None;
+        }
+        // A device's own later write already knew this one.
+        if standing.stamp.device == stamp.device {
+            return None;
+        }
+        let written = Register { value: write.value.clone(), stamp };
+        let (kept, lost) = if standing.rank() >= written.rank() {
+            (standing.clone(), written)
+        } else {
+            (written, standing.clone())
+        };
+        Some(Conflict { at: write.at.clone(), kept, lost })
+    }
+}

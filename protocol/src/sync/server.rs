@@ -1,0 +1,169 @@
+//! The server's end of a session.
+//!
+//! Calling order: [`ServerSession::handle`] for each frame, then [`ServerSession::poll`] until it gives
+//! [`Step::Wait`]. Steps that ask for store work are answered by the method that they name before the next
+//! poll; the work is durable by then.
+
+use super::SessionError;
+use crate::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
+use crate::record::{Home, Op};
+use crate::wire::v1::{Answer, Ask, Changes, ClientFrame, Hello, Pull, Receipt, Refusal, Refused, ServerFrame, Welcome};
+use std::collections::VecDeque;
+
+/// What the driver has to do next.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Step {
+    /// Send a frame.
+    Send(ServerFrame),
+    /// Send a frame, then end the connection.
+    Refuse(ServerFrame),
+    /// Note the device's clock and program.
+    Greet(Hello),
+    /// Load, plan and commit these ops, then call [`ServerSession::ingested`].
+    Ingest(Vec<Op>),
+    /// Note that the device has sent everything captured up to the pull's moment, if everything up to its
+    /// `sent_through` is applied. Then compare the scope and call [`ServerSession::scope`].
+    CheckScope(Pull),
+    /// Read the changes of one home, or of the whole scope, after a place, up to the bounds of one frame.
+    /// Then call [`ServerSession::changes`].
+    ReadChanges {
+        /// The home; `None` for all homes of the scope but those that are behind.
+        home: Option<Home>,
+        /// After this place.
+        after: FeedSeq,
+    },
+    /// Read figures, then call [`ServerSession::figures`].
+    ReadFigures(Ask),
+    /// Wait for a frame.
+    Wait,
+}
+
+/// The server's end of one session with a device that its certificate has proved.
+#[derive(Debug)]
+pub struct ServerSession {
+    device: DeviceNo,
+    person: PersonId,
+    greeted: bool,
+    steps: VecDeque<Step>,
+    pull: Option<Pull>,
+    /// What is still to be read for this pull: first the scope, then the homes that are behind.
+    to_read: VecDeque<(Option<Home>, FeedSeq)>,
+}
+
+impl ServerSession {
+    /// A session with a device and the person who uses it.
+    pub const fn new(device: DeviceNo, person: PersonId) -> Self {
+        Self {
+            device,
+            person,
+            greeted: false,
+            steps: VecDeque::new(),
+            pull: None,
+            to_read: VecDeque::new(),
+        }
+    }
+
+    /// What to do next.
+    pub fn poll(&mut self) -> Step {
+        self.steps.pop_front().unwrap_or(Step::Wait)
+    }
+
+    /// Takes a frame of the device. `now_ms` is the server's clock, `applied_through` the last op of the
+    /// device that is durable.
+    ///
+    /// # Errors
+    /// Where the frame has no place here; [`refusal`] makes the answer.
+    pub fn handle(&mut self, frame: ClientFrame, now_ms: i64, applied_through: OpSeq) -> Result<(), SessionError> {
+        match frame {
+            ClientFrame::Hello(hello) => {
+                if hello.device != self.device {
+                    let message = format!(
+                        "the store is that of {}, the certificate that of {}: enrol this device anew",
+                        hello.device, self.device
+                    );
+                    let refused = Refused { why: Refusal::Unauthenticated, message };
+                    self.steps.push_back(Step::Refuse(ServerFrame::Refused(refused)));
+                    return Ok(());
+                }
+                self.greeted = true;
+                self.steps.push_back(Step::Greet(hello));
+                let welcome = Welcome { now_ms, applied_through, person: self.person };
+                self.steps.push_back(Step::Send(ServerFrame::Welcome(welcome)));
+            }
+            ClientFrame::Ask(ask) => self.steps.push_back(Step::ReadFigures(ask)),
+            ClientFrame::Push(_) | ClientFrame::Pull(_) if !self.greeted => {
+                return Err(SessionError::Unexpected { got: "records", expected: "a hello" });
+            }
+            ClientFrame::Push(push) => self.steps.push_back(Step::Ingest(push.ops)),
+            ClientFrame::Pull(pull) => self.steps.push_back(Step::CheckScope(pull)),
+            ClientFrame::Enrol(_) => {
+                return Err(SessionError::Unexpected { got: "an enrolment", expected: "a hello" });
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers [`Step::Ingest`].
+    pub fn ingested(&mut self, receipt: Receipt) {
+        self.steps.push_front(Step::Send(ServerFrame::Receipt(receipt)));
+    }
+
+    /// Answers [`Step::CheckScope`]: the homes of the scope where it is not the one that the device holds.
+    pub fn scope(&mut self, pull: Pull, changed: Option<Vec<Home>>) {
+        if let Some(homes) = changed {
+            self.steps.push_back(Step::Send(ServerFrame::Scope(homes)));
+            return;
+        }
+        self.to_read = std::iter::once((None, pull.cursor))
+            .chain(pull.behind.iter().map(|(home, seq)| (Some(*home), *seq)))
+            .collect();
+        self.pull = Some(pull);
+        self.read_next();
+    }
+
+    /// Answers [`Step::ReadChanges`]: the frame, and whether more of the same home is to come. A frame
+    /// without records that moves the cursor is sent as well, so that a device need not ask for the same
+    /// stretch twice.
+    pub fn changes(&mut self, changes: Changes, more: bool) {
+        let Some(first) = self.to_read.front_mut() else { return };
+        first.1 = changes.to;
+        if !more {
+            self.to_read.pop_front();
+        }
+        let (home, to) = (changes.home, changes.to);
+        if changes.from != to || !changes.records.is_empty() || home.is_some() {
+            self.steps.push_back(Step::Send(ServerFrame::Changes(changes)));
+        }
+        if home.is_none()
+            && let Some(pull) = &mut self.pull
+        {
+            pull.cursor = to;
+        }
+        self.read_next();
+    }
+
+    fn read_next(&mut self) {
+        match (self.to_read.front(), self.pull.take_if(|_| self.to_read.is_empty())) {
+            (Some((home, after)), _) => {
+                self.steps.push_back(Step::ReadChanges { home: *home, after: *after });
+            }
+            (None, Some(pull)) => self.steps.push_back(Step::Send(ServerFrame::Pulled(pull.cursor))),
+            (None, None) => {}
+        }
+    }
+
+    /// Answers [`Step::ReadFigures`].
+    pub fn figures(&mut self, answer: Answer) {
+        self.steps.push_back(Step::Send(ServerFrame::Answer(answer)));
+    }
+}
+
+/// The last frame of a session that cannot go on.
+pub fn refusal(why: Refusal, message: impl std::fmt::Display) -> ServerFrame {
+    let mut message = message.to_string();
+    let max = crate::limits::MESSAGE_BYTES_MAX;
+    if message.len() > max {
+        message.truncate(message.floor_char_boundary(max));
+    }
+    ServerFrame::Refused(Refused { why, message })
+}

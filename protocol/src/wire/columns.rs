@@ -1,0 +1,290 @@
+//! Rows of one frame, column by column.
+//!
+//! All values of one field of one kind stand together, so that what repeats (outlets, GTINs, days) and
+//! what grows slowly (times, stamps) lies side by side where the stream compressor finds it. Rows that
+//! look alike share one shape.
+
+use super::codec::{put, take};
+use super::rows::{FieldsReader, Row, RunShape, WireHome, WireKey, WireRecordKey, WireStamp, WireValue, runs};
+use super::DecodeError;
+use crate::limits::FRAME_FIELDS_MAX;
+use crate::record::{Key, Value};
+use bincode::{Decode, Encode};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// Rows as columns.
+#[derive(Encode, Decode, Clone, PartialEq, Debug, Default)]
+pub(super) struct Columns {
+    shapes: Vec<Shape>,
+    /// The shape, the id and the home of each row, and the stamps of each.
+    rows: u32,
+    row_shapes: Vec<u8>,
+    ids: Vec<u8>,
+    homes: Vec<u8>,
+    stamps: Vec<u8>,
+    stamp_indexes: Vec<u8>,
+    columns: Vec<Column>,
+}
+
+#[derive(Encode, Decode, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Shape {
+    kind: u16,
+    runs: Vec<RunShape>,
+}
+
+/// The keys and values of one field of one kind, in the order of the rows.
+#[derive(Encode, Decode, Clone, PartialEq, Debug)]
+struct Column {
+    kind: u16,
+    tag: u16,
+    keys: Vec<u8>,
+    values: Values,
+}
+
+/// The values of a column. Whole numbers are written plain or as differences, whichever is shorter.
+#[derive(Encode, Decode, Clone, PartialEq, Debug)]
+enum Values {
+    Mixed(Vec<u8>),
+    Ints(Vec<u8>),
+    IntDifferences(Vec<u8>),
+    Bools(Vec<u8>),
+}
+
+impl Columns {
+    /// The columns of rows.
+    pub(super) fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
+        let mut writer = Writer::default();
+        for row in rows {
+            writer.row(row);
+        }
+        writer.finish()
+    }
+
+    /// How many rows there are.
+    pub(super) const fn len(&self) -> usize {
+        self.rows as usize
+    }
+
+    /// The rows, of which there must be no more than `rows_max`.
+    pub(super) fn rows(self, rows_max: usize) -> Result<Vec<Row>, DecodeError> {
+        if self.len() > rows_max {
+            return Err(DecodeError::TooLarge { what: "rows of a frame", found: self.len(), max: rows_max });
+        }
+        let rows = self.len();
+        let reader = Reader::new(&self)?;
+        let mut out = Vec::with_capacity(rows);
+        let mut fields = 0;
+        for _ in 0..rows {
+            let row = reader.row()?;
+            fields += row.fields.len();
+            if fields > FRAME_FIELDS_MAX {
+                return Err(DecodeError::TooLarge { what: "fields of a frame", found: fields, max: FRAME_FIELDS_MAX });
+            }
+            out.push(row);
+        }
+        reader.finish()?;
+        Ok(out)
+    }
+}
+
+#[derive(Default)]
+struct Writer {
+    out: Columns,
+    shapes: BTreeMap<Shape, u32>,
+    columns: BTreeMap<(u16, u16), (Vec<u8>, Vec<Value>)>,
+    last_hlc: u64,
+}
+
+impl Writer {
+    fn row(&mut self, row: &Row) {
+        let kind = row.record.kind.0;
+        let runs = runs(&row.fields);
+        let shape = Shape { kind, runs: runs.iter().map(|run| run.shape).collect() };
+        let next = u32::try_from(self.shapes.len()).unwrap_or(u32::MAX);
+        let shape = *self.shapes.entry(shape).or_insert(next);
+        put(&shape, &mut self.out.row_shapes);
+        self.out.ids.extend(row.record.id.as_bytes());
+        put(&WireHome::from(row.home), &mut self.out.homes);
+        put(&u32::try_from(row.stamps.len()).unwrap_or(u32::MAX), &mut self.out.stamps);
+        for stamp in &row.stamps {
+            let difference = stamp.hlc.0.wrapping_sub(self.last_hlc).cast_signed();
+            self.last_hlc = stamp.hlc.0;
+            put(&difference, &mut self.out.stamps);
+            put(&stamp.device.0, &mut self.out.stamps);
+        }
+        for run in runs {
+            let (keys, values) = self.columns.entry((kind, run.shape.tag)).or_default();
+            if run.shape.lines > 0 && !run.shape.shared_keys {
+                for field in run.fields {
+                    put(&WireKey::from(field.at.key.clone()), keys);
+                }
+            }
+            values.extend(run.fields.iter().map(|field| field.value.clone()));
+        }
+        if row.stamps.len() > 1 {
+            for field in &row.fields {
+                put(&field.stamp, &mut self.out.stamp_indexes);
+            }
+        }
+        self.out.rows += 1;
+    }
+
+    fn finish(mut self) -> Columns {
+        let mut shapes: Vec<(Shape, u32)> = self.shapes.into_iter().collect();
+        shapes.sort_by_key(|(_, index)| *index);
+        self.out.shapes = shapes.into_iter().map(|(shape, _)| shape).collect();
+        let column =
+            |((kind, tag), (keys, values))| Column { kind, tag, keys, values: Values::of(values) };
+        self.out.columns = self.columns.into_iter().map(column).collect();
+        self.out
+    }
+}
+
+impl Values {
+    fn of(values: Vec<Value>) -> Self {
+        let mut plain = Vec::new();
+        let mut differences = Vec::new();
+        if values.iter().all(|value| matches!(value, Value::Int(_))) {
+            let mut last = 0i64;
+            for value in values {
+                let Value::Int(number) = value else { continue };
+                put(&number, &mut plain);
+                put(&number.wrapping_sub(last), &mut differences);
+                last = number;
+            }
+            return if differences.len() < plain.len() {
+                Self::IntDifferences(differences)
+            } else {
+                Self::Ints(plain)
+            };
+        }
+        if values.iter().all(|value| matches!(value, Value::Bool(_))) {
+            return Self::Bools(values.iter().map(|value| u8::from(*value == Value::Bool(true))).collect());
+        }
+        for value in values {
+            put(&WireValue::from(value), &mut plain);
+        }
+        Self::Mixed(plain)
+    }
+}
+
+struct Reader<'a> {
+    shapes: &'a [Shape],
+    row_shapes: RefCell<&'a [u8]>,
+    ids: RefCell<&'a [u8]>,
+    homes: RefCell<&'a [u8]>,
+    stamps: RefCell<&'a [u8]>,
+    stamp_indexes: RefCell<&'a [u8]>,
+    columns: BTreeMap<(u16, u16), ColumnReader<'a>>,
+    last_hlc: std::cell::Cell<u64>,
+}
+
+struct ColumnReader<'a> {
+    keys: RefCell<&'a [u8]>,
+    values: RefCell<&'a [u8]>,
+    form: &'a Values,
+    last: std::cell::Cell<i64>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(columns: &'a Columns) -> Result<Self, DecodeError> {
+        let mut readers = BTreeMap::new();
+        for column in &columns.columns {
+            let (Values::Mixed(values)
+            | Values::Ints(values)
+            | Values::IntDifferences(values)
+            | Values::Bools(values)) = &column.values;
+            let reader = ColumnReader {
+                keys: RefCell::new(&column.keys),
+                values: RefCell::new(values),
+                form: &column.values,
+                last: std::cell::Cell::new(0),
+            };
+            if readers.insert((column.kind, column.tag), reader).is_some() {
+                return Err(DecodeError::malformed("a column stands twice"));
+            }
+        }
+        Ok(Self {
+            shapes: &columns.shapes,
+            row_shapes: RefCell::new(&columns.row_shapes),
+            ids: RefCell::new(&columns.ids),
+            homes: RefCell::new(&columns.homes),
+            stamps: RefCell::new(&columns.stamps),
+            stamp_indexes: RefCell::new(&columns.stamp_indexes),
+            columns: readers,
+            last_hlc: std::cell::Cell::new(0),
+        })
+    }
+
+    fn row(&self) -> Result<Row, DecodeError> {
+        let shape: u32 = take(&mut self.row_shapes.borrow_mut())?;
+        let shape = self.shapes.get(shape as usize).ok_or_else(|| DecodeError::malformed("no such shape"))?;
+        let id: [u8; 16] = take(&mut self.ids.borrow_mut())?;
+        let home = take::<WireHome>(&mut self.homes.borrow_mut())?.into();
+        let stamps = self.stamps()?;
+        let mut reader = FieldsReader::new(&shape.runs)?;
+        for run in &shape.runs {
+            let column = self.columns.get(&(shape.kind, run.tag));
+            let column = column.ok_or_else(|| DecodeError::malformed("a column is missing"))?;
+            reader.run(*run, || column.key(), || Ok((column.value()?, 0)))?;
+        }
+        let mut fields = reader.finish();
+        if stamps.len() > 1 {
+            for field in &mut fields {
+                field.stamp = take(&mut self.stamp_indexes.borrow_mut())?;
+            }
+        }
+        let record = WireRecordKey { kind: shape.kind, id }.into();
+        Ok(Row { record, home, stamps, fields })
+    }
+
+    fn stamps(&self) -> Result<Vec<crate::clock::Stamp>, DecodeError> {
+        let mut rest = self.stamps.borrow_mut();
+        let count: u32 = take(&mut rest)?;
+        let mut stamps = Vec::new();
+        for _ in 0..count {
+            let hlc = self.last_hlc.get().wrapping_add(take::<i64>(&mut rest)?.cast_unsigned());
+            self.last_hlc.set(hlc);
+            stamps.push(WireStamp { hlc, device: take(&mut rest)? }.into());
+        }
+        Ok(stamps)
+    }
+
+    /// Every byte of every column must have been used.
+    fn finish(self) -> Result<(), DecodeError> {
+        let fixed = [&self.row_shapes, &self.ids, &self.homes, &self.stamps, &self.stamp_indexes];
+        let columns = self.columns.values().flat_map(|column| [&column.keys, &column.values]);
+        let left: usize = fixed.into_iter().chain(columns).map(|rest| rest.borrow().len()).sum();
+        if left == 0 { Ok(()) } else { Err(DecodeError::Trailing(left)) }
+    }
+}
+
+impl ColumnReader<'_> {
+    fn key(&self) -> Result<Key, DecodeError> {
+        take::<WireKey>(&mut self.keys.borrow_mut()).map(Into::into)
+    }
+
+    fn value(&self) -> Result<Value, DecodeError> {
+        let mut rest = self.values.borrow_mut();
+        match self.form {
+            Values::Mixed(_) => take::<WireValue>(&mut rest).map(Into::into),
+            Values::Ints(_) => take(&mut rest).map(Value::Int),
+            Values::IntDifferences(_) => {
+                self.last.set(self.last.get().wrapping_add(take(&mut rest)?));
+                Ok(Value::Int(self.last.get()))
+            }
+            Values::Bools(_) => match take_byte(&mut rest)? {
+                0 => Ok(Value::Bool(false)),
+                1 => Ok(Value::Bool(true)),
+                other => Err(DecodeError::malformed(format!("{other} is neither yes nor no"))),
+            },
+        }
+    }
+}
+
+fn take_byte(rest: &mut &[u8]) -> Result<u8, DecodeError> {
+    let (first, left) = rest.split_first().ok_or_else(|| DecodeError::malformed("a column is too short"))?;
+    *rest = left;
+    Ok(*first)
+}

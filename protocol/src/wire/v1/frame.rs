@@ -1,0 +1,240 @@
+//! The frames, as the sessions see them.
+
+use crate::calendar::Day;
+use crate::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
+use crate::record::{Home, Op, Record};
+use crate::views::{Measures, Subject, View};
+
+/// What a device says.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ClientFrame {
+    /// The first frame of a session.
+    Hello(Hello),
+    /// Saved ops, in order.
+    Push(Push),
+    /// Asks for everything new, after all pushes of the session.
+    Pull(Pull),
+    /// Asks for figures.
+    Ask(Ask),
+    /// Asks for a certificate, with an invitation; the only frame that needs none.
+    Enrol(Enrol),
+}
+
+/// What the server says.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ServerFrame {
+    /// Answers [`Hello`].
+    Welcome(Welcome),
+    /// Answers one [`Push`]: what is durable now.
+    Receipt(Receipt),
+    /// The device's scope is no longer what it holds: all homes of the new one. Asks for another pull.
+    Scope(Vec<Home>),
+    /// Records that changed.
+    Changes(Changes),
+    /// Nothing more to pull; the device is up to date as of this place.
+    Pulled(FeedSeq),
+    /// Answers [`Ask`].
+    Answer(Answer),
+    /// Answers [`Enrol`].
+    Granted(Granted),
+    /// The session ends here, and why.
+    Refused(Refused),
+}
+
+/// Who speaks and how far it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hello {
+    /// The program and its version, for people.
+    pub app: String,
+    /// The device by its own account; the certificate decides.
+    pub device: DeviceNo,
+    /// The number that the next save will get. A server that has applied it already knows more of the
+    /// device than the device itself: its store was restored or copied.
+    pub next_seq: OpSeq,
+    /// The device's wall clock, Unix milliseconds.
+    pub now_ms: i64,
+}
+
+/// Ops in the order of their sequence, without gaps.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Push {
+    /// The ops.
+    pub ops: Vec<Op>,
+}
+
+/// Where the device stands, and the scope that it holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pull {
+    /// [`crate::access::scope_digest`] of the homes that the device holds.
+    pub scope_digest: [u8; 16],
+    /// Up to here it has everything of its scope but the homes of `behind`.
+    pub cursor: FeedSeq,
+    /// Homes that came into scope lately, each with the place up to which it has them.
+    pub behind: Vec<(Home, FeedSeq)>,
+    /// The last op sent in this session or before.
+    pub sent_through: OpSeq,
+    /// Everything captured up to this moment (Unix milliseconds) is among the ops up to `sent_through`.
+    pub captured_through_ms: i64,
+}
+
+/// A question for figures of whole days.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ask {
+    /// The family of figures.
+    pub view: View,
+    /// The first day.
+    pub from: Day,
+    /// The last day.
+    pub to: Day,
+}
+
+/// Cells summed over the days asked for, by subject and dimension.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Answer {
+    /// One row a subject and dimension.
+    pub rows: Vec<(Subject, u64, Measures)>,
+}
+
+/// A request to become a device.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Enrol {
+    /// The invitation's secret.
+    pub secret: [u8; 16],
+    /// The certificate request, PKCS#10 DER.
+    pub request_der: Vec<u8>,
+    /// What people call the device.
+    pub label: String,
+}
+
+/// What makes a device of a program.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Granted {
+    /// Its number.
+    pub device: DeviceNo,
+    /// Its certificate, DER.
+    pub certificate_der: Vec<u8>,
+    /// The certificate of the server's authority, DER.
+    pub authority_der: Vec<u8>,
+    /// The person who uses it.
+    pub person: PersonId,
+    /// The person's name.
+    pub person_name: String,
+}
+
+/// The server's greeting.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Welcome {
+    /// The server's clock, Unix milliseconds.
+    pub now_ms: i64,
+    /// Everything of this device up to here is durable.
+    pub applied_through: OpSeq,
+    /// The person who uses the device.
+    pub person: PersonId,
+}
+
+/// What has become of the ops of one push.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Receipt {
+    /// Everything up to here is durable, merged or rejected. Lower than the push's own ops where the
+    /// server missed what came before them: then they must be sent again from the next one on.
+    pub through: OpSeq,
+    /// The ops that were not merged.
+    pub rejections: Vec<Rejection>,
+}
+
+/// An op that was not merged; it stays in its author's rejected tray.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rejection {
+    /// The op.
+    pub seq: OpSeq,
+    /// Why.
+    pub why: Refusal,
+    /// The same for people.
+    pub message: String,
+}
+
+/// Records of the device's scope that changed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Changes {
+    /// The home that is being caught up; `None` for the whole scope.
+    pub home: Option<Home>,
+    /// The device must stand here, else the frame moves no cursor.
+    pub from: FeedSeq,
+    /// Where it stands after.
+    pub to: FeedSeq,
+    /// The records, each whole.
+    pub records: Vec<Record>,
+}
+
+/// Why the server says no. The numbers are stable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u16)]
+pub enum Refusal {
+    /// Not a frame of this version, or not at this point of the session.
+    Protocol = 1,
+    /// A frame of a version that the server does not speak.
+    Version = 2,
+    /// No certificate, or not the one of this device.
+    Unauthenticated = 3,
+    /// The device was revoked.
+    Revoked = 4,
+    /// The invitation is unknown, used or expired.
+    Invitation = 5,
+    /// The server has a passing trouble; try again later.
+    Unavailable = 6,
+    /// The op's record lies outside the device's scope.
+    OutOfScope = 7,
+    /// The op's kind may not be written by this role.
+    NotAWriter = 8,
+    /// The op does not keep what its kind declares.
+    Invalid = 9,
+    /// The record lives in another home.
+    OtherHome = 10,
+    /// The record was written by another person, and its kind is corrected by new records only.
+    NotTheAuthor = 11,
+    /// The server knows no such kind; the op is kept aside until it does.
+    UnknownKind = 12,
+    /// The device's store was restored from a backup or copied to another device.
+    Cloned = 13,
+    /// A reason of a newer server.
+    Other = 0,
+}
+
+impl Refusal {
+    /// All reasons.
+    pub const ALL: [Self; 14] = [
+        Self::Protocol,
+        Self::Version,
+        Self::Unauthenticated,
+        Self::Revoked,
+        Self::Invitation,
+        Self::Unavailable,
+        Self::OutOfScope,
+        Self::NotAWriter,
+        Self::Invalid,
+        Self::OtherHome,
+        Self::NotTheAuthor,
+        Self::UnknownKind,
+        Self::Cloned,
+        Self::Other,
+    ];
+
+    /// The reason of a number.
+    pub fn from_number(number: u16) -> Self {
+        Self::ALL.into_iter().find(|refusal| *refusal as u16 == number).unwrap_or(Self::Other)
+    }
+
+    /// Whether the same again may succeed later without anybody doing anything.
+    pub const fn is_retryable(self) -> bool {
+        matches!(self, Self::Unavailable)
+    }
+}
+
+/// The end of a session.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// Why.
+    pub why: Refusal,
+    /// The same for people: what, where, and what to do.
+    pub message: String,
+}

@@ -1,0 +1,18 @@
+//! Wire version 1: the frames that a device and the server send each other.
+//!
+//! A frame's payload is a version byte, a byte that says whether the rest is compressed, and the frame in
+//! bincode. Its length in front is [`super::framing`]'s. docs/WIRE.md tells the same for other programs.
+
+mod frame;
+mod wire;
+
+pub use frame::{
+    Answer, Ask, Changes, ClientFrame, Enrol, Granted, Hello, Pull, Push, Receipt, Refusal, Refused, Rejection,
+    ServerFrame, Welcome,
+};
+pub use wire::{decode_client, decode_server, encode_client, encode_server};
+
+/// The version byte of every frame.
+pub const VERSION: u8 = 1;
+/// The name under which both ends find each other in TLS (ALPN, RFC 7301).
+pub const ALPN: &[u8] = b"xundian/1";

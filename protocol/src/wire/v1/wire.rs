@@ -1,0 +1,283 @@
+//! The frames as bytes.
+
+use super::VERSION;
+use super::frame::{
+    Answer, Ask, Changes, ClientFrame, Enrol, Granted, Hello, Pull, Push, Receipt, Refusal, Refused, Rejection,
+    ServerFrame, Welcome,
+};
+use crate::calendar::Day;
+use crate::ids::{DeviceNo, FeedSeq, OpSeq, OrgUnitId, PersonId, RecordId};
+use crate::limits::{
+    BATCH_OPS_MAX, CERTIFICATE_BYTES_MAX, CHANGES_RECORDS_MAX, FIGURE_ROWS_MAX, FRAME_PLAIN_BYTES_MAX,
+    MESSAGE_BYTES_MAX, RECEIPT_REJECTIONS_MAX, SCOPE_HOMES_MAX,
+};
+use crate::record::{Op, Record};
+use crate::views::{MEASURES_MAX, Measures, Subject, View};
+use crate::wire::DecodeError;
+use crate::wire::codec::{put, take_all, version};
+use crate::wire::columns::Columns;
+use crate::wire::rows::WireHome;
+use crate::wire::stored::{Seen, op_row, record_row, row_op, row_record, seen_of};
+use bincode::{Decode, Encode};
+
+/// Frames shorter than this are not worth compressing.
+const COMPRESS_FROM_BYTES: usize = 512;
+/// Level 3 is where more time stops buying many bytes on our frames (docs/PERFORMANCE.md).
+const ZSTD_LEVEL: i32 = 3;
+const PLAIN: u8 = 0;
+const ZSTD: u8 = 1;
+
+#[derive(Encode, Decode)]
+enum WireClient {
+    Hello { app: String, device: u32, next_seq: u64, now_ms: i64 },
+    Push { first_seq: u64, seen: Vec<(u32, Vec<Seen>)>, columns: Columns },
+    Pull { digest: [u8; 16], cursor: u64, behind: Vec<(WireHome, u64)>, sent_through: u64, captured_through_ms: i64 },
+    Ask { view: u8, from: i32, to: i32 },
+    Enrol { secret: [u8; 16], request_der: Vec<u8>, label: String },
+}
+
+#[derive(Encode, Decode)]
+enum WireServer {
+    Welcome { now_ms: i64, applied_through: u64, person: [u8; 16] },
+    Receipt { through: u64, rejections: Vec<(u64, u16, String)> },
+    Scope(Vec<WireHome>),
+    Changes { home: Option<WireHome>, from: u64, to: u64, columns: Columns },
+    Pulled(u64),
+    Answer(Vec<(WireSubject, u64, Vec<i64>)>),
+    Granted { device: u32, certificate_der: Vec<u8>, authority_der: Vec<u8>, person: [u8; 16], person_name: String },
+    Refused { why: u16, message: String },
+}
+
+#[derive(Encode, Decode)]
+enum WireSubject {
+    Unassigned,
+    Unit([u8; 16]),
+    Person([u8; 16]),
+}
+
+/// A device's frame as a payload.
+pub fn encode_client(frame: &ClientFrame) -> Vec<u8> {
+    pack(&match frame {
+        ClientFrame::Hello(Hello { app, device, next_seq, now_ms }) => {
+            WireClient::Hello { app: app.clone(), device: device.0, next_seq: next_seq.0, now_ms: *now_ms }
+        }
+        ClientFrame::Push(push) => push_to_wire(push),
+        ClientFrame::Pull(pull) => WireClient::Pull {
+            digest: pull.scope_digest,
+            cursor: pull.cursor.0,
+            behind: pull.behind.iter().map(|(home, seq)| ((*home).into(), seq.0)).collect(),
+            sent_through: pull.sent_through.0,
+            captured_through_ms: pull.captured_through_ms,
+        },
+        ClientFrame::Ask(Ask { view, from, to }) => {
+            WireClient::Ask { view: view.number(), from: from.0, to: to.0 }
+        }
+        ClientFrame::Enrol(Enrol { secret, request_der, label }) => {
+            WireClient::Enrol { secret: *secret, request_der: request_der.clone(), label: label.clone() }
+        }
+    })
+}
+
+/// A device's frame from its payload.
+pub fn decode_client(payload: &[u8]) -> Result<ClientFrame, DecodeError> {
+    Ok(match unpack(payload)? {
+        WireClient::Hello { app, device, next_seq, now_ms } => {
+            bound("bytes of a name", app.len(), MESSAGE_BYTES_MAX)?;
+            ClientFrame::Hello(Hello { app, device: DeviceNo(device), next_seq: OpSeq(next_seq), now_ms })
+        }
+        WireClient::Push { first_seq, seen, columns } => push_from_wire(first_seq, seen, columns)?,
+        WireClient::Pull { digest, cursor, behind, sent_through, captured_through_ms } => {
+            bound("homes of a pull", behind.len(), SCOPE_HOMES_MAX)?;
+            ClientFrame::Pull(Pull {
+                scope_digest: digest,
+                cursor: FeedSeq(cursor),
+                behind: behind.into_iter().map(|(home, seq)| (home.into(), FeedSeq(seq))).collect(),
+                sent_through: OpSeq(sent_through),
+                captured_through_ms,
+            })
+        }
+        WireClient::Ask { view, from, to } => {
+            let view = View::from_number(view);
+            let view = view.ok_or_else(|| DecodeError::malformed("a question for an unknown view"))?;
+            ClientFrame::Ask(Ask { view, from: Day(from), to: Day(to) })
+        }
+        WireClient::Enrol { secret, request_der, label } => {
+            bound("bytes of a certificate request", request_der.len(), CERTIFICATE_BYTES_MAX)?;
+            bound("bytes of a label", label.len(), MESSAGE_BYTES_MAX)?;
+            ClientFrame::Enrol(Enrol { secret, request_der, label })
+        }
+    })
+}
+
+/// A server's frame as a payload.
+pub fn encode_server(frame: &ServerFrame) -> Vec<u8> {
+    pack(&match frame {
+        ServerFrame::Welcome(Welcome { now_ms, applied_through, person }) => WireServer::Welcome {
+            now_ms: *now_ms,
+            applied_through: applied_through.0,
+            person: *person.0.as_bytes(),
+        },
+        ServerFrame::Receipt(Receipt { through, rejections }) => WireServer::Receipt {
+            through: through.0,
+            rejections: rejections.iter().map(|r| (r.seq.0, r.why as u16, r.message.clone())).collect(),
+        },
+        ServerFrame::Scope(homes) => WireServer::Scope(homes.iter().map(|home| (*home).into()).collect()),
+        ServerFrame::Changes(changes) => WireServer::Changes {
+            home: changes.home.map(Into::into),
+            from: changes.from.0,
+            to: changes.to.0,
+            columns: Columns::of(changes.records.iter().map(record_row).collect::<Vec<_>>().iter()),
+        },
+        ServerFrame::Pulled(seq) => WireServer::Pulled(seq.0),
+        ServerFrame::Answer(Answer { rows }) => WireServer::Answer(rows.iter().map(row_to_wire).collect()),
+        ServerFrame::Granted(granted) => WireServer::Granted {
+            device: granted.device.0,
+            certificate_der: granted.certificate_der.clone(),
+            authority_der: granted.authority_der.clone(),
+            person: *granted.person.0.as_bytes(),
+            person_name: granted.person_name.clone(),
+        },
+        ServerFrame::Refused(Refused { why, message }) => {
+            WireServer::Refused { why: *why as u16, message: message.clone() }
+        }
+    })
+}
+
+/// A server's frame from its payload.
+pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
+    Ok(match unpack(payload)? {
+        WireServer::Welcome { now_ms, applied_through, person } => ServerFrame::Welcome(Welcome {
+            now_ms,
+            applied_through: OpSeq(applied_through),
+            person: PersonId(RecordId::from_bytes(person)),
+        }),
+        WireServer::Receipt { through, rejections } => {
+            bound("rejections of a receipt", rejections.len(), RECEIPT_REJECTIONS_MAX)?;
+            let rejection = |(seq, why, message)| Rejection {
+                seq: OpSeq(seq),
+                why: Refusal::from_number(why),
+                message,
+            };
+            let rejections = rejections.into_iter().map(rejection).collect();
+            ServerFrame::Receipt(Receipt { through: OpSeq(through), rejections })
+        }
+        WireServer::Scope(homes) => {
+            bound("homes of a scope", homes.len(), SCOPE_HOMES_MAX)?;
+            ServerFrame::Scope(homes.into_iter().map(Into::into).collect())
+        }
+        WireServer::Changes { home, from, to, columns } => ServerFrame::Changes(Changes {
+            home: home.map(Into::into),
+            from: FeedSeq(from),
+            to: FeedSeq(to),
+            records: columns
+                .rows(CHANGES_RECORDS_MAX)?
+                .into_iter()
+                .map(row_record)
+                .collect::<Result<Vec<Record>, _>>()?,
+        }),
+        WireServer::Pulled(seq) => ServerFrame::Pulled(FeedSeq(seq)),
+        WireServer::Answer(rows) => {
+            bound("rows of figures", rows.len(), FIGURE_ROWS_MAX)?;
+            let rows = rows.into_iter().map(row_from_wire).collect::<Result<_, _>>()?;
+            ServerFrame::Answer(Answer { rows })
+        }
+        WireServer::Granted { device, certificate_der, authority_der, person, person_name } => {
+            bound("bytes of a certificate", certificate_der.len(), CERTIFICATE_BYTES_MAX)?;
+            bound("bytes of a certificate", authority_der.len(), CERTIFICATE_BYTES_MAX)?;
+            let person = PersonId(RecordId::from_bytes(person));
+            let device = DeviceNo(device);
+            ServerFrame::Granted(Granted { device, certificate_der, authority_der, person, person_name })
+        }
+        WireServer::Refused { why, message } => {
+            ServerFrame::Refused(Refused { why: Refusal::from_number(why), message })
+        }
+    })
+}
+
+fn push_to_wire(push: &Push) -> WireClient {
+    let seen = |(at, op): (usize, &Op)| {
+        let seen = seen_of(op);
+        (!seen.is_empty()).then(|| (u32::try_from(at).unwrap_or(u32::MAX), seen))
+    };
+    WireClient::Push {
+        first_seq: push.ops.first().map_or(0, |op| op.seq.0),
+        seen: push.ops.iter().enumerate().filter_map(seen).collect(),
+        columns: Columns::of(push.ops.iter().map(op_row).collect::<Vec<_>>().iter()),
+    }
+}
+
+fn push_from_wire(first: u64, seen: Vec<(u32, Vec<Seen>)>, columns: Columns) -> Result<ClientFrame, DecodeError> {
+    let rows = columns.rows(BATCH_OPS_MAX)?;
+    let last = first.checked_add(rows.len() as u64);
+    last.ok_or_else(|| DecodeError::malformed("sequence numbers run over"))?;
+    let mut seen = seen.into_iter().peekable();
+    let mut ops = Vec::with_capacity(rows.len());
+    for (at, row) in (0u32..).zip(rows) {
+        let seen = seen.next_if(|(op, _)| *op == at).map(|(_, seen)| seen);
+        ops.push(row_op(row, OpSeq(first + u64::from(at)), &seen.unwrap_or_default())?);
+    }
+    if seen.peek().is_some() {
+        return Err(DecodeError::malformed("a seen stamp names no op"));
+    }
+    Ok(ClientFrame::Push(Push { ops }))
+}
+
+fn row_to_wire((subject, dimension, measures): &(Subject, u64, Measures)) -> (WireSubject, u64, Vec<i64>) {
+    let subject = match subject {
+        Subject::Unit(None) => WireSubject::Unassigned,
+        Subject::Unit(Some(unit)) => WireSubject::Unit(*unit.0.as_bytes()),
+        Subject::Person(person) => WireSubject::Person(*person.0.as_bytes()),
+    };
+    let used = measures.0.iter().rposition(|measure| *measure != 0).map_or(0, |last| last + 1);
+    (subject, *dimension, measures.0[..used].to_vec())
+}
+
+fn row_from_wire(
+    (subject, dimension, measures): (WireSubject, u64, Vec<i64>),
+) -> Result<(Subject, u64, Measures), DecodeError> {
+    bound("measures of a cell", measures.len(), MEASURES_MAX)?;
+    let subject = match subject {
+        WireSubject::Unassigned => Subject::Unit(None),
+        WireSubject::Unit(id) => Subject::Unit(Some(OrgUnitId(RecordId::from_bytes(id)))),
+        WireSubject::Person(id) => Subject::Person(PersonId(RecordId::from_bytes(id))),
+    };
+    Ok((subject, dimension, Measures::of(&measures)))
+}
+
+const fn bound(what: &'static str, found: usize, max: usize) -> Result<(), DecodeError> {
+    if found > max { Err(DecodeError::TooLarge { what, found, max }) } else { Ok(()) }
+}
+
+fn pack<T: Encode>(frame: &T) -> Vec<u8> {
+    let mut plain = Vec::new();
+    put(frame, &mut plain);
+    if plain.len() >= COMPRESS_FROM_BYTES
+        && let Ok(packed) = zstd::bulk::compress(&plain, ZSTD_LEVEL)
+        && packed.len() < plain.len()
+        && let Ok(plain_len) = u32::try_from(plain.len())
+    {
+        let mut out = vec![VERSION, ZSTD];
+        out.extend(plain_len.to_be_bytes());
+        out.extend(packed);
+        return out;
+    }
+    let mut out = vec![VERSION, PLAIN];
+    out.extend(plain);
+    out
+}
+
+fn unpack<T: Decode<()>>(payload: &[u8]) -> Result<T, DecodeError> {
+    let rest = version(payload, VERSION)?;
+    match rest.split_first() {
+        Some((&PLAIN, plain)) => take_all(plain),
+        Some((&ZSTD, packed)) => {
+            let (len, packed) = packed.split_first_chunk::<4>().ok_or(DecodeError::Empty)?;
+            let len = u32::from_be_bytes(*len) as usize;
+            bound("bytes of a frame", len, FRAME_PLAIN_BYTES_MAX)?;
+            let plain = zstd::bulk::decompress(packed, len).map_err(DecodeError::malformed)?;
+            take_all(&plain)
+        }
+        Some((form, _)) => Err(DecodeError::malformed(format!("no compression has the number {form}"))),
+        None => Err(DecodeError::Empty),
+    }
+}

@@ -1,0 +1,104 @@
+//! Frames on one QUIC stream, the server's end.
+//!
+//! Owns sending and receiving whole payloads. Ignores what they say; how they are cut is
+//! `xundian_protocol::wire::framing`. Devices have the same in `client-core/src/transport/frames.rs`.
+
+use xundian_protocol::limits::FRAME_BYTES_MAX;
+use xundian_protocol::wire::framing::{FrameReader, FramingError, frame_prefix};
+
+/// Bytes taken from the stream at once.
+const CHUNK_BYTES_MAX: usize = 64 * 1024;
+
+/// Why a stream gave no frame, or took none.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// The device, or the caller, broke the rules of frames.
+    #[error(transparent)]
+    Framing(#[from] FramingError),
+    /// The connection is gone.
+    #[error("the connection to the device is gone ({0}): it connects again by itself")]
+    ConnectionGone(String),
+    /// The device gave up this stream alone.
+    #[error("the device ended this stream with code {code}: drop the stream, it opens another one")]
+    EndedByDevice {
+        /// The device's reason, as a number.
+        code: u64,
+    },
+    /// Sending after `finish`.
+    #[error("this stream was finished already: nothing more can be sent on it")]
+    Finished,
+}
+
+/// A stream of frames, both ways.
+#[derive(Debug)]
+pub struct FrameStream {
+    send: quinn::SendStream,
+    receive: quinn::RecvStream,
+    reader: FrameReader,
+}
+
+impl FrameStream {
+    pub(super) fn new((send, receive): (quinn::SendStream, quinn::RecvStream)) -> Self {
+        Self { send, receive, reader: FrameReader::new(FRAME_BYTES_MAX) }
+    }
+
+    /// Sends one payload; waits while the device's window is full. If the future is dropped before
+    /// it is done, the frame may be half sent: drop the stream as well.
+    pub async fn send(&mut self, payload: &[u8]) -> Result<(), StreamError> {
+        let prefix = frame_prefix(payload)?;
+        self.send.write_all(&prefix).await.map_err(write_error)?;
+        self.send.write_all(payload).await.map_err(write_error)
+    }
+
+    /// The next payload; `None` when the device finished the stream between two frames. The future
+    /// may be dropped at any moment without losing bytes.
+    pub async fn recv(&mut self) -> Result<Option<Vec<u8>>, StreamError> {
+        loop {
+            if let Some(payload) = self.reader.next()? {
+                return Ok(Some(payload));
+            }
+            match self.receive.read_chunk(CHUNK_BYTES_MAX, true).await.map_err(read_error)? {
+                Some(chunk) => self.reader.push(&chunk.bytes),
+                None => {
+                    self.reader.finish()?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Says that no more frames follow. What was sent keeps travelling: see
+    /// [`delivered`](Self::delivered) before closing the connection.
+    pub fn finish(&mut self) -> Result<(), StreamError> {
+        self.send.finish().map_err(|_| StreamError::Finished)
+    }
+
+    /// After [`finish`](Self::finish): waits until the device has acknowledged every byte.
+    pub async fn delivered(&self) -> Result<(), StreamError> {
+        match self.send.stopped().await {
+            Ok(None) => Ok(()),
+            Ok(Some(code)) => Err(StreamError::EndedByDevice { code: code.into_inner() }),
+            Err(error) => Err(StreamError::ConnectionGone(error.to_string())),
+        }
+    }
+}
+
+fn write_error(error: quinn::WriteError) -> StreamError {
+    match error {
+        quinn::WriteError::Stopped(code) => StreamError::EndedByDevice { code: code.into_inner() },
+        quinn::WriteError::ClosedStream => StreamError::Finished,
+        quinn::WriteError::ConnectionLost(error) => StreamError::ConnectionGone(error.to_string()),
+        quinn::WriteError::ZeroRttRejected => StreamError::ConnectionGone(error.to_string()),
+    }
+}
+
+fn read_error(error: quinn::ReadError) -> StreamError {
+    match error {
+        quinn::ReadError::Reset(code) => StreamError::EndedByDevice { code: code.into_inner() },
+        quinn::ReadError::ClosedStream => StreamError::Finished,
+        quinn::ReadError::ConnectionLost(error) => StreamError::ConnectionGone(error.to_string()),
+        quinn::ReadError::IllegalOrderedRead | quinn::ReadError::ZeroRttRejected => {
+            StreamError::ConnectionGone(error.to_string())
+        }
+    }
+}

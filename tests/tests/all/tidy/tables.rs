@@ -1,0 +1,135 @@
+//! What the house rules allow. Changing a row is a decision: say why beside it.
+
+/// The most lines a Rust file may have.
+pub(super) const FILE_LINES_MAX: usize = 500;
+/// The most lines a function may have, from its `fn` to its closing brace.
+pub(super) const FUNCTION_LINES_MAX: usize = 70;
+
+/// Folders and files that exist on the machine of one author. Written in two halves, so that this file passes.
+pub(super) const MACHINE_PATHS: &[&str] =
+    &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/tm", "p/t-")];
+
+/// Names that only some files may use.
+pub(super) struct NameRule {
+    /// The names: a crate, or a path into one. What lies below is meant too.
+    pub(super) names: &'static [&'static str],
+    /// Where the rule holds: places as `is_in` reads them.
+    pub(super) under: &'static [&'static str],
+    /// Where the names may be used all the same: places as `is_in` reads them.
+    pub(super) except: &'static [&'static str],
+    /// Why, as the end of a sentence.
+    pub(super) because: &'static str,
+}
+
+impl NameRule {
+    pub(super) fn applies_to(&self, path: &str) -> bool {
+        self.under.iter().any(|place| is_in(path, place))
+            && !self.except.iter().any(|place| is_in(path, place))
+    }
+}
+
+/// Whether a file belongs to a place: `a/b` means `a/b.rs` and everything under `a/b/`,
+/// `a/b*` every path that starts so.
+fn is_in(path: &str, place: &str) -> bool {
+    match (place.strip_suffix('*'), path.strip_prefix(place)) {
+        (Some(start), _) => path.starts_with(start),
+        (None, Some(rest)) => rest == ".rs" || rest.starts_with('/'),
+        (None, None) => false,
+    }
+}
+
+/// The crates that ship. The `tests` crate sees everything and is left out.
+const SHIPPED: &[&str] = &["protocol", "client-core", "server"];
+
+/// One module owns each outside thing.
+pub(super) const NAMES: &[NameRule] = &[
+    NameRule {
+        names: &[
+            "xundian_client",
+            "xundian_server",
+            "tokio",
+            "quinn",
+            "sled",
+            "fjall",
+            "std::fs",
+            "std::net",
+            "std::thread",
+            "std::time::SystemTime",
+            "std::time::Instant",
+            "chrono::Utc::now",
+            "chrono::Local",
+            "uuid::Uuid::now_v7",
+        ],
+        under: &["protocol/src"],
+        except: &[],
+        because: "protocol is pure, without socket, file, clock or thread; time and randomness are arguments",
+    },
+    NameRule {
+        names: &["xundian_server"],
+        under: &["client-core"],
+        except: &[],
+        because: "the device never depends on the server; both depend on protocol",
+    },
+    NameRule {
+        names: &["xundian_client"],
+        under: &["server"],
+        except: &["server/src/demo"],
+        because: "the server never depends on the device; the demo's people alone are real clients",
+    },
+    NameRule {
+        names: &["sled"],
+        under: &["client-core", "server"],
+        except: &["client-core/src/store/engine*", "client-core/src/store/durable_linux"],
+        because: "the device's store engine stays replaceable",
+    },
+    NameRule {
+        names: &["fjall"],
+        under: &["client-core", "server"],
+        except: &["server/src/store"],
+        because: "the server's store engine stays replaceable",
+    },
+    NameRule {
+        names: &["quinn"],
+        under: &["client-core", "server"],
+        except: &["client-core/src/transport", "server/src/transport", "server/src/authority"],
+        because: "sessions run the same over any carrier",
+    },
+    NameRule {
+        names: &["rustls", "rcgen"],
+        under: SHIPPED,
+        except: &["client-core/src/transport", "server/src/transport", "server/src/authority"],
+        because: "keys and certificates are handled in few places",
+    },
+    NameRule {
+        names: &["axum", "maud"],
+        under: SHIPPED,
+        except: &["server/src/console", "server/src/api"],
+        because: "pages and HTTP are one reader of the server among others",
+    },
+    NameRule {
+        names: &["bincode"],
+        under: SHIPPED,
+        except: &["protocol/src/wire"],
+        because: "stored and sent bytes have a version byte and stay replaceable",
+    },
+];
+
+/// Which top-level module may import which: (crate, module, the modules it may name by `crate::`).
+/// lib.rs, main.rs and bin/ are the root and may name all. A row whose module does not exist yet
+/// is no error. A crate is checked once it has a row, and then each of its modules needs one.
+pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
+    ("protocol", "ids", &[]),
+    ("protocol", "limits", &[]),
+    ("protocol", "calendar", &["ids", "limits"]),
+    ("protocol", "clock", &["ids", "limits"]),
+    ("protocol", "record", &["ids", "limits", "calendar", "clock"]),
+    ("protocol", "kinds", &["ids", "limits", "calendar", "clock", "record"]),
+    ("protocol", "access", &["ids", "limits", "calendar", "clock", "record", "kinds"]),
+    ("protocol", "views", &["ids", "limits", "calendar", "clock", "record", "kinds"]),
+    ("protocol", "wire", &["ids", "limits", "calendar", "clock", "record", "kinds", "access", "views"]),
+    (
+        "protocol",
+        "sync",
+        &["ids", "limits", "calendar", "clock", "record", "kinds", "access", "views", "wire"],
+    ),
+];
