@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Make vn2_sample.csv: a small made-up series for the replay test.
+"""Make synthetic_sample.csv: a small made-up series for the replay test.
 
-    python3 tests/data/make_sample.py            write vn2_sample.csv beside this script
+    python3 tests/data/make_sample.py            write synthetic_sample.csv beside this script
     python3 tests/data/make_sample.py --check    only say whether the file is what this script makes
 
 It has the columns of the public VN2 series (week_start, store, product, units_sold,
@@ -20,7 +20,7 @@ STORES = 3
 PRODUCTS = 12
 WEEKS = 8
 FIRST_WEEK = datetime.date(2024, 1, 1)  # a Monday
-OUT = pathlib.Path(__file__).with_name("vn2_sample.csv")
+OUT = pathlib.Path(__file__).with_name("synthetic_sample.csv")
 
 
 def in_stock(week, store, product):

@@ -2,7 +2,7 @@
 """The independent truth for the replay: counts out-of-stock rows of a series, without our code.
 
     python3 tests/data/truth.py SERIES.csv --stores STORES.csv --products PRODUCTS.csv --out truth.csv
-    python3 tests/data/truth.py tests/data/vn2_sample.csv --sample
+    python3 tests/data/truth.py tests/data/synthetic_sample.csv --sample
 
 SERIES has the columns week_start, store, product, in_stock (0 or 1); others are ignored.
 A row is out of stock where in_stock is 0. The result is one long CSV,

@@ -24,7 +24,7 @@ use scan::KeyRange;
 
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// After so many commits, or bytes of them, the journal is folded in.
-const JOURNAL_ENTRIES_MAX: u64 = 512;
+const JOURNAL_ENTRIES_MAX: u64 = 1024;
 const JOURNAL_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// A scan holds the readers' lock for so much at a time.
 const PAGE_ENTRIES_MAX: usize = 128;

@@ -5,7 +5,8 @@ use super::rows::{FieldsReader, Row, RowField, RunShape, WireHome, WireKey, Wire
 use super::DecodeError;
 use crate::clock::Stamp;
 use crate::ids::OpSeq;
-use crate::record::{Field, FieldKey, Op, Record, Register, Write};
+use crate::record::{Field, Op, Record, Register, Write};
+use crate::views::Measures;
 use bincode::{Decode, Encode};
 
 /// The format version of stored values.
@@ -152,10 +153,25 @@ fn take_row(rest: &mut &[u8]) -> Result<Row, DecodeError> {
     Ok(Row { record, home, stamps, fields: reader.finish() })
 }
 
-/// The key of a field as bytes, for keys of stored trees.
-pub fn encode_field_key(at: &FieldKey) -> Vec<u8> {
-    let mut out = Vec::new();
-    put(&at.tag, &mut out);
-    put(&WireKey::from(at.key.clone()), &mut out);
+/// The measures of a cell as bytes.
+pub fn encode_measures(measures: &Measures) -> Vec<u8> {
+    let mut out = vec![VERSION];
+    let used = measures.0.iter().rposition(|measure| *measure != 0).map_or(0, |last| last + 1);
+    for measure in &measures.0[..used] {
+        put(measure, &mut out);
+    }
     out
+}
+
+/// The measures of a cell from their bytes.
+pub fn decode_measures(bytes: &[u8]) -> Result<Measures, DecodeError> {
+    let mut rest = version(bytes, VERSION)?;
+    let mut measures = Measures::default();
+    for measure in &mut measures.0 {
+        if rest.is_empty() {
+            return Ok(measures);
+        }
+        *measure = take(&mut rest)?;
+    }
+    if rest.is_empty() { Ok(measures) } else { Err(DecodeError::Trailing(rest.len())) }
 }

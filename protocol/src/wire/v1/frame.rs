@@ -1,6 +1,7 @@
 //! The frames, as the sessions see them.
 
 use crate::calendar::Day;
+use crate::clock::Hlc;
 use crate::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
 use crate::record::{Home, Op, Record};
 use crate::views::{Measures, Subject, View};
@@ -140,6 +141,9 @@ pub struct Receipt {
     pub through: OpSeq,
     /// The ops that were not merged.
     pub rejections: Vec<Rejection>,
+    /// Ops whose stamps lay in the future, with the moment that the server put in its place: the device
+    /// takes it over, so that both hold the same.
+    pub restamped: Vec<(OpSeq, Hlc)>,
 }
 
 /// An op that was not merged; it stays in its author's rejected tray.

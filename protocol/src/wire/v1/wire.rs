@@ -6,6 +6,7 @@ use super::frame::{
     ServerFrame, Welcome,
 };
 use crate::calendar::Day;
+use crate::clock::Hlc;
 use crate::ids::{DeviceNo, FeedSeq, OpSeq, OrgUnitId, PersonId, RecordId};
 use crate::limits::{
     BATCH_OPS_MAX, CERTIFICATE_BYTES_MAX, CHANGES_RECORDS_MAX, FIGURE_ROWS_MAX, FRAME_PLAIN_BYTES_MAX,
@@ -39,7 +40,7 @@ enum WireClient {
 #[derive(Encode, Decode)]
 enum WireServer {
     Welcome { now_ms: i64, applied_through: u64, person: [u8; 16] },
-    Receipt { through: u64, rejections: Vec<(u64, u16, String)> },
+    Receipt { through: u64, rejections: Vec<(u64, u16, String)>, restamped: Vec<(u64, u64)> },
     Scope(Vec<WireHome>),
     Changes { home: Option<WireHome>, from: u64, to: u64, columns: Columns },
     Pulled(u64),
@@ -117,9 +118,10 @@ pub fn encode_server(frame: &ServerFrame) -> Vec<u8> {
             applied_through: applied_through.0,
             person: *person.0.as_bytes(),
         },
-        ServerFrame::Receipt(Receipt { through, rejections }) => WireServer::Receipt {
+        ServerFrame::Receipt(Receipt { through, rejections, restamped }) => WireServer::Receipt {
             through: through.0,
             rejections: rejections.iter().map(|r| (r.seq.0, r.why as u16, r.message.clone())).collect(),
+            restamped: restamped.iter().map(|(seq, hlc)| (seq.0, hlc.0)).collect(),
         },
         ServerFrame::Scope(homes) => WireServer::Scope(homes.iter().map(|home| (*home).into()).collect()),
         ServerFrame::Changes(changes) => WireServer::Changes {
@@ -151,15 +153,17 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
             applied_through: OpSeq(applied_through),
             person: PersonId(RecordId::from_bytes(person)),
         }),
-        WireServer::Receipt { through, rejections } => {
+        WireServer::Receipt { through, rejections, restamped } => {
             bound("rejections of a receipt", rejections.len(), RECEIPT_REJECTIONS_MAX)?;
+            bound("restamped ops of a receipt", restamped.len(), BATCH_OPS_MAX)?;
             let rejection = |(seq, why, message)| Rejection {
                 seq: OpSeq(seq),
                 why: Refusal::from_number(why),
                 message,
             };
             let rejections = rejections.into_iter().map(rejection).collect();
-            ServerFrame::Receipt(Receipt { through: OpSeq(through), rejections })
+            let restamped = restamped.into_iter().map(|(seq, hlc)| (OpSeq(seq), Hlc(hlc))).collect();
+            ServerFrame::Receipt(Receipt { through: OpSeq(through), rejections, restamped })
         }
         WireServer::Scope(homes) => {
             bound("homes of a scope", homes.len(), SCOPE_HOMES_MAX)?;

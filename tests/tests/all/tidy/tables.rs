@@ -123,9 +123,9 @@ pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
     ("protocol", "calendar", &["ids", "limits"]),
     ("protocol", "clock", &["ids", "limits"]),
     ("protocol", "record", &["ids", "limits", "calendar", "clock"]),
-    ("protocol", "kinds", &["ids", "limits", "calendar", "clock", "record"]),
+    ("protocol", "kinds", &["ids", "limits", "calendar", "clock", "record", "views"]),
     ("protocol", "access", &["ids", "limits", "calendar", "clock", "record", "kinds"]),
-    ("protocol", "views", &["ids", "limits", "calendar", "clock", "record", "kinds"]),
+    ("protocol", "views", &["ids", "limits", "calendar", "clock", "record"]),
     ("protocol", "wire", &["ids", "limits", "calendar", "clock", "record", "kinds", "access", "views"]),
     (
         "protocol",
