@@ -1,1 +1,6 @@
 //! x
+mod day;
+mod errors;
+mod recorder;
+mod store;
+mod transport;

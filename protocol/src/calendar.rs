@@ -38,7 +38,7 @@ impl Day {
     /// The Monday of this day's ISO 8601 week.
     #[must_use]
     pub fn week_start(self) -> Self {
-        Self(self.0 - self.date().weekday().num_days_from_monday().cast_signed())
+        Self(self.0.saturating_sub(self.date().weekday().num_days_from_monday().cast_signed()))
     }
 
     /// Months since year 0, which orders months and names one.
@@ -50,7 +50,7 @@ impl Day {
     /// The day after.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 

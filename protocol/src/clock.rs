@@ -54,7 +54,7 @@ impl Clock {
 
     /// A new moment, greater than every one before, at `now_ms` where the wall clock allows it.
     pub fn tick(&mut self, now_ms: i64) -> Hlc {
-        self.last = Hlc::at_ms(now_ms).max(Hlc(self.last.0 + 1));
+        self.last = Hlc::at_ms(now_ms).max(Hlc(self.last.0.saturating_add(1)));
         self.last
     }
 

@@ -12,6 +12,7 @@ pub mod access;
 pub mod calendar;
 pub mod clock;
 pub mod ids;
+pub mod invitation;
 pub mod kinds;
 pub mod limits;
 pub mod record;

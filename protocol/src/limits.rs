@@ -4,9 +4,13 @@
 /// A frame's payload on the wire, compressed.
 pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A frame's payload after decompression.
-pub const FRAME_PLAIN_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const FRAME_PLAIN_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What a decoder may take for one frame, counted by bincode over all it reads.
-pub const DECODE_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const DECODE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Up to so many bytes a value is small.
+pub const SMALL_BYTES_MAX: usize = 64 * 1024;
+/// What a decoder may take for a small value, so that a few bytes cannot ask for megabytes.
+pub const SMALL_DECODE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Ops in one push frame.
 pub const BATCH_OPS_MAX: usize = 4096;
 /// Plain bytes of ops that a device puts into one push frame; one op more may go over it.
@@ -27,9 +31,19 @@ pub const BYTES_VALUE_MAX: usize = 8 * 1024;
 /// A text that keys a line of a map, in bytes of UTF-8.
 pub const KEY_TEXT_BYTES_MAX: usize = 128;
 /// Fields of all rows of one frame together, which bounds the memory that a small frame can ask for.
-pub const FRAME_FIELDS_MAX: usize = 500_000;
-/// One op as stored or sent.
+pub const FRAME_FIELDS_MAX: usize = 300_000;
+/// The fewest bytes that a field counts for when a frame is filled: [`bytes_in_frame`].
+pub const FIELD_BYTES_MIN: usize = 8;
+/// Columns of one frame: one a field of a kind.
+pub const FRAME_COLUMNS_MAX: usize = 8192;
+/// Texts and ids in the keys of all lines of one frame: lines that share keys on the wire each get a copy.
+pub const FRAME_KEY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The most bytes of a field, as stored or sent, besides its text, bytes and ids.
+pub const FIELD_BYTES: usize = 48;
+/// One op, by [`FIELD_BYTES`].
 pub const OP_BYTES_MAX: usize = 512 * 1024;
+/// One record, by [`FIELD_BYTES`], whatever many ops have added to it: it must fit into one frame.
+pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
 
 /// Homes in one device's scope.
 pub const SCOPE_HOMES_MAX: usize = 200_000;
@@ -47,10 +61,25 @@ pub const OUTBOX_OPS_MAX: u64 = 1_000_000;
 /// How far ahead of the server a stamp may be before it is taken as the time of receipt.
 pub const CLOCK_AHEAD_MAX_MS: i64 = 5 * 60 * 1000;
 
+/// What an op or a record of so many stored bytes and so many fields counts for when a frame is filled up
+/// to [`BATCH_PLAIN_BYTES_TARGET`] or [`CHANGES_PLAIN_BYTES_TARGET`]. Fields of one byte each would
+/// otherwise pass [`FRAME_FIELDS_MAX`] long before the bytes are many.
+pub const fn bytes_in_frame(stored_bytes: usize, fields: usize) -> usize {
+    let by_fields = fields.saturating_mul(FIELD_BYTES_MIN);
+    if by_fields > stored_bytes { by_fields } else { stored_bytes }
+}
+
 const _: () = assert!(RECORD_FIELDS_MAX <= FRAME_FIELDS_MAX);
 const _: () = assert!(FRAME_BYTES_MAX <= FRAME_PLAIN_BYTES_MAX);
 const _: () = assert!(FRAME_PLAIN_BYTES_MAX <= DECODE_BYTES_MAX);
-const _: () = assert!(BATCH_PLAIN_BYTES_TARGET + OP_BYTES_MAX <= FRAME_PLAIN_BYTES_MAX);
-const _: () = assert!(CHANGES_PLAIN_BYTES_TARGET + RECORD_FIELDS_MAX * 64 <= FRAME_PLAIN_BYTES_MAX);
+const _: () = assert!(SMALL_BYTES_MAX <= SMALL_DECODE_BYTES_MAX && SMALL_DECODE_BYTES_MAX <= DECODE_BYTES_MAX);
+// What is filled up to its target fits into a frame, even where it does not compress at all.
+const _: () = assert!(BATCH_PLAIN_BYTES_TARGET + OP_BYTES_MAX <= FRAME_BYTES_MAX);
+const _: () = assert!(CHANGES_PLAIN_BYTES_TARGET + RECORD_BYTES_MAX <= FRAME_BYTES_MAX);
+const _: () = assert!(BATCH_PLAIN_BYTES_TARGET / FIELD_BYTES_MIN + RECORD_FIELDS_MAX <= FRAME_FIELDS_MAX);
+const _: () = assert!(CHANGES_PLAIN_BYTES_TARGET / FIELD_BYTES_MIN + RECORD_FIELDS_MAX <= FRAME_FIELDS_MAX);
+// A scope of homes with random ids, which do not compress, is one frame, as is the pull that asks for all.
+const _: () = assert!(SCOPE_HOMES_MAX * 20 <= FRAME_BYTES_MAX);
+const _: () = assert!(RECORD_FIELDS_MAX * FIELD_BYTES <= OP_BYTES_MAX && OP_BYTES_MAX <= RECORD_BYTES_MAX);
 const _: () = assert!(TEXT_BYTES_MAX <= OP_BYTES_MAX && BYTES_VALUE_MAX <= OP_BYTES_MAX);
 const _: () = assert!(KEY_TEXT_BYTES_MAX <= TEXT_BYTES_MAX);

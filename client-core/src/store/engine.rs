@@ -9,28 +9,25 @@
 #[cfg(target_os = "linux")]
 mod durable_linux;
 mod layout;
+mod opening;
 mod scan;
 
-use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
 
 use layout::{KEY_BYTES_MAX, ReadError, VALUE_BYTES_MAX, Writes};
+use opening::Claim;
 pub(crate) use scan::Entry;
 use scan::KeyRange;
 
-const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// After so many commits, or bytes of them, the journal is folded in.
 const JOURNAL_ENTRIES_MAX: u64 = 1024;
 const JOURNAL_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// A scan holds the readers' lock for so much at a time.
 const PAGE_ENTRIES_MAX: usize = 128;
 const PAGE_BYTES_MAX: usize = 256 * 1024;
-const LOCK_FILE: &str = "lock";
-const CLOSING_WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// Why the engine refused. No message names a key or a value.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +61,9 @@ pub(crate) enum EngineError {
         folder: PathBuf,
     },
     /// A key or value is longer than the engine takes. Nothing of its batch was written.
-    #[error("a {what} of {bytes} bytes is too long for the store, which takes {bytes_max}; write it in parts")]
+    #[error(
+        "a {what} of {bytes} bytes is too long for the store, which takes {bytes_max}; write it in parts"
+    )]
     TooLong {
         /// `key` or `value`.
         what: &'static str,
@@ -105,17 +104,25 @@ pub(crate) struct Engine {
     journal: Mutex<Journal>,
     /// What the journal holds and the tree does not. Readers share it; it changes only for durable commits.
     pending: RwLock<Writes>,
-    // Fields drop in this order: the lock goes last, after sled has written and closed its files.
+    /// Set while memory may hold more than the disk: from then on nothing is read or written.
+    has_failed: AtomicBool,
+    // Fields drop in this order: the claim goes last, after sled has written and closed its files.
     tree: sled::Db,
-    _lock: File,
+    claim: Claim,
 }
 
-/// Which journal entries wait to be folded in.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let is_whole = self.journal.get_mut().is_ok() && !*self.has_failed.get_mut();
+        self.claim.is_clean = is_whole && self.tree.flush().is_ok();
+    }
+}
+
+/// Commits have numbers from 0; those from `first` on that have a journal entry wait to be folded in.
 struct Journal {
     first: u64,
     next: u64,
     bytes: usize,
-    failed: bool,
 }
 
 impl Engine {
@@ -125,21 +132,20 @@ impl Engine {
         if !durable_linux::in_force() {
             return Err(EngineError::NotDurable);
         }
-        let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
-        fs::create_dir_all(folder).map_err(io_error)?;
-        let lock = take_lock(folder)?;
-        tidy_before_open(folder)?;
-        let tree = open_sled(folder)?;
-        tree.flush().map_err(|error| from_sled(folder, error))?;
-        sync_names(folder).map_err(io_error)?;
-
-        let entries = layout::read_journal(&tree).map_err(|error| from_read(folder, error))?;
-        let first = entries.first().map_or(0, |(number, _)| *number);
-        let next = entries.last().map_or(0, |(number, _)| *number + 1);
-        let pending = entries.into_iter().flat_map(|(_, writes)| writes).collect();
+        let (tree, recovered, claim) = opening::open(folder)?;
+        let next = recovered.commits;
+        let first = recovered.journal.first().map_or(next, |(number, _)| *number);
+        let pending = recovered.journal.into_iter().flat_map(|(_, writes)| writes).collect();
         // The bytes are not counted anew: the bound on entries alone folds them in soon.
-        let journal = Mutex::new(Journal { first, next, bytes: 0, failed: false });
-        Ok(Self { folder: folder.to_owned(), journal, pending: RwLock::new(pending), tree, _lock: lock })
+        let journal = Mutex::new(Journal { first, next, bytes: 0 });
+        Ok(Self {
+            folder: folder.to_owned(),
+            journal,
+            pending: RwLock::new(pending),
+            has_failed: AtomicBool::new(false),
+            tree,
+            claim,
+        })
     }
 
     /// The value of a key.
@@ -162,10 +168,7 @@ impl Engine {
     }
 
     /// The entries whose keys begin with the prefix, in the order of keys. See [`Self::scan_range`].
-    pub(crate) fn scan_prefix(
-        &self,
-        prefix: &[u8],
-    ) -> impl Iterator<Item = Result<Entry, EngineError>> + '_ {
+    pub(crate) fn scan_prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Result<Entry, EngineError>> + '_ {
         self.scan(KeyRange::of_prefix(prefix))
     }
 
@@ -185,8 +188,8 @@ impl Engine {
     }
 
     /// Writes a batch, all or nothing, and returns when it is durable. Readers see it only then.
-    /// After an error nothing more is written until the store is opened again, and the batch may or may not
-    /// be found there.
+    /// After [`EngineError::Io`] or [`EngineError::Damaged`] the store must be opened again; the batch may or may
+    /// not be found there.
     pub(crate) fn commit(&self, batch: Batch) -> Result<(), EngineError> {
         let writes = batch.writes;
         check_lengths(&writes)?;
@@ -194,14 +197,17 @@ impl Engine {
             return Ok(());
         }
         let mut journal = self.journal.lock().map_err(|_| self.stopped())?;
-        if journal.failed {
+        if self.has_failed.load(Ordering::SeqCst) {
             return Err(self.stopped());
         }
         let outcome = match layout::encode_writes(&writes) {
             Some(entry) => self.append(&mut journal, entry, writes),
             None => self.fold(&mut journal, writes),
         };
-        journal.failed = outcome.is_err();
+        match &outcome {
+            Ok(()) => self.claim.acknowledge(journal.next),
+            Err(_) => self.has_failed.store(true, Ordering::SeqCst),
+        }
         outcome.map_err(|error| from_read(&self.folder, error))
     }
 
@@ -219,7 +225,8 @@ impl Engine {
         journal.bytes += entry_bytes;
         self.pending.write().unwrap_or_else(PoisonError::into_inner).extend(writes);
 
-        let is_full = journal.next - journal.first >= JOURNAL_ENTRIES_MAX || journal.bytes >= JOURNAL_BYTES_MAX;
+        let is_full =
+            journal.next - journal.first >= JOURNAL_ENTRIES_MAX || journal.bytes >= JOURNAL_BYTES_MAX;
         if is_full { self.fold(journal, Writes::new()) } else { Ok(()) }
     }
 
@@ -234,11 +241,16 @@ impl Engine {
         for number in journal.first..journal.next {
             batch.remove(layout::journal_key(number));
         }
+        journal.next += u64::from(!writes.is_empty());
+        layout::add_commit_count(&mut batch, journal.next);
+        // Readers wait for the lock above; should this fail, they must not see what it left in memory.
+        self.has_failed.store(true, Ordering::SeqCst);
         self.tree.apply_batch(batch)?;
         // Journal entries are durable already, and stay so until a later commit makes this batch durable too.
         if !writes.is_empty() {
             self.tree.flush()?;
         }
+        self.has_failed.store(false, Ordering::SeqCst);
         pending.clear();
         journal.first = journal.next;
         journal.bytes = 0;
@@ -274,85 +286,15 @@ impl Engine {
 
     fn read<T>(&self, read: impl FnOnce(&Writes) -> Result<T, ReadError>) -> Result<T, EngineError> {
         let pending = self.pending.read().map_err(|_| self.stopped())?;
+        if self.has_failed.load(Ordering::SeqCst) {
+            return Err(self.stopped());
+        }
         read(&pending).map_err(|error| from_read(&self.folder, error))
     }
 
     fn stopped(&self) -> EngineError {
         EngineError::Stopped { folder: self.folder.clone() }
     }
-}
-
-/// A lock of our own: sled has none on Android and iOS, and its own says neither who nor what to do.
-/// The system frees it when the process ends, however it ends.
-fn take_lock(folder: &Path) -> Result<File, EngineError> {
-    let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
-    let path = folder.join(LOCK_FILE);
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(io_error)?;
-    // fs4's and not the standard library's try_lock, which Android does not have.
-    match fs4::FileExt::try_lock(&lock) {
-        Ok(()) => Ok(lock),
-        Err(fs4::TryLockError::WouldBlock) => Err(EngineError::InUse { folder: folder.to_owned() }),
-        Err(fs4::TryLockError::Error(source)) => Err(io_error(source)),
-    }
-}
-
-/// Finds what sled would make worse, and removes what it would stumble over.
-fn tidy_before_open(folder: &Path) -> Result<(), EngineError> {
-    let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
-    let mut has_snapshot = false;
-    for entry in fs::read_dir(folder).map_err(io_error)? {
-        let path = entry.map_err(io_error)?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
-            // A process ended while sled wrote a snapshot. sled would take the unfinished file for the newest
-            // one and refuse to open; the finished one before it is still there, and so is the log.
-            fs::remove_file(&path).map_err(io_error)?;
-        } else {
-            has_snapshot |= name.starts_with("snap.");
-        }
-    }
-    let log_bytes = fs::metadata(folder.join("db")).map_or(0, |log| log.len());
-    if has_snapshot && log_bytes == 0 {
-        // sled would make an empty log in its place.
-        let detail = "the file db is missing or empty".to_owned();
-        return Err(EngineError::Damaged { folder: folder.to_owned(), detail });
-    }
-    Ok(())
-}
-
-/// Opens sled, which may panic on damage. No flusher thread: every commit is flushed, and an idle store sleeps.
-fn open_sled(folder: &Path) -> Result<sled::Db, EngineError> {
-    let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-    let deadline = Instant::now() + CLOSING_WAIT_MAX;
-    loop {
-        let opened = catch_unwind(AssertUnwindSafe(|| config.open())).map_err(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let detail = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("sled panicked").to_owned();
-            EngineError::Damaged { folder: folder.to_owned(), detail }
-        })?;
-        match opened {
-            // We hold our own lock, so this is a store of this process whose threads still close its files.
-            Err(sled::Error::Io(error)) if error.to_string().starts_with("could not acquire lock") => {
-                if Instant::now() >= deadline {
-                    return Err(EngineError::InUse { folder: folder.to_owned() });
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            opened => return opened.map_err(|error| from_sled(folder, error)),
-        }
-    }
-}
-
-/// Makes the names of new files durable, which sled leaves to luck.
-fn sync_names(folder: &Path) -> io::Result<()> {
-    OpenOptions::new().write(true).open(folder.join("conf"))?.sync_all()?;
-    #[cfg(unix)]
-    for folder in [Some(folder), folder.parent()].into_iter().flatten() {
-        // The parent of a bare name is the empty path, which stands for the current folder.
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
 
 fn check_lengths(writes: &Writes) -> Result<(), EngineError> {

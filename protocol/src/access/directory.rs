@@ -172,6 +172,12 @@ impl Directory {
         self.outlets.iter().map(|(id, entry)| (*id, entry))
     }
 
+    /// All outlets that are known or assigned, some twice. An outlet whose profile is missing, or of a newer
+    /// version than this program reads, is in scope all the same.
+    pub(super) fn outlet_ids(&self) -> impl Iterator<Item = OutletId> {
+        self.outlets.keys().chain(self.assignments.keys()).copied()
+    }
+
     /// All assignments of an outlet, past and future ones included.
     pub fn assignments(&self, outlet: OutletId) -> impl Iterator<Item = Assignment> {
         self.assignments.get(&outlet).into_iter().flat_map(|of_outlet| of_outlet.values().copied())
@@ -190,6 +196,11 @@ impl Directory {
         outlets.filter(move |outlet| {
             self.assignment_on(*outlet, day).is_some_and(|assignment| assignment.position == position)
         })
+    }
+
+    /// The outlets that were or will be assigned to a position on any day.
+    pub fn outlets_ever_of(&self, position: PositionId) -> impl Iterator<Item = OutletId> {
+        self.by_position.get(&position).into_iter().flatten().copied()
     }
 
     /// The unit to which an outlet counts on a day: that of the position it is assigned to, else that of

@@ -78,13 +78,13 @@ impl Directory {
             Some(Grant::Unit(unit)) => {
                 homes.extend(self.units().map(|(id, _)| id).filter(|id| self.is_within(*id, unit)).map(Home::Unit));
                 homes.extend(self.people_within(unit).map(Home::Person));
-                let outlets = self.outlets().map(|(id, _)| id);
-                homes.extend(outlets.filter(|id| self.outlet_within(*id, unit, day)).map(Home::Outlet));
+                let outlets = self.outlet_ids().filter(|id| self.outlet_within(*id, unit, day));
+                homes.extend(outlets.map(Home::Outlet));
             }
             Some(Grant::Nation) => {
                 homes.extend(self.units().map(|(id, _)| Home::Unit(id)));
                 homes.extend(self.people().map(|(id, _)| Home::Person(id)));
-                homes.extend(self.outlets().map(|(id, _)| Home::Outlet(id)));
+                homes.extend(self.outlet_ids().map(Home::Outlet));
             }
         }
         homes.sort_unstable();

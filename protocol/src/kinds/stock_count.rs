@@ -43,7 +43,8 @@ fn units_by_product(record: &Record) -> BTreeMap<u64, i64> {
     let mut units = BTreeMap::new();
     for field in UNITS.flat_map(|tag| record.lines(tag)) {
         if let (Key::Number(gtin), Value::Int(counted)) = (&field.at.key, &field.register.value) {
-            *units.entry(*gtin).or_default() += *counted;
+            let sum: &mut i64 = units.entry(*gtin).or_default();
+            *sum = sum.saturating_add(*counted);
         }
     }
     units

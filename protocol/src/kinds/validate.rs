@@ -2,8 +2,9 @@
 
 use super::spec::{FieldSpec, KeyType, KindSpec};
 use super::{Gtin, header};
-use crate::limits::RECORD_FIELDS_MAX;
-use crate::record::{Key, Op, Record, Value, Write};
+use super::Unit;
+use crate::limits::{OP_BYTES_MAX, RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
+use crate::record::{Key, Op, Record, Value, Write, field_bytes_max};
 
 /// What is wrong with an op, with the field it is about.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +51,18 @@ pub enum Invalid {
         /// How many it has.
         writes: usize,
     },
+    /// The op, or the record with it, is too large to be sent.
+    #[error("a {kind} cannot hold that much: {fields} fields of {bytes} bytes, at most {RECORD_FIELDS_MAX} of {bytes_max}")]
+    TooLarge {
+        /// The kind's code.
+        kind: &'static str,
+        /// Fields there would be.
+        fields: usize,
+        /// Bytes there would be.
+        bytes: usize,
+        /// The bound on bytes.
+        bytes_max: usize,
+    },
 }
 
 /// Checks an op against the declaration of its kind. `existing` is the record as it stands: a required
@@ -66,6 +79,7 @@ pub fn validate_op(spec: &KindSpec, op: &Op, existing: Option<&Record>) -> Resul
     for write in &op.writes {
         validate_write(kind, spec.field(write.at.tag), write)?;
     }
+    validate_size(kind, op, existing)?;
     for field in header::FIELDS.iter().chain(spec.fields).filter(|field| field.required) {
         let written = op.writes.iter().any(|write| write.at.tag == field.tag && write.value != Value::Absent);
         let standing = existing.is_some_and(|record| record.value(field.tag).is_some());
@@ -75,6 +89,26 @@ pub fn validate_op(spec: &KindSpec, op: &Op, existing: Option<&Record>) -> Resul
         }
     }
     Ok(())
+}
+
+/// Many small ops must not make a record that no frame can carry and no decoder reads.
+fn validate_size(kind: &'static str, op: &Op, existing: Option<&Record>) -> Result<(), Invalid> {
+    let fits = |fields, bytes, bytes_max| {
+        let fits = fields <= RECORD_FIELDS_MAX && bytes <= bytes_max;
+        if fits { Ok(()) } else { Err(Invalid::TooLarge { kind, fields, bytes, bytes_max }) }
+    };
+    fits(op.writes.len(), op.bytes_max(), OP_BYTES_MAX)?;
+    let Some(record) = existing else { return Ok(()) };
+    let (mut fields, mut bytes) = (record.fields().len(), record.bytes_max());
+    for write in &op.writes {
+        let written = field_bytes_max(&write.at, &write.value);
+        match record.register(&write.at) {
+            None => (fields, bytes) = (fields + 1, bytes + written),
+            // Whichever of the two will stand.
+            Some(standing) => bytes += written.saturating_sub(field_bytes_max(&write.at, &standing.value)),
+        }
+    }
+    fits(fields, bytes, RECORD_BYTES_MAX)
 }
 
 fn validate_write(kind: &'static str, field: Option<&FieldSpec>, write: &Write) -> Result<(), Invalid> {
@@ -90,7 +124,9 @@ fn validate_write(kind: &'static str, field: Option<&FieldSpec>, write: &Write) 
         return Err(Invalid::LineKey { kind, field: name, found: cut(&write.at.key) });
     }
     // A choice that this version does not know passes: it comes from a newer one.
-    if write.value.value_type().is_some_and(|found| found != field.value) {
+    let other_type = write.value.value_type().is_some_and(|found| found != field.value);
+    let no_day = matches!(write.value, Value::Int(day) if field.unit == Unit::Day && i32::try_from(day).is_err());
+    if other_type || no_day {
         return Err(Invalid::Value { kind, field: name, found: cut(&write.value) });
     }
     Ok(())

@@ -14,6 +14,7 @@ pub use value::{Key, Value, ValueType};
 
 use crate::clock::Stamp;
 use crate::ids::{KindId, OrgUnitId, OutletId, PersonId, RecordId};
+use crate::limits::FIELD_BYTES;
 
 /// Which record: its kind and its id. Two records of different kinds may share an id, as a visit and the
 /// shelf observation made during it do.
@@ -124,8 +125,19 @@ impl Record {
         self.register(&FieldKey::single(tag)).map(|register| &register.value).filter(|v| **v != Value::Absent)
     }
 
+    /// The most bytes that this record takes as stored or sent; bounded by
+    /// [`crate::limits::RECORD_BYTES_MAX`].
+    pub fn bytes_max(&self) -> usize {
+        self.fields.iter().map(|field| field_bytes_max(&field.at, &field.register.value)).sum()
+    }
+
     /// The greatest stamp of all fields.
     pub fn newest(&self) -> Option<Stamp> {
         self.fields.iter().map(|field| field.register.stamp).max()
     }
+}
+
+/// The most bytes that a field takes as stored or sent.
+pub(crate) const fn field_bytes_max(at: &FieldKey, value: &Value) -> usize {
+    FIELD_BYTES + at.key.content_bytes() + value.content_bytes()
 }

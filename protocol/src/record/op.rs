@@ -39,6 +39,11 @@ impl Op {
         Some(&self.writes[found].value)
     }
 
+    /// The most bytes that this op takes as stored or sent; bounded by [`crate::limits::OP_BYTES_MAX`].
+    pub fn bytes_max(&self) -> usize {
+        self.writes.iter().map(|write| super::field_bytes_max(&write.at, &write.value)).sum()
+    }
+
     /// Whether the writes are in order and each key stands once, as every reader relies on.
     pub fn is_ordered(&self) -> bool {
         self.writes.windows(2).all(|pair| pair[0].at < pair[1].at)

@@ -48,6 +48,16 @@ impl Value {
         }
     }
 
+    /// Bytes of its text, bytes or id: what it takes besides [`crate::limits::FIELD_BYTES`].
+    pub const fn content_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Id(_) => 16,
+            Self::Absent | Self::Bool(_) | Self::Int(_) => 0,
+        }
+    }
+
     /// Whether the value keeps the bounds of [`crate::limits`].
     pub const fn within_limits(&self) -> bool {
         match self {
@@ -74,6 +84,15 @@ pub enum Key {
 }
 
 impl Key {
+    /// Bytes of its text or id: what it takes besides [`crate::limits::FIELD_BYTES`].
+    pub const fn content_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::NumberText(_, text) => text.len(),
+            Self::Id(_) => 16,
+            Self::Single | Self::Number(_) => 0,
+        }
+    }
+
     /// Whether the key keeps the bounds of [`crate::limits`].
     pub const fn within_limits(&self) -> bool {
         match self {

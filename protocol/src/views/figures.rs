@@ -13,16 +13,23 @@ pub struct Ratio {
 
 impl Ratio {
     /// The ratio in basis points, rounded half up; `None` where there is nothing to divide by.
-    pub const fn basis_points(self) -> Option<i64> {
+    pub fn basis_points(self) -> Option<i64> {
         if self.denominator <= 0 {
             return None;
         }
-        Some((self.numerator * 20_000 + self.denominator).div_euclid(2 * self.denominator))
+        // Sums of what devices sent may be of any size.
+        let (numerator, denominator) = (i128::from(self.numerator), i128::from(self.denominator));
+        let rounded = (numerator * 20_000 + denominator).div_euclid(2 * denominator);
+        Some(i64::try_from(rounded).unwrap_or(if rounded < 0 { i64::MIN } else { i64::MAX }))
     }
 
     /// The ratio as a percentage with two digits, or a dash.
     pub fn percent(self) -> String {
-        self.basis_points().map_or_else(|| "–".into(), |bp| format!("{}.{:02} %", bp / 100, bp % 100))
+        let two_digits = |bp: i64| {
+            let (sign, bp) = (if bp < 0 { "−" } else { "" }, bp.unsigned_abs());
+            format!("{sign}{}.{:02} %", bp / 100, bp % 100)
+        };
+        self.basis_points().map_or_else(|| "–".into(), two_digits)
     }
 }
 

@@ -83,7 +83,7 @@ pub fn changes(
         },
         unit_on: level.day,
     };
-    let goes = before.map(|level| change(level, -level.units));
+    let goes = before.map(|level| change(level, level.units.wrapping_neg()));
     let after = level_after(before, entry);
     goes.into_iter().chain(std::iter::once(change(after, after.units)))
 }

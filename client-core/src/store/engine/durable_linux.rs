@@ -7,7 +7,10 @@
 //! asked for. The symbol is hidden, so that a shared library keeps its own definition whatever the process that
 //! loads it has loaded before; no linker option is needed. [`in_force`] proves it each time a store opens.
 
-#![allow(unsafe_code, reason = "sled offers no safe way to make its log durable on Linux; all of it is in this file")]
+#![allow(
+    unsafe_code,
+    reason = "sled offers no safe way to make its log durable on Linux; all of it is in this file"
+)]
 
 use libc::{c_int, c_uint, off64_t};
 

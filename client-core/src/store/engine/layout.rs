@@ -5,6 +5,7 @@
 //! | `1`, key | `0`, the value; or `1`, count of pieces u32 BE |
 //! | `2`, length of the key u16 BE, key, index u32 BE | a piece of a value that is too long for one entry |
 //! | `3`, number u64 BE | the journal: a small commit that is not folded in yet, see [`encode_writes`] |
+//! | `4` | how many commits there were when the journal was last folded in, u64 BE |
 //!
 //! Long values are cut in pieces because sled moves a page of more than 128 KiB, some sixteen entries, into a
 //! file of its own under `blobs`, and never syncs that file on any platform.
@@ -28,6 +29,7 @@ const _: () =
 const DATA: u8 = 1;
 const PIECE: u8 = 2;
 const JOURNAL: u8 = 3;
+const COMMITS: u8 = 4;
 const WHOLE: u8 = 0;
 const CUT: u8 = 1;
 const REMOVE: u8 = 0;
@@ -83,15 +85,31 @@ pub(super) fn journal_key(number: u64) -> Vec<u8> {
     [&[JOURNAL], &number.to_be_bytes()[..]].concat()
 }
 
-/// The commits that are not folded in yet, oldest first.
-pub(super) fn read_journal(tree: &sled::Tree) -> Result<Vec<(u64, Writes)>, ReadError> {
-    let mut entries = Vec::new();
+/// What an opened tree says about the commits in it.
+pub(super) struct Recovered {
+    /// How many commits there were, ever.
+    pub(super) commits: u64,
+    /// The commits that are not folded in yet with their numbers, oldest first.
+    pub(super) journal: Vec<(u64, Writes)>,
+}
+
+/// Reads the journal and counts the commits.
+pub(super) fn recover(tree: &sled::Tree) -> Result<Recovered, ReadError> {
+    let number =
+        |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).map_err(|_| "a number of the wrong length");
+    let folded = tree.get([COMMITS])?.map_or(Ok(0), |bytes| number(&bytes))?;
+    let mut journal = Vec::new();
     for entry in tree.scan_prefix([JOURNAL]) {
         let (key, bytes) = entry?;
-        let number = key.get(1..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
-        entries.push((number.ok_or("a journal key of the wrong length")?, decode_writes(&bytes)?));
+        journal.push((number(&key[1..])?, decode_writes(&bytes)?));
     }
-    Ok(entries)
+    let commits = journal.last().map_or(folded, |(number, _)| number + 1);
+    Ok(Recovered { commits, journal })
+}
+
+/// Adds the number of commits to sled's batch.
+pub(super) fn add_commit_count(batch: &mut sled::Batch, commits: u64) {
+    batch.insert(&[COMMITS], &commits.to_be_bytes());
 }
 
 /// The value behind what the tree holds for a caller's key.

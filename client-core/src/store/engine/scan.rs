@@ -51,7 +51,8 @@ pub(super) fn first_entries(
         return Ok(page);
     }
     let mut stored = stored_range(tree, range).peekable();
-    let mut overlay = pending.range(range.from.clone()..).take_while(|(key, _)| range.contains(key)).peekable();
+    let mut overlay =
+        pending.range(range.from.clone()..).take_while(|(key, _)| range.contains(key)).peekable();
     while page.len() < entries_max && page_bytes < bytes_max {
         let Some(entry) = next_merged(tree, &mut stored, &mut overlay, Ord::cmp)? else { break };
         page_bytes += entry.0.len() + entry.1.len();

@@ -1,0 +1,313 @@
+//! The merchandiser's day (DOMAIN S6.5–S6.7) as pure steps: from what was done and what is known, the ops.
+//!
+//! Knows no store and no clock: [`crate::Client`] reads both and saves what comes out.
+
+use std::collections::BTreeMap;
+
+use rand::RngCore;
+use xundian_protocol::ids::{OutletId, PersonId, RecordId, RoutePlanId, VisitId};
+use xundian_protocol::kinds::{
+    AbortReason, Channel, Issue, IssueKind, IssueState, Outlet, PositionGrade, Severity, ShelfObservation, StockCount,
+    Typed, Visit,
+};
+use xundian_protocol::calendar::DEFAULT_ZONE;
+use xundian_protocol::record::{Home, Record};
+
+use crate::errors::RecordError;
+use crate::recorder::{Captured, Recorder, Target};
+
+/// The mean radius of the Earth (IUGG).
+const EARTH_RADIUS_M: f64 = 6_371_008.8;
+
+/// Where the device was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    /// Latitude, WGS-84, degrees × 10⁷.
+    pub latitude_e7: i64,
+    /// Longitude, WGS-84, degrees × 10⁷.
+    pub longitude_e7: i64,
+    /// How far off that may be, in metres.
+    pub accuracy_m: Option<i64>,
+    /// Whether the system says that the position is simulated.
+    pub mocked: bool,
+}
+
+/// By when an issue must be solved (S6.7 b).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Due {
+    /// The day on which it was raised 当天.
+    SameDay,
+    /// The day after 第二天.
+    #[default]
+    NextDay,
+}
+
+/// An urgent matter for the superior.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewIssue {
+    /// What it is about.
+    pub issue_kind: IssueKind,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What is the matter.
+    pub text: String,
+    /// By when it must be solved.
+    pub due: Due,
+    /// Who has to solve it; none leaves it to the superior.
+    pub assignee: Option<PersonId>,
+}
+
+/// A whole visit, recorded in one durable save.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VisitBundle {
+    /// Where.
+    pub outlet: OutletId,
+    /// Check-in, Unix milliseconds.
+    pub opened_at_ms: i64,
+    /// Check-out, or when it was broken off.
+    pub ended_at_ms: i64,
+    /// Why it was broken off, if it was.
+    pub abort_reason: Option<AbortReason>,
+    /// Time in store by a monotonic clock, where one was read.
+    pub time_in_store_ms: Option<i64>,
+    /// Where the device was.
+    pub position: Option<Position>,
+    /// Answers to the visit's tasks.
+    pub task_answers: BTreeMap<String, bool>,
+    /// The store's important matters.
+    pub note: Option<String>,
+    /// What was seen on the shelf; its `visit` is filled in.
+    pub shelf: ShelfObservation,
+    /// What was counted; its `visit` is filled in.
+    pub count: StockCount,
+    /// Urgent matters.
+    pub issues: Vec<NewIssue>,
+}
+
+impl VisitBundle {
+    /// A visit without anything seen.
+    pub fn new(outlet: OutletId, opened_at_ms: i64, ended_at_ms: i64) -> Self {
+        Self {
+            outlet,
+            opened_at_ms,
+            ended_at_ms,
+            abort_reason: None,
+            time_in_store_ms: None,
+            position: None,
+            task_answers: BTreeMap::new(),
+            note: None,
+            shelf: ShelfObservation::default(),
+            count: StockCount::default(),
+            issues: Vec::new(),
+        }
+    }
+}
+
+/// What an outlet's record says that a visit needs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct OutletFacts {
+    pub(crate) id: OutletId,
+    pub(crate) code: String,
+    pub(crate) name: String,
+    pub(crate) zone: String,
+    pub(crate) channel: Option<Channel>,
+    /// Latitude and longitude.
+    pub(crate) position_e7: Option<(i64, i64)>,
+}
+
+impl OutletFacts {
+    pub(crate) fn of(record: &Record) -> Self {
+        let outlet = Outlet::read(record);
+        Self {
+            id: OutletId(record.key.id),
+            code: outlet.code.unwrap_or_default(),
+            name: outlet.name.unwrap_or_default(),
+            zone: outlet.time_zone.unwrap_or_else(|| DEFAULT_ZONE.to_owned()),
+            channel: outlet.channel,
+            position_e7: outlet.latitude_e7.zip(outlet.longitude_e7),
+        }
+    }
+
+    pub(crate) const fn home(&self) -> Home {
+        Home::Outlet(self.id)
+    }
+}
+
+/// A new id of something that was captured at a moment.
+pub(crate) fn new_id(at_ms: i64, random: &mut dyn RngCore) -> RecordId {
+    let mut bytes = [0; 10];
+    random.fill_bytes(&mut bytes);
+    RecordId::v7(u64::try_from(at_ms).unwrap_or(0), bytes)
+}
+
+/// The form of a visit that begins.
+pub(crate) fn opening(
+    outlet: &OutletFacts,
+    opened_at_ms: i64,
+    position: Option<Position>,
+    plan: Option<RoutePlanId>,
+) -> Visit {
+    let grade = match position {
+        None => PositionGrade::Missing,
+        Some(Position { mocked: true, .. }) => PositionGrade::Mocked,
+        Some(_) => PositionGrade::Measured,
+    };
+    let distance_m = position
+        .zip(outlet.position_e7)
+        .map(|(at, outlet)| distance_m((at.latitude_e7, at.longitude_e7), outlet));
+    Visit {
+        opened_at_ms: Some(opened_at_ms),
+        plan,
+        channel: outlet.channel,
+        latitude_e7: position.map(|at| at.latitude_e7),
+        longitude_e7: position.map(|at| at.longitude_e7),
+        accuracy_m: position.and_then(|at| at.accuracy_m),
+        position_grade: Some(grade),
+        distance_m,
+        ..Visit::default()
+    }
+}
+
+/// Refuses to write into a visit that has ended.
+pub(crate) fn check_open(visit: VisitId, form: &Visit) -> Result<(), RecordError> {
+    if form.closed_at_ms.is_some() || form.aborted_at_ms.is_some() {
+        return Err(RecordError::VisitClosed { visit });
+    }
+    Ok(())
+}
+
+/// Adds the ops of a whole visit. Returns its id.
+pub(crate) fn record_visit(
+    recorder: &mut Recorder<'_>,
+    random: &mut dyn RngCore,
+    bundle: &VisitBundle,
+    outlet: &OutletFacts,
+    plan: Option<RoutePlanId>,
+) -> Result<VisitId, RecordError> {
+    let (opened_at_ms, ended_at_ms) = (bundle.opened_at_ms, bundle.ended_at_ms);
+    if ended_at_ms < opened_at_ms {
+        return Err(RecordError::EndsBeforeItBegins { opened_at_ms, closed_at_ms: ended_at_ms });
+    }
+    let captured = Captured::at(opened_at_ms, &outlet.zone)?;
+    let id = new_id(opened_at_ms, random);
+    let target = Target::new(id, outlet.home());
+    let aborted = bundle.abort_reason.is_some();
+    let visit = Visit {
+        closed_at_ms: (!aborted).then_some(ended_at_ms),
+        aborted_at_ms: aborted.then_some(ended_at_ms),
+        abort_reason: bundle.abort_reason,
+        time_in_store_ms: bundle.time_in_store_ms,
+        task_answers: bundle.task_answers.clone(),
+        note: bundle.note.clone(),
+        ..opening(outlet, opened_at_ms, bundle.position, plan)
+    };
+    recorder.write(&target, captured, &visit)?;
+    if bundle.shelf != ShelfObservation::default() {
+        let shelf = ShelfObservation { visit: Some(VisitId(id)), ..bundle.shelf.clone() };
+        recorder.write(&target, captured, &shelf)?;
+    }
+    if bundle.count != StockCount::default() {
+        let count = StockCount { visit: Some(VisitId(id)), ..bundle.count.clone() };
+        recorder.write(&target, captured, &count)?;
+    }
+    for issue in &bundle.issues {
+        raise_issue(recorder, random, issue, outlet, Some(VisitId(id)), captured)?;
+    }
+    Ok(VisitId(id))
+}
+
+/// Adds the op of a new issue. Returns its id.
+pub(crate) fn raise_issue(
+    recorder: &mut Recorder<'_>,
+    random: &mut dyn RngCore,
+    issue: &NewIssue,
+    outlet: &OutletFacts,
+    visit: Option<VisitId>,
+    captured: Captured,
+) -> Result<RecordId, RecordError> {
+    let id = new_id(recorder.now_ms(), random);
+    let raised_on = captured.day;
+    let form = Issue {
+        visit,
+        issue_kind: Some(issue.issue_kind),
+        severity: Some(issue.severity),
+        text: Some(issue.text.clone()),
+        raised_on: Some(raised_on),
+        raised_by: Some(recorder.person()),
+        due_on: Some(if issue.due == Due::SameDay { raised_on } else { raised_on.next() }),
+        assignee: issue.assignee,
+        state: Some(IssueState::Open),
+        ..Issue::default()
+    };
+    recorder.write(&Target::new(id, outlet.home()), captured, &form)?;
+    Ok(id)
+}
+
+/// The form that takes an issue one step further, if its state allows that.
+pub(crate) fn issue_step(
+    issue: &Issue,
+    to: IssueState,
+    captured: Captured,
+    resolution: Option<String>,
+) -> Result<Issue, RecordError> {
+    let state = issue.state.unwrap_or(IssueState::Open);
+    // Each step leads forward, and an issue may be closed without having been taken up first.
+    if to <= state {
+        return Err(RecordError::IssueState { state });
+    }
+    let closed_on = (to == IssueState::Closed).then_some(captured.day);
+    Ok(Issue { state: Some(to), closed_on, resolution, ..Issue::default() })
+}
+
+/// The great-circle distance between two points in degrees × 10⁷ (haversine), in whole metres.
+pub(crate) fn distance_m(from: (i64, i64), to: (i64, i64)) -> i64 {
+    let radians = |e7: i64| (e7 as f64 / 1e7).to_radians();
+    let (lat_from, lat_to) = (radians(from.0), radians(to.0));
+    let half_lat = (lat_to - lat_from) / 2.0;
+    let half_lon = (radians(to.1) - radians(from.1)) / 2.0;
+    let chord = half_lat.sin().powi(2) + lat_from.cos() * lat_to.cos() * half_lon.sin().powi(2);
+    (2.0 * EARTH_RADIUS_M * chord.clamp(0.0, 1.0).sqrt().asin()).round() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_those_of_the_map() {
+        // The Bund to the Oriental Pearl Tower in Shanghai, across the river.
+        let metres = distance_m((312_400_000, 1_214_900_000), (312_397_000, 1_214_998_000));
+        assert!((900..970).contains(&metres), "{metres}");
+        assert_eq!(distance_m((312_400_000, 1_214_900_000), (312_400_000, 1_214_900_000)), 0);
+        // Half around the equator, whose rounding must not leave the arcsine's domain.
+        assert!((20_015_000..20_016_000).contains(&distance_m((0, 0), (0, 1_800_000_000))));
+    }
+
+    #[test]
+    fn an_issue_only_moves_forward() {
+        let captured = Captured::at(1_800_000_000_000, DEFAULT_ZONE).expect("a day");
+        let closed = Issue { state: Some(IssueState::Closed), ..Issue::default() };
+        let step = issue_step(&closed, IssueState::Acknowledged, captured, None);
+        assert!(matches!(step, Err(RecordError::IssueState { state: IssueState::Closed })));
+        let solved = issue_step(&Issue::default(), IssueState::Closed, captured, Some("补货".into()));
+        assert_eq!(solved.expect("a step").closed_on, Some(captured.day));
+    }
+
+    #[test]
+    fn a_position_says_how_sure_it_is() {
+        let outlet = OutletFacts {
+            id: OutletId(RecordId::NIL),
+            code: "S1".into(),
+            name: String::new(),
+            zone: DEFAULT_ZONE.into(),
+            channel: Some(Channel::Chain),
+            position_e7: Some((0, 0)),
+        };
+        let at = Position { latitude_e7: 0, longitude_e7: 1_000, accuracy_m: Some(8), mocked: true };
+        let visit = opening(&outlet, 5, Some(at), None);
+        assert_eq!((visit.position_grade, visit.distance_m), (Some(PositionGrade::Mocked), Some(11)));
+        let visit = opening(&outlet, 5, None, None);
+        assert_eq!((visit.position_grade, visit.distance_m), (Some(PositionGrade::Missing), None));
+        assert_eq!(visit.channel, Some(Channel::Chain));
+    }
+}

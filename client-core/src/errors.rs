@@ -1,0 +1,97 @@
+//! Why a piece of the day's work was not saved.
+
+use xundian_protocol::ids::{OutletId, VisitId};
+use xundian_protocol::kinds::{Choice, Invalid, IssueState, spec};
+use xundian_protocol::record::RecordKey;
+
+use crate::store::{RejectedId, StoreError};
+
+/// Why something was not recorded. Nothing of it was saved. Each text says what, where and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The device does not know such an outlet.
+    #[error("no outlet 门店 {name:?} is on this device: check the code, or sync to get the outlets of your scope")]
+    NoSuchOutlet {
+        /// The code or id that was given.
+        name: String,
+    },
+    /// The outlet is known but not in scope.
+    #[error("outlet 门店 {name} is not in your scope: ask your manager whether it is assigned to you")]
+    OutletNotInScope {
+        /// Its code.
+        name: String,
+    },
+    /// The device does not know such a visit.
+    #[error("no visit 拜访 {visit} is on this device: `list visit` shows those that are")]
+    NoSuchVisit {
+        /// The id.
+        visit: VisitId,
+    },
+    /// The visit has ended.
+    #[error("visit 拜访 {visit} is closed: open a new visit to record more")]
+    VisitClosed {
+        /// The id.
+        visit: VisitId,
+    },
+    /// A person is in one shop at a time.
+    #[error("visit 拜访 {visit} is still open at outlet {outlet}: close or abort it first")]
+    AlreadyOpen {
+        /// The open visit.
+        visit: VisitId,
+        /// Where it is.
+        outlet: OutletId,
+    },
+    /// No visit is open.
+    #[error("no visit 拜访 is open: open one first")]
+    NoOpenVisit,
+    /// The device does not know such a record.
+    #[error("no {} {} is on this device: sync, or check the id", spec(.key.kind).map_or("record", |spec| spec.code), .key.id)]
+    NoSuchRecord {
+        /// Which one.
+        key: RecordKey,
+    },
+    /// The tray has no such entry.
+    #[error("no rejected save {id} is on this device: `rejected list` shows those that are")]
+    NoSuchRejected {
+        /// Which one.
+        id: RejectedId,
+    },
+    /// The issue is not in a state from which this step leads on.
+    #[error("the issue 问题 is {} already", .state.code())]
+    IssueState {
+        /// The state it is in.
+        state: IssueState,
+    },
+    /// The outlet, or the device, names a zone that this version does not know.
+    #[error("time zone {zone:?} is not known: correct the outlet's time zone (an IANA name such as Asia/Shanghai)")]
+    UnknownZone {
+        /// The zone.
+        zone: String,
+    },
+    /// The end comes before the beginning.
+    #[error("the visit 拜访 ends before it begins ({closed_at_ms} < {opened_at_ms} ms): correct its times")]
+    EndsBeforeItBegins {
+        /// The beginning, Unix milliseconds.
+        opened_at_ms: i64,
+        /// The end, Unix milliseconds.
+        closed_at_ms: i64,
+    },
+    /// The form holds nothing.
+    #[error("the {kind} holds nothing: fill in at least one line")]
+    Empty {
+        /// The kind's code.
+        kind: &'static str,
+    },
+    /// The form does not keep what its kind declares.
+    #[error("{invalid}: correct it and save again")]
+    Invalid {
+        /// What is wrong.
+        invalid: Invalid,
+    },
+    /// The device is not enrolled.
+    #[error("this device is not enrolled: run `enrol` with the invitation that your manager gave you")]
+    NotEnrolled,
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

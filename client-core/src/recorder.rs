@@ -1,0 +1,254 @@
+//! The decide step of a save: typed forms become ops that keep what their kind declares.
+//!
+//! Pure: the clocks' readings, the author and the record as it stands come in as arguments, and what comes
+//! out has not been saved yet. The recorder refuses whatever the server would refuse, so that a mistake is
+//! seen by the person who makes it and not a day later.
+
+use xundian_protocol::calendar::{self, Day};
+use xundian_protocol::clock::{Clock, Stamp};
+use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId, RecordId};
+use xundian_protocol::kinds::{ClockGrade, Header, Invalid, KindSpec, Lineage, Typed, header, spec, validate_op};
+use xundian_protocol::record::{Home, Op, Record, RecordKey, Write};
+
+use crate::errors::RecordError;
+
+/// What the clocks say at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moment {
+    /// The wall clock, in Unix milliseconds.
+    pub now_ms: i64,
+    /// The monotonic clock.
+    pub mono_ms: u64,
+    /// Names the start of the device from which the monotonic clock counts.
+    pub boot: [u8; 16],
+}
+
+/// Who records, and how good their clock is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Author {
+    pub(crate) person: PersonId,
+    pub(crate) device: DeviceNo,
+    pub(crate) clock_grade: ClockGrade,
+    /// The server's clock minus the device's; stamps are made in the server's time.
+    pub(crate) server_offset_ms: i64,
+}
+
+/// When and in which zone something was captured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Captured {
+    at_ms: i64,
+    utc_offset_min: i64,
+    /// The local day in that zone.
+    pub(crate) day: Day,
+}
+
+impl Captured {
+    /// A moment in an IANA zone.
+    pub(crate) fn at(at_ms: i64, zone: &str) -> Result<Self, RecordError> {
+        let unknown = || RecordError::UnknownZone { zone: zone.chars().take(64).collect() };
+        Ok(Self {
+            at_ms,
+            utc_offset_min: calendar::utc_offset_min(at_ms, zone).ok_or_else(unknown)?,
+            day: Day::local(at_ms, zone).ok_or_else(unknown)?,
+        })
+    }
+}
+
+/// Which record a form belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) id: RecordId,
+    pub(crate) home: Home,
+    /// The record as it stands, overlaid with what waits in the outbox.
+    pub(crate) existing: Option<&'a Record>,
+    /// The record that it takes the place of.
+    pub(crate) corrects: Option<RecordId>,
+}
+
+impl Target<'_> {
+    /// A new record.
+    pub(crate) const fn new(id: RecordId, home: Home) -> Self {
+        Self { id, home, existing: None, corrects: None }
+    }
+}
+
+/// Collects the ops of one save.
+pub(crate) struct Recorder<'a> {
+    author: Author,
+    now_ms: i64,
+    clock: &'a mut Clock,
+    next: OpSeq,
+    ops: Vec<Op>,
+}
+
+impl<'a> Recorder<'a> {
+    /// A recorder whose first op gets the number `next`.
+    pub(crate) const fn new(author: Author, now_ms: i64, clock: &'a mut Clock, next: OpSeq) -> Self {
+        Self { author, now_ms, clock, next, ops: Vec::new() }
+    }
+
+    /// The wall clock at which the save is made.
+    pub(crate) const fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
+    /// Who records.
+    pub(crate) const fn person(&self) -> PersonId {
+        self.author.person
+    }
+
+    /// Adds what a form writes into a record.
+    pub(crate) fn write<T: Typed>(
+        &mut self,
+        target: &Target<'_>,
+        captured: Captured,
+        form: &T,
+    ) -> Result<(), RecordError> {
+        self.add(&T::SPEC, target, captured, form.writes())
+    }
+
+    /// Marks an older record as corrected by a newer one, so that its figures no longer count.
+    pub(crate) fn mark_corrected(
+        &mut self,
+        old: &Record,
+        by: RecordId,
+        captured: Captured,
+    ) -> Result<(), RecordError> {
+        let kind = spec(old.key.kind).ok_or(RecordError::NoSuchRecord { key: old.key })?;
+        let target = Target { id: old.key.id, home: old.home, existing: Some(old), corrects: None };
+        let at = xundian_protocol::record::FieldKey::single(header::CORRECTED_BY);
+        let value = xundian_protocol::record::Value::Id(by);
+        self.add(kind, &target, captured, vec![Write { at, value, seen: None }])
+    }
+
+    /// Sends again what the server rejected, as a new save.
+    pub(crate) fn resend(&mut self, rejected: &Op, existing: Option<&Record>) -> Result<(), RecordError> {
+        let kind = spec(rejected.record.kind).ok_or(RecordError::NoSuchRecord { key: rejected.record })?;
+        let mut writes = rejected.writes.clone();
+        note_seen(&mut writes, existing);
+        self.push(kind, rejected.record, rejected.home, writes, existing)
+    }
+
+    /// The ops, ready to be saved.
+    pub(crate) fn finish(self) -> Vec<Op> {
+        self.ops
+    }
+
+    fn add(
+        &mut self,
+        kind: &KindSpec,
+        target: &Target<'_>,
+        captured: Captured,
+        mut form: Vec<Write>,
+    ) -> Result<(), RecordError> {
+        // What already stands is not written again: an edit shall touch only what was edited.
+        let stands = |write: &Write| {
+            let register = target.existing.and_then(|record| record.register(&write.at));
+            register.is_some_and(|register| register.value == write.value)
+        };
+        form.retain(|write| !stands(write));
+        let mut writes = self.header(kind, target, captured).writes();
+        writes.extend(form);
+        writes.sort_unstable_by(|a, b| a.at.cmp(&b.at));
+        note_seen(&mut writes, target.existing);
+        let key = RecordKey { kind: kind.kind, id: target.id };
+        self.push(kind, key, target.home, writes, target.existing)
+    }
+
+    fn push(
+        &mut self,
+        kind: &KindSpec,
+        record: RecordKey,
+        home: Home,
+        writes: Vec<Write>,
+        existing: Option<&Record>,
+    ) -> Result<(), RecordError> {
+        let hlc = self.clock.tick(self.now_ms.saturating_add(self.author.server_offset_ms));
+        let stamp = Stamp { hlc, device: self.author.device };
+        let op = Op { seq: self.next, stamp, record, home, writes };
+        validate_op(kind, &op, existing).map_err(|invalid: Invalid| RecordError::Invalid { invalid })?;
+        self.next = self.next.next();
+        self.ops.push(op);
+        Ok(())
+    }
+
+    fn header(&self, kind: &KindSpec, target: &Target<'_>, captured: Captured) -> Header {
+        let before = target.existing.and_then(Header::read);
+        // An event stays on the day on which it began: a visit that is closed after midnight is still
+        // yesterday's visit.
+        let event_day = before.filter(|_| kind.lineage == Lineage::Event).map(|before| before.business_day);
+        Header {
+            actor: self.author.person,
+            captured_at_ms: captured.at_ms,
+            utc_offset_min: captured.utc_offset_min,
+            clock_grade: self.author.clock_grade,
+            business_day: event_day.unwrap_or(captured.day),
+            corrects: target.corrects.or_else(|| before.and_then(|before| before.corrects)),
+        }
+    }
+}
+
+/// Notes in each write the stamp of the value that its author saw.
+fn note_seen(writes: &mut [Write], existing: Option<&Record>) {
+    for write in writes {
+        write.seen = existing.and_then(|record| record.register(&write.at)).map(|register| register.stamp);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xundian_protocol::calendar::DEFAULT_ZONE;
+    use xundian_protocol::ids::OutletId;
+    use xundian_protocol::kinds::Visit;
+
+    const AUTHOR: Author = Author {
+        person: PersonId(RecordId::NIL),
+        device: DeviceNo(3),
+        clock_grade: ClockGrade::Trusted,
+        server_offset_ms: 0,
+    };
+    const EVENING_MS: i64 = 1_800_000_000_000;
+
+    fn saved(existing: Option<&Record>, at_ms: i64, form: &Visit) -> Result<Op, RecordError> {
+        let mut clock = Clock::resume(existing.and_then(Record::newest).map(|stamp| stamp.hlc).unwrap_or_default());
+        let mut recorder = Recorder::new(AUTHOR, at_ms, &mut clock, OpSeq(5));
+        let id = RecordId::v7(7, [7; 10]);
+        let target = Target { existing, ..Target::new(id, Home::Outlet(OutletId(id))) };
+        recorder.write(&target, Captured::at(at_ms, DEFAULT_ZONE)?, form)?;
+        Ok(recorder.finish().remove(0))
+    }
+
+    #[test]
+    fn an_edit_writes_only_what_changed_and_says_what_it_saw() {
+        let open = Visit { opened_at_ms: Some(EVENING_MS), ..Visit::default() };
+        let first = saved(None, EVENING_MS, &open).expect("valid");
+        assert!(first.writes.iter().all(|write| write.seen.is_none()));
+        let mut record = Record::empty(first.record, first.home);
+        record.apply(&first);
+
+        let closed = Visit { closed_at_ms: Some(EVENING_MS + 86_400_000), ..open };
+        let second = saved(Some(&record), EVENING_MS + 86_400_000, &closed).expect("valid");
+        assert!(second.written(16).is_none(), "the opening stands already");
+        assert!(second.written(17).is_some());
+        let actor = second.writes.iter().find(|write| write.at.tag == header::ACTOR).expect("a header");
+        assert_eq!(actor.seen, Some(first.stamp));
+        assert!(record.apply(&second).conflicts.is_empty());
+        assert_eq!(Header::read(&record).map(|header| header.business_day), Some(day(EVENING_MS)));
+    }
+
+    #[test]
+    fn what_the_server_would_refuse_is_refused_here() {
+        let missing = saved(None, EVENING_MS, &Visit::default());
+        assert!(matches!(
+            missing,
+            Err(RecordError::Invalid { invalid: Invalid::Missing { field: "opened_at_ms", .. } })
+        ));
+        let unknown = Captured::at(EVENING_MS, "Asia/Nowhere");
+        assert!(matches!(unknown, Err(RecordError::UnknownZone { .. })));
+    }
+
+    fn day(at_ms: i64) -> Day {
+        Day::local(at_ms, DEFAULT_ZONE).expect("a day")
+    }
+}

@@ -1,0 +1,237 @@
+//! Records as the server confirmed them: changes come in, homes come into scope and leave it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use xundian_protocol::ids::FeedSeq;
+use xundian_protocol::record::{Home, Record, RecordKey};
+use xundian_protocol::wire::stored;
+use xundian_protocol::wire::v1::Changes;
+
+use super::engine::Batch;
+use super::keys::{self, MetaKey};
+use super::{LastSync, Store, StoreError, StoreFault, put_number};
+
+/// Records of a home that leave in one batch.
+const CLEARED_RECORDS_PER_BATCH: usize = 2048;
+
+/// What a new scope changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ScopeChange {
+    /// Homes that came into scope.
+    pub added: u64,
+    /// Homes that left it; their records are gone from the device, what they wait to send is not.
+    pub dropped: u64,
+}
+
+/// Where the device stands for a pull.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Standing {
+    /// The homes of the scope, in order.
+    pub(crate) homes: Vec<Home>,
+    /// Everything of the scope is here up to this place, but the homes of `behind`.
+    pub(crate) cursor: FeedSeq,
+    /// Homes that are complete up to an earlier place only.
+    pub(crate) behind: Vec<(Home, FeedSeq)>,
+}
+
+impl Store {
+    /// Where the device stands for a pull.
+    pub(crate) fn standing(&self) -> Standing {
+        let state = self.state();
+        let behind = state.held.iter().filter_map(|(home, behind)| Some((*home, (*behind)?))).collect();
+        Standing { homes: state.held.keys().copied().collect(), cursor: state.meta.cursor, behind }
+    }
+
+    /// Whether a home is in scope.
+    pub(crate) fn holds(&self, home: Home) -> bool {
+        self.state().held.contains_key(&home)
+    }
+
+    /// Commits changed records, and the cursor where the frame starts where the device stands. Returns
+    /// whether it does. A record is a fact wherever the frame starts, so it is merged either way.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or written.
+    pub(crate) fn apply_changes(&self, changes: &Changes) -> Result<bool, StoreError> {
+        let writer = self.write_lock();
+        let mut batch = Batch::default();
+        let mut merged: BTreeMap<RecordKey, (Record, bool)> = BTreeMap::new();
+        let mut hlc = self.hlc();
+        for record in changes.records.iter().filter(|record| self.state().keeps(record.home)) {
+            hlc = hlc.max(record.newest().map_or(hlc, |stamp| stamp.hlc));
+            match merged.get_mut(&record.key) {
+                Some((standing, _)) => _ = standing.merge(record),
+                None => {
+                    let standing = self.confirmed(record.key)?;
+                    let is_new = standing.is_none();
+                    let mut standing = standing.unwrap_or_else(|| Record::empty(record.key, record.home));
+                    if standing.merge(record) || is_new {
+                        merged.insert(record.key, (standing, is_new));
+                    }
+                }
+            }
+        }
+        for (record, is_new) in merged.values() {
+            self.put_confirmed(&mut batch, record, *is_new);
+        }
+        let stands_at = {
+            let state = self.state();
+            match changes.home {
+                None => Some(state.meta.cursor),
+                Some(home) => state.held.get(&home).copied().flatten(),
+            }
+        };
+        let moves = stands_at == Some(changes.from);
+        if moves {
+            let to = changes.to.0;
+            match changes.home {
+                None => put_number(&mut batch, MetaKey::Cursor, to),
+                Some(home) => batch.put(keys::home_key(keys::HELD_HOME, home), to.to_be_bytes()),
+            }
+        }
+        put_number(&mut batch, MetaKey::Hlc, hlc.0);
+        self.engine.commit(batch)?;
+        let mut state = self.state_mut();
+        state.meta.hlc = state.meta.hlc.max(hlc);
+        state.generation += 1;
+        match changes.home {
+            _ if !moves => {}
+            None => state.meta.cursor = changes.to,
+            Some(home) => _ = state.held.insert(home, Some(changes.to)),
+        }
+        drop(state);
+        drop(writer);
+        Ok(moves)
+    }
+
+    /// Commits the end of a sync. `complete` says that every frame of it moved its cursor; then nothing is
+    /// behind any more.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub(crate) fn finish_sync(&self, sync: LastSync, complete: bool) -> Result<(), StoreError> {
+        let writer = self.write_lock();
+        let mut batch = Batch::default();
+        batch.put(keys::meta(MetaKey::LastSync), sync.encode());
+        if complete {
+            for (home, _) in self.standing().behind {
+                batch.put(keys::home_key(keys::HELD_HOME, home), []);
+            }
+        }
+        self.engine.commit(batch)?;
+        let mut state = self.state_mut();
+        state.meta.last_sync = Some(sync);
+        if complete {
+            state.held.values_mut().for_each(|behind| *behind = None);
+        }
+        drop(state);
+        drop(writer);
+        Ok(())
+    }
+
+    /// Commits a new scope. Records of homes that left it go; saves that wait and rejected ones stay.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or written.
+    pub(crate) fn set_scope(&self, homes: &[Home]) -> Result<ScopeChange, StoreError> {
+        let writer = self.write_lock();
+        // A home that returns before its old records have left must not lose its new ones to that.
+        self.clear_left_homes(&writer)?;
+        let (standing, new) = (self.standing(), homes.iter().copied().collect::<BTreeSet<_>>());
+        let mut old: BTreeSet<Home> = standing.homes.into_iter().collect();
+        if old.is_empty() {
+            old = self.homes_with_records()?;
+        }
+        // From the very beginning the whole scope is read in one go.
+        let behind = (standing.cursor != FeedSeq(0)).then_some(FeedSeq(0));
+        let mut batch = Batch::default();
+        let mut change = ScopeChange::default();
+        for home in new.iter().filter(|home| !self.holds(**home)) {
+            batch.put(keys::home_key(keys::HELD_HOME, *home), behind_bytes(behind));
+            change.added += 1;
+        }
+        let left: Vec<Home> = old.difference(&new).copied().collect();
+        for home in &left {
+            batch.remove(keys::home_key(keys::HELD_HOME, *home));
+            batch.put(keys::home_key(keys::HOME_TO_CLEAR, *home), []);
+            change.dropped += 1;
+        }
+        self.engine.commit(batch)?;
+        let mut state = self.state_mut();
+        left.iter().for_each(|home| _ = state.held.remove(home));
+        for home in new {
+            state.held.entry(home).or_insert(behind);
+        }
+        state.generation += 1;
+        drop(state);
+        self.clear_left_homes(&writer)?;
+        Ok(change)
+    }
+
+    /// Removes the records of homes that left the scope, a bounded batch at a time. The mark of a home goes
+    /// with its last record, so that a crash in between is made good when the store is opened.
+    pub(super) fn clear_left_homes(&self, _writer: &std::sync::MutexGuard<'_, ()>) -> Result<(), StoreError> {
+        let marks: Vec<_> = self.engine.scan_prefix(&[keys::HOME_TO_CLEAR]).collect::<Result<_, _>>()?;
+        for (mark, _) in marks {
+            let home = keys::home_of(&mark).ok_or_else(|| StoreFault::malformed("list of homes to clear"))?;
+            loop {
+                let prefix = keys::indexed_prefix(home, None);
+                let entries: Vec<_> =
+                    self.engine.scan_prefix(&prefix).take(CLEARED_RECORDS_PER_BATCH).collect::<Result<_, _>>()?;
+                let mut batch = Batch::default();
+                for (key, _) in &entries {
+                    let record = keys::record_of_index(key);
+                    let record = record.ok_or_else(|| StoreFault::malformed("index of homes"))?;
+                    batch.remove(keys::record(record));
+                    batch.remove(key.clone());
+                }
+                let is_last = entries.len() < CLEARED_RECORDS_PER_BATCH;
+                if is_last {
+                    batch.remove(mark.clone());
+                }
+                self.engine.commit(batch)?;
+                if is_last {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every home that has a confirmed record, found by skipping from home to home.
+    fn homes_with_records(&self) -> Result<BTreeSet<Home>, StoreError> {
+        let mut homes = BTreeSet::new();
+        let mut from = vec![keys::HOME_INDEX];
+        while let Some(entry) = self.engine.scan_range(&from, &[keys::HOME_INDEX + 1]).next() {
+            let (key, _) = entry?;
+            homes.insert(keys::home_of(&key).ok_or_else(|| StoreFault::malformed("index of homes"))?);
+            from = key[..18].to_vec();
+            from.push(u8::MAX);
+            from.push(u8::MAX);
+            from.push(u8::MAX);
+        }
+        Ok(homes)
+    }
+
+    /// The record as the server confirmed it.
+    pub(super) fn confirmed(&self, key: RecordKey) -> Result<Option<Record>, StoreError> {
+        let Some(bytes) = self.engine.get(&keys::record(key))? else { return Ok(None) };
+        Ok(Some(decode_record(&bytes)?))
+    }
+
+    pub(super) fn put_confirmed(&self, batch: &mut Batch, record: &Record, is_new: bool) {
+        batch.put(keys::record(record.key), stored::encode_record(record));
+        if is_new {
+            batch.put(keys::indexed(record.home, record.key), []);
+        }
+    }
+}
+
+pub(super) fn decode_record(bytes: &[u8]) -> Result<Record, StoreFault> {
+    stored::decode_record(bytes).map_err(StoreFault::decode("record"))
+}
+
+fn behind_bytes(behind: Option<FeedSeq>) -> Vec<u8> {
+    behind.map(|seq| seq.0.to_be_bytes().to_vec()).unwrap_or_default()
+}
+

@@ -1,0 +1,237 @@
+//! Opening and closing a store's folder: the lock, the care that sled does not take, and the way back when it
+//! fails. Knows the names of sled's files; knows no key or value.
+//!
+//! | name | what it is |
+//! |---|---|
+//! | `db`, `conf`, `snap.*`, `blobs` | sled's own files; `blobs` stays empty |
+//! | `lock` | locked while the store is open; never removed |
+//! | `closed` | the store was closed and its log has this length (text); absent while it is open |
+//! | `acknowledged` | how many commits have returned, u64 BE; written after each, never synced |
+//! | `before-open` | while sled opens a store that was not closed: a copy of its files |
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::layout::{Recovered, recover};
+use super::{EngineError, from_read, from_sled};
+
+const CACHE_BYTES: u64 = 8 * 1024 * 1024;
+const CLOSING_WAIT_MAX: Duration = Duration::from_secs(3);
+const DETAIL_CHARS_MAX: usize = 160;
+
+/// The right to the folder, from before sled opens it until after sled has closed it.
+pub(super) struct Claim {
+    folder: PathBuf,
+    /// Whether everything was written when the store closed.
+    pub(super) is_clean: bool,
+    acknowledged: File,
+    _lock: File,
+}
+
+impl Claim {
+    /// Notes how many commits have returned, so that the next opening sees whether one of them is missing.
+    pub(super) fn acknowledge(&self, commits: u64) {
+        // A number that is too low checks less and refuses nothing; so neither a failure matters nor a power cut.
+        let _ = (&self.acknowledged)
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| (&self.acknowledged).write_all(&commits.to_be_bytes()));
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.is_clean {
+            // Without this mark the next opening is slower and as safe, so that a failure does not matter.
+            let log_bytes = log_bytes(&self.folder).to_string();
+            let _ = fs::write(self.folder.join("closed"), log_bytes);
+        }
+    }
+}
+
+/// Opens or makes the store. Where that fails, its files are as they were.
+pub(super) fn open(folder: &Path) -> Result<(sled::Db, Recovered, Claim), EngineError> {
+    let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
+    fs::create_dir_all(folder).map_err(io_error)?;
+    let lock = take_lock(folder)?;
+    tidy(folder)?;
+
+    let was_closed =
+        fs::read_to_string(folder.join("closed")).is_ok_and(|text| text == log_bytes(folder).to_string());
+    // sled clears all of its log behind the first damage that it meets, also where it then refuses to open.
+    // A full disk must not keep a store shut: without room for the copy sled opens without it.
+    let has_copy = !was_closed && log_bytes(folder) > 0 && copy_files(folder).is_ok();
+    let opened = remove_if_there(&folder.join("closed"))
+        .and_then(|()| sync_folder(folder))
+        .map_err(io_error)
+        .and_then(|()| open_whole(folder));
+    match &opened {
+        Err(EngineError::Damaged { .. } | EngineError::Io { .. }) if has_copy => {
+            restore_files(folder).map_err(io_error)?
+        }
+        _ if has_copy => fs::remove_dir_all(copy_folder(folder)).map_err(io_error)?,
+        _ => {}
+    }
+    let (tree, recovered) = opened?;
+    tree.flush().map_err(|error| from_sled(folder, error))?;
+    sync_names(folder).map_err(io_error)?;
+    let path = folder.join("acknowledged");
+    let acknowledged =
+        OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(io_error)?;
+    let claim = Claim { folder: folder.to_owned(), is_clean: false, acknowledged, _lock: lock };
+    Ok((tree, recovered, claim))
+}
+
+/// Opens sled and counts: it takes damage inside its log for the log's end, and would go on without the rest.
+fn open_whole(folder: &Path) -> Result<(sled::Db, Recovered), EngineError> {
+    let tree = open_sled(folder)?;
+    let recovered = recover(&tree).map_err(|error| from_read(folder, error))?;
+    let acknowledged = fs::read(folder.join("acknowledged")).unwrap_or_default();
+    let acknowledged = acknowledged.try_into().map_or(0, u64::from_be_bytes);
+    if recovered.commits < acknowledged {
+        let detail = format!("of {acknowledged} commits the log still has {}", recovered.commits);
+        return Err(EngineError::Damaged { folder: folder.to_owned(), detail });
+    }
+    Ok((tree, recovered))
+}
+
+/// A lock of our own: sled has none on Android and iOS, and its own says neither who nor what to do.
+/// The system frees it when the process ends, however it ends.
+fn take_lock(folder: &Path) -> Result<File, EngineError> {
+    let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
+    let path = folder.join("lock");
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(io_error)?;
+    // fs4's and not the standard library's try_lock, which Android does not have.
+    match fs4::FileExt::try_lock(&lock) {
+        Ok(()) => Ok(lock),
+        Err(fs4::TryLockError::WouldBlock) => Err(EngineError::InUse { folder: folder.to_owned() }),
+        Err(fs4::TryLockError::Error(source)) => Err(io_error(source)),
+    }
+}
+
+/// Finds what sled would make worse, and removes what it would stumble over.
+fn tidy(folder: &Path) -> Result<(), EngineError> {
+    let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
+    let mut has_snapshot = false;
+    for entry in fs::read_dir(folder).map_err(io_error)? {
+        let path = entry.map_err(io_error)?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            // A process ended while sled wrote a snapshot. sled would take the unfinished file for the newest
+            // one and refuse to open; the finished one before it is still there, and so is the log.
+            fs::remove_file(&path).map_err(io_error)?;
+        } else {
+            has_snapshot |= name.starts_with("snap.");
+        }
+    }
+    if has_snapshot && log_bytes(folder) == 0 {
+        // sled would make an empty log in its place.
+        let detail = "the file db is missing or empty".to_owned();
+        return Err(EngineError::Damaged { folder: folder.to_owned(), detail });
+    }
+    Ok(())
+}
+
+/// Opens sled, which may panic on damage. No flusher thread: every commit is flushed, and an idle store sleeps.
+fn open_sled(folder: &Path) -> Result<sled::Db, EngineError> {
+    let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+    let deadline = Instant::now() + CLOSING_WAIT_MAX;
+    loop {
+        let opened = catch_unwind(AssertUnwindSafe(|| config.open())).map_err(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("sled panicked");
+            // sled's assertions print whole structures; their beginning tells which one failed.
+            let detail = text.chars().take(DETAIL_CHARS_MAX).collect();
+            EngineError::Damaged { folder: folder.to_owned(), detail }
+        })?;
+        match opened {
+            // We hold our own lock, so this is a store of this process whose threads still close its files.
+            Err(sled::Error::Io(error)) if error.to_string().starts_with("could not acquire lock") => {
+                if Instant::now() >= deadline {
+                    return Err(EngineError::InUse { folder: folder.to_owned() });
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened.map_err(|error| from_sled(folder, error)),
+        }
+    }
+}
+
+fn log_bytes(folder: &Path) -> u64 {
+    fs::metadata(folder.join("db")).map_or(0, |log| log.len())
+}
+
+fn copy_folder(folder: &Path) -> PathBuf {
+    folder.join("before-open")
+}
+
+/// The files that sled may change while it opens.
+fn files_of_sled(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if ["db", "conf"].contains(&name) || name.starts_with("snap.") {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+fn copy_files(folder: &Path) -> io::Result<()> {
+    let copies = copy_folder(folder);
+    if copies.exists() {
+        fs::remove_dir_all(&copies)?;
+    }
+    fs::create_dir(&copies)?;
+    let copied = files_of_sled(folder)?
+        .iter()
+        .try_for_each(|file| fs::copy(file, copies.join(file.file_name().unwrap_or_default())).map(|_| ()));
+    if copied.is_err() {
+        // A part of a copy would only take the room that sled needs.
+        let _ = fs::remove_dir_all(&copies);
+    }
+    copied
+}
+
+fn restore_files(folder: &Path) -> io::Result<()> {
+    let copies = copy_folder(folder);
+    for file in files_of_sled(folder)? {
+        if !copies.join(file.file_name().unwrap_or_default()).exists() {
+            fs::remove_file(file)?;
+        }
+    }
+    for file in files_of_sled(&copies)? {
+        File::open(&file)?.sync_all()?;
+        fs::rename(&file, folder.join(file.file_name().unwrap_or_default()))?;
+    }
+    fs::remove_dir_all(&copies)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Makes the names of new files durable, which sled leaves to luck.
+fn sync_names(folder: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).open(folder.join("conf"))?.sync_all()?;
+    sync_folder(folder)?;
+    folder.parent().map_or(Ok(()), sync_folder)
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        // The parent of a bare name is the empty path, which stands for the current folder.
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        File::open(folder)?.sync_all()?;
+    }
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
+}

@@ -1,0 +1,279 @@
+//! The device's store: the outbox of saves that the server has not taken yet, the records as the server
+//! confirmed them, the rejected tray, and how far the device is. [`keys`] says where each of them lies.
+//!
+//! What a reader sees is the confirmed record overlaid with its ops in the outbox. Everything is written
+//! first, in one durable batch, and only then does what is held in memory change, which cannot fail. The
+//! store knows no clock, no network and no business object.
+
+mod confirmed;
+mod engine;
+mod error;
+mod keys;
+mod meta;
+mod outbox;
+mod reads;
+#[cfg(test)]
+mod tests;
+mod tray;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use xundian_protocol::clock::{Hlc, Stamp};
+use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, RecordId};
+use xundian_protocol::record::{Home, RecordKey};
+use xundian_protocol::wire::stored;
+
+pub use confirmed::ScopeChange;
+use engine::{Batch, Engine};
+pub(crate) use error::StoreFault;
+pub use error::StoreError;
+use keys::MetaKey;
+pub use meta::Identity;
+pub(crate) use meta::LastSync;
+use meta::Meta;
+pub use outbox::ReceiptOutcome;
+pub use reads::SaveState;
+pub use tray::{Rejected, RejectedId, RejectedIdError};
+
+/// A visit that is going on, as this device alone needs to know it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct OpenVisit {
+    /// The visit.
+    pub(crate) visit: RecordId,
+    /// The monotonic clock at check-in.
+    pub(crate) mono_ms: u64,
+    /// The start of the device that this clock counts from: only readings of one start can be compared.
+    pub(crate) boot: [u8; 16],
+}
+
+/// The device's store. One process has it open at a time; all its methods take `&self` and may be called
+/// from any thread.
+pub(crate) struct Store {
+    engine: Engine,
+    /// Held by whatever reads, decides and writes; readers never wait for it.
+    writer: Mutex<()>,
+    state: RwLock<State>,
+}
+
+/// What is held in memory: all of it can be read from the engine again.
+struct State {
+    meta: Meta,
+    /// Saves that wait in the outbox, by record. A record's numbers are in order.
+    pending: BTreeMap<RecordKey, Pending>,
+    pending_ops: u64,
+    /// Entries of the rejected tray, by record.
+    tray: BTreeMap<RecordKey, Vec<RejectedId>>,
+    /// The homes of the scope; `Some` where a home came into scope lately and is complete up to there only.
+    held: BTreeMap<Home, Option<FeedSeq>>,
+    open_visits: Vec<OpenVisit>,
+    /// Counts the commits that brought records from the server, so that a cache can tell whether it is stale.
+    generation: u64,
+}
+
+struct Pending {
+    home: Home,
+    seqs: Vec<OpSeq>,
+}
+
+impl Store {
+    /// Opens the store in a folder, or makes a new one.
+    ///
+    /// # Errors
+    /// Where the store is in use, damaged or of a newer format.
+    pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
+        let engine = Engine::open(folder)?;
+        check_format(&engine)?;
+        let state = State::load(&engine)?;
+        let store = Self { engine, writer: Mutex::new(()), state: RwLock::new(state) };
+        store.clear_left_homes(&store.write_lock())?;
+        Ok(store)
+    }
+
+    /// Who the device is, once it was enrolled.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        self.state().meta.identity.clone()
+    }
+
+    /// Makes the store that of a device. A new number for a device means that its saves are counted anew
+    /// from 1: those that wait are renumbered, and everything in scope is asked for again.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub(crate) fn set_identity(&self, identity: &Identity) -> Result<(), StoreError> {
+        let writer = self.write_lock();
+        let mut meta = self.state().meta.clone();
+        let mut batch = Batch::default();
+        batch.put(keys::meta(MetaKey::Identity), meta::encode_identity(identity));
+        batch.put(keys::meta(MetaKey::Server), identity.server.as_bytes());
+        batch.put(keys::meta(MetaKey::PersonName), identity.person_name.as_bytes());
+        let before = meta.identity.replace(identity.clone());
+        let mut pending = None;
+        if before.is_none_or(|before| before.device != identity.device) {
+            let moved = self.renumber(&mut batch, identity.device)?;
+            meta.next_seq = OpSeq(moved.len() as u64 + 1);
+            meta.applied_through = OpSeq(0);
+            meta.cursor = FeedSeq(0);
+            put_number(&mut batch, MetaKey::NextSeq, meta.next_seq.0);
+            put_number(&mut batch, MetaKey::AppliedThrough, 0);
+            put_number(&mut batch, MetaKey::Cursor, 0);
+            for home in self.state().held.keys() {
+                batch.put(keys::home_key(keys::HELD_HOME, *home), []);
+            }
+            pending = Some(moved);
+        }
+        self.engine.commit(batch)?;
+        let mut state = self.state_mut();
+        state.meta = meta;
+        if let Some(moved) = pending {
+            state.pending = BTreeMap::new();
+            for (at, (record, home)) in moved.into_iter().enumerate() {
+                state.note_pending(record, home, OpSeq(at as u64 + 1));
+            }
+            state.held.values_mut().for_each(|behind| *behind = None);
+        }
+        drop(writer);
+        Ok(())
+    }
+
+    /// Puts the outbox under new numbers into the batch. Returns the records in the order of their numbers.
+    fn renumber(&self, batch: &mut Batch, device: DeviceNo) -> Result<Vec<(RecordKey, Home)>, StoreError> {
+        let mut moved = Vec::new();
+        for entry in self.engine.scan_prefix(&[keys::OUTBOX]) {
+            let (key, bytes) = entry?;
+            let mut op = stored::decode_op(&bytes).map_err(StoreFault::decode("outbox"))?;
+            op.seq = OpSeq(moved.len() as u64 + 1);
+            op.stamp = Stamp { device, ..op.stamp };
+            // A number is never greater than the old one, so a put never meets a later remove of its key.
+            batch.remove(key);
+            batch.put(keys::outbox(op.seq), stored::encode_op(&op));
+            moved.push((op.record, op.home));
+        }
+        Ok(moved)
+    }
+
+    /// The number that the next save will get.
+    pub(crate) fn next_seq(&self) -> OpSeq {
+        self.state().meta.next_seq
+    }
+
+    /// The greatest moment that this device made or saw before it was opened.
+    pub(crate) fn hlc(&self) -> Hlc {
+        self.state().meta.hlc
+    }
+
+    /// The server's clock minus the device's, as of the last sync.
+    pub(crate) fn last_sync(&self) -> Option<LastSync> {
+        self.state().meta.last_sync
+    }
+
+    /// Changes whenever records came from the server.
+    pub(crate) fn generation(&self) -> u64 {
+        self.state().generation
+    }
+
+    /// What the files take on disk.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub(crate) fn size_on_disk_bytes(&self) -> Result<u64, StoreError> {
+        Ok(self.engine.size_on_disk_bytes()?)
+    }
+
+    fn write_lock(&self) -> MutexGuard<'_, ()> {
+        // What a panic left undone was not committed, and memory changes only after a commit.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn check_format(engine: &Engine) -> Result<(), StoreFault> {
+    match meta::format(engine)? {
+        Some(found) if found == meta::FORMAT => Ok(()),
+        Some(found) => Err(StoreFault::NewerFormat { found, known: meta::FORMAT }),
+        None if engine.scan_prefix(&[]).next().is_some() => Err(StoreFault::malformed("format version")),
+        None => {
+            let mut batch = Batch::default();
+            batch.put(keys::meta(MetaKey::Format), meta::FORMAT.to_be_bytes());
+            Ok(engine.commit(batch)?)
+        }
+    }
+}
+
+fn put_number(batch: &mut Batch, name: MetaKey, number: u64) {
+    batch.put(keys::meta(name), number.to_be_bytes());
+}
+
+impl State {
+    fn load(engine: &Engine) -> Result<Self, StoreFault> {
+        let mut state = Self {
+            meta: Meta::load(engine)?,
+            pending: BTreeMap::new(),
+            pending_ops: 0,
+            tray: BTreeMap::new(),
+            held: BTreeMap::new(),
+            open_visits: Vec::new(),
+            generation: 0,
+        };
+        for entry in engine.scan_prefix(&[keys::OUTBOX]) {
+            let (key, bytes) = entry?;
+            let seq = keys::seq_of(&key).ok_or_else(|| StoreFault::malformed("outbox"))?;
+            let op = stored::decode_op(&bytes).map_err(StoreFault::decode(format!("save {}", seq.0)))?;
+            state.note_pending(op.record, op.home, seq);
+            state.pending_ops += 1;
+            state.meta.next_seq = state.meta.next_seq.max(seq.next());
+            state.meta.hlc = state.meta.hlc.max(op.stamp.hlc);
+        }
+        for entry in engine.scan_prefix(&[keys::REJECTED]) {
+            let (key, bytes) = entry?;
+            let id = keys::rejected_of(&key).ok_or_else(|| StoreFault::malformed("rejected tray"))?;
+            let rejected = Rejected::decode(id, &bytes)?;
+            state.tray.entry(rejected.op.record).or_default().push(id);
+        }
+        for entry in engine.scan_prefix(&[keys::HELD_HOME]) {
+            let (key, value) = entry?;
+            let (home, behind) =
+                held_home(&key, &value).ok_or_else(|| StoreFault::malformed("list of homes"))?;
+            state.held.insert(home, behind);
+        }
+        for entry in engine.scan_prefix(&[keys::OPEN_VISIT]) {
+            let (key, value) = entry?;
+            state.open_visits.push(open_visit(&key, &value).ok_or_else(|| StoreFault::malformed("open visit"))?);
+        }
+        Ok(state)
+    }
+
+    fn note_pending(&mut self, record: RecordKey, home: Home, seq: OpSeq) {
+        self.pending.entry(record).or_insert_with(|| Pending { home, seqs: Vec::new() }).seqs.push(seq);
+    }
+
+    /// Whether records of a home are kept. Before the first scope is known everything is.
+    fn keeps(&self, home: Home) -> bool {
+        self.held.is_empty() || self.held.contains_key(&home)
+    }
+}
+
+fn held_home(key: &[u8], value: &[u8]) -> Option<(Home, Option<FeedSeq>)> {
+    let behind = match value {
+        [] => None,
+        bytes => Some(FeedSeq(u64::from_be_bytes(bytes.try_into().ok()?))),
+    };
+    Some((keys::home_of(key)?, behind))
+}
+
+fn open_visit(key: &[u8], value: &[u8]) -> Option<OpenVisit> {
+    let (mono_ms, boot) = value.split_first_chunk::<8>()?;
+    Some(OpenVisit {
+        visit: keys::visit_of(key)?,
+        mono_ms: u64::from_be_bytes(*mono_ms),
+        boot: boot.try_into().ok()?,
+    })
+}

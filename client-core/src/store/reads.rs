@@ -1,0 +1,131 @@
+//! What readers see: the confirmed record overlaid with its saves in the outbox.
+
+use std::collections::BTreeMap;
+
+use xundian_protocol::ids::{KindId, OpSeq};
+use xundian_protocol::record::{Home, Op, Record, RecordKey};
+use xundian_protocol::wire::stored;
+
+use super::confirmed::decode_record;
+use super::{RejectedId, Store, StoreError, StoreFault, keys};
+
+/// Where a record stands on its way to the server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SaveState {
+    /// Some of its changes are only on this device.
+    Saved,
+    /// All its changes were sent; the server's word is awaited.
+    Sent,
+    /// The server has all of it.
+    Confirmed,
+    /// The server did not take some of its changes; they lie in the rejected tray.
+    Rejected(Vec<RejectedId>),
+}
+
+impl Store {
+    /// A record as this device knows it.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub(crate) fn record(&self, key: RecordKey) -> Result<Option<Record>, StoreError> {
+        // First the outbox, then the confirmed record: an op that a receipt moves in between is missing
+        // from the first and present in the second. Merging it twice would do no harm either.
+        let seqs = match self.state().pending.get(&key) {
+            Some(pending) => pending.seqs.clone(),
+            None => Vec::new(),
+        };
+        let mut ops = Vec::with_capacity(seqs.len());
+        for seq in seqs {
+            ops.extend(self.unsent(seq)?);
+        }
+        let mut record = self.confirmed(key)?;
+        for op in &ops {
+            let _conflicts_are_the_servers =
+                record.get_or_insert_with(|| Record::empty(op.record, op.home)).apply(op);
+        }
+        Ok(record)
+    }
+
+    /// Hands every record of a kind to `visit`, in the order of ids for what is confirmed, then what is not.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub(crate) fn each_of_kind(&self, kind: KindId, visit: impl FnMut(Record)) -> Result<(), StoreError> {
+        let pending = self.pending_where(|key, _| key.kind == kind);
+        let stored = self.engine.scan_prefix(&keys::kind_prefix(kind)).map(|entry| Ok(decode_record(&entry?.1)?));
+        self.overlay(pending, stored, visit)
+    }
+
+    /// Hands every record of a home to `visit`, of one kind or all.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub(crate) fn each_of_home(
+        &self,
+        home: Home,
+        kind: Option<KindId>,
+        visit: impl FnMut(Record),
+    ) -> Result<(), StoreError> {
+        let of_kind = |key: &RecordKey| kind.is_none_or(|kind| key.kind == kind);
+        let pending = self.pending_where(|key, at| at == home && of_kind(key));
+        let prefix = keys::indexed_prefix(home, kind);
+        let stored = self.engine.scan_prefix(&prefix).filter_map(|entry| {
+            let read = || {
+                let key = keys::record_of_index(&entry?.0);
+                self.confirmed(key.ok_or_else(|| StoreFault::malformed("index of homes"))?)
+            };
+            read().transpose()
+        });
+        self.overlay(pending, stored, visit)
+    }
+
+    fn overlay(
+        &self,
+        mut pending: BTreeMap<RecordKey, ()>,
+        stored: impl Iterator<Item = Result<Record, StoreError>>,
+        mut visit: impl FnMut(Record),
+    ) -> Result<(), StoreError> {
+        for record in stored {
+            let record = record?;
+            if pending.remove(&record.key).is_some() {
+                self.record(record.key)?.into_iter().for_each(&mut visit);
+            } else {
+                visit(record);
+            }
+        }
+        for key in pending.into_keys() {
+            self.record(key)?.into_iter().for_each(&mut visit);
+        }
+        Ok(())
+    }
+
+    fn pending_where(&self, is_meant: impl Fn(&RecordKey, Home) -> bool) -> BTreeMap<RecordKey, ()> {
+        let state = self.state();
+        let meant = state.pending.iter().filter(|(key, pending)| is_meant(key, pending.home));
+        meant.map(|(key, _)| (*key, ())).collect()
+    }
+
+    fn unsent(&self, seq: OpSeq) -> Result<Option<Op>, StoreError> {
+        let Some(bytes) = self.engine.get(&keys::outbox(seq))? else { return Ok(None) };
+        Ok(Some(stored::decode_op(&bytes).map_err(StoreFault::decode(format!("save {}", seq.0)))?))
+    }
+
+    /// Where a record stands; `None` where this device knows no such record. Ops up to `sent_through` were
+    /// sent in a session that has not been answered yet.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub(crate) fn save_state(&self, key: RecordKey, sent_through: OpSeq) -> Result<Option<SaveState>, StoreError> {
+        {
+            let state = self.state();
+            if let Some(ids) = state.tray.get(&key) {
+                return Ok(Some(SaveState::Rejected(ids.clone())));
+            }
+            if let Some(pending) = state.pending.get(&key) {
+                let is_sent = pending.seqs.last().is_some_and(|last| *last <= sent_through);
+                return Ok(Some(if is_sent { SaveState::Sent } else { SaveState::Saved }));
+            }
+        }
+        Ok(self.engine.contains(&keys::record(key))?.then_some(SaveState::Confirmed))
+    }
+}

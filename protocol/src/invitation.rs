@@ -1,0 +1,239 @@
+//! Invitations: the text, or QR code, by which a program becomes a device of one server.
+//!
+//! An invitation is `xd1-` and then, in Crockford's base 32, the fingerprint of the server's authority (32
+//! bytes), the secret (16 bytes), the server's address and a checksum (4 bytes of the BLAKE3 hash of all
+//! before it). Base 32 is read in either case, and 0/O and 1/I/L cannot be confused, so that it may be
+//! typed from paper; blanks, line ends and hyphens inside are skipped.
+
+use std::fmt;
+use std::str::FromStr;
+
+const PREFIX: &str = "xd1-";
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const FINGERPRINT_BYTES: usize = 32;
+const SECRET_BYTES: usize = 16;
+const CHECKSUM_BYTES: usize = 4;
+/// A host name has at most 253 bytes (RFC 1035); a colon and a port come on top.
+const ADDRESS_BYTES_MAX: usize = 253 + 6;
+const TEXT_BYTES_MAX: usize = 1024;
+
+/// What a new device needs to find its server, to trust it and to be let in, once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Invitation {
+    address: String,
+    authority_fingerprint: [u8; FINGERPRINT_BYTES],
+    secret: [u8; SECRET_BYTES],
+}
+
+/// A text that is no invitation, or parts that make none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvitationError {
+    /// It starts otherwise.
+    #[error("this is no invitation: an invitation starts with {PREFIX}")]
+    Prefix,
+    /// It is far too long.
+    #[error("this is no invitation: it has {bytes} bytes, an invitation has at most {TEXT_BYTES_MAX}")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A character that none has.
+    #[error("the invitation has a character that none has, {found:?}: copy all of it again")]
+    Character {
+        /// The character.
+        found: char,
+    },
+    /// The checksum does not fit.
+    #[error("the invitation was not copied whole, or has a slip in it: copy all of it again")]
+    Checksum,
+    /// The address is no host and port.
+    #[error("the invitation's server address {address:?} is not of the form host:port")]
+    Address {
+        /// What was given, cut short.
+        address: String,
+    },
+}
+
+impl Invitation {
+    /// An invitation to the server at `address`, which is host:port.
+    ///
+    /// # Errors
+    /// Where the address is of another form.
+    pub fn new(
+        address: String,
+        authority_fingerprint: [u8; FINGERPRINT_BYTES],
+        secret: [u8; SECRET_BYTES],
+    ) -> Result<Self, InvitationError> {
+        if !is_address(&address) {
+            return Err(InvitationError::Address { address: address.chars().take(64).collect() });
+        }
+        Ok(Self { address, authority_fingerprint, secret })
+    }
+
+    /// Where the server is, host:port.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The BLAKE3 hash of the certificate (DER) of the server's authority.
+    pub const fn authority_fingerprint(&self) -> [u8; FINGERPRINT_BYTES] {
+        self.authority_fingerprint
+    }
+
+    /// What the server knows this invitation by.
+    pub const fn secret(&self) -> [u8; SECRET_BYTES] {
+        self.secret
+    }
+}
+
+impl fmt::Debug for Invitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The secret stays out of logs.
+        f.debug_struct("Invitation").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Invitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = self.authority_fingerprint.to_vec();
+        bytes.extend(self.secret);
+        bytes.extend(self.address.as_bytes());
+        bytes.extend(checksum(&bytes));
+        f.write_str(PREFIX)?;
+        f.write_str(&to_base32(&bytes))
+    }
+}
+
+impl FromStr for Invitation {
+    type Err = InvitationError;
+
+    fn from_str(text: &str) -> Result<Self, InvitationError> {
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(InvitationError::TooLong { bytes: text.len() });
+        }
+        let text = text.trim();
+        let starts = text.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
+        if !starts {
+            return Err(InvitationError::Prefix);
+        }
+        let bytes = from_base32(&text[PREFIX.len()..])?;
+        let (content, found) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(InvitationError::Checksum)?;
+        if checksum(content) != *found {
+            return Err(InvitationError::Checksum);
+        }
+        let (fingerprint, rest) = content.split_first_chunk().ok_or(InvitationError::Checksum)?;
+        let (secret, address) = rest.split_first_chunk().ok_or(InvitationError::Checksum)?;
+        Self::new(String::from_utf8_lossy(address).into_owned(), *fingerprint, *secret)
+    }
+}
+
+fn is_address(address: &str) -> bool {
+    let Some((host, port)) = address.rsplit_once(':') else { return false };
+    let is_host_byte = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]%".contains(&byte);
+    address.len() <= ADDRESS_BYTES_MAX
+        && !host.is_empty()
+        && host.bytes().all(is_host_byte)
+        && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+fn checksum(content: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let mut sum = [0; CHECKSUM_BYTES];
+    sum.copy_from_slice(&blake3::hash(content).as_bytes()[..CHECKSUM_BYTES]);
+    sum
+}
+
+fn to_base32(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 8 / 5 + 1);
+    let (mut held, mut bits) = (0u32, 0);
+    for byte in bytes {
+        held = (held << 8) | u32::from(*byte);
+        bits += 8;
+        while bits >= 5 {
+            bits -= 5;
+            text.push(char::from(ALPHABET[(held >> bits) as usize & 31]));
+        }
+        held &= (1 << bits) - 1;
+    }
+    if bits > 0 {
+        text.push(char::from(ALPHABET[(held << (5 - bits)) as usize & 31]));
+    }
+    text
+}
+
+fn from_base32(text: &str) -> Result<Vec<u8>, InvitationError> {
+    let mut bytes = Vec::with_capacity(text.len() * 5 / 8);
+    let (mut held, mut bits) = (0u32, 0);
+    for found in text.chars().filter(|found| !found.is_whitespace() && *found != '-') {
+        let meant = match found.to_ascii_lowercase() {
+            'o' => '0',
+            'i' | 'l' => '1',
+            other => other,
+        };
+        let digit = ALPHABET.iter().position(|letter| char::from(*letter) == meant);
+        let digit = digit.ok_or(InvitationError::Character { found })?;
+        held = (held << 5) | u32::try_from(digit).unwrap_or(0);
+        bits += 5;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((held >> bits).to_be_bytes()[3]);
+        }
+        held &= (1 << bits) - 1;
+    }
+    // What is left over are the zero bits that filled the last letter.
+    if held == 0 && bits < 5 { Ok(bytes) } else { Err(InvitationError::Checksum) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_invitation_survives_its_text(
+            fingerprint: [u8; 32], secret: [u8; 16], host in "[a-z0-9.-]{1,40}", port in 1u16..,
+        ) {
+            let made = Invitation::new(format!("{host}:{port}"), fingerprint, secret);
+            let invitation = made.map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let text = invitation.to_string();
+            prop_assert_eq!(text.parse(), Ok(invitation.clone()));
+            prop_assert_eq!(text.to_uppercase().parse(), Ok(invitation.clone()));
+            let typed = text[PREFIX.len()..].replace('0', "O").replace('1', "l");
+            prop_assert_eq!(format!(" {PREFIX}{}\n{} ", &typed[..40], &typed[40..]).parse(), Ok(invitation));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,200}") {
+            prop_assert!(text.parse::<Invitation>().is_err());
+            let prefixed = format!("{PREFIX}{text}");
+            prop_assert!(prefixed.parse::<Invitation>().is_err());
+        }
+
+        #[test]
+        fn a_slip_is_found(at in 0usize..98, letter in 0usize..32) {
+            let made = Invitation::new("demo:4433".into(), [7; 32], [9; 16]);
+            let text = made.map_err(|error| TestCaseError::fail(error.to_string()))?.to_string();
+            let mut slipped = text.clone().into_bytes();
+            slipped[PREFIX.len() + at] = ALPHABET[letter];
+            let slipped = String::from_utf8_lossy(&slipped).into_owned();
+            if slipped != text {
+                prop_assert_eq!(slipped.parse::<Invitation>(), Err(InvitationError::Checksum));
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_are_host_and_port() {
+        let make = |address: &str| Invitation::new(address.into(), [0; 32], [0; 16]);
+        assert!(make("[2001:db8::1]:4433").is_ok() && make("192.0.2.1:4433").is_ok());
+        for wrong in ["", ":4433", "host", "host:", "host:0", "host:70000", "a b:1", "门店:1"] {
+            assert!(matches!(make(wrong), Err(InvitationError::Address { .. })), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn its_secret_stays_out_of_logs() {
+        let made = Invitation::new("demo:4433".into(), [7; 32], [99; 16]);
+        assert!(!format!("{made:?}").contains("99"));
+    }
+}

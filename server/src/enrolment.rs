@@ -1,0 +1,198 @@
+//! Devices: invitations, enrolment, revocation (DESIGN section 8).
+
+use crate::authority::AuthorityError;
+use crate::server::Server;
+use crate::store::{AuditEntry, Changes, Device, InvitationEntry, StoreError};
+use rand::RngCore;
+use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId};
+use xundian_protocol::wire::v1::{Enrol, Granted};
+
+/// How long a device's certificate is good.
+pub const CERTIFICATE_VALID_MS: i64 = 365 * 24 * 3_600_000;
+/// Clocks of devices may be behind, so certificates begin a little earlier.
+const CERTIFICATE_BACKDATED_MS: i64 = 24 * 3_600_000;
+
+/// Why no invitation was made.
+#[derive(Debug, thiserror::Error)]
+pub enum InviteError {
+    /// Nobody of that id works here.
+    #[error("nobody with the id {0} works here: import people first, and check the status")]
+    NoSuchPerson(PersonId),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a device was not revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeError {
+    /// No such device.
+    #[error("there is no device {0}; `devices` lists them")]
+    NoSuchDevice(DeviceNo),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a device was not enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// Nobody knows the secret.
+    #[error("this invitation is not known here: check its text, or ask for a new one")]
+    UnknownInvitation,
+    /// Another device used it.
+    #[error("this invitation was used already: each is good for one device, ask for a new one")]
+    UsedInvitation,
+    /// It is too old.
+    #[error("this invitation has expired: ask for a new one")]
+    ExpiredInvitation,
+    /// The certificate request is no good.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a person types or scans to enrol a device, without the server's address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewInvitation {
+    /// The fingerprint of the server's authority.
+    pub authority_fingerprint: [u8; 32],
+    /// The secret.
+    pub secret: [u8; 16],
+}
+
+fn secret_hash(secret: &[u8; 16]) -> [u8; 32] {
+    *blake3::hash(secret).as_bytes()
+}
+
+impl Server {
+    /// Makes an invitation for one device of a person, good for `valid_ms`.
+    pub fn invite(&self, person: PersonId, valid_ms: i64, now_ms: i64) -> Result<NewInvitation, InviteError> {
+        if self.directory().person(person).is_none_or(|entry| !entry.active) {
+            return Err(InviteError::NoSuchPerson(person));
+        }
+        let mut secret = [0; 16];
+        rand::rng().fill_bytes(&mut secret);
+        let invitation = InvitationEntry {
+            secret_hash: secret_hash(&secret),
+            person,
+            expires_at_ms: now_ms.saturating_add(valid_ms),
+            used_by: None,
+        };
+        let audit = audit(now_ms, "invite", format!("invited a device of {person}"));
+        self.change(|_| {
+            let changes = Changes { invitations: vec![invitation], audit: vec![audit], ..Default::default() };
+            Ok::<_, InviteError>((changes, ()))
+        })?;
+        Ok(NewInvitation { authority_fingerprint: self.authority.fingerprint(), secret })
+    }
+
+    /// Makes a device of a program that shows an invitation. The same request again, as after a lost
+    /// answer, gets the same device.
+    pub fn enrol(&self, enrol: &Enrol, now_ms: i64) -> Result<Granted, EnrolError> {
+        let request_hash = *blake3::hash(&enrol.request_der).as_bytes();
+        self.change(|reader| {
+            let invitation = reader.invitation(&secret_hash(&enrol.secret))?;
+            let invitation = invitation.ok_or(EnrolError::UnknownInvitation)?;
+            if invitation.expires_at_ms < now_ms {
+                return Err(EnrolError::ExpiredInvitation);
+            }
+            let devices = reader.devices()?;
+            let no = match invitation.used_by {
+                Some(no) => {
+                    let same = devices.iter().any(|d| d.no == DeviceNo(no) && d.request_hash == request_hash);
+                    if !same {
+                        return Err(EnrolError::UsedInvitation);
+                    }
+                    DeviceNo(no)
+                }
+                None => DeviceNo(devices.last().map_or(0, |device| device.no.0) + 1),
+            };
+            let not_after_ms = now_ms + CERTIFICATE_VALID_MS;
+            let not_before_ms = now_ms - CERTIFICATE_BACKDATED_MS;
+            let certificate_der = self.authority.sign_device(&enrol.request_der, no.0, not_before_ms, not_after_ms)?;
+            let person = invitation.person;
+            let mut changes = Changes::default();
+            if invitation.used_by.is_none() {
+                changes.devices.push(new_device(no, person, enrol, request_hash, now_ms, not_after_ms));
+                changes.invitations.push(InvitationEntry { used_by: Some(no.0), ..invitation });
+                changes.audit.push(audit(now_ms, "enrol", format!("enrolled {no} for {person}")));
+            }
+            let person_name = self.directory().person(person).map(|entry| entry.name.clone()).unwrap_or_default();
+            let authority_der = self.authority.certificate_der().to_vec();
+            Ok((changes, Granted { device: no, certificate_der, authority_der, person, person_name }))
+        })
+    }
+
+    /// All devices, by number.
+    pub fn devices(&self) -> Result<Vec<Device>, StoreError> {
+        self.store.reader().devices()
+    }
+
+    /// A device.
+    pub fn device(&self, no: DeviceNo) -> Result<Option<Device>, StoreError> {
+        self.store.reader().device(no)
+    }
+
+    /// Revokes a device: its sessions end, and no new one begins.
+    pub fn revoke(&self, no: DeviceNo, by: &str, now_ms: i64) -> Result<(), RevokeError> {
+        self.change(|reader| {
+            let device = reader.device(no)?.ok_or(RevokeError::NoSuchDevice(no))?;
+            let revoked_at_ms = device.revoked_at_ms.or(Some(now_ms));
+            let changes = Changes {
+                devices: vec![Device { revoked_at_ms, ..device }],
+                audit: vec![audit(now_ms, by, format!("revoked {no}"))],
+                ..Default::default()
+            };
+            Ok((changes, ()))
+        })
+    }
+
+    /// Notes what a device told of itself. Watermarks only rise.
+    pub(crate) fn note_device(
+        &self,
+        no: DeviceNo,
+        note: impl FnOnce(&mut Device),
+    ) -> Result<(), StoreError> {
+        self.change(|reader| {
+            let mut changes = Changes::default();
+            if let Some(mut device) = reader.device(no)? {
+                note(&mut device);
+                changes.devices.push(device);
+            }
+            Ok((changes, ()))
+        })
+    }
+}
+
+fn new_device(
+    no: DeviceNo,
+    person: PersonId,
+    enrol: &Enrol,
+    request_hash: [u8; 32],
+    now_ms: i64,
+    certificate_not_after_ms: i64,
+) -> Device {
+    Device {
+        no,
+        person,
+        label: enrol.label.clone(),
+        enrolled_at_ms: now_ms,
+        certificate_not_after_ms,
+        request_hash,
+        revoked_at_ms: None,
+        applied_through: OpSeq(0),
+        last_sync_ms: None,
+        captured_through_ms: None,
+        clock_offset_ms: None,
+        app: String::new(),
+    }
+}
+
+fn audit(at_ms: i64, by: &str, what: String) -> AuditEntry {
+    let mut nth = [0; 4];
+    rand::rng().fill_bytes(&mut nth);
+    AuditEntry { at_ms, nth: u32::from_be_bytes(nth), by: by.to_owned(), what }
+}

@@ -1,0 +1,297 @@
+//! Figures for people: cells summed upward over the organisation, with how complete they are.
+//!
+//! Every roll-up is a sum of the same leaf cells, so the regions and the outlets of no region always add
+//! up to the nation.
+
+use crate::server::Server;
+use crate::store::{Device, StoreError};
+use std::collections::BTreeMap;
+use xundian_protocol::access::Directory;
+use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
+use xundian_protocol::ids::{OrgUnitId, PersonId};
+use xundian_protocol::kinds::Gtin;
+use xundian_protocol::views::{
+    Completeness, IssueFigures, Measures, ProductFigures, Subject, View, VisitFigures,
+};
+
+/// Whose figures.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Scope {
+    /// Everything.
+    Nation,
+    /// A unit and all below it.
+    Unit(OrgUnitId),
+    /// The outlets of no unit.
+    Unassigned,
+    /// One person.
+    Person(PersonId),
+}
+
+/// The cells of which subjects.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Of {
+    /// All units, and the outlets of none.
+    Units,
+    /// All people.
+    People,
+    /// One unit without those below it; `None` for the outlets of none.
+    Unit(Option<OrgUnitId>),
+    /// One person.
+    Person(PersonId),
+}
+
+/// All figures of somebody in a period.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Figures {
+    /// Visits.
+    pub visits: VisitFigures,
+    /// What was found of all products.
+    pub products: ProductFigures,
+    /// Units on hand at the end of the period.
+    pub stock_units: i64,
+    /// Urgent matters.
+    pub issues: IssueFigures,
+    /// How much has arrived.
+    pub completeness: Completeness,
+}
+
+/// The sums of all views, before they become figures.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    visits: Measures,
+    products: Measures,
+    stock: Measures,
+    issues: Measures,
+    open: Measures,
+}
+
+impl Sums {
+    fn add(&mut self, view: View, measures: Measures) {
+        *match view {
+            View::Visits => &mut self.visits,
+            View::Products => &mut self.products,
+            View::Stock => &mut self.stock,
+            View::Issues => &mut self.issues,
+            View::OpenIssues => &mut self.open,
+        } += measures;
+    }
+
+    fn figures(self, completeness: Completeness) -> Figures {
+        Figures {
+            visits: self.visits.into(),
+            products: self.products.into(),
+            stock_units: self.stock.0[0],
+            issues: IssueFigures::new(self.issues, self.open),
+            completeness,
+        }
+    }
+}
+
+impl Server {
+    /// Cells by subject and dimension: flows summed over the days, levels as of `to`.
+    pub fn cells(
+        &self,
+        view: View,
+        of: Of,
+        from: Day,
+        to: Day,
+    ) -> Result<Vec<(Subject, u64, Measures)>, StoreError> {
+        let one = match of {
+            Of::Units | Of::People => None,
+            Of::Unit(unit) => Some(Subject::Unit(unit)),
+            Of::Person(person) => Some(Subject::Person(person)),
+        };
+        let mut sums: BTreeMap<(Subject, u64), Measures> = BTreeMap::new();
+        self.store.reader().cells(view, one, from, to, |cell, measures| {
+            let wanted = matches!(
+                (of, cell.subject),
+                (Of::Units | Of::Unit(_), Subject::Unit(_)) | (Of::People | Of::Person(_), Subject::Person(_))
+            );
+            if wanted {
+                *sums.entry((cell.subject, cell.dimension.0)).or_default() += measures;
+            }
+        })?;
+        let standing = sums.into_iter().filter(|(_, measures)| !measures.is_zero());
+        Ok(standing.map(|((subject, dimension), measures)| (subject, dimension, measures)).collect())
+    }
+
+    /// The figures of one scope.
+    pub fn figures(&self, scope: Scope, from: Day, to: Day) -> Result<Figures, StoreError> {
+        let groups = self.group(self.subjects(scope), from, to, |directory, subject| {
+            scope.covers(directory, subject).then_some(scope)
+        })?;
+        Ok(groups.get(&scope).copied().unwrap_or(Figures {
+            completeness: self.completeness(scope, to)?,
+            ..Default::default()
+        }))
+    }
+
+    /// The regions in the order of their codes, then the outlets of no region; they add up to the nation.
+    pub fn by_region(&self, from: Day, to: Day) -> Result<Vec<(Scope, Figures)>, StoreError> {
+        let directory = self.directory();
+        let mut regions: Vec<_> = directory.units().filter(|(_, unit)| unit.unit_type.is_region()).collect();
+        regions.sort_by(|a, b| a.1.code.cmp(&b.1.code));
+        let scopes: Vec<Scope> =
+            regions.iter().map(|(id, _)| Scope::Unit(*id)).chain([Scope::Unassigned]).collect();
+        let region = |directory: &Directory, subject| match subject {
+            Subject::Unit(Some(unit)) => {
+                Some(directory.region_of(unit).map_or(Scope::Unassigned, Scope::Unit))
+            }
+            Subject::Unit(None) => Some(Scope::Unassigned),
+            Subject::Person(_) => None,
+        };
+        self.grouped(scopes, Of::Units, from, to, region)
+    }
+
+    /// What lies right below a unit: its children with all below them, and, where it has any, the outlets
+    /// of the unit itself, under its own id.
+    pub fn by_unit_below(
+        &self,
+        above: OrgUnitId,
+        from: Day,
+        to: Day,
+    ) -> Result<Vec<(Scope, Figures)>, StoreError> {
+        let directory = self.directory();
+        let mut children: Vec<_> = directory.units().filter(|(_, unit)| unit.parent == Some(above)).collect();
+        children.sort_by(|a, b| a.1.code.cmp(&b.1.code));
+        let scopes = children.iter().map(|(id, _)| Scope::Unit(*id)).collect();
+        let child = |directory: &Directory, subject| {
+            let Subject::Unit(Some(unit)) = subject else { return None };
+            let chain = directory.chain(unit);
+            let at = chain.iter().position(|id| *id == above)?;
+            Some(Scope::Unit(if at == 0 { above } else { chain[at - 1] }))
+        };
+        self.grouped(scopes, Of::Units, from, to, child)
+    }
+
+    /// The people of a scope, by code.
+    pub fn by_person(&self, scope: Scope, from: Day, to: Day) -> Result<Vec<(PersonId, Figures)>, StoreError> {
+        let directory = self.directory();
+        let mut people: Vec<_> =
+            directory.people().filter(|(id, _)| scope.covers(&directory, Subject::Person(*id))).collect();
+        people.sort_by(|a, b| a.1.code.cmp(&b.1.code));
+        let scopes = people.iter().map(|(id, _)| Scope::Person(*id)).collect();
+        let person = |directory: &Directory, subject| match subject {
+            Subject::Person(id) if scope.covers(directory, subject) => Some(Scope::Person(id)),
+            _ => None,
+        };
+        let rows = self.grouped(scopes, Of::People, from, to, person)?;
+        let person = |(scope, figures)| if let Scope::Person(id) = scope { Some((id, figures)) } else { None };
+        Ok(rows.into_iter().filter_map(person).collect())
+    }
+
+    /// What was found of each product and its units on hand at the end, by GTIN.
+    pub fn by_product(
+        &self,
+        scope: Scope,
+        from: Day,
+        to: Day,
+    ) -> Result<Vec<(Gtin, ProductFigures, i64)>, StoreError> {
+        let directory = self.directory();
+        let mut products: BTreeMap<u64, (Measures, i64)> = BTreeMap::new();
+        for (subject, gtin, measures) in self.cells(View::Products, self.subjects(scope), from, to)? {
+            if scope.covers(&directory, subject) {
+                products.entry(gtin).or_default().0 += measures;
+            }
+        }
+        for (subject, gtin, measures) in self.cells(View::Stock, self.subjects(scope), from, to)? {
+            if scope.covers(&directory, subject) {
+                products.entry(gtin).or_default().1 += measures.0[0];
+            }
+        }
+        let row = |(gtin, (found, units)): (u64, (Measures, i64))| Some((Gtin::new(gtin).ok()?, found.into(), units));
+        Ok(products.into_iter().filter_map(row).collect())
+    }
+
+    /// The figures of each day of a period; at most 366.
+    pub fn by_day(&self, scope: Scope, from: Day, to: Day) -> Result<Vec<(Day, Figures)>, StoreError> {
+        let days = (from.0..=to.0).take(366).map(Day);
+        days.map(|day| Ok((day, self.figures(scope, day, day)?))).collect()
+    }
+
+    const fn subjects(&self, scope: Scope) -> Of {
+        match scope {
+            Scope::Nation | Scope::Unit(_) => Of::Units,
+            Scope::Unassigned => Of::Unit(None),
+            Scope::Person(person) => Of::Person(person),
+        }
+    }
+
+    fn grouped(
+        &self,
+        scopes: Vec<Scope>,
+        of: Of,
+        from: Day,
+        to: Day,
+        group: impl Fn(&Directory, Subject) -> Option<Scope>,
+    ) -> Result<Vec<(Scope, Figures)>, StoreError> {
+        let mut groups = self.group(of, from, to, group)?;
+        let mut rows = Vec::with_capacity(scopes.len());
+        for scope in scopes {
+            let empty = || {
+                let completeness = self.completeness(scope, to)?;
+                Ok::<_, StoreError>(Figures { completeness, ..Default::default() })
+            };
+            rows.push((scope, groups.remove(&scope).map_or_else(empty, Ok)?));
+        }
+        rows.extend(groups);
+        Ok(rows)
+    }
+
+    fn group(
+        &self,
+        of: Of,
+        from: Day,
+        to: Day,
+        group: impl Fn(&Directory, Subject) -> Option<Scope>,
+    ) -> Result<BTreeMap<Scope, Figures>, StoreError> {
+        let directory = self.directory();
+        let mut sums: BTreeMap<Scope, Sums> = BTreeMap::new();
+        for view in View::ALL {
+            for (subject, _, measures) in self.cells(view, of, from, to)? {
+                if let Some(scope) = group(&directory, subject) {
+                    sums.entry(scope).or_default().add(view, measures);
+                }
+            }
+        }
+        let figures = |(scope, sums): (Scope, Sums)| Ok((scope, sums.figures(self.completeness(scope, to)?)));
+        sums.into_iter().map(figures).collect()
+    }
+
+    /// How much of a scope's figures up to the end of a day has arrived.
+    pub fn completeness(&self, scope: Scope, to: Day) -> Result<Completeness, StoreError> {
+        let directory = self.directory();
+        let end_ms = to.next().start_ms(DEFAULT_ZONE).unwrap_or(i64::MAX);
+        let devices = self.devices()?;
+        let of_scope = |device: &&Device| {
+            device.revoked_at_ms.is_none() && scope.covers(&directory, Subject::Person(device.person))
+        };
+        let mut completeness = Completeness::default();
+        let mut through = i64::MAX;
+        for device in devices.iter().filter(of_scope) {
+            completeness.devices += 1;
+            let watermark = device.captured_through_ms.unwrap_or(0);
+            completeness.complete += i64::from(watermark >= end_ms);
+            through = through.min(watermark);
+        }
+        completeness.through_ms = (completeness.devices > 0 && through > 0).then_some(through);
+        Ok(completeness)
+    }
+}
+
+impl Scope {
+    /// Whether the figures of a subject are part of this scope's.
+    pub fn covers(self, directory: &Directory, subject: Subject) -> bool {
+        match (self, subject) {
+            (Self::Nation, _) => true,
+            (Self::Unit(above), Subject::Unit(Some(unit))) => directory.is_within(unit, above),
+            (Self::Unit(above), Subject::Person(person)) => {
+                directory.held_by(person).is_some_and(|(_, position)| directory.is_within(position.unit, above))
+            }
+            (Self::Unassigned, Subject::Unit(None)) => true,
+            (Self::Unassigned, Subject::Person(person)) => directory.held_by(person).is_none(),
+            (Self::Person(id), Subject::Person(person)) => id == person,
+            (Self::Unit(_), Subject::Unit(None)) | (Self::Unassigned | Self::Person(_), Subject::Unit(_)) => false,
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Imports: reference data from CSV files, the organisation and people, outlets, products, assignments and
+//! route plans.
+//!
+//! Stages, each a value in and a value out: bytes → [`text`] → [`rows`] → checked forms (one file a kind) →
+//! drafts that hold just what differs from what stands ([`plan`]) → one atomic commit by
+//! [`Server::write`]. Knows no file system: the command line brings the bytes and takes the bad rows away.
+//! The columns are in `columns.rs` and docs/IMPORT.md.
+
+mod assignments;
+mod cells;
+mod columns;
+mod known;
+mod org;
+mod outcome;
+mod outlets;
+mod people;
+mod plan;
+mod products;
+mod routes;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use columns::Column;
+pub use outcome::{BadRow, Outcome};
+pub use text::{Encoding, FILE_BYTES_MAX};
+
+pub(crate) use cells::choice;
+
+use crate::server::{Draft, Server, StoreError, WriteError};
+use known::Standing;
+use plan::{Change, Form};
+use rows::Table;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use xundian_protocol::kinds::Channel;
+
+/// What a file holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportKind {
+    /// Units 组织单元 and positions 岗位.
+    Org,
+    /// Staff 人员.
+    People,
+    /// Outlets 门店.
+    Outlets,
+    /// Products 产品.
+    Products,
+    /// Outlets assigned to positions 门店分配.
+    Assignments,
+    /// Route plans 路线计划.
+    Routes,
+}
+
+impl ImportKind {
+    /// All kinds of file, in the order in which a company is set up.
+    pub const ALL: [Self; 6] =
+        [Self::Org, Self::People, Self::Outlets, Self::Products, Self::Assignments, Self::Routes];
+
+    /// The name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Org => "org",
+            Self::People => "people",
+            Self::Outlets => "outlets",
+            Self::Products => "products",
+            Self::Assignments => "assignments",
+            Self::Routes => "routes",
+        }
+    }
+}
+
+impl fmt::Display for ImportKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A text that names no kind of file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} cannot be imported: choose org, people, outlets, products, assignments or routes")]
+pub struct ImportKindError {
+    text: String,
+}
+
+impl FromStr for ImportKind {
+    type Err = ImportKindError;
+    fn from_str(text: &str) -> Result<Self, ImportKindError> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == text);
+        found.ok_or_else(|| ImportKindError { text: text.chars().take(32).collect() })
+    }
+}
+
+/// Why a file cannot be imported at all. What is wrong with single rows is in [`Outcome::bad`].
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// Larger than what is taken in.
+    #[error("the file has {bytes} bytes, {FILE_BYTES_MAX} are allowed: split it")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// A workbook, not a CSV file.
+    #[error("the file is an Excel workbook: save it as \"CSV UTF-8\" and import that")]
+    Workbook,
+    /// UTF-16.
+    #[error("the file is UTF-16 (Excel's \"Unicode text\"): save it as \"CSV UTF-8\" and import that")]
+    Utf16,
+    /// Neither UTF-8 nor GB18030.
+    #[error("the file is neither UTF-8 nor GB18030 text (line {line}): save it as \"CSV UTF-8\"")]
+    NotText {
+        /// Where it stops being text.
+        line: usize,
+    },
+    /// Not even a header.
+    #[error("the file is empty: it needs a header line with the names of its columns")]
+    Empty,
+    /// Columns are missing.
+    #[error("columns are missing: {missing}. The file has: {found}. docs/IMPORT.md lists the columns of `import {kind}`")]
+    MissingColumns {
+        /// What was imported.
+        kind: ImportKind,
+        /// What is missing, with the names that would do.
+        missing: String,
+        /// The header of the file.
+        found: String,
+    },
+    /// Two columns stand for the same thing.
+    #[error("{first:?} and {second:?} are both the column {column}: remove or rename one")]
+    SameColumn {
+        /// The column.
+        column: &'static str,
+        /// The first header.
+        first: String,
+        /// The second header.
+        second: String,
+    },
+    /// A quotation mark is never closed.
+    #[error("a quotation mark in the row on line {line} is never closed, so the lines behind it are lost: close it")]
+    OpenQuote {
+        /// Where the row begins.
+        line: usize,
+    },
+    /// The CSV reader gave up.
+    #[error("the file is no CSV ({detail})")]
+    Csv {
+        /// What it said.
+        detail: String,
+    },
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store refuses the import.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// What to import and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// What the file holds.
+    pub kind: ImportKind,
+    /// The file.
+    pub bytes: &'a [u8],
+    /// Check and compare, but write nothing.
+    pub dry_run: bool,
+    /// Import the good rows of a file that has bad ones.
+    pub skip_bad: bool,
+    /// The channel of outlets whose row names none.
+    pub channel: Option<Channel>,
+}
+
+/// What the checks of one file found.
+#[derive(Debug, Default)]
+struct Checked {
+    /// The line and the form of every good record.
+    forms: Vec<(usize, Form)>,
+    bad: Vec<BadRow>,
+    /// Good outlets that belong to no unit.
+    unassigned: usize,
+}
+
+/// Imports a file in one atomic commit. A file with bad rows changes nothing, unless it is told to skip them.
+pub fn run(server: &Server, request: &Request<'_>, by: &str, now_ms: i64) -> Result<Outcome, ImportError> {
+    let (mut outcome, drafts) = prepare(server, request)?;
+    if outcome.is_held_back() || request.dry_run {
+        return Ok(outcome);
+    }
+    if !drafts.is_empty() {
+        server.write(drafts, by, now_ms)?;
+    }
+    outcome.imported = true;
+    Ok(outcome)
+}
+
+/// All stages but the last one.
+fn prepare(standing: &impl Standing, request: &Request<'_>) -> Result<(Outcome, Vec<Draft>), ImportError> {
+    let (text, encoding) = text::decode(request.bytes)?;
+    let table = rows::read(request.kind, &text)?;
+    let mut checked = check(&table, request, standing)?;
+    checked.bad.sort_by_key(|bad| bad.line);
+    let mut outcome = Outcome::new(request, encoding, &table, checked.bad);
+    outcome.unassigned = checked.unassigned;
+    let mut drafts = Vec::new();
+    for (_, form) in checked.forms {
+        let stands = standing.record(form.key)?;
+        let (change, draft) = plan::compare(form, stands.as_ref());
+        match change {
+            Change::Created => outcome.created += 1,
+            Change::Changed => outcome.changed += 1,
+            Change::Unchanged => outcome.unchanged += 1,
+        }
+        drafts.extend(Some(draft).filter(|_| change != Change::Unchanged));
+    }
+    Ok((outcome, drafts))
+}
+
+fn check(table: &Table, request: &Request<'_>, standing: &impl Standing) -> Result<Checked, ImportError> {
+    let directory = standing.directory();
+    Ok(match request.kind {
+        ImportKind::Org => org::check(table, &directory),
+        ImportKind::People => people::check(table, &directory),
+        ImportKind::Outlets => outlets::check(table, &directory, request.channel),
+        ImportKind::Products => products::check(table),
+        ImportKind::Assignments => assignments::check(table, &directory, standing)?,
+        ImportKind::Routes => routes::check(table, &directory, standing)?,
+    })
+}

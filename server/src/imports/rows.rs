@@ -1,0 +1,133 @@
+//! Stage 2: text → rows. Finds the documented columns by their names and synonyms; knows no kind of record.
+
+use super::columns::Column;
+use super::{ImportError, ImportKind};
+use std::collections::BTreeMap;
+
+/// A row of a file, as it stands there.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    /// The line on which it begins, from 1; the header is on line 1.
+    pub(super) line: usize,
+    /// Its cells, untrimmed.
+    pub(super) cells: Vec<String>,
+}
+
+/// A file as rows under known columns.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// The header as it stands in the file.
+    pub(super) headers: Vec<String>,
+    /// The rows that hold something.
+    pub(super) rows: Vec<Row>,
+    /// Columns that the import does not know.
+    pub(super) ignored: Vec<String>,
+    places: BTreeMap<&'static str, usize>,
+}
+
+impl Table {
+    /// Whether the file has a column.
+    pub(super) fn has(&self, column: &str) -> bool {
+        self.places.contains_key(column)
+    }
+
+    /// Where a column stands.
+    pub(super) fn place(&self, column: &str) -> Option<usize> {
+        self.places.get(column).copied()
+    }
+
+    /// A column's name as the file spells it.
+    pub(super) fn spelled<'a>(&'a self, column: &'a str) -> &'a str {
+        self.place(column).map_or(column, |place| trim(&self.headers[place]))
+    }
+}
+
+/// Reads the rows of a text. Empty ones, which Excel leaves at the end, are passed over.
+pub(super) fn read(kind: ImportKind, text: &str) -> Result<Table, ImportError> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let mut lines = Lines::new(text);
+    let mut headers: Option<Vec<String>> = None;
+    let mut rows = Vec::new();
+    let mut record = csv::StringRecord::new();
+    let mut last_line = 1;
+    while reader.read_record(&mut record).map_err(|error| ImportError::Csv { detail: error.to_string() })? {
+        let offset = record.position().map_or(0, csv::Position::byte);
+        let line = lines.of_record_at(usize::try_from(offset).unwrap_or(usize::MAX));
+        last_line = line;
+        let cells: Vec<String> = record.iter().map(str::to_owned).collect();
+        if cells.iter().all(|cell| trim(cell).is_empty()) {
+            continue;
+        }
+        match headers {
+            None => headers = Some(cells),
+            Some(_) => rows.push(Row { line, cells }),
+        }
+    }
+    refuse_open_quote(text, last_line, rows.last())?;
+    let headers = headers.ok_or(ImportError::Empty)?;
+    let (places, ignored) = places(kind, &headers)?;
+    Ok(Table { headers, rows, ignored, places })
+}
+
+/// A quotation mark that is never closed swallows all lines behind it; that must not pass in silence.
+fn refuse_open_quote(text: &str, line: usize, last: Option<&Row>) -> Result<(), ImportError> {
+    let swallowed = last.is_some_and(|row| row.cells.iter().any(|cell| cell.contains('\n')));
+    if swallowed && text.matches('"').count() % 2 == 1 {
+        return Err(ImportError::OpenQuote { line });
+    }
+    Ok(())
+}
+
+type Places = (BTreeMap<&'static str, usize>, Vec<String>);
+
+fn places(kind: ImportKind, headers: &[String]) -> Result<Places, ImportError> {
+    let mut places: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut ignored = Vec::new();
+    for (place, header) in headers.iter().enumerate() {
+        let Some(column) = kind.columns().iter().find(|column| column.is_named(header)) else {
+            ignored.extend(Some(trim(header).to_owned()).filter(|name| !name.is_empty()));
+            continue;
+        };
+        if let Some(first) = places.insert(column.name, place) {
+            let (first, second) = (headers[first].clone(), header.clone());
+            return Err(ImportError::SameColumn { column: column.name, first, second });
+        }
+    }
+    let missing: Vec<&'static Column> =
+        kind.columns().iter().filter(|column| column.required && !places.contains_key(column.name)).collect();
+    if !missing.is_empty() {
+        let missing = missing.iter().map(|column| column.spellings()).collect::<Vec<_>>().join("; ");
+        let found = headers.iter().map(|header| trim(header)).collect::<Vec<_>>().join(", ");
+        return Err(ImportError::MissingColumns { kind, missing, found });
+    }
+    Ok((places, ignored))
+}
+
+/// Counts lines on the way through a text. The reader's own count is off where lines end with CR LF or
+/// where empty lines are passed over.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    counted: usize,
+    line: usize,
+}
+
+impl<'a> Lines<'a> {
+    const fn new(text: &'a str) -> Self {
+        Self { bytes: text.as_bytes(), counted: 0, line: 1 }
+    }
+
+    /// The line of the first cell at or behind an offset; offsets only grow.
+    fn of_record_at(&mut self, offset: usize) -> usize {
+        let offset = offset.min(self.bytes.len());
+        let gap = self.bytes[offset..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let newlines = self.bytes[self.counted..offset + gap].iter().filter(|byte| **byte == b'\n').count();
+        self.line += newlines;
+        self.counted = offset + gap;
+        self.line
+    }
+}
+
+/// A cell without what surrounds it: blanks of every width and invisible marks.
+pub(super) fn trim(cell: &str) -> &str {
+    cell.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{FEFF}' | '\u{200B}'))
+}

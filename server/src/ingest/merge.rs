@@ -1,0 +1,240 @@
+//! The first plan: authorise each op, drop what was applied before, merge the rest, and write the receipt.
+//!
+//! Merge knows no store and no clock. One bad op never blocks the next.
+
+use crate::store::{ConflictEntry, RejectedOp, StoredRecord};
+use std::collections::HashMap;
+use xundian_protocol::access::{Denied, Directory, Writer};
+use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
+use xundian_protocol::clock::{Clock, Hlc, Stamp, clamp_future};
+use xundian_protocol::ids::{DeviceNo, OpSeq};
+use xundian_protocol::kinds::{self, Header, Lineage, header};
+use xundian_protocol::record::{Conflict, Home, Op, Record, RecordKey};
+use xundian_protocol::wire::stored;
+use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection};
+
+/// Ops of one writer, in the order of their sequence.
+pub(crate) struct Batch {
+    /// The device that sent them.
+    pub(crate) device: DeviceNo,
+    /// The person behind it, or headquarters.
+    pub(crate) writer: Writer,
+    /// The ops.
+    pub(crate) ops: Vec<Op>,
+    /// The server's clock.
+    pub(crate) now_ms: i64,
+}
+
+/// What the plan needs to read.
+pub(crate) struct Loaded {
+    /// The last op of the device that was applied.
+    pub(crate) applied_through: OpSeq,
+    /// The records that the ops name, as they stand.
+    pub(crate) records: HashMap<RecordKey, StoredRecord>,
+}
+
+/// A record that the batch changed.
+pub(crate) struct ChangedRecord {
+    /// As it stood.
+    pub(crate) old: Option<StoredRecord>,
+    /// As it stands after.
+    pub(crate) new: Record,
+    /// Whether the author's device holds something else than this and needs it sent back.
+    pub(crate) echo: bool,
+}
+
+/// What becomes of the batch.
+pub(crate) struct Merged {
+    /// Records that changed, in the order of their first op.
+    pub(crate) changed: Vec<ChangedRecord>,
+    /// The answer to the device.
+    pub(crate) receipt: Receipt,
+    /// Ops that were not merged.
+    pub(crate) rejected: Vec<RejectedOp>,
+    /// Values that lost to a concurrent write.
+    pub(crate) conflicts: Vec<ConflictEntry>,
+}
+
+struct Refused {
+    why: Refusal,
+    message: String,
+}
+
+/// Plans a batch. `clock` is the server's own, which stamps in the future are moved to.
+pub(crate) fn merge(batch: Batch, loaded: Loaded, directory: &Directory, clock: &mut Clock) -> Merged {
+    let Batch { device, writer, ops, now_ms } = batch;
+    let mut plan = Planner {
+        directory,
+        writer,
+        now_ms,
+        stored: loaded.records,
+        changed: Vec::new(),
+        places: HashMap::new(),
+        conflicts: Vec::new(),
+    };
+    let mut receipt = Receipt { through: loaded.applied_through, rejections: Vec::new(), restamped: Vec::new() };
+    let mut rejected = Vec::new();
+    for mut op in ops {
+        if op.seq <= receipt.through {
+            continue;
+        }
+        // A gap: what came before never arrived, so this must be sent again after it.
+        if op.seq != receipt.through.next() {
+            break;
+        }
+        receipt.through = op.seq;
+        let believed = clamp_future(op.stamp.hlc, now_ms);
+        let restamp = believed != op.stamp.hlc;
+        if let Err(refused) = plan.check(&op, device) {
+            rejected.push(rejection(&op, device, &refused, now_ms));
+            receipt.rejections.push(Rejection { seq: op.seq, why: refused.why, message: refused.message });
+            continue;
+        }
+        if restamp {
+            op.stamp = Stamp { hlc: clock.tick(now_ms), device: op.stamp.device };
+            receipt.restamped.push((op.seq, op.stamp.hlc));
+        }
+        plan.apply(&op);
+    }
+    Merged { changed: plan.changed, receipt, rejected, conflicts: plan.conflicts }
+}
+
+fn rejection(op: &Op, device: DeviceNo, refused: &Refused, now_ms: i64) -> RejectedOp {
+    RejectedOp {
+        device,
+        seq: op.seq,
+        why: refused.why as u16,
+        message: refused.message.clone(),
+        at_ms: now_ms,
+        op: stored::encode_op(op),
+    }
+}
+
+struct Planner<'a> {
+    directory: &'a Directory,
+    writer: Writer,
+    now_ms: i64,
+    stored: HashMap<RecordKey, StoredRecord>,
+    changed: Vec<ChangedRecord>,
+    places: HashMap<RecordKey, usize>,
+    conflicts: Vec<ConflictEntry>,
+}
+
+impl Planner<'_> {
+    fn standing(&self, key: RecordKey) -> Option<&Record> {
+        match self.places.get(&key) {
+            Some(at) => Some(&self.changed[*at].new),
+            None => self.stored.get(&key).map(|stored| &stored.record),
+        }
+    }
+
+    fn check(&self, op: &Op, device: DeviceNo) -> Result<(), Refused> {
+        let refuse = |why, message: String| Err(Refused { why, message });
+        let standing = self.standing(op.record);
+        if op.stamp.device != device {
+            return refuse(Refusal::Invalid, format!("the op is stamped by {}, sent by {device}", op.stamp.device));
+        }
+        if let Some(record) = standing
+            && record.home != op.home
+        {
+            let name = self.directory.home_name(record.home);
+            return refuse(Refusal::OtherHome, format!("the record lives in {name} and cannot move"));
+        }
+        let day = self.work_day(op)?;
+        let Some(spec) = kinds::spec(op.record.kind) else {
+            return self.check_unknown_kind(op, day);
+        };
+        if let Err(denied) = self.directory.may_write(self.writer, spec, op.home, day) {
+            let why = if matches!(denied, Denied::Role { .. }) { Refusal::NotAWriter } else { Refusal::OutOfScope };
+            return refuse(why, denied.to_string());
+        }
+        if let Err(invalid) = kinds::validate_op(spec, op, standing) {
+            return refuse(Refusal::Invalid, invalid.to_string());
+        }
+        if spec.lineage == Lineage::Event
+            && let Writer::Person(person) = self.writer
+            && let Some(author) = standing.and_then(Header::read).map(|header| header.actor)
+            && author != person
+            && op.writes.iter().any(|write| write.at.tag != header::CORRECTED_BY)
+        {
+            let message = format!("the {} was written by another person: save a new one that corrects it", spec.code);
+            return refuse(Refusal::NotTheAuthor, message);
+        }
+        Ok(())
+    }
+
+    /// A kind that this server does not know yet comes from a newer app; it is kept, and sent on to whoever
+    /// sees its home, without figures.
+    fn check_unknown_kind(&self, op: &Op, day: Day) -> Result<(), Refused> {
+        let Writer::Person(person) = self.writer else { return Ok(()) };
+        let within = op.writes.iter().all(|write| write.value.within_limits() && write.at.key.within_limits());
+        if !within {
+            return Err(Refused { why: Refusal::Invalid, message: "a value is too long".into() });
+        }
+        if self.directory.sees(person, op.home, day) {
+            return Ok(());
+        }
+        let denied = Denied::Scope { home: self.directory.home_name(op.home), day };
+        Err(Refused { why: Refusal::OutOfScope, message: denied.to_string() })
+    }
+
+    /// The day of the work, on which the writer's scope is looked up. It must be the day of the moment that
+    /// the op names, give or take the zones of the earth.
+    fn work_day(&self, op: &Op) -> Result<Day, Refused> {
+        let invalid = |message| Refused { why: Refusal::Invalid, message };
+        let Some(header) = Header::of_op(op) else {
+            return Day::local(op.stamp.hlc.unix_ms().min(self.now_ms), DEFAULT_ZONE)
+                .ok_or_else(|| invalid("the op's moment is out of range".into()));
+        };
+        if let Writer::Person(person) = self.writer
+            && header.actor != person
+        {
+            return Err(invalid("the op names another person than the one who uses this device".into()));
+        }
+        let utc = header.captured_at_ms.div_euclid(86_400_000);
+        if (i64::from(header.business_day.0) - utc).abs() > 1 {
+            return Err(invalid(format!("the business day {} is not the day of its captured time", header.business_day)));
+        }
+        Ok(header.business_day)
+    }
+
+    fn apply(&mut self, op: &Op) {
+        let at = match self.places.get(&op.record) {
+            Some(at) => *at,
+            None => {
+                let old = self.stored.remove(&op.record);
+                let new = old.as_ref().map_or_else(|| Record::empty(op.record, op.home), |old| old.record.clone());
+                self.changed.push(ChangedRecord { old, new, echo: false });
+                self.places.insert(op.record, self.changed.len() - 1);
+                self.changed.len() - 1
+            }
+        };
+        let changed = &mut self.changed[at];
+        let applied = changed.new.apply(op);
+        changed.echo |= !applied.conflicts.is_empty();
+        let key = op.record;
+        self.conflicts.extend(applied.conflicts.into_iter().map(|c| conflict_entry(key, &c, self.now_ms)));
+    }
+}
+
+fn conflict_entry(key: RecordKey, conflict: &Conflict, now_ms: i64) -> ConflictEntry {
+    let spec = kinds::spec(key.kind);
+    let name = spec.and_then(|spec| spec.field(conflict.at.tag)).map_or("(unknown)", |field| field.name);
+    let Stamp { hlc: Hlc(moment), device } = conflict.lost.stamp;
+    ConflictEntry {
+        at_ms: now_ms,
+        kind: key.kind.0,
+        id: key.id.to_string(),
+        field: format!("{name} {:?}", conflict.at.key),
+        kept: format!("{:?}", conflict.kept.value),
+        lost: format!("{:?}", conflict.lost.value),
+        lost_by: (device.0, moment),
+    }
+}
+
+/// The homes of changed records, for whoever waits for news of them.
+impl ChangedRecord {
+    pub(crate) const fn home(&self) -> Home {
+        self.new.home
+    }
+}

@@ -1,0 +1,64 @@
+//! Ingest: how ops become records, figures and a receipt. `load → plan → commit`, where every plan is a
+//! pure function of what was loaded.
+//!
+//! Two plans follow each other: [`merge`] decides what happens to each op and record, [`figures`] what the
+//! changed records do to the figures. [`restate`] moves figures when outlets change hands.
+
+mod figures;
+mod merge;
+mod restate;
+
+pub(crate) use figures::{
+    StockWork, Touched, plan_figures, plan_stock, recompute, stock_entries, touched_stock,
+};
+pub(crate) use merge::{Batch, ChangedRecord, Loaded, merge};
+pub(crate) use restate::{affected_outlets, restate_outlet};
+
+use crate::store::Owner;
+use std::collections::BTreeMap;
+use xundian_protocol::access::Directory;
+use xundian_protocol::calendar::Day;
+use xundian_protocol::ids::{OrgUnitId, OutletId};
+use xundian_protocol::record::RecordKey;
+use xundian_protocol::views::{Cell, Contribution, Measures};
+
+/// Changes of figures, gathered.
+#[derive(Default, Debug)]
+pub(crate) struct FigureChanges {
+    /// What is added to cells.
+    pub(crate) cells: BTreeMap<Cell, Measures>,
+    /// How often each trace comes (+) or goes (−).
+    pub(crate) traces: BTreeMap<(Owner, Day, RecordKey), i32>,
+}
+
+impl FigureChanges {
+    fn add(&mut self, contribution: Contribution, unit: Option<OrgUnitId>) {
+        for (cell, measures) in contribution.cells(unit) {
+            *self.cells.entry(cell).or_default() += measures;
+        }
+    }
+
+    fn take_back(&mut self, contribution: Contribution, unit: Option<OrgUnitId>) {
+        self.add(Contribution { measures: -contribution.measures, ..contribution }, unit);
+    }
+}
+
+/// The unit of an outlet on a day, remembered: a batch asks for the same few again and again.
+pub(crate) struct Units<'a> {
+    directory: &'a Directory,
+    known: BTreeMap<(OutletId, Day), Option<OrgUnitId>>,
+}
+
+impl<'a> Units<'a> {
+    pub(crate) const fn new(directory: &'a Directory) -> Self {
+        Self { directory, known: BTreeMap::new() }
+    }
+
+    pub(crate) fn on(&mut self, outlet: OutletId, day: Day) -> Option<OrgUnitId> {
+        *self.known.entry((outlet, day)).or_insert_with(|| self.directory.unit_on(outlet, day))
+    }
+
+    fn of(&mut self, contribution: &Contribution) -> Option<OrgUnitId> {
+        contribution.outlet.and_then(|outlet| self.on(outlet, contribution.day))
+    }
+}

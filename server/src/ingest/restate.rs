@@ -1,0 +1,90 @@
+//! Restating: when an outlet changes hands, or a position its unit, the figures of the days concerned move
+//! from one unit to the other. A backdated change moves past days as well (DESIGN section 6).
+
+use super::figures::{contributions_of, owners, unit_trace};
+use super::{ChangedRecord, FigureChanges, Units};
+use crate::store::{Owner, StockEntry};
+use std::collections::{BTreeMap, BTreeSet};
+use xundian_protocol::access::Directory;
+use xundian_protocol::ids::{OutletId, PositionId};
+use xundian_protocol::kinds::{Outlet, OutletAssignment, Position};
+use xundian_protocol::record::{Home, Record, RecordKey};
+use xundian_protocol::views::ledger::{changes, level_after};
+
+/// The outlets whose unit may be another one after these records changed.
+pub(crate) fn affected_outlets(
+    changed: &[ChangedRecord],
+    before: &Directory,
+    after: &Directory,
+) -> BTreeSet<OutletId> {
+    let mut outlets = BTreeSet::new();
+    for change in changed {
+        let key = change.new.key;
+        if key.kind == Position::SPEC.kind {
+            let id = PositionId(key.id);
+            let unit = |directory: &Directory| directory.position(id).map(|position| position.unit);
+            if unit(before) != unit(after) {
+                outlets.extend(after.outlets_ever_of(id).chain(before.outlets_ever_of(id)));
+            }
+        } else if (key.kind == Outlet::SPEC.kind || key.kind == OutletAssignment::SPEC.kind)
+            && let Home::Outlet(outlet) = change.home()
+        {
+            outlets.insert(outlet);
+        }
+    }
+    outlets
+}
+
+/// Moves the figures of one outlet from the units that it had to those that it has. `records` are all that
+/// add to its figures, `stock` all its stock entries by product and place, both as they stand before the
+/// batch. `traced` remembers whose traces have moved already.
+pub(crate) fn restate_outlet(
+    outlet: OutletId,
+    records: &[Record],
+    stock: &BTreeMap<u64, Vec<StockEntry>>,
+    before: &Directory,
+    after: &Directory,
+    traced: &mut BTreeSet<RecordKey>,
+    out: &mut FigureChanges,
+) {
+    let mut units_before = Units::new(before);
+    let mut units_after = Units::new(after);
+    for record in records {
+        for contribution in contributions_of(record, outlet) {
+            let (old, new) = (units_before.of(&contribution), units_after.of(&contribution));
+            if old != new {
+                // Only the unit's cells move: the person's stay.
+                let of_unit = xundian_protocol::views::Contribution { person: None, ..contribution };
+                out.take_back(of_unit, old);
+                out.add(of_unit, new);
+            }
+        }
+        // A route plan names many outlets; its traces move once, for all of them.
+        if !traced.insert(record.key) {
+            continue;
+        }
+        let mut count = |units: &mut Units<'_>, by: i32| {
+            for (owner, day) in owners(record, units) {
+                if let Owner::Unit(unit) = owner {
+                    *out.traces.entry(unit_trace(unit, day, record.key)).or_default() += by;
+                }
+            }
+        };
+        count(&mut units_before, -1);
+        count(&mut units_after, 1);
+    }
+    for (gtin, entries) in stock {
+        let mut level = None;
+        for StockEntry { entry, .. } in entries {
+            for change in changes(outlet, *gtin, level, entry) {
+                let (old, new) = (units_before.on(outlet, change.unit_on), units_after.on(outlet, change.unit_on));
+                if old != new {
+                    let of_unit = xundian_protocol::views::Contribution { person: None, ..change.contribution };
+                    out.take_back(of_unit, old);
+                    out.add(of_unit, new);
+                }
+            }
+            level = Some(level_after(level, entry));
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What a device has to be sent: the records of its scope that changed after where it stands.
+
+use crate::server::Server;
+use crate::store::{FeedPlace, StoreError};
+use std::collections::VecDeque;
+use xundian_protocol::access::scope_digest;
+use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
+use xundian_protocol::ids::{DeviceNo, FeedSeq, PersonId};
+use xundian_protocol::limits::{CHANGES_PLAIN_BYTES_TARGET, CHANGES_RECORDS_MAX, FRAME_FIELDS_MAX};
+use xundian_protocol::record::{Home, RecordKey};
+use xundian_protocol::wire::v1::{Changes, Pull};
+
+/// What a field of a record takes on the wire, roughly; it only sizes frames.
+const FIELD_BYTES: usize = 24;
+
+/// One pull of one device, read frame by frame.
+pub(crate) struct Puller {
+    device: DeviceNo,
+    homes: Vec<Home>,
+    current: Option<Reading>,
+}
+
+/// The changes of one home or of the whole scope, found once and read in stretches.
+struct Reading {
+    home: Option<Home>,
+    at: FeedSeq,
+    head: FeedSeq,
+    changes: VecDeque<(FeedSeq, RecordKey)>,
+}
+
+impl Puller {
+    /// The homes in scope where the device holds another scope; else a puller for it.
+    pub(crate) fn new(server: &Server, device: DeviceNo, person: PersonId, pull: &Pull, now_ms: i64) -> Result<Self, Vec<Home>> {
+        let today = Day::local(now_ms, DEFAULT_ZONE).unwrap_or(Day(0));
+        let scope = server.directory().scope(person, today);
+        if scope_digest(&scope) != pull.scope_digest {
+            return Err(scope);
+        }
+        let behind: std::collections::BTreeSet<Home> = pull.behind.iter().map(|(home, _)| *home).collect();
+        let homes = scope.into_iter().filter(|home| !behind.contains(home)).collect();
+        Ok(Self { device, homes, current: None })
+    }
+
+    /// The next frame of changes after `after`, and whether more of the same is to come.
+    pub(crate) fn read(&mut self, server: &Server, home: Option<Home>, after: FeedSeq) -> Result<(Changes, bool), StoreError> {
+        let reader = server.store.reader();
+        let reading = match self.current.take() {
+            Some(reading) if reading.home == home && reading.at == after => reading,
+            _ => {
+                let head = reader.feed_head()?;
+                let one = home.map(|home| vec![home]);
+                let mut found = Vec::new();
+                for of in one.as_ref().unwrap_or(&self.homes) {
+                    let needed = |(_, place): &(RecordKey, FeedPlace)| home.is_some() || self.needs(*place, after);
+                    let changes = reader.feed(*of, after)?.into_iter().filter(needed);
+                    found.extend(changes.map(|(key, place)| (place.seq, key)));
+                }
+                found.sort_unstable();
+                Reading { home, at: after, head, changes: found.into() }
+            }
+        };
+        self.frame(&reader, reading)
+    }
+
+    /// A device needs no echo of what it changed itself, unless somebody else changed the same record
+    /// since the device last looked.
+    fn needs(&self, place: FeedPlace, after: FeedSeq) -> bool {
+        place.author != self.device || place.foreign > after
+    }
+
+    fn frame(&mut self, reader: &crate::store::Reader<'_>, mut reading: Reading) -> Result<(Changes, bool), StoreError> {
+        let mut changes = Changes { home: reading.home, from: reading.at, to: reading.head, records: Vec::new() };
+        let (mut bytes, mut fields) = (0, 0);
+        while let Some((seq, key)) = reading.changes.pop_front() {
+            if let Some(stored) = reader.record(key)? {
+                fields += stored.record.fields().len();
+                bytes += stored.record.fields().len() * FIELD_BYTES;
+                changes.records.push(stored.record);
+            }
+            let full = changes.records.len() == CHANGES_RECORDS_MAX
+                || bytes >= CHANGES_PLAIN_BYTES_TARGET
+                || fields >= FRAME_FIELDS_MAX / 2;
+            if full && !reading.changes.is_empty() {
+                changes.to = seq;
+                reading.at = seq;
+                self.current = Some(reading);
+                return Ok((changes, true));
+            }
+        }
+        Ok((changes, false))
+    }
+}

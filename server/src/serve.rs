@@ -1,0 +1,133 @@
+//! `serve`: sessions, console and administration of one data folder, until the process is told to stop.
+
+use crate::server::{OpenError, Server};
+use crate::sessions;
+use crate::transport::{BindError, Listener};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// What to serve, and where.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Where the console listens.
+    pub http: SocketAddr,
+    /// Where devices connect.
+    pub quic: SocketAddr,
+}
+
+/// Why the server could not start or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data folder.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The address for devices.
+    #[error(transparent)]
+    Quic(#[from] BindError),
+    /// The address of the console.
+    #[error("the console cannot listen on {address}: {source}; choose another with --http")]
+    Http {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The users of the console.
+    #[error(transparent)]
+    Users(#[from] crate::console::UsersError),
+    /// The administration socket.
+    #[error("administration cannot listen in the data folder: {0}")]
+    Admin(std::io::Error),
+}
+
+/// A server that runs.
+pub struct Running {
+    /// The opened server.
+    pub server: Arc<Server>,
+    /// Where devices connect.
+    pub quic: SocketAddr,
+    /// Where the console listens.
+    pub http: SocketAddr,
+    stop: watch::Sender<bool>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// Opens the data folder and starts to serve it.
+pub async fn start(config: &Config) -> Result<Running, ServeError> {
+    let server = Arc::new(tokio::task::block_in_place(|| Server::open(&config.data, sessions::now_ms()))?);
+    start_with(server, config).await
+}
+
+/// Starts to serve a server that is open already.
+pub async fn start_with(server: Arc<Server>, config: &Config) -> Result<Running, ServeError> {
+    let (stop, stopped) = watch::channel(false);
+    let listener = Listener::bind(config.quic, &server.authority)?;
+    let quic = listener.address();
+    let address = config.http;
+    let http_listener = tokio::net::TcpListener::bind(address).await;
+    let http_listener = http_listener.map_err(|source| ServeError::Http { address, source })?;
+    let http = http_listener.local_addr().map_err(|source| ServeError::Http { address, source })?;
+    let users = crate::console::Users::open(&config.data)?;
+    let router = crate::console::router(Arc::clone(&server), users);
+    let mut http_stop = stopped.clone();
+    let shutdown = async move {
+        // An error means that the sender is gone, which is the end as well.
+        let _ended = http_stop.wait_for(|stop| *stop).await.is_ok();
+    };
+    let admin = crate::admin::listen(Arc::clone(&server), stopped.clone()).map_err(ServeError::Admin)?;
+    let tasks = vec![
+        tokio::spawn(sessions::run(Arc::clone(&server), listener, stopped)),
+        tokio::spawn(async move {
+            if let Err(error) = crate::console::serve(http_listener, router, shutdown).await {
+                tracing::error!("the console has ended: {error}");
+            }
+        }),
+        tokio::spawn(admin),
+    ];
+    Ok(Running { server, quic, http, stop, tasks })
+}
+
+impl Running {
+    /// Ends all sessions in good order and waits for it.
+    pub async fn stop(self) {
+        // No receiver means that all tasks have ended already.
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!("a task has failed: {error}");
+            }
+        }
+    }
+}
+
+/// Serves until Ctrl-C or SIGTERM.
+pub async fn run(config: &Config) -> Result<(), ServeError> {
+    let running = start(config).await?;
+    tracing::info!(quic = %running.quic, http = %running.http, data = %config.data.display(), "serving");
+    until_told_to_stop().await;
+    running.stop().await;
+    Ok(())
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub async fn until_told_to_stop() {
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            tracing::error!("SIGTERM cannot be heard: {error}");
+            return;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        ended = tokio::signal::ctrl_c() => {
+            if let Err(error) = ended {
+                tracing::error!("Ctrl-C cannot be heard: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! The server's driver: it opens what is in the data folder and chains load, plan and commit. Everything
+//! else, sessions, imports, console, reports, goes through it.
+
+use crate::authority::{Authority, AuthorityError};
+use crate::ingest::{
+    Batch, ChangedRecord, FigureChanges, Loaded, StockWork, Units, affected_outlets, merge, plan_figures,
+    plan_stock, restate_outlet, touched_stock,
+};
+use crate::store::{AuditEntry, Changes, Device, FeedPlace, Owner, Reader, Store, StoreError, StoredRecord};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use xundian_protocol::access::{Directory, Writer};
+use xundian_protocol::calendar::{DEFAULT_ZONE, Day, utc_offset_min};
+use xundian_protocol::clock::{Clock, Stamp};
+use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, PersonId, RecordId};
+use xundian_protocol::kinds::{ClockGrade, Header};
+use xundian_protocol::record::{Home, Op, Record, RecordKey, Value, Write};
+use xundian_protocol::wire::v1::Receipt;
+
+/// Why the data folder could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder cannot be made or read.
+    #[error("the data folder {folder} cannot be used: {source}; check that it exists and is yours")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Another server has it open.
+    #[error("the data folder {folder} is in use by a running server; stop it, or use another --data")]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The authority.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+}
+
+/// A record that headquarters writes: an import's row or a form of the console.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Draft {
+    /// Which record.
+    pub key: RecordKey,
+    /// Where it lives.
+    pub home: Home,
+    /// The fields; those that stand already with the same value are left out.
+    pub writes: Vec<Write>,
+}
+
+/// What became of drafts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Written {
+    /// Records that did not exist before.
+    pub created: usize,
+    /// Records that changed.
+    pub changed: usize,
+    /// Records that held all of it already.
+    pub unchanged: usize,
+}
+
+/// Why drafts were not written; none of them was.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// A draft does not keep what its kind declares.
+    #[error("{} of {} cannot be written: {message}", .key.kind.0, .key.id)]
+    Refused {
+        /// The record.
+        key: RecordKey,
+        /// Why.
+        message: String,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The open server.
+pub struct Server {
+    pub(crate) folder: PathBuf,
+    pub(crate) store: Store,
+    pub(crate) authority: Authority,
+    directory: RwLock<Arc<Directory>>,
+    /// Held through load, plan and commit: one writer at a time. The clock is the server's own.
+    writer: Mutex<Clock>,
+    /// The lock on the folder; the system frees it with the process.
+    _lock: std::fs::File,
+}
+
+impl Server {
+    /// Opens the server of a data folder, or makes a new one there.
+    pub fn open(data: &Path, now_ms: i64) -> Result<Self, OpenError> {
+        let folder = data.to_path_buf();
+        let io = |source| OpenError::Folder { folder: data.to_path_buf(), source };
+        std::fs::create_dir_all(data).map_err(io)?;
+        let lock = std::fs::File::create(data.join("lock")).map_err(io)?;
+        match fs4::FileExt::try_lock(&lock) {
+            Ok(()) => {}
+            Err(fs4::TryLockError::WouldBlock) => return Err(OpenError::InUse { folder }),
+            Err(fs4::TryLockError::Error(source)) => return Err(io(source)),
+        }
+        let store = Store::open(&data.join("store"))?;
+        let authority = Authority::open_or_create(&data.join("authority"), now_ms)?;
+        let reader = store.reader();
+        let mut directory = Directory::default();
+        let clock = Clock::resume(reader.clock()?);
+        for stored in Self::organisation(&reader) {
+            directory.apply(&stored?.record);
+        }
+        drop(reader);
+        Ok(Self {
+            folder,
+            store,
+            authority,
+            directory: RwLock::new(Arc::new(directory)),
+            writer: Mutex::new(clock),
+            _lock: lock,
+        })
+    }
+
+    fn organisation(reader: &Reader<'_>) -> impl Iterator<Item = Result<StoredRecord, StoreError>> {
+        let kinds = xundian_protocol::kinds::ALL.iter().map(|spec| spec.kind);
+        kinds.filter(|kind| Directory::concerns(*kind)).flat_map(|kind| reader.records(Some(kind)))
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The organisation as it stands.
+    pub fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Merges what a device sent; what the receipt says is on the disk when this returns.
+    pub fn ingest(&self, device: DeviceNo, ops: Vec<Op>, now_ms: i64) -> Result<Receipt, StoreError> {
+        let mut clock = self.lock_writer();
+        let reader = self.store.reader();
+        let Some(entry) = reader.device(device)? else {
+            return Err(StoreError::Damaged { table: "devices", detail: format!("{device} is not there") });
+        };
+        let applied_through = entry.applied_through;
+        let records = load_records(&reader, &ops)?;
+        let batch = Batch { device, writer: Writer::Person(entry.person), ops, now_ms };
+        let directory = self.directory();
+        let merged = merge(batch, Loaded { applied_through, records }, &directory, &mut clock);
+        let mut changes = Changes { rejected: merged.rejected, conflicts: merged.conflicts, ..Default::default() };
+        if merged.receipt.through != applied_through {
+            changes.devices.push(Device { applied_through: merged.receipt.through, ..entry });
+        }
+        if !merged.receipt.restamped.is_empty() {
+            changes.clock = Some(clock.last());
+        }
+        self.commit_records(&reader, merged.changed, device, changes)?;
+        Ok(merged.receipt)
+    }
+
+    /// Writes records as headquarters, all of them or none. `by` is who did it, for the audit trail.
+    pub fn write(&self, drafts: Vec<Draft>, by: &str, now_ms: i64) -> Result<Written, WriteError> {
+        let mut clock = self.lock_writer();
+        let reader = self.store.reader();
+        let mut written = Written::default();
+        let mut ops = Vec::new();
+        let mut records = HashMap::new();
+        let header = headquarters_header(now_ms);
+        for draft in drafts {
+            let standing = reader.record(draft.key)?;
+            let op = draft_op(draft, standing.as_ref().map(|stored| &stored.record), &header, OpSeq(ops.len() as u64 + 1));
+            match (op, &standing) {
+                (None, _) => written.unchanged += 1,
+                (Some(op), standing) => {
+                    if standing.is_some() { written.changed += 1 } else { written.created += 1 }
+                    let stamp = Stamp { hlc: clock.tick(now_ms), device: DeviceNo::SERVER };
+                    ops.push(Op { stamp, ..op });
+                }
+            }
+            if let Some(stored) = standing {
+                records.insert(stored.record.key, stored);
+            }
+        }
+        if ops.is_empty() {
+            return Ok(written);
+        }
+        let count = ops.len();
+        let batch = Batch { device: DeviceNo::SERVER, writer: Writer::Headquarters, ops, now_ms };
+        let loaded = Loaded { applied_through: OpSeq(0), records };
+        let keys: Vec<RecordKey> = batch.ops.iter().map(|op| op.record).collect();
+        let merged = merge(batch, loaded, &self.directory(), &mut clock);
+        if let Some(first) = merged.receipt.rejections.first() {
+            let key = keys[usize::try_from(first.seq.0 - 1).unwrap_or(0)];
+            return Err(WriteError::Refused { key, message: first.message.clone() });
+        }
+        let audit = AuditEntry { at_ms: now_ms, nth: 0, by: by.to_owned(), what: format!("wrote {count} records") };
+        let changes = Changes {
+            conflicts: merged.conflicts,
+            audit: vec![audit],
+            clock: Some(clock.last()),
+            ..Default::default()
+        };
+        self.commit_records(&reader, merged.changed, DeviceNo::SERVER, changes)?;
+        Ok(written)
+    }
+
+    /// Plans what changed records do to feed, figures and stock, and commits all of it. The caller holds
+    /// the writer's lock.
+    fn commit_records(
+        &self,
+        reader: &Reader<'_>,
+        changed: Vec<ChangedRecord>,
+        author: DeviceNo,
+        mut changes: Changes,
+    ) -> Result<(), StoreError> {
+        let changed: Vec<ChangedRecord> =
+            changed.into_iter().filter(|change| change.echo || change.old.as_ref().map(|old| &old.record) != Some(&change.new)).collect();
+        let before = self.directory();
+        let mut after = None;
+        for change in changed.iter().filter(|change| Directory::concerns(change.new.key.kind)) {
+            after.get_or_insert_with(|| Directory::clone(&before)).apply(&change.new);
+        }
+        let mut figures = FigureChanges::default();
+        if let Some(after) = &after {
+            restate(reader, &changed, &before, after, &mut figures)?;
+        }
+        let current = after.as_ref().unwrap_or(&before);
+        let mut units = Units::new(current);
+        plan_figures(&changed, &mut units, &mut figures);
+        for work in load_stock(reader, &changed)? {
+            let plan = plan_stock(&work, &mut units, &mut figures);
+            let entries = plan.entries.into_iter().map(|(at, entry)| (work.outlet, work.gtin, at, entry));
+            changes.stock.extend(entries);
+            changes.levels.extend(plan.latest.map(|latest| (work.outlet, work.gtin, latest)));
+        }
+        changes.cells = figures.cells;
+        let moved = figures.traces.into_iter().filter(|(_, count)| *count != 0);
+        changes.traces = moved.map(|((owner, day, key), count)| (owner, day, key, count > 0)).collect();
+        place_in_feed(reader.feed_head()?, changed, author, &mut changes);
+        self.store.commit(&changes)?;
+        if let Some(after) = after {
+            *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
+        }
+        Ok(())
+    }
+
+    /// Changes something else than records under the writer's lock: devices and invitations.
+    pub(crate) fn change<T, E: From<StoreError>>(
+        &self,
+        plan: impl FnOnce(&Reader<'_>) -> Result<(Changes, T), E>,
+    ) -> Result<T, E> {
+        let _clock = self.lock_writer();
+        let (changes, result) = plan(&self.store.reader())?;
+        self.store.commit(&changes)?;
+        Ok(result)
+    }
+
+    /// A moment of the store and the organisation as of the same commit.
+    pub(crate) fn consistent_reader(&self) -> (Reader<'_>, Arc<Directory>) {
+        let _clock = self.lock_writer();
+        (self.store.reader(), self.directory())
+    }
+
+    fn lock_writer(&self) -> MutexGuard<'_, Clock> {
+        // A panic while planning leaves the store as it was, so the lock may be taken again.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A record.
+    pub fn record(&self, key: RecordKey) -> Result<Option<Record>, StoreError> {
+        Ok(self.store.reader().record(key)?.map(|stored| stored.record))
+    }
+
+    /// All records of a kind, by id.
+    pub fn records(&self, kind: KindId) -> Result<Vec<Record>, StoreError> {
+        self.store.reader().records(Some(kind)).map(|stored| stored.map(|stored| stored.record)).collect()
+    }
+
+    /// The records of one kind in a home, by id.
+    pub fn records_of_home(&self, home: Home, kind: KindId) -> Result<Vec<Record>, StoreError> {
+        let reader = self.store.reader();
+        let keys = reader.keys_of_home(home, kind)?;
+        let records = keys.into_iter().map(|key| Ok(reader.record(key)?.map(|stored| stored.record)));
+        records.filter_map(Result::transpose).collect()
+    }
+
+    /// The records that add to the figures of an owner on these days, newest day first: what a figure is
+    /// made of.
+    pub fn traces(
+        &self,
+        owner: Owner,
+        kind: Option<KindId>,
+        from: Day,
+        to: Day,
+    ) -> Result<Vec<(Day, RecordKey)>, StoreError> {
+        let mut traces = self.store.reader().traces(owner, from, to)?;
+        traces.retain(|(_, key)| kind.is_none_or(|kind| kind == key.kind));
+        traces.reverse();
+        Ok(traces)
+    }
+}
+
+fn load_records(reader: &Reader<'_>, ops: &[Op]) -> Result<HashMap<RecordKey, StoredRecord>, StoreError> {
+    let keys: BTreeSet<RecordKey> = ops.iter().map(|op| op.record).collect();
+    let mut records = HashMap::with_capacity(keys.len());
+    for key in keys {
+        if let Some(stored) = reader.record(key)? {
+            records.insert(key, stored);
+        }
+    }
+    Ok(records)
+}
+
+fn load_stock(reader: &Reader<'_>, changed: &[ChangedRecord]) -> Result<Vec<StockWork>, StoreError> {
+    let mut works = Vec::new();
+    let mut levels = BTreeMap::new();
+    let mut loaded = None;
+    for ((outlet, gtin), touched) in touched_stock(changed) {
+        if loaded != Some(outlet) {
+            levels = reader.levels(outlet)?.into_iter().collect();
+            loaded = Some(outlet);
+        }
+        let latest = levels.get(&gtin).copied();
+        let Some((first, last)) = touched.span() else { continue };
+        // Most counts are newer than all before: then the end of the timeline is all there is to know.
+        let (before, stretch) = if latest.is_none_or(|latest| latest.at < first) {
+            (latest.map(|latest| (latest.at, latest.level)), Vec::new())
+        } else {
+            let (before, stretch) = reader.stock_around(outlet, gtin, &first, &last)?;
+            let level = |stored: crate::store::StockEntry| {
+                let entry = stored.entry;
+                let level = xundian_protocol::views::ledger::Level {
+                    units: stored.units_after,
+                    day: entry.day,
+                    person: entry.person,
+                };
+                (entry.at, level)
+            };
+            (before.map(level), stretch)
+        };
+        works.push(StockWork { outlet, gtin, touched, before, stretch, latest });
+    }
+    Ok(works)
+}
+
+fn restate(
+    reader: &Reader<'_>,
+    changed: &[ChangedRecord],
+    before: &Directory,
+    after: &Directory,
+    figures: &mut FigureChanges,
+) -> Result<(), StoreError> {
+    let mut traced = BTreeSet::new();
+    for outlet in affected_outlets(changed, before, after) {
+        let keys: BTreeSet<RecordKey> =
+            reader.all_traces(Owner::Outlet(outlet))?.into_iter().map(|(_, key)| key).collect();
+        if keys.is_empty() {
+            continue;
+        }
+        let mut records = Vec::with_capacity(keys.len());
+        for key in keys {
+            records.extend(reader.record(key)?.map(|stored| stored.record));
+        }
+        let mut stock: BTreeMap<u64, Vec<_>> = BTreeMap::new();
+        for row in reader.stock(Some(outlet)) {
+            let (_, gtin, entry) = row?;
+            stock.entry(gtin).or_default().push(entry);
+        }
+        restate_outlet(outlet, &records, &stock, before, after, &mut traced, figures);
+    }
+    Ok(())
+}
+
+fn place_in_feed(
+    mut head: xundian_protocol::ids::FeedSeq,
+    changed: Vec<ChangedRecord>,
+    author: DeviceNo,
+    changes: &mut Changes,
+) {
+    for ChangedRecord { old, new, echo } in changed {
+        head.0 += 1;
+        let foreign = match &old {
+            _ if echo => head,
+            None => xundian_protocol::ids::FeedSeq(0),
+            Some(old) if old.place.author == author => old.place.foreign,
+            Some(old) => old.place.seq,
+        };
+        changes.left_places.extend(old.map(|old| (old.record.home, old.place.seq)));
+        changes.records.push(StoredRecord { record: new, place: FeedPlace { seq: head, author, foreign } });
+    }
+    changes.feed_head = (!changes.records.is_empty()).then_some(head);
+}
+
+fn headquarters_header(now_ms: i64) -> Header {
+    Header {
+        actor: PersonId(RecordId::NIL),
+        captured_at_ms: now_ms,
+        utc_offset_min: utc_offset_min(now_ms, DEFAULT_ZONE).unwrap_or(0),
+        clock_grade: ClockGrade::Trusted,
+        business_day: Day::local(now_ms, DEFAULT_ZONE).unwrap_or(Day(0)),
+        corrects: None,
+    }
+}
+
+/// The op that a draft stands for, without its stamp; `None` where the record holds all of it already.
+fn draft_op(draft: Draft, standing: Option<&Record>, header: &Header, seq: OpSeq) -> Option<Op> {
+    let register = |write: &Write| standing.and_then(|record| record.register(&write.at));
+    let holds = |write: &Write| match register(write) {
+        Some(register) => register.value == write.value,
+        None => write.value == Value::Absent,
+    };
+    let mut writes: Vec<Write> = draft.writes.into_iter().filter(|write| !holds(write)).collect();
+    if writes.is_empty() {
+        return None;
+    }
+    writes.extend(header.writes());
+    for write in &mut writes {
+        write.seen = register(write).map(|register| register.stamp);
+    }
+    writes.sort_by(|a, b| a.at.cmp(&b.at));
+    let stamp = Stamp { hlc: xundian_protocol::clock::Hlc(0), device: DeviceNo::SERVER };
+    Some(Op { seq, stamp, record: draft.key, home: draft.home, writes })
+}

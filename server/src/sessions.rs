@@ -1,0 +1,295 @@
+//! Sessions with devices over QUIC: the driver of [`xundian_protocol::sync::server`].
+
+use crate::enrolment::EnrolError;
+use crate::pull::Puller;
+use crate::server::Server;
+use crate::store::{Device, StoreError};
+use crate::transport::{FrameStream, Listener, Peer};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::{Semaphore, watch};
+use xundian_protocol::ids::DeviceNo;
+use xundian_protocol::sync::server::{ServerSession, Step, refusal};
+use xundian_protocol::views::View;
+use xundian_protocol::wire::DecodeError;
+use xundian_protocol::wire::v1::{
+    Answer, Ask, ClientFrame, Pull, Refusal, ServerFrame, decode_client, encode_server,
+};
+
+/// Frames that are decoded or planned at one time, over all sessions: what bounds the memory they take.
+const WORKING_MAX: usize = 4;
+/// The code with which a connection is closed after a refusal.
+const CLOSE_REFUSED: u32 = 3;
+/// How long a session may be silent before its next frame.
+const IDLE: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// The wall clock, Unix milliseconds.
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Serves sessions until `stop` becomes true.
+pub async fn run(server: Arc<Server>, mut listener: Listener, mut stop: watch::Receiver<bool>) {
+    let working = Arc::new(Semaphore::new(WORKING_MAX));
+    loop {
+        tokio::select! {
+            peer = listener.accept() => {
+                let Some(peer) = peer else { break };
+                let (server, working) = (Arc::clone(&server), Arc::clone(&working));
+                tokio::spawn(async move { serve_peer(server, working, peer).await });
+            }
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
+    }
+    listener.shutdown(std::time::Duration::from_secs(5)).await;
+}
+
+async fn serve_peer(server: Arc<Server>, working: Arc<Semaphore>, peer: Peer) {
+    // A device opens one stream at a time; each is a session of its own.
+    while let Ok(stream) = peer.accept_stream().await {
+        let session = Session { server: Arc::clone(&server), working: Arc::clone(&working), peer: peer.clone(), stream };
+        if let Err(end) = session.run().await {
+            tracing::info!(remote = %peer.remote, device = ?peer.device_no, "session ended: {end}");
+            peer.close(CLOSE_REFUSED, &end.to_string());
+            break;
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("refused: {0}")]
+    Refused(String),
+    #[error("connection lost: {0}")]
+    Lost(String),
+}
+
+struct Session {
+    server: Arc<Server>,
+    working: Arc<Semaphore>,
+    peer: Peer,
+    stream: FrameStream,
+}
+
+impl Session {
+    async fn run(mut self) -> Result<(), End> {
+        let Some(device) = self.admit().await? else { return Ok(()) };
+        let mut session = ServerSession::new(device.no, device.person);
+        let mut puller = None;
+        while let Some(payload) = self.receive().await? {
+            let no = device.no;
+            self.still_welcome(no).await?;
+            // One permit covers decoding and all work for the frame.
+            let permit = Arc::clone(&self.working).acquire_owned().await;
+            let decoded = tokio::task::block_in_place(|| decode_client(&payload));
+            let frame = match decoded {
+                Ok(frame) => frame,
+                Err(error) => return self.refuse(malformed(&error)).await,
+            };
+            drop(payload);
+            let applied = self.blocking(move |server| server.device(no)).await?;
+            let applied_through = applied.map(|device| device.applied_through).unwrap_or_default();
+            if let Err(error) = session.handle(frame, now_ms(), applied_through) {
+                return self.refuse(refusal(Refusal::Protocol, error)).await;
+            }
+            self.work(&mut session, &device, &mut puller).await?;
+            drop(permit);
+        }
+        Ok(())
+    }
+
+    /// Does what the session asks for until it waits.
+    async fn work(&mut self, session: &mut ServerSession, device: &Device, puller: &mut Option<Puller>) -> Result<(), End> {
+        let (no, person) = (device.no, device.person);
+        loop {
+            match session.poll() {
+                Step::Wait => return Ok(()),
+                Step::Send(frame) => self.send(&frame).await?,
+                Step::Refuse(frame) => return self.refuse(frame).await,
+                Step::Greet(hello) => {
+                    let offset = hello.now_ms - now_ms();
+                    self.blocking(move |server| {
+                        server.note_device(no, |device| {
+                            device.app = hello.app;
+                            device.clock_offset_ms = Some(offset);
+                            device.last_sync_ms = Some(now_ms());
+                        })
+                    })
+                    .await?;
+                }
+                Step::Ingest(ops) => {
+                    let receipt = self.blocking(move |server| server.ingest(no, ops, now_ms())).await?;
+                    session.ingested(receipt);
+                }
+                Step::CheckScope(pull) => {
+                    let (pull, found) = self
+                        .blocking(move |server| {
+                            note_watermark(server, no, &pull)?;
+                            let found = Puller::new(server, no, person, &pull, now_ms());
+                            Ok((pull, found))
+                        })
+                        .await?;
+                    match found {
+                        Ok(found) => {
+                            *puller = Some(found);
+                            session.scope(pull, None);
+                        }
+                        Err(homes) => session.scope(pull, Some(homes)),
+                    }
+                }
+                Step::ReadChanges { home, after } => {
+                    let Some(mut reading) = puller.take() else {
+                        return self.refuse(refusal(Refusal::Protocol, "no pull is under way")).await;
+                    };
+                    let (reading, (changes, more)) = self
+                        .blocking(move |server| {
+                            let read = reading.read(server, home, after)?;
+                            Ok((reading, read))
+                        })
+                        .await?;
+                    *puller = Some(reading);
+                    session.changes(changes, more);
+                }
+                Step::ReadFigures(ask) => {
+                    let answer = self.blocking(move |server| answer(server, person, ask)).await?;
+                    match answer {
+                        Ok(answer) => session.figures(answer),
+                        Err(message) => return self.refuse(refusal(Refusal::OutOfScope, message)).await,
+                    }
+                }
+            }
+        }
+    }
+
+    /// The device behind the connection. Without a certificate only an enrolment is answered.
+    async fn admit(&mut self) -> Result<Option<Device>, End> {
+        let Some(no) = self.peer.device_no else {
+            self.enrol().await?;
+            return Ok(None);
+        };
+        // A resumed session does not check the certificate's dates again, so they are checked here.
+        if self.peer.certificate_not_after_ms.is_some_and(|end| end < now_ms()) {
+            let message = "the device's certificate has expired: enrol it anew";
+            return self.refuse(refusal(Refusal::Unauthenticated, message)).await.map(|()| None);
+        }
+        let no = DeviceNo(no);
+        let Some(device) = self.blocking(move |server| server.device(no)).await? else {
+            let message = format!("{no} is not known here: enrol the device anew");
+            return self.refuse(refusal(Refusal::Unauthenticated, message)).await.map(|()| None);
+        };
+        self.still_welcome(no).await?;
+        Ok(Some(device))
+    }
+
+    async fn still_welcome(&mut self, no: DeviceNo) -> Result<(), End> {
+        let device = self.blocking(move |server| server.device(no)).await?;
+        if device.is_some_and(|device| device.revoked_at_ms.is_some()) {
+            let message = format!("{no} was revoked: hand the device to your manager or enrol it anew");
+            return self.refuse(refusal(Refusal::Revoked, message)).await;
+        }
+        Ok(())
+    }
+
+    async fn enrol(&mut self) -> Result<(), End> {
+        let Some(payload) = self.receive().await? else { return Ok(()) };
+        let enrol = match decode_client(&payload) {
+            Ok(ClientFrame::Enrol(enrol)) => enrol,
+            Ok(_) => {
+                let message = "this needs a device's certificate: enrol first";
+                return self.refuse(refusal(Refusal::Unauthenticated, message)).await;
+            }
+            Err(error) => return self.refuse(malformed(&error)).await,
+        };
+        match self.blocking(move |server| Ok(server.enrol(&enrol, now_ms()))).await? {
+            Ok(granted) => self.send(&ServerFrame::Granted(granted)).await,
+            Err(EnrolError::Store(error)) => self.unavailable(&error).await,
+            Err(EnrolError::Authority(error)) => self.refuse(refusal(Refusal::Invalid, error)).await,
+            Err(error) => self.refuse(refusal(Refusal::Invitation, error)).await,
+        }
+    }
+
+    async fn receive(&mut self) -> Result<Option<Vec<u8>>, End> {
+        let received = tokio::time::timeout(IDLE, self.stream.recv()).await;
+        let received = received.map_err(|_| End::Lost("the device fell silent".into()))?;
+        match received {
+            Ok(payload) => Ok(payload),
+            Err(error) => self.refuse(refusal(Refusal::Protocol, error)).await.map(|()| None),
+        }
+    }
+
+    async fn send(&mut self, frame: &ServerFrame) -> Result<(), End> {
+        let payload = tokio::task::block_in_place(|| encode_server(frame));
+        self.stream.send(&payload).await.map_err(|error| End::Lost(error.to_string()))
+    }
+
+    /// Says why, makes sure that it arrives, and ends the session.
+    async fn refuse(&mut self, frame: ServerFrame) -> Result<(), End> {
+        let message = match &frame {
+            ServerFrame::Refused(refused) => refused.message.clone(),
+            _ => "the session cannot go on".into(),
+        };
+        self.send(&frame).await?;
+        self.stream.finish();
+        let delivered = tokio::time::timeout(std::time::Duration::from_secs(5), self.stream.delivered()).await;
+        if delivered.is_err() {
+            tracing::debug!("a refusal may not have arrived");
+        }
+        Err(End::Refused(message))
+    }
+
+    async fn unavailable(&mut self, error: &StoreError) -> Result<(), End> {
+        tracing::error!("{error}");
+        let message = "the server has trouble with its store; nothing was lost, try again later";
+        self.refuse(refusal(Refusal::Unavailable, message)).await
+    }
+
+    /// Runs store work where it may block; trouble with the store ends the session with a retryable error.
+    async fn blocking<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Server) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, End> {
+        let done = tokio::task::block_in_place(|| work(&self.server));
+        match done {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                self.unavailable(&error).await?;
+                Err(End::Refused(error.to_string()))
+            }
+        }
+    }
+}
+
+fn malformed(error: &DecodeError) -> ServerFrame {
+    let why = if matches!(error, DecodeError::Version { .. }) { Refusal::Version } else { Refusal::Protocol };
+    refusal(why, error)
+}
+
+/// A watermark counts once everything that it speaks of is applied, and never falls.
+fn note_watermark(server: &Server, no: DeviceNo, pull: &Pull) -> Result<(), StoreError> {
+    let through = pull.captured_through_ms.min(now_ms());
+    let sent = pull.sent_through;
+    server.note_device(no, |device| {
+        if device.applied_through >= sent {
+            device.captured_through_ms = device.captured_through_ms.max(Some(through));
+        }
+    })
+}
+
+/// Figures by region and product, for who sees the whole nation.
+fn answer(
+    server: &Server,
+    person: xundian_protocol::ids::PersonId,
+    ask: Ask,
+) -> Result<Result<Answer, String>, StoreError> {
+    let directory = server.directory();
+    if directory.grant(person) != Some(xundian_protocol::access::Grant::Nation) {
+        return Ok(Err("only headquarters may ask for figures of all regions".into()));
+    }
+    let Ask { view, from, to } = ask;
+    if view.nature() == xundian_protocol::views::Nature::Flow && to.0 - from.0 > 366 {
+        return Ok(Err("ask for at most 366 days at a time".into()));
+    }
+    debug_assert!(View::ALL.contains(&view));
+    Ok(Ok(Answer { rows: server.cells(view, crate::figures::Of::Units, from, to)? }))
+}

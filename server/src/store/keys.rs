@@ -1,0 +1,258 @@
+//! The layout of every key: big-endian, so that the order of bytes is the order of what they stand for.
+
+use xundian_protocol::calendar::Day;
+use xundian_protocol::clock::{Hlc, Stamp};
+use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, OrgUnitId, OutletId, PersonId, RecordId};
+use xundian_protocol::record::{Home, RecordKey};
+use xundian_protocol::views::ledger::At;
+use xundian_protocol::views::{Cell, Dimension, Period, Subject, View};
+
+/// Whose figures a record adds to: the owner of a trace.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Owner {
+    /// The unit to which the outlet belonged; `None` for outlets of no unit.
+    Unit(Option<OrgUnitId>),
+    /// The person who recorded it.
+    Person(PersonId),
+    /// The outlet.
+    Outlet(OutletId),
+}
+
+/// `record`: kind u16, id.
+pub(super) fn record(key: RecordKey) -> Vec<u8> {
+    let mut out = key.kind.0.to_be_bytes().to_vec();
+    out.extend(key.id.as_bytes());
+    out
+}
+
+pub(super) fn read_record(bytes: &[u8]) -> Option<RecordKey> {
+    let (kind, id) = bytes.split_first_chunk::<2>()?;
+    Some(RecordKey {
+        kind: KindId(u16::from_be_bytes(*kind)),
+        id: RecordId::from_bytes(id.try_into().ok()?),
+    })
+}
+
+/// A home: tag u8, id (zeros for the company).
+pub(super) fn home(home: Home) -> [u8; 17] {
+    let (tag, id) = match home {
+        Home::Company => (0, RecordId::NIL),
+        Home::Unit(id) => (1, id.0),
+        Home::Outlet(id) => (2, id.0),
+        Home::Person(id) => (3, id.0),
+    };
+    tagged(tag, id)
+}
+
+fn tagged(tag: u8, id: RecordId) -> [u8; 17] {
+    let mut out = [0; 17];
+    out[0] = tag;
+    out[1..].copy_from_slice(id.as_bytes());
+    out
+}
+
+/// `homes`: home, record.
+pub(super) fn in_home(at: Home, key: RecordKey) -> Vec<u8> {
+    [&home(at)[..], &record(key)].concat()
+}
+
+/// `feed`: home, place u64.
+pub(super) fn feed(at: Home, seq: FeedSeq) -> Vec<u8> {
+    [&home(at)[..], &seq.0.to_be_bytes()].concat()
+}
+
+/// The place of a `feed` key.
+pub(super) fn read_feed_seq(bytes: &[u8]) -> Option<FeedSeq> {
+    Some(FeedSeq(u64::from_be_bytes(*bytes.last_chunk::<8>()?)))
+}
+
+/// A signed number whose bytes sort like the number.
+const fn ordered_i32(number: i32) -> [u8; 4] {
+    (number.cast_unsigned() ^ (1 << 31)).to_be_bytes()
+}
+
+const fn read_ordered_i32(bytes: [u8; 4]) -> i32 {
+    (u32::from_be_bytes(bytes) ^ (1 << 31)).cast_signed()
+}
+
+const fn ordered_i64(number: i64) -> [u8; 8] {
+    (number.cast_unsigned() ^ (1 << 63)).to_be_bytes()
+}
+
+const fn read_ordered_i64(bytes: [u8; 8]) -> i64 {
+    (u64::from_be_bytes(bytes) ^ (1 << 63)).cast_signed()
+}
+
+fn subject(of: Subject) -> [u8; 17] {
+    match of {
+        Subject::Unit(None) => tagged(0, RecordId::NIL),
+        Subject::Unit(Some(id)) => tagged(1, id.0),
+        Subject::Person(id) => tagged(2, id.0),
+    }
+}
+
+fn read_subject(bytes: [u8; 17]) -> Option<Subject> {
+    let id = RecordId::from_bytes(bytes[1..].try_into().ok()?);
+    match bytes[0] {
+        0 => Some(Subject::Unit(None)),
+        1 => Some(Subject::Unit(Some(OrgUnitId(id)))),
+        2 => Some(Subject::Person(PersonId(id))),
+        _ => None,
+    }
+}
+
+/// The front of `cells`: view u8, grain u8 (year, month, day), period i32.
+pub(super) fn cell_period(view: View, period: Period) -> Vec<u8> {
+    let (grain, number) = match period {
+        Period::Year(year) => (0, year),
+        Period::Month(month) => (1, month),
+        Period::Day(day) => (2, day.0),
+    };
+    let mut out = vec![view.number(), grain];
+    out.extend(ordered_i32(number));
+    out
+}
+
+/// `cells`: view, grain, period, subject (tag u8, id), dimension u64.
+pub(super) fn cell(cell: &Cell) -> Vec<u8> {
+    let mut out = cell_period(cell.view, cell.period);
+    out.extend(subject(cell.subject));
+    out.extend(cell.dimension.0.to_be_bytes());
+    out
+}
+
+/// The front of `cells` of one subject.
+pub(super) fn cell_subject(view: View, period: Period, of: Subject) -> Vec<u8> {
+    let mut out = cell_period(view, period);
+    out.extend(subject(of));
+    out
+}
+
+pub(super) fn read_cell(bytes: &[u8]) -> Option<Cell> {
+    let (&view, rest) = bytes.split_first()?;
+    let (&grain, rest) = rest.split_first()?;
+    let (number, rest) = rest.split_first_chunk::<4>()?;
+    let (subject, dimension) = rest.split_first_chunk::<17>()?;
+    let number = read_ordered_i32(*number);
+    let period = match grain {
+        0 => Period::Year(number),
+        1 => Period::Month(number),
+        2 => Period::Day(Day(number)),
+        _ => return None,
+    };
+    let dimension = Dimension(u64::from_be_bytes(dimension.try_into().ok()?));
+    Some(Cell { view: View::from_number(view)?, subject: read_subject(*subject)?, period, dimension })
+}
+
+fn owner(of: Owner) -> [u8; 17] {
+    match of {
+        Owner::Unit(None) => tagged(0, RecordId::NIL),
+        Owner::Unit(Some(id)) => tagged(1, id.0),
+        Owner::Person(id) => tagged(2, id.0),
+        Owner::Outlet(id) => tagged(3, id.0),
+    }
+}
+
+/// The front of `traces` of one owner and day.
+pub(super) fn trace_day(of: Owner, day: Day) -> Vec<u8> {
+    [&owner(of)[..], &ordered_i32(day.0)].concat()
+}
+
+/// The front of `traces` of one owner.
+pub(super) fn trace_owner(of: Owner) -> Vec<u8> {
+    owner(of).to_vec()
+}
+
+/// `traces`: owner (tag u8, id), day i32, record.
+pub(super) fn trace(of: Owner, day: Day, key: RecordKey) -> Vec<u8> {
+    [&trace_day(of, day)[..], &record(key)].concat()
+}
+
+pub(super) fn read_trace(bytes: &[u8]) -> Option<(Day, RecordKey)> {
+    let (_, rest) = bytes.split_first_chunk::<17>()?;
+    let (day, key) = rest.split_first_chunk::<4>()?;
+    Some((Day(read_ordered_i32(*day)), read_record(key)?))
+}
+
+/// `levels`: outlet, GTIN u64.
+pub(super) fn level(outlet: OutletId, gtin: u64) -> Vec<u8> {
+    [&outlet.0.as_bytes()[..], &gtin.to_be_bytes()].concat()
+}
+
+/// The GTIN of a `levels` key.
+pub(super) fn read_level_gtin(bytes: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(*bytes.last_chunk::<8>()?))
+}
+
+/// A place in a stock timeline: captured i64, stamp (u64, u32), record id.
+fn at(place: &At) -> Vec<u8> {
+    let mut out = ordered_i64(place.captured_at_ms).to_vec();
+    out.extend(place.stamp.hlc.0.to_be_bytes());
+    out.extend(place.stamp.device.0.to_be_bytes());
+    out.extend(place.record.as_bytes());
+    out
+}
+
+/// `stock`: outlet, GTIN u64, place.
+pub(super) fn stock(outlet: OutletId, gtin: u64, place: &At) -> Vec<u8> {
+    [level(outlet, gtin), at(place)].concat()
+}
+
+pub(super) fn read_stock(bytes: &[u8]) -> Option<(OutletId, u64, At)> {
+    let (outlet, rest) = bytes.split_first_chunk::<16>()?;
+    let (gtin, rest) = rest.split_first_chunk::<8>()?;
+    let gtin = u64::from_be_bytes(*gtin);
+    Some((OutletId(RecordId::from_bytes(*outlet)), gtin, read_at(rest)?))
+}
+
+pub(super) fn at_bytes(place: &At) -> Vec<u8> {
+    at(place)
+}
+
+pub(super) fn read_at(bytes: &[u8]) -> Option<At> {
+    let (captured, rest) = bytes.split_first_chunk::<8>()?;
+    let (hlc, rest) = rest.split_first_chunk::<8>()?;
+    let (device, id) = rest.split_first_chunk::<4>()?;
+    Some(At {
+        captured_at_ms: read_ordered_i64(*captured),
+        stamp: Stamp { hlc: Hlc(u64::from_be_bytes(*hlc)), device: DeviceNo(u32::from_be_bytes(*device)) },
+        record: RecordId::from_bytes(id.try_into().ok()?),
+    })
+}
+
+/// `rejected`: device u32, op u64.
+pub(super) fn op(device: DeviceNo, seq: OpSeq) -> Vec<u8> {
+    [&device.0.to_be_bytes()[..], &seq.0.to_be_bytes()].concat()
+}
+
+/// `devices`: device u32.
+pub(super) fn device(device: DeviceNo) -> Vec<u8> {
+    device.0.to_be_bytes().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_come_back_and_sort_by_day() {
+        let on = |day| Cell {
+            view: View::Stock,
+            subject: Subject::Unit(None),
+            period: Period::Day(Day(day)),
+            dimension: Dimension(7),
+        };
+        for day in [-1, 0, 20_000] {
+            assert_eq!(read_cell(&cell(&on(day))), Some(on(day)));
+        }
+        assert!(cell(&on(-1)) < cell(&on(0)) && cell(&on(0)) < cell(&on(1)));
+    }
+
+    #[test]
+    fn stock_places_come_back() {
+        let stamp = Stamp { hlc: Hlc(9), device: DeviceNo(3) };
+        let place = At { captured_at_ms: -5, stamp, record: RecordId::from_bytes([1; 16]) };
+        let outlet = OutletId(RecordId::from_bytes([2; 16]));
+        assert_eq!(read_stock(&stock(outlet, 42, &place)), Some((outlet, 42, place)));
+    }
+}

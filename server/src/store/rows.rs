@@ -1,0 +1,281 @@
+//! The values of the tables: fixed layouts where there are many, JSON where people may want to look.
+
+use super::{FeedPlace, LatestLevel, StockEntry, StoreError, StoredRecord, keys, person_of};
+use serde::{Deserialize, Serialize};
+use xundian_protocol::calendar::Day;
+use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, PersonId, RecordId};
+use xundian_protocol::record::RecordKey;
+use xundian_protocol::views::ledger::{At, Entry, Level, Stock};
+use xundian_protocol::wire::stored;
+
+/// A device that was enrolled.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Device {
+    /// Its number.
+    #[serde(with = "as_number")]
+    pub no: DeviceNo,
+    /// Who uses it.
+    #[serde(with = "as_text")]
+    pub person: PersonId,
+    /// What people call it.
+    pub label: String,
+    /// When it was enrolled.
+    pub enrolled_at_ms: i64,
+    /// Until when its certificate is good.
+    pub certificate_not_after_ms: i64,
+    /// BLAKE3 of the public key in its certificate request, so that a lost answer can be asked for again.
+    pub request_hash: [u8; 32],
+    /// When it was revoked.
+    pub revoked_at_ms: Option<i64>,
+    /// The last op of it that is merged or rejected.
+    #[serde(with = "as_seq")]
+    pub applied_through: OpSeq,
+    /// When it last synced.
+    pub last_sync_ms: Option<i64>,
+    /// It has sent everything captured up to this moment: its watermark.
+    pub captured_through_ms: Option<i64>,
+    /// How far its clock is ahead of the server's.
+    pub clock_offset_ms: Option<i64>,
+    /// Its program and version.
+    pub app: String,
+}
+
+/// An invitation to enrol one device.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct InvitationEntry {
+    /// BLAKE3 of the secret; the secret itself is not kept.
+    pub secret_hash: [u8; 32],
+    /// For whom.
+    #[serde(with = "as_text")]
+    pub person: PersonId,
+    /// Until when.
+    pub expires_at_ms: i64,
+    /// The device that used it.
+    pub used_by: Option<u32>,
+}
+
+/// An op that was not merged, kept with its reason.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RejectedOp {
+    /// Whose.
+    #[serde(with = "as_number")]
+    pub device: DeviceNo,
+    /// Which.
+    #[serde(with = "as_seq")]
+    pub seq: OpSeq,
+    /// The number of the reason (`wire::v1::Refusal`).
+    pub why: u16,
+    /// The same for people.
+    pub message: String,
+    /// When.
+    pub at_ms: i64,
+    /// The op as stored bytes.
+    pub op: Vec<u8>,
+}
+
+/// A value that lost to a concurrent write.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ConflictEntry {
+    /// When the server saw it.
+    pub at_ms: i64,
+    /// The record's kind.
+    pub kind: u16,
+    /// The record's id.
+    pub id: String,
+    /// The field, for people.
+    pub field: String,
+    /// The value that stands, for people.
+    pub kept: String,
+    /// The value that lost, for people.
+    pub lost: String,
+    /// The device whose value lost, and its moment.
+    pub lost_by: (u32, u64),
+}
+
+/// What an administrator or an import did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// When.
+    pub at_ms: i64,
+    /// Of several at one moment, which.
+    pub nth: u32,
+    /// Who: a user or a command.
+    pub by: String,
+    /// What.
+    pub what: String,
+}
+
+/// `records`: place u64, author u32, foreign u64, then the record as stored bytes.
+pub(super) fn record(stored: &StoredRecord) -> Vec<u8> {
+    let place = stored.place;
+    let mut out = place.seq.0.to_be_bytes().to_vec();
+    out.extend(place.author.0.to_be_bytes());
+    out.extend(place.foreign.0.to_be_bytes());
+    out.extend(stored::encode_record(&stored.record));
+    out
+}
+
+pub(super) fn read_record(bytes: &[u8]) -> Result<StoredRecord, StoreError> {
+    let damaged = |detail: &str| StoreError::damaged("records", detail);
+    let (seq, rest) = bytes.split_first_chunk::<8>().ok_or_else(|| damaged("too short"))?;
+    let (author, rest) = rest.split_first_chunk::<4>().ok_or_else(|| damaged("too short"))?;
+    let (foreign, rest) = rest.split_first_chunk::<8>().ok_or_else(|| damaged("too short"))?;
+    let record = stored::decode_record(rest).map_err(|error| damaged(&error.to_string()))?;
+    Ok(StoredRecord {
+        record,
+        place: FeedPlace {
+            seq: FeedSeq(u64::from_be_bytes(*seq)),
+            author: DeviceNo(u32::from_be_bytes(*author)),
+            foreign: FeedSeq(u64::from_be_bytes(*foreign)),
+        },
+    })
+}
+
+/// `feed`: author u32, foreign u64, record key.
+pub(super) fn feed(key: RecordKey, place: FeedPlace) -> Vec<u8> {
+    let mut out = place.author.0.to_be_bytes().to_vec();
+    out.extend(place.foreign.0.to_be_bytes());
+    out.extend(keys::record(key));
+    out
+}
+
+pub(super) fn read_feed(key: &[u8], value: &[u8]) -> Result<(RecordKey, FeedPlace), StoreError> {
+    let read = || {
+        let (author, rest) = value.split_first_chunk::<4>()?;
+        let (foreign, record) = rest.split_first_chunk::<8>()?;
+        let place = FeedPlace {
+            seq: keys::read_feed_seq(key)?,
+            author: DeviceNo(u32::from_be_bytes(*author)),
+            foreign: FeedSeq(u64::from_be_bytes(*foreign)),
+        };
+        Some((keys::read_record(record)?, place))
+    };
+    read().ok_or_else(|| StoreError::damaged("feed", "too short"))
+}
+
+fn person_bytes(person: Option<PersonId>) -> [u8; 16] {
+    *person.map_or(RecordId::NIL, |person| person.0).as_bytes()
+}
+
+/// `stock`: day i32, person, counted or moved u8, units i64, units after i64.
+pub(super) fn stock(stock: &StockEntry) -> Vec<u8> {
+    let (form, units) = match stock.entry.stock {
+        Stock::Counted(units) => (0u8, units),
+        Stock::Moved(units) => (1, units),
+    };
+    let mut out = stock.entry.day.0.to_be_bytes().to_vec();
+    out.extend(person_bytes(stock.entry.person));
+    out.push(form);
+    out.extend(units.to_be_bytes());
+    out.extend(stock.units_after.to_be_bytes());
+    out
+}
+
+pub(super) fn read_stock(at: At, bytes: &[u8]) -> Result<StockEntry, StoreError> {
+    let read = || {
+        let (day, rest) = bytes.split_first_chunk::<4>()?;
+        let (person, rest) = rest.split_first_chunk::<16>()?;
+        let (form, rest) = rest.split_first()?;
+        let (units, after) = rest.split_first_chunk::<8>()?;
+        let units = i64::from_be_bytes(*units);
+        let stock = match form {
+            0 => Stock::Counted(units),
+            1 => Stock::Moved(units),
+            _ => return None,
+        };
+        let day = Day(i32::from_be_bytes(*day));
+        let entry = Entry { at, day, person: person_of(*person), stock };
+        Some(StockEntry { entry, units_after: i64::from_be_bytes(after.try_into().ok()?) })
+    };
+    read().ok_or_else(|| StoreError::damaged("stock", "its layout"))
+}
+
+/// `levels`: units i64, day i32, person, place.
+pub(super) fn level(latest: &LatestLevel) -> Vec<u8> {
+    let mut out = latest.level.units.to_be_bytes().to_vec();
+    out.extend(latest.level.day.0.to_be_bytes());
+    out.extend(person_bytes(latest.level.person));
+    out.extend(keys::at_bytes(&latest.at));
+    out
+}
+
+pub(super) fn read_level(bytes: &[u8]) -> Result<LatestLevel, StoreError> {
+    let read = || {
+        let (units, rest) = bytes.split_first_chunk::<8>()?;
+        let (day, rest) = rest.split_first_chunk::<4>()?;
+        let (person, at) = rest.split_first_chunk::<16>()?;
+        let level = Level {
+            units: i64::from_be_bytes(*units),
+            day: Day(i32::from_be_bytes(*day)),
+            person: person_of(*person),
+        };
+        Some(LatestLevel { at: keys::read_at(at)?, level })
+    };
+    read().ok_or_else(|| StoreError::damaged("levels", "its layout"))
+}
+
+/// `conflicts`: at i64, kind u16, id, the loser's moment and device, the field.
+pub(super) fn conflict_key(conflict: &ConflictEntry) -> Vec<u8> {
+    let mut out = conflict.at_ms.to_be_bytes().to_vec();
+    out.extend(conflict.kind.to_be_bytes());
+    out.extend(conflict.id.as_bytes());
+    out.extend(conflict.lost_by.1.to_be_bytes());
+    out.extend(conflict.lost_by.0.to_be_bytes());
+    out.extend(conflict.field.as_bytes());
+    out
+}
+
+/// `audit`: at i64, nth u32.
+pub(super) fn audit_key(entry: &AuditEntry) -> Vec<u8> {
+    [&entry.at_ms.to_be_bytes()[..], &entry.nth.to_be_bytes()].concat()
+}
+
+pub(super) fn json<T: Serialize>(table: &'static str, value: &T) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|error| StoreError::damaged(table, error))
+}
+
+pub(super) fn from_json<T: for<'a> Deserialize<'a>>(table: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|error| StoreError::damaged(table, error))
+}
+
+mod as_number {
+    use super::DeviceNo;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    pub(super) fn serialize<S: Serializer>(no: &DeviceNo, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u32(no.0)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<DeviceNo, D::Error> {
+        u32::deserialize(from).map(DeviceNo)
+    }
+}
+
+mod as_seq {
+    use super::OpSeq;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    pub(super) fn serialize<S: Serializer>(seq: &OpSeq, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(seq.0)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<OpSeq, D::Error> {
+        u64::deserialize(from).map(OpSeq)
+    }
+}
+
+mod as_text {
+    use super::PersonId;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(id: &PersonId, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PersonId, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
