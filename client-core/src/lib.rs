@@ -1,6 +1,37 @@
-//! x
+//! The device's side of Xundian 巡店: records visits, shelves and stock offline, keeps them safe, and syncs
+//! them with the server.
+//!
+//! [`Client`] is the one object that an app holds. Its calls are quick and blocking and work without a
+//! network; what they saved is durable when they return. [`Client::sync`] and [`Client::enrol`] alone are
+//! async. The forms that it takes, such as [`StockCount`], are the business objects of
+//! [`xundian_protocol::kinds`].
+//!
+//! Inside, one way in and one way out: `day` and `recorder` decide what a save writes, `store` makes it
+//! durable, the protocol's session says what to send, `transport` carries it, and `client` chains them.
+//! `recorder` and `day` know no clock and no store, `store` knows no business object and no network, and
+//! `transport` knows neither records nor files.
+
+mod client;
 mod day;
 mod errors;
 mod recorder;
 mod store;
 mod transport;
+
+
+
+
+pub use client::{
+    Client, Clocks, DaySummary, DeviceStatus, EnrolError, IdentityFileError, RecordLine, SyncError, SyncProgress,
+    SyncReport,
+};
+pub use day::{Due, NewIssue, Position, VisitBundle};
+pub use errors::RecordError;
+pub use recorder::Moment;
+pub use store::{Identity, Rejected, RejectedId, RejectedIdError, SaveState, StoreError};
+
+pub use xundian_protocol::ids::{OutletId, PersonId, RecordId, VisitId};
+pub use xundian_protocol::kinds::{
+    AbortReason, DayReport, DepartureCheck, Gtin, Issue, IssueKind, IssueState, MovementCause, Severity,
+    ShelfObservation, StockCount, StockMovement, Visit,
+};

@@ -6,7 +6,7 @@ use crate::server::Server;
 use crate::store::{Device, StoreError};
 use crate::transport::{FrameStream, Listener, Peer};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, watch};
 use xundian_protocol::ids::DeviceNo;
 use xundian_protocol::sync::server::{ServerSession, Step, refusal};
@@ -21,7 +21,7 @@ const WORKING_MAX: usize = 4;
 /// The code with which a connection is closed after a refusal.
 const CLOSE_REFUSED: u32 = 3;
 /// How long a session may be silent before its next frame.
-const IDLE: std::time::Duration = std::time::Duration::from_secs(120);
+const IDLE: Duration = Duration::from_secs(120);
 
 /// The wall clock, Unix milliseconds.
 pub fn now_ms() -> i64 {
@@ -42,7 +42,7 @@ pub async fn run(server: Arc<Server>, mut listener: Listener, mut stop: watch::R
             _ = stop.wait_for(|stop| *stop) => break,
         }
     }
-    listener.shutdown(std::time::Duration::from_secs(5)).await;
+    listener.shutdown(Duration::from_secs(5)).await;
 }
 
 async fn serve_peer(server: Arc<Server>, working: Arc<Semaphore>, peer: Peer) {
@@ -230,10 +230,11 @@ impl Session {
             _ => "the session cannot go on".into(),
         };
         self.send(&frame).await?;
-        self.stream.finish();
-        let delivered = tokio::time::timeout(std::time::Duration::from_secs(5), self.stream.delivered()).await;
-        if delivered.is_err() {
-            tracing::debug!("a refusal may not have arrived");
+        if self.stream.finish().is_ok() {
+            let delivered = tokio::time::timeout(Duration::from_secs(5), self.stream.delivered()).await;
+            if !matches!(delivered, Ok(Ok(()))) {
+                tracing::debug!("a refusal may not have arrived");
+            }
         }
         Err(End::Refused(message))
     }

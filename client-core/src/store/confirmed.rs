@@ -16,11 +16,11 @@ const CLEARED_RECORDS_PER_BATCH: usize = 2048;
 
 /// What a new scope changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct ScopeChange {
+pub(crate) struct ScopeChange {
     /// Homes that came into scope.
-    pub added: u64,
+    pub(crate) added: u64,
     /// Homes that left it; their records are gone from the device, what they wait to send is not.
-    pub dropped: u64,
+    pub(crate) dropped: u64,
 }
 
 /// Where the device stands for a pull.

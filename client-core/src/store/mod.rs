@@ -25,7 +25,7 @@ use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, RecordId};
 use xundian_protocol::record::{Home, RecordKey};
 use xundian_protocol::wire::stored;
 
-pub use confirmed::ScopeChange;
+
 use engine::{Batch, Engine};
 pub(crate) use error::StoreFault;
 pub use error::StoreError;
@@ -33,7 +33,7 @@ use keys::MetaKey;
 pub use meta::Identity;
 pub(crate) use meta::LastSync;
 use meta::Meta;
-pub use outbox::ReceiptOutcome;
+pub(crate) use outbox::Save;
 pub use reads::SaveState;
 pub use tray::{Rejected, RejectedId, RejectedIdError};
 

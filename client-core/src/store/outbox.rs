@@ -32,11 +32,11 @@ pub(crate) struct Save {
 
 /// What a receipt did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct ReceiptOutcome {
+pub(crate) struct ReceiptOutcome {
     /// Saves that the server merged.
-    pub merged: u64,
+    pub(crate) merged: u64,
     /// Saves that went to the rejected tray.
-    pub rejected: u64,
+    pub(crate) rejected: u64,
 }
 
 impl Store {

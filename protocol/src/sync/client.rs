@@ -6,10 +6,10 @@
 
 use super::SessionError;
 use crate::ids::{FeedSeq, OpSeq};
-use crate::limits::PUSH_FRAMES_IN_FLIGHT_MAX;
+use crate::limits::{BATCH_OPS_MAX, FRAME_FIELDS_MAX, PUSH_FRAMES_IN_FLIGHT_MAX};
 use crate::record::{Home, Op};
 use crate::wire::v1::{Changes, ClientFrame, Hello, Pull, Push, Receipt, ServerFrame, Welcome};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// What the driver has to do next.
 #[derive(Clone, PartialEq, Debug)]
@@ -28,7 +28,8 @@ pub enum Step {
     CommitScope(Vec<Home>),
     /// Nothing is left to push: read where the store stands and call [`ClientSession::ready_to_pull`].
     ReadPosition,
-    /// Commit changed records, and the cursor where the frame starts where the device stands.
+    /// Commit changed records of homes that the device holds, and the cursor where the frame starts where
+    /// the device stands.
     CommitChanges(Changes),
     /// Wait for a frame.
     Wait,
@@ -48,6 +49,13 @@ enum Phase {
     Done(FeedSeq),
 }
 
+/// A push that awaits its receipt.
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    first: OpSeq,
+    last: OpSeq,
+}
+
 /// The device's end of one session.
 #[derive(Debug)]
 pub struct ClientSession {
@@ -57,15 +65,20 @@ pub struct ClientSession {
     read_next: Option<OpSeq>,
     /// Whether the driver was asked for ops and has not given them yet.
     reading: bool,
-    /// The last op of each push that awaits its receipt.
-    in_flight: VecDeque<OpSeq>,
-    durable_through: OpSeq,
+    in_flight: VecDeque<InFlight>,
     sent_through: OpSeq,
-    resends: u32,
+    /// What has become of every op up to here is known. The server may have applied more, but which of
+    /// those it rejected only their receipts tell.
+    receipted_through: OpSeq,
+    committed_through: OpSeq,
+    /// Whether ops must be sent again, once the receipts of those on their way are in.
+    again: bool,
+    rounds_without_progress: u32,
+    places: Places,
 }
 
-/// Pushes that may be sent again within one session before it gives up.
-const RESENDS_MAX: u32 = 8;
+/// How often the same is sent or asked for again within one session before it gives up.
+const ROUNDS_MAX: u32 = 8;
 
 impl ClientSession {
     /// A session of a device whose oldest unsent op is `outbox_first` (or would be).
@@ -77,9 +90,12 @@ impl ClientSession {
             read_next: Some(outbox_first),
             reading: false,
             in_flight: VecDeque::new(),
-            durable_through: sent,
             sent_through: sent,
-            resends: 0,
+            receipted_through: sent,
+            committed_through: sent,
+            again: false,
+            rounds_without_progress: 0,
+            places: Places::default(),
         }
     }
 
@@ -96,12 +112,17 @@ impl ClientSession {
     }
 
     fn poll_push(&mut self) -> Step {
+        if self.again && self.in_flight.is_empty() {
+            self.again = false;
+            self.read_next = Some(self.receipted_through.next());
+        }
+        let room = self.in_flight.len() < PUSH_FRAMES_IN_FLIGHT_MAX;
         match self.read_next {
-            Some(from) if !self.reading && self.in_flight.len() < PUSH_FRAMES_IN_FLIGHT_MAX => {
+            Some(from) if !self.reading && !self.again && room => {
                 self.reading = true;
                 Step::ReadOps(from)
             }
-            None if self.in_flight.is_empty() => {
+            None if self.in_flight.is_empty() && self.committed_through >= self.receipted_through => {
                 self.phase = Phase::Positioning;
                 Step::ReadPosition
             }
@@ -109,43 +130,48 @@ impl ClientSession {
         }
     }
 
-    /// Answers [`Step::ReadOps`].
-    pub fn ops(&mut self, ops: Vec<Op>) {
+    /// Answers [`Step::ReadOps`]. Ops that are more than one push takes are read again for the next one.
+    pub fn ops(&mut self, mut ops: Vec<Op>) {
         self.reading = false;
-        match ops.last() {
-            None => self.read_next = None,
-            Some(last) => {
-                self.read_next = Some(last.seq.next());
-                self.sent_through = self.sent_through.max(last.seq);
-                self.in_flight.push_back(last.seq);
-                self.steps.push_back(Step::Send(ClientFrame::Push(Push { ops })));
-            }
+        if self.again {
+            return;
         }
+        ops.truncate(fitting(&ops));
+        let (Some(first), Some(last)) = (ops.first(), ops.last()) else {
+            self.read_next = None;
+            return;
+        };
+        let push = InFlight { first: first.seq, last: last.seq };
+        self.read_next = Some(push.last.next());
+        self.sent_through = self.sent_through.max(push.last);
+        self.in_flight.push_back(push);
+        self.steps.push_back(Step::Send(ClientFrame::Push(Push { ops })));
     }
 
-    /// Answers [`Step::ReadPosition`] and [`Step::CommitScope`]. The position's `sent_through` is set here.
+    /// Answers [`Step::ReadPosition`] and [`Step::CommitScope`]. The position's `sent_through` is the last
+    /// op that was saved when `captured_through_ms` was read: where that is more than was sent, the rest is
+    /// pushed first, so that the device never claims to have sent what it has not.
     pub fn ready_to_pull(&mut self, mut position: Position) {
+        if position.sent_through > self.sent_through {
+            self.phase = Phase::Pushing;
+            self.read_next = Some(self.sent_through.next());
+            return;
+        }
         self.phase = Phase::Pulling;
-        position.sent_through = self.sent_through.max(self.durable_through);
+        position.sent_through = self.sent_through;
+        self.places = Places::of(&position);
         self.steps.push_back(Step::Send(ClientFrame::Pull(position)));
     }
 
-    /// Answers [`Step::CommitReceipt`].
+    /// Answers [`Step::CommitReceipt`] with what it said.
     ///
     /// # Errors
-    /// Where the server answers pushes without ever getting further.
+    /// Where less was committed than receipts were handed out for.
     pub fn receipt_committed(&mut self, through: OpSeq) -> Result<(), SessionError> {
-        let pushed = self.in_flight.pop_front();
-        self.durable_through = self.durable_through.max(through);
-        if pushed.is_some_and(|last| through < last) {
-            // The server missed ops before these. Those behind in the pipeline are as useless to it: wait
-            // for their receipts, then start again from what it has.
-            self.read_next = Some(self.durable_through.next());
-            self.resends += 1;
-            if self.resends > RESENDS_MAX {
-                return Err(SessionError::NoProgress { through: through.0 });
-            }
+        if through <= self.committed_through && through < self.receipted_through {
+            return Err(SessionError::NoProgress { through: through.0 });
         }
+        self.committed_through = self.committed_through.max(through);
         Ok(())
     }
 
@@ -156,16 +182,19 @@ impl ClientSession {
     pub fn handle(&mut self, frame: ServerFrame) -> Result<(), SessionError> {
         match (self.phase, frame) {
             (_, ServerFrame::Refused(refused)) => return Err(SessionError::Refused(refused)),
-            (_, ServerFrame::Welcome(welcome)) => {
-                self.durable_through = self.durable_through.max(welcome.applied_through);
-                self.steps.push_back(Step::Welcome(welcome));
+            (_, ServerFrame::Welcome(welcome)) => self.steps.push_back(Step::Welcome(welcome)),
+            (_, ServerFrame::Receipt { first, receipt }) => return self.receipt(first, receipt),
+            (Phase::Pulling, ServerFrame::Scope(homes)) => {
+                self.round()?;
+                self.steps.push_back(Step::CommitScope(homes));
             }
-            (_, ServerFrame::Receipt(receipt)) => self.steps.push_back(Step::CommitReceipt(receipt)),
-            (Phase::Pulling, ServerFrame::Scope(homes)) => self.steps.push_back(Step::CommitScope(homes)),
             (Phase::Pulling, ServerFrame::Changes(changes)) => {
+                if self.places.advance(&changes) {
+                    self.rounds_without_progress = 0;
+                }
                 self.steps.push_back(Step::CommitChanges(changes));
             }
-            (Phase::Pulling, ServerFrame::Pulled(cursor)) => self.phase = Phase::Done(cursor),
+            (Phase::Pulling, ServerFrame::Pulled(cursor)) => return self.pulled(cursor),
             (phase, frame) => {
                 let got = match frame {
                     ServerFrame::Answer(_) => "figures",
@@ -177,5 +206,92 @@ impl ClientSession {
             }
         }
         Ok(())
+    }
+
+    fn receipt(&mut self, first: OpSeq, mut receipt: Receipt) -> Result<(), SessionError> {
+        let Some(at) = self.in_flight.iter().position(|push| push.first == first) else {
+            // Of a push that was answered before.
+            return Ok(());
+        };
+        let last = self.in_flight[at].last;
+        // Receipts come in the order of their pushes: those for the pushes before this one are lost.
+        self.in_flight.drain(..=at);
+        receipt.through = receipt.through.min(last);
+        let covered = first..=receipt.through;
+        let knows_all_before = first <= self.receipted_through.next();
+        if knows_all_before && receipt.through > self.receipted_through {
+            receipt.rejections.retain(|rejection| covered.contains(&rejection.seq));
+            receipt.restamped.retain(|(seq, _)| covered.contains(seq));
+            self.receipted_through = receipt.through;
+            self.rounds_without_progress = 0;
+            self.steps.push_back(Step::CommitReceipt(receipt));
+        }
+        if self.receipted_through < last && !self.again {
+            // The server missed ops, or a receipt was lost: start again from what is known. Whatever is
+            // behind in the pipeline is as useless, so that first its receipts must come in.
+            self.again = true;
+            self.round()?;
+        }
+        Ok(())
+    }
+
+    fn pulled(&mut self, cursor: FeedSeq) -> Result<(), SessionError> {
+        if self.places.reach(cursor) {
+            self.phase = Phase::Done(cursor);
+            return Ok(());
+        }
+        // Frames were lost: what is missing is asked for again, for "done" must not lie.
+        self.round()?;
+        self.phase = Phase::Positioning;
+        self.steps.push_back(Step::ReadPosition);
+        Ok(())
+    }
+
+    const fn round(&mut self) -> Result<(), SessionError> {
+        self.rounds_without_progress += 1;
+        if self.rounds_without_progress > ROUNDS_MAX {
+            return Err(SessionError::NoProgress { through: self.receipted_through.0 });
+        }
+        Ok(())
+    }
+}
+
+/// How many of these ops one push takes: at least one, and no more than the server reads.
+fn fitting(ops: &[Op]) -> usize {
+    let mut fields = 0;
+    let fits = |op: &&Op| {
+        fields += op.writes.len();
+        fields <= FRAME_FIELDS_MAX
+    };
+    ops.iter().take(BATCH_OPS_MAX).take_while(fits).count().max(1)
+}
+
+/// How far a pull has brought the device, as its driver commits the same.
+#[derive(Debug, Default)]
+struct Places {
+    cursor: FeedSeq,
+    behind: BTreeMap<Home, FeedSeq>,
+}
+
+impl Places {
+    fn of(position: &Position) -> Self {
+        Self { cursor: position.cursor, behind: position.behind.iter().copied().collect() }
+    }
+
+    /// Moves where the frame starts where the device stands. Says whether that got it further.
+    fn advance(&mut self, changes: &Changes) -> bool {
+        let place = match changes.home {
+            None => Some(&mut self.cursor),
+            Some(home) => self.behind.get_mut(&home),
+        };
+        let Some(place) = place.filter(|place| **place == changes.from) else { return false };
+        let further = changes.to > *place;
+        *place = changes.to;
+        further
+    }
+
+    /// Whether everything up to `cursor` has come.
+    fn reach(&self, cursor: FeedSeq) -> bool {
+        self.cursor == cursor && self.behind.values().all(|place| *place >= cursor)
     }
 }

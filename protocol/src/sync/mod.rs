@@ -5,7 +5,9 @@
 //! same code runs over QUIC and over a simulated network.
 //!
 //! A session may end at any moment and at any frame: everything that it moves is idempotent, and each end
-//! commits before it goes on.
+//! commits before it goes on. The carriers give frames in order or not at all; should one lose, repeat or
+//! reorder them all the same, nothing is taken for done that was not, and the worst is a session that waits
+//! until its driver's timeout.
 
 pub mod client;
 pub mod server;
@@ -29,8 +31,8 @@ pub enum SessionError {
     /// The server said no.
     #[error("the server refused: {}", .0.message)]
     Refused(Refused),
-    /// A push was answered by a receipt for less than was durable before, again and again.
-    #[error("the server does not accept ops beyond number {through}: try again, and report it if it stays so")]
+    /// The same was sent or asked for again and again, and the server did not get further.
+    #[error("the sync does not get further than op {through}: try again, and report it if it stays so")]
     NoProgress {
         /// The last op that is durable.
         through: u64,

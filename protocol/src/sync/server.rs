@@ -45,6 +45,8 @@ pub struct ServerSession {
     person: PersonId,
     greeted: bool,
     steps: VecDeque<Step>,
+    /// The first and the last op of each push that awaits its receipt.
+    pushes: VecDeque<(OpSeq, OpSeq)>,
     pull: Option<Pull>,
     /// What is still to be read for this pull: first the scope, then the homes that are behind.
     to_read: VecDeque<(Option<Home>, FeedSeq)>,
@@ -58,6 +60,7 @@ impl ServerSession {
             person,
             greeted: false,
             steps: VecDeque::new(),
+            pushes: VecDeque::new(),
             pull: None,
             to_read: VecDeque::new(),
         }
@@ -94,7 +97,13 @@ impl ServerSession {
             ClientFrame::Push(_) | ClientFrame::Pull(_) if !self.greeted => {
                 return Err(SessionError::Unexpected { got: "records", expected: "a hello" });
             }
-            ClientFrame::Push(push) => self.steps.push_back(Step::Ingest(push.ops)),
+            ClientFrame::Push(push) => {
+                let (Some(first), Some(last)) = (push.ops.first(), push.ops.last()) else {
+                    return Err(SessionError::Unexpected { got: "a push without ops", expected: "ops" });
+                };
+                self.pushes.push_back((first.seq, last.seq));
+                self.steps.push_back(Step::Ingest(push.ops));
+            }
             ClientFrame::Pull(pull) => self.steps.push_back(Step::CheckScope(pull)),
             ClientFrame::Enrol(_) => {
                 return Err(SessionError::Unexpected { got: "an enrolment", expected: "a hello" });
@@ -103,9 +112,12 @@ impl ServerSession {
         Ok(())
     }
 
-    /// Answers [`Step::Ingest`].
-    pub fn ingested(&mut self, receipt: Receipt) {
-        self.steps.push_front(Step::Send(ServerFrame::Receipt(receipt)));
+    /// Answers [`Step::Ingest`]. The receipt names the rejections and new stamps of all its push's ops that
+    /// are durable, whether they came for the first time or again.
+    pub fn ingested(&mut self, mut receipt: Receipt) {
+        let Some((first, last)) = self.pushes.pop_front() else { return };
+        receipt.through = receipt.through.min(last);
+        self.steps.push_front(Step::Send(ServerFrame::Receipt { first, receipt }));
     }
 
     /// Answers [`Step::CheckScope`]: the homes of the scope where it is not the one that the device holds.
@@ -114,6 +126,8 @@ impl ServerSession {
             self.steps.push_back(Step::Send(ServerFrame::Scope(homes)));
             return;
         }
+        // A pull that comes before the last one is answered takes its place.
+        self.steps.retain(|step| !matches!(step, Step::ReadChanges { .. }));
         self.to_read = std::iter::once((None, pull.cursor))
             .chain(pull.behind.iter().map(|(home, seq)| (Some(*home), *seq)))
             .collect();
@@ -124,8 +138,12 @@ impl ServerSession {
     /// Answers [`Step::ReadChanges`]: the frame, and whether more of the same home is to come. A frame
     /// without records that moves the cursor is sent as well, so that a device need not ask for the same
     /// stretch twice.
-    pub fn changes(&mut self, changes: Changes, more: bool) {
+    pub fn changes(&mut self, mut changes: Changes, more: bool) {
         let Some(first) = self.to_read.front_mut() else { return };
+        if !more && changes.home.is_some() {
+            // A home is read after the scope was, to its end: it is no further behind than the rest.
+            changes.to = self.pull.as_ref().map_or(changes.to, |pull| changes.to.max(pull.cursor));
+        }
         first.1 = changes.to;
         if !more {
             self.to_read.pop_front();

@@ -1,11 +1,13 @@
 //! bincode with our settings: a bound on what a decoder takes, and no bytes left over.
 
-use crate::limits::DECODE_BYTES_MAX;
+use crate::limits::{DECODE_BYTES_MAX, SMALL_BYTES_MAX, SMALL_DECODE_BYTES_MAX};
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{Decode, Encode};
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODE_BYTES_MAX>> =
     bincode::config::standard().with_limit::<DECODE_BYTES_MAX>();
+const SMALL_CONFIG: Configuration<LittleEndian, Varint, Limit<SMALL_DECODE_BYTES_MAX>> =
+    bincode::config::standard().with_limit::<SMALL_DECODE_BYTES_MAX>();
 
 /// Bytes that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +42,11 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    /// An error where `found` is over `max`.
+    pub(super) const fn bound(what: &'static str, found: usize, max: usize) -> Result<(), Self> {
+        if found > max { Err(Self::TooLarge { what, found, max }) } else { Ok(()) }
+    }
+
     pub(super) fn malformed(what: impl std::fmt::Display) -> Self {
         Self::Malformed(what.to_string())
     }
@@ -55,7 +62,12 @@ pub(super) fn put<T: Encode>(value: &T, out: &mut Vec<u8>) {
 
 /// Reads one value from the front of `bytes` and moves past it.
 pub(super) fn take<T: Decode<()>>(bytes: &mut &[u8]) -> Result<T, DecodeError> {
-    let (value, used) = bincode::decode_from_slice(bytes, CONFIG).map_err(DecodeError::malformed)?;
+    let decoded = if bytes.len() <= SMALL_BYTES_MAX {
+        bincode::decode_from_slice(bytes, SMALL_CONFIG)
+    } else {
+        bincode::decode_from_slice(bytes, CONFIG)
+    };
+    let (value, used) = decoded.map_err(DecodeError::malformed)?;
     *bytes = &bytes[used..];
     Ok(value)
 }

@@ -5,9 +5,9 @@
 //! look alike share one shape.
 
 use super::codec::{put, take};
-use super::rows::{FieldsReader, Row, RunShape, WireHome, WireKey, WireRecordKey, WireStamp, WireValue, runs};
+use super::rows::{FieldsReader, KeyBudget, Row, RunShape, WireHome, WireKey, WireRecordKey, WireStamp, WireValue, runs};
 use super::DecodeError;
-use crate::limits::FRAME_FIELDS_MAX;
+use crate::limits::{FRAME_COLUMNS_MAX, FRAME_FIELDS_MAX};
 use crate::record::{Key, Value};
 use bincode::{Decode, Encode};
 use std::cell::RefCell;
@@ -68,19 +68,17 @@ impl Columns {
 
     /// The rows, of which there must be no more than `rows_max`.
     pub(super) fn rows(self, rows_max: usize) -> Result<Vec<Row>, DecodeError> {
-        if self.len() > rows_max {
-            return Err(DecodeError::TooLarge { what: "rows of a frame", found: self.len(), max: rows_max });
-        }
         let rows = self.len();
+        DecodeError::bound("rows of a frame", rows, rows_max)?;
+        DecodeError::bound("shapes of a frame", self.shapes.len(), rows)?;
+        DecodeError::bound("columns of a frame", self.columns.len(), FRAME_COLUMNS_MAX)?;
         let reader = Reader::new(&self)?;
         let mut out = Vec::with_capacity(rows);
         let mut fields = 0;
         for _ in 0..rows {
             let row = reader.row()?;
             fields += row.fields.len();
-            if fields > FRAME_FIELDS_MAX {
-                return Err(DecodeError::TooLarge { what: "fields of a frame", found: fields, max: FRAME_FIELDS_MAX });
-            }
+            DecodeError::bound("fields of a frame", fields, FRAME_FIELDS_MAX)?;
             out.push(row);
         }
         reader.finish()?;
@@ -178,6 +176,7 @@ struct Reader<'a> {
     stamp_indexes: RefCell<&'a [u8]>,
     columns: BTreeMap<(u16, u16), ColumnReader<'a>>,
     last_hlc: std::cell::Cell<u64>,
+    budget: KeyBudget,
 }
 
 struct ColumnReader<'a> {
@@ -214,6 +213,7 @@ impl<'a> Reader<'a> {
             stamp_indexes: RefCell::new(&columns.stamp_indexes),
             columns: readers,
             last_hlc: std::cell::Cell::new(0),
+            budget: KeyBudget::new(),
         })
     }
 
@@ -222,14 +222,14 @@ impl<'a> Reader<'a> {
         let shape = self.shapes.get(shape as usize).ok_or_else(|| DecodeError::malformed("no such shape"))?;
         let id: [u8; 16] = take(&mut self.ids.borrow_mut())?;
         let home = take::<WireHome>(&mut self.homes.borrow_mut())?.into();
-        let stamps = self.stamps()?;
-        let mut reader = FieldsReader::new(&shape.runs)?;
+        let mut reader = FieldsReader::new(&shape.runs, &self.budget)?;
         for run in &shape.runs {
             let column = self.columns.get(&(shape.kind, run.tag));
             let column = column.ok_or_else(|| DecodeError::malformed("a column is missing"))?;
             reader.run(*run, || column.key(), || Ok((column.value()?, 0)))?;
         }
         let mut fields = reader.finish();
+        let stamps = self.stamps(fields.len())?;
         if stamps.len() > 1 {
             for field in &mut fields {
                 field.stamp = take(&mut self.stamp_indexes.borrow_mut())?;
@@ -239,9 +239,10 @@ impl<'a> Reader<'a> {
         Ok(Row { record, home, stamps, fields })
     }
 
-    fn stamps(&self) -> Result<Vec<crate::clock::Stamp>, DecodeError> {
+    fn stamps(&self, fields: usize) -> Result<Vec<crate::clock::Stamp>, DecodeError> {
         let mut rest = self.stamps.borrow_mut();
         let count: u32 = take(&mut rest)?;
+        DecodeError::bound("stamps of a row", count as usize, fields.max(1))?;
         let mut stamps = Vec::new();
         for _ in 0..count {
             let hlc = self.last_hlc.get().wrapping_add(take::<i64>(&mut rest)?.cast_unsigned());

@@ -6,9 +6,10 @@
 use super::DecodeError;
 use crate::clock::{Hlc, Stamp};
 use crate::ids::{DeviceNo, KindId, OrgUnitId, OutletId, PersonId, RecordId};
-use crate::limits::RECORD_FIELDS_MAX;
+use crate::limits::{FRAME_KEY_BYTES_MAX, RECORD_FIELDS_MAX};
 use crate::record::{FieldKey, Home, Key, RecordKey, Value};
 use bincode::{Decode, Encode};
+use std::cell::Cell;
 
 /// A field on its way to bytes. `stamp` is an index into the row's stamps.
 #[derive(Clone, PartialEq, Debug)]
@@ -202,21 +203,35 @@ pub(super) fn runs(fields: &[RowField]) -> Vec<Run<'_>> {
         .collect()
 }
 
-/// Puts fields back together from shapes, keys and values; checks the bound on fields before it takes
-/// memory for them.
-pub(super) struct FieldsReader {
-    fields: Vec<RowField>,
-    keys: Vec<Key>,
+/// What the keys of one frame's lines may still take.
+pub(super) struct KeyBudget(Cell<usize>);
+
+impl KeyBudget {
+    pub(super) const fn new() -> Self {
+        Self(Cell::new(0))
+    }
+
+    /// Counts one copy of a key, before it is made.
+    fn take(&self, key: &Key) -> Result<(), DecodeError> {
+        self.0.set(self.0.get() + key.content_bytes());
+        DecodeError::bound("bytes of keys", self.0.get(), FRAME_KEY_BYTES_MAX)
+    }
 }
 
-impl FieldsReader {
-    pub(super) fn new(shapes: &[RunShape]) -> Result<Self, DecodeError> {
+/// Puts fields back together from shapes, keys and values; checks the bounds on fields and keys before it
+/// takes memory for them.
+pub(super) struct FieldsReader<'a> {
+    fields: Vec<RowField>,
+    keys: Vec<Key>,
+    budget: &'a KeyBudget,
+}
+
+impl<'a> FieldsReader<'a> {
+    pub(super) fn new(shapes: &[RunShape], budget: &'a KeyBudget) -> Result<Self, DecodeError> {
         let total: u64 = shapes.iter().map(|shape| u64::from(shape.lines.max(1))).sum();
         let total = usize::try_from(total).unwrap_or(usize::MAX);
-        if total > RECORD_FIELDS_MAX {
-            return Err(DecodeError::TooLarge { what: "fields of a record", found: total, max: RECORD_FIELDS_MAX });
-        }
-        Ok(Self { fields: Vec::with_capacity(total), keys: Vec::new() })
+        DecodeError::bound("fields of a record", total, RECORD_FIELDS_MAX)?;
+        Ok(Self { fields: Vec::with_capacity(total), keys: Vec::new(), budget })
     }
 
     /// Reads one run. `key` and `value` give the next ones.
@@ -243,6 +258,7 @@ impl FieldsReader {
         }
         for at in 0..lines {
             let (value, stamp) = value()?;
+            self.budget.take(&self.keys[at])?;
             self.fields.push(RowField { at: FieldKey { tag, key: self.keys[at].clone() }, value, stamp });
         }
         Ok(())

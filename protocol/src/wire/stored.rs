@@ -1,7 +1,7 @@
 //! Records and ops at rest, one by one, in the stores of device and server.
 
 use super::codec::{put, take, take_all, version};
-use super::rows::{FieldsReader, Row, RowField, RunShape, WireHome, WireKey, WireRecordKey, WireStamp, WireValue, runs};
+use super::rows::{FieldsReader, KeyBudget, Row, RowField, RunShape, WireHome, WireKey, WireRecordKey, WireStamp, WireValue, runs};
 use super::DecodeError;
 use crate::clock::Stamp;
 use crate::ids::OpSeq;
@@ -139,7 +139,8 @@ fn take_row(rest: &mut &[u8]) -> Result<Row, DecodeError> {
     let home = take::<WireHome>(rest)?.into();
     let stamps: Vec<Stamp> = take::<Vec<WireStamp>>(rest)?.into_iter().map(Stamp::from).collect();
     let shapes: Vec<RunShape> = take(rest)?;
-    let mut reader = FieldsReader::new(&shapes)?;
+    let budget = KeyBudget::new();
+    let mut reader = FieldsReader::new(&shapes, &budget)?;
     let rest = std::cell::RefCell::new(rest);
     for shape in shapes {
         let key = || take::<WireKey>(&mut rest.borrow_mut()).map(Into::into);

@@ -161,7 +161,7 @@ impl<'a> Cells<'a> {
 }
 
 /// A choice by its code or label.
-pub(crate) fn choice<C: Choice>(text: &str) -> Option<C> {
+fn choice<C: Choice>(text: &str) -> Option<C> {
     let named = |entry: &&(i64, &str, xundian_protocol::kinds::Label)| {
         text.eq_ignore_ascii_case(entry.1) || text == entry.2.zh || text.eq_ignore_ascii_case(entry.2.en)
     };

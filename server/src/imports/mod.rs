@@ -26,9 +26,8 @@ pub use columns::Column;
 pub use outcome::{BadRow, Outcome};
 pub use text::{Encoding, FILE_BYTES_MAX};
 
-pub(crate) use cells::choice;
-
-use crate::server::{Draft, Server, StoreError, WriteError};
+use crate::server::{Draft, Server, WriteError};
+use crate::store::StoreError;
 use known::Standing;
 use plan::{Change, Form};
 use rows::Table;

@@ -59,7 +59,7 @@ pub struct Outcome {
 
 impl Outcome {
     pub(super) fn new(request: &Request<'_>, encoding: Encoding, table: &Table, bad: Vec<BadRow>) -> Self {
-        let bad_rows_csv = Some(bad_rows_csv(table, &bad)).filter(|_| !bad.is_empty());
+        let bad_rows_csv = Some(bad_rows_csv(request.kind, table, &bad)).filter(|_| !bad.is_empty());
         let mut lines: Vec<usize> = bad.iter().map(|bad| bad.line).collect();
         lines.dedup();
         Self {
@@ -118,7 +118,7 @@ impl Outcome {
 
 /// The bad rows with their original cells and, behind them, line, column and reason. The mark at the start
 /// makes Excel read it as UTF-8.
-fn bad_rows_csv(table: &Table, bad: &[BadRow]) -> String {
+fn bad_rows_csv(kind: ImportKind, table: &Table, bad: &[BadRow]) -> String {
     let mut reasons: BTreeMap<usize, (Vec<&str>, Vec<&str>)> = BTreeMap::new();
     for bad in bad {
         let (columns, whys) = reasons.entry(bad.line).or_default();
@@ -127,9 +127,13 @@ fn bad_rows_csv(table: &Table, bad: &[BadRow]) -> String {
     }
     let width = table.headers.len();
     let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(vec![0xEF, 0xBB, 0xBF]);
-    let head = table.headers.iter().map(String::as_str).chain(["line", "column", "reason"]);
+    let told = ["line", "column", "reason"].map(|name| {
+        // The file is mended and imported again, so a name that the import knows must not stand twice.
+        let known = kind.columns().iter().any(|column| column.is_named(name));
+        if known { format!("bad_{name}") } else { name.to_owned() }
+    });
     // Writing to memory cannot fail.
-    let _ = writer.write_record(head);
+    let _ = writer.write_record(table.headers.iter().chain(&told));
     for row in &table.rows {
         let Some((columns, whys)) = reasons.get(&row.line) else { continue };
         let tail = [row.line.to_string(), columns.join("; "), whys.join("; ")];

@@ -115,13 +115,13 @@ fn retail_gtin(code: &str) -> Result<Gtin, String> {
 
 /// Prefixes of GS1 that no manufacturer's item has.
 fn not_a_retail_item(item: &str) -> Option<&'static str> {
-    let prefix = item.get(..3)?;
+    let prefix: u16 = item.get(..3)?.parse().ok()?;
     match prefix {
-        "020"..="029" | "040"..="049" | "200"..="299" => Some("prefixes 02, 04 and 2 are for use inside a shop"),
-        "050"..="059" | "980"..="999" => Some("prefixes 05, 98 and 99 are coupons and refund receipts"),
-        "977" => Some("prefix 977 is a periodical (ISSN)"),
-        "978" | "979" => Some("prefixes 978 and 979 are books (ISBN)"),
-        "000" if item.starts_with("00000") => Some("prefix 00000 is a short code"),
+        0 if item.starts_with("00000") => Some("prefix 00000 is a short code"),
+        20..=29 | 40..=49 | 200..=299 => Some("prefixes 02, 04 and 2 are for use inside a shop"),
+        50..=59 | 980..=999 => Some("prefixes 05, 98 and 99 are coupons and refund receipts"),
+        977 => Some("prefix 977 is a periodical (ISSN)"),
+        978 | 979 => Some("prefixes 978 and 979 are books (ISBN)"),
         _ => None,
     }
 }

@@ -27,7 +27,13 @@ pub enum ServerFrame {
     /// Answers [`Hello`].
     Welcome(Welcome),
     /// Answers one [`Push`]: what is durable now.
-    Receipt(Receipt),
+    Receipt {
+        /// The first op of the push. The receipt says nothing of ops before it, so a device whose receipts
+        /// for those were lost must not take them for merged.
+        first: OpSeq,
+        /// What has become of the push.
+        receipt: Receipt,
+    },
     /// The device's scope is no longer what it holds: all homes of the new one. Asks for another pull.
     Scope(Vec<Home>),
     /// Records that changed.
@@ -72,7 +78,7 @@ pub struct Pull {
     pub cursor: FeedSeq,
     /// Homes that came into scope lately, each with the place up to which it has them.
     pub behind: Vec<(Home, FeedSeq)>,
-    /// The last op sent in this session or before.
+    /// The last op sent in this session or before. To its session the device says the last op saved.
     pub sent_through: OpSeq,
     /// Everything captured up to this moment (Unix milliseconds) is among the ops up to `sent_through`.
     pub captured_through_ms: i64,
@@ -139,10 +145,10 @@ pub struct Receipt {
     /// Everything up to here is durable, merged or rejected. Lower than the push's own ops where the
     /// server missed what came before them: then they must be sent again from the next one on.
     pub through: OpSeq,
-    /// The ops that were not merged.
+    /// The ops of the push that were not merged, also where they came a second time.
     pub rejections: Vec<Rejection>,
-    /// Ops whose stamps lay in the future, with the moment that the server put in its place: the device
-    /// takes it over, so that both hold the same.
+    /// Ops of the push whose stamps lay in the future, with the moment that the server put in its place,
+    /// also where they came a second time: the device takes it over, so that both hold the same.
     pub restamped: Vec<(OpSeq, Hlc)>,
 }
 

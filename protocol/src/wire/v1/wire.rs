@@ -9,7 +9,7 @@ use crate::calendar::Day;
 use crate::clock::Hlc;
 use crate::ids::{DeviceNo, FeedSeq, OpSeq, OrgUnitId, PersonId, RecordId};
 use crate::limits::{
-    BATCH_OPS_MAX, CERTIFICATE_BYTES_MAX, CHANGES_RECORDS_MAX, FIGURE_ROWS_MAX, FRAME_PLAIN_BYTES_MAX,
+    BATCH_OPS_MAX, CERTIFICATE_BYTES_MAX, CHANGES_RECORDS_MAX, FIGURE_ROWS_MAX, FRAME_BYTES_MAX, FRAME_PLAIN_BYTES_MAX,
     MESSAGE_BYTES_MAX, RECEIPT_REJECTIONS_MAX, SCOPE_HOMES_MAX,
 };
 use crate::record::{Op, Record};
@@ -40,7 +40,7 @@ enum WireClient {
 #[derive(Encode, Decode)]
 enum WireServer {
     Welcome { now_ms: i64, applied_through: u64, person: [u8; 16] },
-    Receipt { through: u64, rejections: Vec<(u64, u16, String)>, restamped: Vec<(u64, u64)> },
+    Receipt { first: u64, through: u64, rejections: Vec<(u64, u16, String)>, restamped: Vec<(u64, u64)> },
     Scope(Vec<WireHome>),
     Changes { home: Option<WireHome>, from: u64, to: u64, columns: Columns },
     Pulled(u64),
@@ -83,12 +83,12 @@ pub fn encode_client(frame: &ClientFrame) -> Vec<u8> {
 pub fn decode_client(payload: &[u8]) -> Result<ClientFrame, DecodeError> {
     Ok(match unpack(payload)? {
         WireClient::Hello { app, device, next_seq, now_ms } => {
-            bound("bytes of a name", app.len(), MESSAGE_BYTES_MAX)?;
+            DecodeError::bound("bytes of a name", app.len(), MESSAGE_BYTES_MAX)?;
             ClientFrame::Hello(Hello { app, device: DeviceNo(device), next_seq: OpSeq(next_seq), now_ms })
         }
         WireClient::Push { first_seq, seen, columns } => push_from_wire(first_seq, seen, columns)?,
         WireClient::Pull { digest, cursor, behind, sent_through, captured_through_ms } => {
-            bound("homes of a pull", behind.len(), SCOPE_HOMES_MAX)?;
+            DecodeError::bound("homes of a pull", behind.len(), SCOPE_HOMES_MAX)?;
             ClientFrame::Pull(Pull {
                 scope_digest: digest,
                 cursor: FeedSeq(cursor),
@@ -103,8 +103,8 @@ pub fn decode_client(payload: &[u8]) -> Result<ClientFrame, DecodeError> {
             ClientFrame::Ask(Ask { view, from: Day(from), to: Day(to) })
         }
         WireClient::Enrol { secret, request_der, label } => {
-            bound("bytes of a certificate request", request_der.len(), CERTIFICATE_BYTES_MAX)?;
-            bound("bytes of a label", label.len(), MESSAGE_BYTES_MAX)?;
+            DecodeError::bound("bytes of a certificate request", request_der.len(), CERTIFICATE_BYTES_MAX)?;
+            DecodeError::bound("bytes of a label", label.len(), MESSAGE_BYTES_MAX)?;
             ClientFrame::Enrol(Enrol { secret, request_der, label })
         }
     })
@@ -118,7 +118,8 @@ pub fn encode_server(frame: &ServerFrame) -> Vec<u8> {
             applied_through: applied_through.0,
             person: *person.0.as_bytes(),
         },
-        ServerFrame::Receipt(Receipt { through, rejections, restamped }) => WireServer::Receipt {
+        ServerFrame::Receipt { first, receipt: Receipt { through, rejections, restamped } } => WireServer::Receipt {
+            first: first.0,
             through: through.0,
             rejections: rejections.iter().map(|r| (r.seq.0, r.why as u16, r.message.clone())).collect(),
             restamped: restamped.iter().map(|(seq, hlc)| (seq.0, hlc.0)).collect(),
@@ -153,9 +154,9 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
             applied_through: OpSeq(applied_through),
             person: PersonId(RecordId::from_bytes(person)),
         }),
-        WireServer::Receipt { through, rejections, restamped } => {
-            bound("rejections of a receipt", rejections.len(), RECEIPT_REJECTIONS_MAX)?;
-            bound("restamped ops of a receipt", restamped.len(), BATCH_OPS_MAX)?;
+        WireServer::Receipt { first, through, rejections, restamped } => {
+            DecodeError::bound("rejections of a receipt", rejections.len(), RECEIPT_REJECTIONS_MAX)?;
+            DecodeError::bound("restamped ops of a receipt", restamped.len(), BATCH_OPS_MAX)?;
             let rejection = |(seq, why, message)| Rejection {
                 seq: OpSeq(seq),
                 why: Refusal::from_number(why),
@@ -163,10 +164,11 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
             };
             let rejections = rejections.into_iter().map(rejection).collect();
             let restamped = restamped.into_iter().map(|(seq, hlc)| (OpSeq(seq), Hlc(hlc))).collect();
-            ServerFrame::Receipt(Receipt { through: OpSeq(through), rejections, restamped })
+            let receipt = Receipt { through: OpSeq(through), rejections, restamped };
+            ServerFrame::Receipt { first: OpSeq(first), receipt }
         }
         WireServer::Scope(homes) => {
-            bound("homes of a scope", homes.len(), SCOPE_HOMES_MAX)?;
+            DecodeError::bound("homes of a scope", homes.len(), SCOPE_HOMES_MAX)?;
             ServerFrame::Scope(homes.into_iter().map(Into::into).collect())
         }
         WireServer::Changes { home, from, to, columns } => ServerFrame::Changes(Changes {
@@ -181,13 +183,13 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
         }),
         WireServer::Pulled(seq) => ServerFrame::Pulled(FeedSeq(seq)),
         WireServer::Answer(rows) => {
-            bound("rows of figures", rows.len(), FIGURE_ROWS_MAX)?;
+            DecodeError::bound("rows of figures", rows.len(), FIGURE_ROWS_MAX)?;
             let rows = rows.into_iter().map(row_from_wire).collect::<Result<_, _>>()?;
             ServerFrame::Answer(Answer { rows })
         }
         WireServer::Granted { device, certificate_der, authority_der, person, person_name } => {
-            bound("bytes of a certificate", certificate_der.len(), CERTIFICATE_BYTES_MAX)?;
-            bound("bytes of a certificate", authority_der.len(), CERTIFICATE_BYTES_MAX)?;
+            DecodeError::bound("bytes of a certificate", certificate_der.len(), CERTIFICATE_BYTES_MAX)?;
+            DecodeError::bound("bytes of a certificate", authority_der.len(), CERTIFICATE_BYTES_MAX)?;
             let person = PersonId(RecordId::from_bytes(person));
             let device = DeviceNo(device);
             ServerFrame::Granted(Granted { device, certificate_der, authority_der, person, person_name })
@@ -239,17 +241,13 @@ fn row_to_wire((subject, dimension, measures): &(Subject, u64, Measures)) -> (Wi
 fn row_from_wire(
     (subject, dimension, measures): (WireSubject, u64, Vec<i64>),
 ) -> Result<(Subject, u64, Measures), DecodeError> {
-    bound("measures of a cell", measures.len(), MEASURES_MAX)?;
+    DecodeError::bound("measures of a cell", measures.len(), MEASURES_MAX)?;
     let subject = match subject {
         WireSubject::Unassigned => Subject::Unit(None),
         WireSubject::Unit(id) => Subject::Unit(Some(OrgUnitId(RecordId::from_bytes(id)))),
         WireSubject::Person(id) => Subject::Person(PersonId(RecordId::from_bytes(id))),
     };
     Ok((subject, dimension, Measures::of(&measures)))
-}
-
-const fn bound(what: &'static str, found: usize, max: usize) -> Result<(), DecodeError> {
-    if found > max { Err(DecodeError::TooLarge { what, found, max }) } else { Ok(()) }
 }
 
 fn pack<T: Encode>(frame: &T) -> Vec<u8> {
@@ -271,14 +269,18 @@ fn pack<T: Encode>(frame: &T) -> Vec<u8> {
 }
 
 fn unpack<T: Decode<()>>(payload: &[u8]) -> Result<T, DecodeError> {
+    DecodeError::bound("bytes of a payload", payload.len(), FRAME_BYTES_MAX)?;
     let rest = version(payload, VERSION)?;
     match rest.split_first() {
         Some((&PLAIN, plain)) => take_all(plain),
         Some((&ZSTD, packed)) => {
             let (len, packed) = packed.split_first_chunk::<4>().ok_or(DecodeError::Empty)?;
             let len = u32::from_be_bytes(*len) as usize;
-            bound("bytes of a frame", len, FRAME_PLAIN_BYTES_MAX)?;
+            DecodeError::bound("bytes of a frame", len, FRAME_PLAIN_BYTES_MAX)?;
             let plain = zstd::bulk::decompress(packed, len).map_err(DecodeError::malformed)?;
+            if plain.len() != len {
+                return Err(DecodeError::malformed("a compressed frame is shorter than it says"));
+            }
             take_all(&plain)
         }
         Some((form, _)) => Err(DecodeError::malformed(format!("no compression has the number {form}"))),

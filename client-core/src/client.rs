@@ -1,0 +1,143 @@
+//! The driver: one object that an app talks to. It reads the clocks, chains recorder and store, and runs
+//! sync over the transport.
+//!
+//! All calls but [`Client::enrol`] and [`Client::sync`] work without a network and without a runtime, and
+//! return when what they saved is durable.
+
+mod clocks;
+mod enrol;
+mod identity;
+mod lookup;
+mod reads;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod work;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rand::RngCore;
+use xundian_protocol::clock::Clock;
+use xundian_protocol::ids::OpSeq;
+use xundian_protocol::kinds::ClockGrade;
+
+pub use enrol::EnrolError;
+pub use identity::IdentityFileError;
+pub use reads::{DaySummary, DeviceStatus, RecordLine};
+pub use sync::{SyncError, SyncProgress, SyncReport};
+
+use crate::errors::RecordError;
+use crate::recorder::{Author, Moment, Recorder};
+use crate::store::{Identity, Save, Store, StoreError};
+use crate::transport::TlsIdentity;
+use lookup::Lookup;
+
+/// The folder of the store inside a device's home folder.
+const STORE_FOLDER: &str = "store";
+
+/// What reads the clocks of the device.
+pub type Clocks = dyn Fn() -> Moment + Send + Sync;
+
+/// A device: its store, its identity and its way to the server. Share it between threads as it is.
+pub struct Client {
+    home: PathBuf,
+    store: Store,
+    clocks: Box<Clocks>,
+    /// Held from reading the clock to the end of a save. Who holds it knows that nothing captured before
+    /// is still on its way into the outbox.
+    recording: Mutex<()>,
+    lookup: Mutex<Option<Arc<Lookup>>>,
+    /// The last op that was sent in a session.
+    sent_through: AtomicU64,
+    syncing: AtomicBool,
+    /// Kept for its session tickets, with which the next connection costs less.
+    tls: OnceLock<TlsIdentity>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("home", &self.home).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Opens the device in a home folder, or prepares a new one there. Recording needs an enrolment first.
+    ///
+    /// # Errors
+    /// Where the store is in use by another program, damaged, or of a newer format.
+    pub fn open(home: &Path) -> Result<Self, StoreError> {
+        Self::open_with_clocks(home, Box::new(clocks::system))
+    }
+
+    /// The same with clocks of the caller's, for replays and simulations.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_clocks(home: &Path, clocks: Box<Clocks>) -> Result<Self, StoreError> {
+        Ok(Self {
+            store: Store::open(&home.join(STORE_FOLDER))?,
+            home: home.to_owned(),
+            clocks,
+            recording: Mutex::new(()),
+            lookup: Mutex::new(None),
+            sent_through: AtomicU64::new(0),
+            syncing: AtomicBool::new(false),
+            tls: OnceLock::new(),
+        })
+    }
+
+    /// Who the device is; `None` before it is enrolled.
+    pub fn identity(&self) -> Option<Identity> {
+        self.store.identity()
+    }
+
+    /// The last op that was sent in a session of this process.
+    fn sent_through(&self) -> OpSeq {
+        OpSeq(self.sent_through.load(Ordering::Relaxed))
+    }
+
+    /// Decides one save and makes it durable.
+    fn save<T>(
+        &self,
+        decide: impl FnOnce(&mut Recorder<'_>, &mut dyn RngCore, Moment) -> Result<(T, Save), RecordError>,
+    ) -> Result<T, RecordError> {
+        let identity = self.identity().ok_or(RecordError::NotEnrolled)?;
+        let recording = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
+        let moment = (self.clocks)();
+        let author = self.author(&identity, moment);
+        // The store knows the greatest moment that this device ever made or saw.
+        let mut clock = Clock::resume(self.store.hlc());
+        let mut recorder = Recorder::new(author, moment.now_ms, &mut clock, self.store.next_seq());
+        let (value, effects) = decide(&mut recorder, &mut rand::rng(), moment)?;
+        self.store.save(Save { ops: recorder.finish(), ..effects })?;
+        drop(recording);
+        Ok(value)
+    }
+
+    fn author(&self, identity: &Identity, moment: Moment) -> Author {
+        let last_sync = self.store.last_sync();
+        let clock_grade = match last_sync {
+            None => ClockGrade::Unverified,
+            Some(sync) if sync.boot == moment.boot => ClockGrade::Trusted,
+            Some(_) => ClockGrade::Drifted,
+        };
+        let server_offset_ms = last_sync.map_or(0, |sync| sync.server_offset_ms);
+        Author { person: identity.person, device: identity.device, clock_grade, server_offset_ms }
+    }
+
+    /// Outlets and plans by what people name them by, read anew after the server sent records.
+    fn lookup(&self) -> Result<Arc<Lookup>, StoreError> {
+        let mut cached = self.lookup.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = self.store.generation();
+        match &*cached {
+            Some(lookup) if lookup.generation == generation => Ok(Arc::clone(lookup)),
+            _ => {
+                let lookup = Arc::new(Lookup::read(&self.store, generation)?);
+                *cached = Some(Arc::clone(&lookup));
+                Ok(lookup)
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Enrolment: from an invitation to a device with a certificate.
+
+use std::path::Path;
+
+use xundian_protocol::invitation::{Invitation, InvitationError};
+use xundian_protocol::limits::{CERTIFICATE_BYTES_MAX, MESSAGE_BYTES_MAX};
+use xundian_protocol::wire::DecodeError;
+use xundian_protocol::wire::v1::{
+    ClientFrame, Enrol, Granted, Refusal, Refused, ServerFrame, decode_server, encode_client,
+};
+
+use super::identity::{self, IdentityFileError};
+use super::sync::{Carrier, connect};
+use super::{Client, SyncError};
+use crate::store::{Identity, StoreError};
+use crate::transport::TlsIdentity;
+
+/// Why a device was not enrolled. Unsent work on it is kept, whatever happens.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// The text is no invitation.
+    #[error(transparent)]
+    Invitation(#[from] InvitationError),
+    /// The label is too long.
+    #[error("the label has {bytes} bytes, at most {MESSAGE_BYTES_MAX} are allowed: choose a shorter one")]
+    Label {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The folder belongs to another person's device.
+    #[error(
+        "this folder is the device of {owner}, and the invitation is for {invited}: choose another folder with --home, so that nobody's work is mixed up"
+    )]
+    OtherPerson {
+        /// Whose device it is.
+        owner: String,
+        /// Whom the invitation is for.
+        invited: String,
+    },
+    /// The server said no.
+    #[error("the server refused: {}", .0.message)]
+    Refused(Refused),
+    /// The server's answer makes no sense.
+    #[error("the server's answer cannot be used ({0}): report this together with the app's version")]
+    Answer(String),
+    /// The identity cannot be kept.
+    #[error(transparent)]
+    File(#[from] IdentityFileError),
+    /// The store cannot be opened or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The server cannot be reached, or the connection broke.
+    #[error(transparent)]
+    Connection(Box<SyncError>),
+}
+
+impl EnrolError {
+    /// Whether the same again may succeed later without anybody doing anything.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Connection(error) => error.is_retryable(),
+            Self::Refused(refused) => refused.why.is_retryable(),
+            _ => false,
+        }
+    }
+}
+
+impl From<SyncError> for EnrolError {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Store(error) => Self::Store(error),
+            error => Self::Connection(Box::new(error)),
+        }
+    }
+}
+
+impl From<DecodeError> for EnrolError {
+    fn from(error: DecodeError) -> Self {
+        Self::Answer(error.to_string())
+    }
+}
+
+impl Client {
+    /// Makes a device of a home folder. The invitation counts once, but the same call may be repeated with
+    /// it until it succeeds: the device's key is kept before the request is sent, and the server answers the
+    /// same key with the same certificate. A device that is enrolled already gets a new number and
+    /// certificate; its unsent work is kept and goes under the new number.
+    ///
+    /// # Errors
+    /// Where the invitation is none, the server refuses or cannot be reached, or the folder is of no use.
+    pub async fn enrol(home: &Path, invitation: &str, label: &str) -> Result<Self, EnrolError> {
+        let invitation: Invitation = invitation.parse()?;
+        if label.len() > MESSAGE_BYTES_MAX {
+            return Err(EnrolError::Label { bytes: label.len() });
+        }
+        let client = Self::open(home)?;
+        let key = identity::key(home)?;
+        let request_der = key.csr_der().map_err(IdentityFileError::from)?;
+        let enrol = Enrol { secret: invitation.secret(), request_der, label: label.to_owned() };
+        let granted = ask(&invitation, enrol).await?;
+        client.accept(&invitation, &granted)?;
+        Ok(client)
+    }
+
+    fn accept(&self, invitation: &Invitation, granted: &Granted) -> Result<(), EnrolError> {
+        if blake3::hash(&granted.authority_der) != invitation.authority_fingerprint() {
+            return Err(EnrolError::Answer("its authority is not the invitation's".into()));
+        }
+        if granted.certificate_der.len() > CERTIFICATE_BYTES_MAX {
+            return Err(EnrolError::Answer("its certificate is too large".into()));
+        }
+        if let Some(owner) = self.identity().filter(|owner| owner.person != granted.person) {
+            let invited = granted.person_name.clone();
+            return Err(EnrolError::OtherPerson { owner: owner.person_name, invited });
+        }
+        // A crash before the last of these leaves a device that the server does not let in; enrolling with
+        // the same invitation again completes it.
+        identity::keep(&self.home, &granted.certificate_der, &granted.authority_der)?;
+        self.store.set_identity(&Identity {
+            device: granted.device,
+            person: granted.person,
+            person_name: granted.person_name.clone(),
+            server: invitation.address().to_owned(),
+        })?;
+        Ok(())
+    }
+}
+
+async fn ask(invitation: &Invitation, enrol: Enrol) -> Result<Granted, EnrolError> {
+    let tls = TlsIdentity::for_enrolment(invitation.authority_fingerprint()).map_err(IdentityFileError::from)?;
+    let mut carrier = Carrier::open(connect(invitation.address(), &tls).await?).await?;
+    carrier.send(&encode_client(&ClientFrame::Enrol(enrol))).await?;
+    let answer = decode_server(&carrier.receive().await?)?;
+    carrier.close("enrolled").await;
+    match answer {
+        ServerFrame::Granted(granted) => Ok(granted),
+        ServerFrame::Refused(refused) => Err(EnrolError::Refused(refused)),
+        _ => Err(EnrolError::Refused(Refused {
+            why: Refusal::Protocol,
+            message: "it answered with something else than a certificate".into(),
+        })),
+    }
+}

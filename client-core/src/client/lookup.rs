@@ -1,0 +1,66 @@
+//! Outlets by code and plans by day, held in memory so that a save does not search for them.
+
+use std::collections::{BTreeSet, HashMap};
+
+use xundian_protocol::calendar::Day;
+use xundian_protocol::ids::{OutletId, RecordId, RoutePlanId};
+use xundian_protocol::kinds::{Outlet, RoutePlan, Typed, header};
+use xundian_protocol::record::{Home, Record};
+
+use crate::day::OutletFacts;
+use crate::store::{Store, StoreError};
+
+/// What the store knew when it stood at `generation`.
+pub(super) struct Lookup {
+    pub(super) generation: u64,
+    by_code: HashMap<String, OutletId>,
+    outlets: HashMap<OutletId, OutletFacts>,
+    plans: HashMap<Day, Plan>,
+}
+
+/// The person's plan of a day.
+pub(super) struct Plan {
+    pub(super) id: RoutePlanId,
+    pub(super) outlets: BTreeSet<OutletId>,
+}
+
+impl Lookup {
+    pub(super) fn read(store: &Store, generation: u64) -> Result<Self, StoreError> {
+        let mut lookup =
+            Self { generation, by_code: HashMap::new(), outlets: HashMap::new(), plans: HashMap::new() };
+        store.each_of_kind(Outlet::SPEC.kind, |record| lookup.add_outlet(&record))?;
+        if let Some(identity) = store.identity() {
+            let home = Home::Person(identity.person);
+            store.each_of_home(home, Some(RoutePlan::SPEC.kind), |record| lookup.add_plan(&record))?;
+        }
+        Ok(lookup)
+    }
+
+    /// An outlet by its code or its id.
+    pub(super) fn outlet_named(&self, name: &str) -> Option<OutletId> {
+        let by_id = || name.parse::<RecordId>().ok().map(OutletId).filter(|id| self.outlets.contains_key(id));
+        self.by_code.get(name).copied().or_else(by_id)
+    }
+
+    pub(super) fn outlet(&self, id: OutletId) -> Option<&OutletFacts> {
+        self.outlets.get(&id)
+    }
+
+    pub(super) fn plan(&self, day: Day) -> Option<&Plan> {
+        self.plans.get(&day)
+    }
+
+    fn add_outlet(&mut self, record: &Record) {
+        let facts = OutletFacts::of(record);
+        self.by_code.insert(facts.code.clone(), facts.id);
+        self.outlets.insert(facts.id, facts);
+    }
+
+    fn add_plan(&mut self, record: &Record) {
+        let plan = RoutePlan::read(record);
+        if let (Some(day), false) = (plan.day, header::is_corrected(record)) {
+            let outlets = plan.call_order.into_keys().collect();
+            self.plans.insert(day, Plan { id: RoutePlanId(record.key.id), outlets });
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What an app shows: records, where each of them stands on its way to the server, and the device itself.
+
+use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
+use xundian_protocol::ids::KindId;
+use xundian_protocol::kinds::{Header, Typed, Visit, header};
+use xundian_protocol::record::{Home, Record, RecordKey};
+
+use super::Client;
+use crate::store::{Rejected, SaveState, StoreError};
+
+/// How the device stands towards the server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeviceStatus {
+    /// Saves that wait to be sent.
+    pub unsent_ops: u64,
+    /// When the oldest of them was saved, Unix milliseconds.
+    pub oldest_unsent_ms: Option<i64>,
+    /// Saves that the server did not take.
+    pub rejected_ops: u64,
+    /// The end of the last sync, Unix milliseconds.
+    pub last_sync_ms: Option<i64>,
+    /// If the phone were lost now, only what was saved after this moment would be lost with it; `None` where
+    /// the device never synced. Rejected saves are on this device alone all the same.
+    pub safe_to_lose_up_to_ms: Option<i64>,
+    /// The server's clock minus the device's, as of the last sync.
+    pub server_offset_ms: Option<i64>,
+    /// Homes in scope.
+    pub homes: u64,
+    /// What the store takes on disk.
+    pub store_bytes: u64,
+}
+
+/// What was done on a day, counted from its records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DaySummary {
+    /// Calls planned.
+    pub visits_planned: i64,
+    /// Visits done.
+    pub visits_done: i64,
+    /// Visits done that were planned.
+    pub planned_done: i64,
+    /// Visits broken off.
+    pub visits_aborted: i64,
+    /// Visits that were opened and not closed.
+    pub visits_open: i64,
+}
+
+/// A record and where it stands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RecordLine {
+    /// The record as this device knows it.
+    pub record: Record,
+    /// Where it stands on its way to the server.
+    pub state: SaveState,
+}
+
+impl Client {
+    /// A record as this device knows it: confirmed, with what waits to be sent on top.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn find(&self, key: RecordKey) -> Result<Option<RecordLine>, StoreError> {
+        let Some(record) = self.store.record(key)? else { return Ok(None) };
+        Ok(Some(self.line(record)?))
+    }
+
+    /// The typed form of a record.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn form<T: Typed>(&self, id: xundian_protocol::ids::RecordId) -> Result<Option<T>, StoreError> {
+        Ok(self.store.record(T::key(id))?.map(|record| T::read(&record)))
+    }
+
+    /// The records of a kind, of one business day or all.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn list(&self, kind: KindId, day: Option<Day>) -> Result<Vec<RecordLine>, StoreError> {
+        let mut records = Vec::new();
+        self.store.each_of_kind(kind, |record| {
+            let is_meant = |day| Header::read(&record).is_some_and(|header| header.business_day == day);
+            if day.is_none_or(is_meant) {
+                records.push(record);
+            }
+        })?;
+        records.into_iter().map(|record| self.line(record)).collect()
+    }
+
+    /// The records of a home, such as all that happened in an outlet, of one kind or all.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn list_home(&self, home: Home, kind: Option<KindId>) -> Result<Vec<RecordLine>, StoreError> {
+        let mut records = Vec::new();
+        self.store.each_of_home(home, kind, |record| records.push(record))?;
+        records.into_iter().map(|record| self.line(record)).collect()
+    }
+
+    /// Where a record stands on its way to the server; `None` where this device knows no such record.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn save_state(&self, key: RecordKey) -> Result<Option<SaveState>, StoreError> {
+        self.store.save_state(key, self.sent_through())
+    }
+
+    /// The saves that the server did not take, with the reasons.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn rejected(&self) -> Result<Vec<Rejected>, StoreError> {
+        self.store.rejected()
+    }
+
+    /// How the device stands towards the server.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn status(&self) -> Result<DeviceStatus, StoreError> {
+        let last_sync = self.store.last_sync();
+        let oldest = self.store.oldest_unsent()?;
+        let offset_ms = last_sync.map_or(0, |sync| sync.server_offset_ms);
+        let oldest_unsent_ms = oldest.map(|op| op.stamp.hlc.unix_ms() - offset_ms);
+        let now_ms = (self.clocks)().now_ms;
+        Ok(DeviceStatus {
+            unsent_ops: self.store.unsent_ops(),
+            oldest_unsent_ms,
+            rejected_ops: self.store.rejected()?.len() as u64,
+            last_sync_ms: last_sync.map(|sync| sync.at_ms),
+            // With nothing left to send, nothing at all would be lost.
+            safe_to_lose_up_to_ms: last_sync.map(|_| oldest_unsent_ms.unwrap_or(now_ms)),
+            server_offset_ms: last_sync.map(|sync| sync.server_offset_ms),
+            homes: self.store.standing().homes.len() as u64,
+            store_bytes: self.store.size_on_disk_bytes()?,
+        })
+    }
+
+    /// What this person did on a day.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn day_summary(&self, day: Day) -> Result<DaySummary, StoreError> {
+        let lookup = self.lookup()?;
+        let planned = lookup.plan(day).map_or(0, |plan| plan.outlets.len());
+        let mut summary =
+            DaySummary { visits_planned: i64::try_from(planned).unwrap_or(i64::MAX), ..DaySummary::default() };
+        let person = self.person();
+        self.store.each_of_kind(Visit::SPEC.kind, |record| {
+            let is_mine = |header: &Header| header.business_day == day && Some(header.actor) == person;
+            if header::is_corrected(&record) || !Header::read(&record).is_some_and(|header| is_mine(&header)) {
+                return;
+            }
+            let figures = Visit::read(&record).figures();
+            summary.visits_done += figures.done;
+            summary.planned_done += figures.planned_done;
+            summary.visits_aborted += figures.aborted;
+            summary.visits_open += figures.visits - figures.done - figures.aborted;
+        })?;
+        Ok(summary)
+    }
+
+    /// The present day where outlets name no other zone.
+    pub fn today(&self) -> Day {
+        Day::local((self.clocks)().now_ms, DEFAULT_ZONE).unwrap_or(Day(0))
+    }
+
+    fn line(&self, record: Record) -> Result<RecordLine, StoreError> {
+        let state = self.save_state(record.key)?;
+        // A receipt may have moved it since it was read; a record that was read is at least confirmed.
+        Ok(RecordLine { state: state.unwrap_or(SaveState::Confirmed), record })
+    }
+}

@@ -1,0 +1,362 @@
+//! One sync: connects, and does what the session asks for until it is complete.
+//!
+//! A sync may be dropped or killed at any moment. Everything that it moves is committed step by step, and
+//! the next one goes on from there.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use xundian_protocol::access::scope_digest;
+use xundian_protocol::clock::Hlc;
+use xundian_protocol::ids::OpSeq;
+use xundian_protocol::sync::SessionError;
+use xundian_protocol::sync::client::{ClientSession, Position, Step};
+use xundian_protocol::wire::DecodeError;
+use xundian_protocol::wire::v1::{Changes, ClientFrame, Hello, Receipt, Welcome, decode_server, encode_client};
+
+use super::identity::{self, IdentityFileError};
+use super::Client;
+use crate::store::{Identity, LastSync, StoreError};
+use crate::transport::{ConnectError, Connection, FrameStream, StreamError, TlsIdentity};
+
+/// How long the server may take for one answer; it answers within a second unless something is wrong.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const APP: &str = concat!("xundian ", env!("CARGO_PKG_VERSION"));
+
+/// How far a sync is. Each figure only grows, and `ops_done` never passes `ops_total`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SyncProgress {
+    /// Saves that the server has taken or rejected.
+    pub ops_done: u64,
+    /// Saves that were to be sent.
+    pub ops_total: u64,
+    /// Records that came from the server.
+    pub records_pulled: u64,
+}
+
+/// What a sync did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SyncReport {
+    /// Saves that the server merged.
+    pub merged: u64,
+    /// Saves that it rejected; they lie in the tray.
+    pub rejected: u64,
+    /// Records that came from the server.
+    pub records_pulled: u64,
+    /// Homes that came into scope.
+    pub homes_added: u64,
+    /// Homes that left it.
+    pub homes_dropped: u64,
+    /// Everything captured up to here is on the server, Unix milliseconds.
+    pub captured_through_ms: i64,
+    /// Saves that were made while the sync ran and wait for the next one.
+    pub unsent_ops: u64,
+}
+
+/// Why a sync did not come to its end. Nothing saved is lost by any of these.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The device is not enrolled.
+    #[error("this device is not enrolled: run `enrol` with the invitation that your manager gave you")]
+    NotEnrolled,
+    /// Another sync is running.
+    #[error("a sync is running already: wait until it is done")]
+    Running,
+    /// There is no connection, or none any more.
+    #[error("{message}")]
+    Connection {
+        /// What is wrong and what to do.
+        message: String,
+        /// Whether trying again later can help without anybody doing something.
+        is_retryable: bool,
+    },
+    /// The server's name has no address.
+    #[error("the server's address {address} cannot be found ({source}): check this device's network and sync again")]
+    Address {
+        /// The address.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The server does not answer any more.
+    #[error("the server did not answer for {} seconds: sync again in a minute", ANSWER_TIMEOUT.as_secs())]
+    NoAnswer,
+    /// The server ended the session too early.
+    #[error("the server ended the session before it was complete: sync again")]
+    Ended,
+    /// A frame cannot be read.
+    #[error("the server sent what this app cannot read ({0}): update the app, or the server if the app is newer")]
+    Frame(#[from] DecodeError),
+    /// The session cannot go on.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The device's key or certificates cannot be read.
+    #[error(transparent)]
+    File(#[from] IdentityFileError),
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl SyncError {
+    /// Whether trying again later can help without anybody doing something.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Connection { is_retryable, .. } => *is_retryable,
+            Self::Session(SessionError::Refused(refused)) => refused.why.is_retryable(),
+            Self::Running | Self::Address { .. } | Self::NoAnswer | Self::Ended | Self::Session(_) => true,
+            Self::NotEnrolled | Self::Frame(_) | Self::File(_) | Self::Store(_) => false,
+        }
+    }
+}
+
+impl From<ConnectError> for SyncError {
+    fn from(error: ConnectError) -> Self {
+        Self::Connection { message: error.to_string(), is_retryable: error.is_retryable() }
+    }
+}
+
+impl From<StreamError> for SyncError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Connection(error) => error.into(),
+            error => Self::Connection { message: error.to_string(), is_retryable: true },
+        }
+    }
+}
+
+impl Client {
+    /// Sends what waits, and fetches what changed. `progress` is told after each step.
+    ///
+    /// # Errors
+    /// Where the server cannot be reached or refuses, or the store cannot be written. What was done until
+    /// then stays done.
+    pub async fn sync(&self, mut progress: impl FnMut(SyncProgress) + Send) -> Result<SyncReport, SyncError> {
+        let identity = self.identity().ok_or(SyncError::NotEnrolled)?;
+        let _running = Running::start(self)?;
+        let tls = self.tls()?;
+        let mut carrier = Carrier::open(connect(&identity.server, &tls).await?).await?;
+        let mut run = Run::new(self, &identity)?;
+        loop {
+            match run.session.poll() {
+                Step::Send(frame) => {
+                    self.note_sent(&frame);
+                    carrier.send(&encode_client(&frame)).await?;
+                }
+                Step::Wait => {
+                    let frame = decode_server(&carrier.receive().await?)?;
+                    run.session.handle(frame)?;
+                }
+                Step::Done(_) => break,
+                step => {
+                    run.do_store_work(step)?;
+                    progress(run.progress);
+                }
+            }
+        }
+        let report = run.finish()?;
+        carrier.close("synced").await;
+        Ok(report)
+    }
+
+    fn tls(&self) -> Result<TlsIdentity, IdentityFileError> {
+        if let Some(tls) = self.tls.get() {
+            return Ok(tls.clone());
+        }
+        let loaded = identity::load(&self.home)?;
+        Ok(self.tls.get_or_init(|| loaded).clone())
+    }
+
+    fn note_sent(&self, frame: &ClientFrame) {
+        if let ClientFrame::Push(push) = frame
+            && let Some(last) = push.ops.last()
+        {
+            self.sent_through.fetch_max(last.seq.0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// One session with what it needs of the store.
+struct Run<'a> {
+    client: &'a Client,
+    session: ClientSession,
+    progress: SyncProgress,
+    report: SyncReport,
+    server_offset_ms: i64,
+    captured_through_ms: i64,
+    /// Whether every frame of changes moved its cursor.
+    complete: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(client: &'a Client, identity: &Identity) -> Result<Self, StoreError> {
+        let store = &client.store;
+        let next_seq = store.next_seq();
+        let outbox_first = store.oldest_unsent()?.map_or(next_seq, |op| op.seq);
+        let now_ms = (client.clocks)().now_ms;
+        let hello = Hello { app: APP.to_owned(), device: identity.device, next_seq, now_ms };
+        Ok(Self {
+            client,
+            session: ClientSession::new(hello, outbox_first),
+            progress: SyncProgress { ops_total: store.unsent_ops(), ..SyncProgress::default() },
+            report: SyncReport::default(),
+            server_offset_ms: store.last_sync().map_or(0, |sync| sync.server_offset_ms),
+            captured_through_ms: 0,
+            complete: true,
+        })
+    }
+
+    /// Does a step that is not the network's, and answers it.
+    fn do_store_work(&mut self, step: Step) -> Result<(), SyncError> {
+        match step {
+            Step::ReadOps(from) => self.read_ops(from)?,
+            Step::Welcome(welcome) => self.welcome(&welcome),
+            Step::CommitReceipt(receipt) => self.commit_receipt(&receipt)?,
+            Step::ReadPosition => {
+                let position = self.position();
+                self.session.ready_to_pull(position);
+            }
+            Step::CommitScope(homes) => {
+                let change = self.client.store.set_scope(&homes)?;
+                self.report.homes_added += change.added;
+                self.report.homes_dropped += change.dropped;
+                let position = self.position();
+                self.session.ready_to_pull(position);
+            }
+            Step::CommitChanges(changes) => self.commit_changes(&changes)?,
+            Step::Send(_) | Step::Wait | Step::Done(_) => {}
+        }
+        Ok(())
+    }
+
+    fn read_ops(&mut self, from: OpSeq) -> Result<(), StoreError> {
+        // Whoever records holds this lock from reading the clock until the save is in the outbox. So where
+        // the outbox ends now, everything captured before now is in front of its end.
+        let recording = self.client.recording.lock().unwrap_or_else(PoisonError::into_inner);
+        let now_ms = (self.client.clocks)().now_ms;
+        let ops = self.client.store.unsent_from(from)?;
+        drop(recording);
+        if ops.is_empty() {
+            self.captured_through_ms = now_ms;
+        }
+        self.session.ops(ops);
+        Ok(())
+    }
+
+    fn welcome(&mut self, welcome: &Welcome) {
+        self.server_offset_ms = welcome.now_ms.saturating_sub((self.client.clocks)().now_ms);
+        self.client.store.note_hlc(Hlc::at_ms(welcome.now_ms));
+    }
+
+    fn commit_receipt(&mut self, receipt: &Receipt) -> Result<(), SyncError> {
+        let outcome = self.client.store.receive(receipt)?;
+        self.session.receipt_committed(receipt.through)?;
+        self.report.merged += outcome.merged;
+        self.report.rejected += outcome.rejected;
+        self.progress.ops_done += outcome.merged + outcome.rejected;
+        // What is saved while the sync runs is sent as well.
+        self.progress.ops_total = self.progress.ops_total.max(self.progress.ops_done);
+        Ok(())
+    }
+
+    fn commit_changes(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        self.complete &= self.client.store.apply_changes(changes)?;
+        self.progress.records_pulled += changes.records.len() as u64;
+        self.report.records_pulled = self.progress.records_pulled;
+        Ok(())
+    }
+
+    fn position(&self) -> Position {
+        let standing = self.client.store.standing();
+        Position {
+            scope_digest: scope_digest(&standing.homes),
+            cursor: standing.cursor,
+            behind: standing.behind,
+            // The session knows what was sent.
+            sent_through: OpSeq::default(),
+            captured_through_ms: self.captured_through_ms,
+        }
+    }
+
+    fn finish(mut self) -> Result<SyncReport, StoreError> {
+        let moment = (self.client.clocks)();
+        let sync = LastSync {
+            at_ms: moment.now_ms,
+            server_offset_ms: self.server_offset_ms,
+            captured_through_ms: self.captured_through_ms,
+            boot: moment.boot,
+        };
+        self.client.store.finish_sync(sync, self.complete)?;
+        self.report.captured_through_ms = self.captured_through_ms;
+        self.report.unsent_ops = self.client.store.unsent_ops();
+        Ok(self.report)
+    }
+}
+
+/// Keeps a second sync of the same device out, and ends however the sync ends.
+struct Running<'a>(&'a Client);
+
+impl<'a> Running<'a> {
+    fn start(client: &'a Client) -> Result<Self, SyncError> {
+        if client.syncing.swap(true, Ordering::Acquire) {
+            return Err(SyncError::Running);
+        }
+        Ok(Self(client))
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.syncing.store(false, Ordering::Release);
+    }
+}
+
+/// A connection and its one stream.
+pub(super) struct Carrier {
+    connection: Connection,
+    stream: FrameStream,
+}
+
+impl Carrier {
+    pub(super) async fn open(connection: Connection) -> Result<Self, SyncError> {
+        let stream = connection.open_stream().await?;
+        Ok(Self { connection, stream })
+    }
+
+    pub(super) async fn send(&mut self, payload: &[u8]) -> Result<(), SyncError> {
+        let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.stream.send(payload)).await;
+        Ok(sent.map_err(|_| SyncError::NoAnswer)??)
+    }
+
+    pub(super) async fn receive(&mut self) -> Result<Vec<u8>, SyncError> {
+        let received = tokio::time::timeout(ANSWER_TIMEOUT, self.stream.recv()).await;
+        received.map_err(|_| SyncError::NoAnswer)??.ok_or(SyncError::Ended)
+    }
+
+    pub(super) async fn close(mut self, reason: &str) {
+        // All answers are in, so nothing is lost where the server no longer listens.
+        if let Err(error) = self.stream.finish() {
+            tracing::debug!(%error, "the stream was closed already");
+        }
+        self.connection.close(reason).await;
+    }
+}
+
+/// Connects to the first of an address's hosts that answers.
+pub(super) async fn connect(address: &str, tls: &TlsIdentity) -> Result<Connection, SyncError> {
+    let not_found = |source| SyncError::Address { address: address.to_owned(), source };
+    let hosts = tokio::net::lookup_host(address).await.map_err(not_found)?;
+    let mut failed = SyncError::Address {
+        address: address.to_owned(),
+        source: std::io::Error::other("the name has no address"),
+    };
+    for host in hosts {
+        match Connection::connect(host, tls).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => failed = error.into(),
+        }
+    }
+    Err(failed)
+}
+

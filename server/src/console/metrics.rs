@@ -1,0 +1,292 @@
+//! The figures of a page: what each is called, how it is written, and the list that it is made of.
+
+use super::ask::Ask;
+use super::select::{Link, Period, Whose};
+use super::show;
+use super::texts as t;
+use crate::figures::Figures;
+use maud::{Markup, html};
+use xundian_protocol::kinds::Label;
+use xundian_protocol::views::Ratio;
+
+/// A figure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Metric {
+    Planned,
+    Compliance,
+    Visits,
+    Done,
+    Aborted,
+    DayLoad,
+    MeanTime,
+    Audited,
+    Absent,
+    Osa,
+    Oos,
+    BackroomOnly,
+    ShareOfShelf,
+    Counts,
+    CountedUnits,
+    StockUnits,
+    Raised,
+    Closed,
+    OnTime,
+    Open,
+    Overdue,
+    Devices,
+}
+
+use Metric::*;
+
+/// The cards of a page, by their group.
+pub(super) const CARDS: [(Label, &[Metric]); 4] = [
+    (t::VISITS, &[Planned, Done, Aborted, Compliance, DayLoad, MeanTime]),
+    (t::SHELF, &[Audited, Absent, Osa, Oos, BackroomOnly, ShareOfShelf]),
+    (t::STOCK, &[StockUnits, Counts, CountedUnits]),
+    (t::ISSUES, &[Open, Overdue, Raised, Closed, OnTime]),
+];
+
+/// The columns of a table of units.
+pub(super) const UNIT_COLUMNS: &[Metric] = &[
+    Devices, Planned, Done, Aborted, Compliance, DayLoad, MeanTime, Audited, Absent, Oos, StockUnits, Open, Overdue,
+];
+
+/// The columns of a table of people.
+pub(super) const PEOPLE_COLUMNS: &[Metric] =
+    &[Planned, Done, Aborted, Compliance, DayLoad, MeanTime, Audited, Absent, Oos, CountedUnits, Raised];
+
+/// How much a figure asks for attention.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Tone {
+    Plain,
+    Zero,
+    Bad,
+}
+
+impl Metric {
+    /// Its name, in full.
+    pub(super) const fn label(self) -> Label {
+        match self {
+            Planned => t::PLANNED,
+            Compliance => t::COMPLIANCE,
+            Visits => t::ALL_VISITS,
+            Done => t::DONE,
+            Aborted => t::ABORTED,
+            DayLoad => t::DAY_LOAD,
+            MeanTime => t::MEAN_TIME,
+            Audited => t::AUDITED,
+            Absent => t::ABSENT,
+            Osa => t::OSA,
+            Oos => t::OOS,
+            BackroomOnly => t::BACKROOM_ONLY,
+            ShareOfShelf => t::SHARE_OF_SHELF,
+            Counts => t::COUNTS,
+            CountedUnits => t::COUNTED_UNITS,
+            StockUnits => t::STOCK_UNITS,
+            Raised => t::RAISED,
+            Closed => t::CLOSED,
+            OnTime => t::ON_TIME,
+            Open => t::OPEN,
+            Overdue => t::OVERDUE,
+            Devices => t::DATA,
+        }
+    }
+
+    /// Its name at the head of a column.
+    const fn head(self) -> Label {
+        match self {
+            Compliance => t::COMPLIANCE_SHORT,
+            MeanTime => t::MEAN_TIME_SHORT,
+            StockUnits => t::STOCK,
+            _ => self.label(),
+        }
+    }
+
+    /// The number itself where it is a count, which the list behind it has to reach.
+    pub(super) const fn count(self, figures: &Figures) -> Option<i64> {
+        let (visits, products, issues) = (&figures.visits, &figures.products, &figures.issues);
+        Some(match self {
+            Planned => visits.planned,
+            Visits => visits.visits,
+            Done => visits.done,
+            Aborted => visits.aborted,
+            Audited => products.audited,
+            Absent => products.absent,
+            BackroomOnly => products.backroom_only,
+            Counts => products.counts,
+            CountedUnits => products.counted_units,
+            StockUnits => figures.stock_units,
+            Raised => issues.raised,
+            Closed => issues.closed,
+            Open => issues.open,
+            Overdue => issues.overdue,
+            Compliance | DayLoad | MeanTime | Osa | Oos | ShareOfShelf | OnTime | Devices => return None,
+        })
+    }
+
+    const fn ratio(self, figures: &Figures) -> Option<Ratio> {
+        Some(match self {
+            Compliance => figures.visits.call_compliance(),
+            Osa => figures.products.osa(),
+            Oos => figures.products.oos(),
+            ShareOfShelf => figures.products.share_of_shelf(),
+            OnTime => figures.issues.on_time(),
+            _ => return None,
+        })
+    }
+
+    /// The figure as it is written.
+    pub(super) fn text(self, ask: &Ask, figures: &Figures) -> String {
+        if let Some(count) = self.count(figures) {
+            return show::number(count);
+        }
+        if let Some(ratio) = self.ratio(figures) {
+            return show::percent(ratio);
+        }
+        match self {
+            DayLoad => format!("{} {}", show::decimal(figures.visits.day_load()), ask.t(t::DAYS_UNIT)),
+            MeanTime => {
+                let seconds = figures.visits.mean_time_in_store_s();
+                seconds.map_or_else(|| "–".into(), |seconds| show::duration(seconds * 1000))
+            }
+            _ => format!("{}/{}", figures.completeness.complete, figures.completeness.devices),
+        }
+    }
+
+    /// What a ratio is made of, for the small print of its card.
+    fn small_print(self, ask: &Ask, figures: &Figures) -> Option<String> {
+        match self {
+            DayLoad => Some(ask.t(t::DAY_LOAD_HINT).into()),
+            MeanTime => Some(format!("{} {}", show::number(figures.visits.timed), ask.t(t::ROWS))),
+            _ => {
+                let ratio = self.ratio(figures)?;
+                Some(format!("{} / {}", show::number(ratio.numerator), show::number(ratio.denominator)))
+            }
+        }
+    }
+
+    fn tone(self, figures: &Figures) -> Tone {
+        match (self, self.count(figures)) {
+            (Overdue | Absent, Some(1..)) => Tone::Bad,
+            (_, Some(0)) => Tone::Zero,
+            (Devices, _) if figures.completeness.complete < figures.completeness.devices => Tone::Bad,
+            _ => Tone::Plain,
+        }
+    }
+
+    /// The list that the figure is made of.
+    pub(super) fn link(self, whose: Whose, period: Period) -> Link {
+        let visits = |what| Link::to("/visits").with("what", what);
+        let products = |what| Link::to("/products").with("what", what);
+        let issues = |state| Link::to("/issues").with("state", state);
+        let link = match self {
+            Planned | Compliance => visits("planned"),
+            Visits => visits("all"),
+            Done => visits("done"),
+            Aborted => visits("aborted"),
+            DayLoad => visits("load"),
+            MeanTime => visits("timed"),
+            Audited | Osa => products("audited"),
+            Absent | Oos => products("absent"),
+            BackroomOnly => products("backroom"),
+            ShareOfShelf => products("facings"),
+            Counts => products("counts"),
+            CountedUnits => products("counted"),
+            StockUnits => products("stock"),
+            Raised => issues("raised"),
+            Closed => issues("closed"),
+            OnTime => issues("due"),
+            Open => issues("open"),
+            Overdue => issues("overdue"),
+            Devices => Link::to("/devices"),
+        };
+        link.whose(whose).period(period)
+    }
+
+    /// The figure as a link to its list.
+    fn anchor(self, ask: &Ask, whose: Whose, period: Period, figures: &Figures) -> Markup {
+        let class = match self.tone(figures) {
+            Tone::Plain => None,
+            Tone::Zero => Some("zero"),
+            Tone::Bad => Some("bad"),
+        };
+        html! { a.figure class=[class] href=(self.link(whose, period)) { (self.text(ask, figures)) } }
+    }
+}
+
+/// The cards of all totals.
+pub(super) fn cards(ask: &Ask, whose: Whose, period: Period, figures: &Figures) -> Markup {
+    html! {
+        div.groups {
+            @for (title, metrics) in CARDS {
+                section.group {
+                    h2 { (ask.t(title)) }
+                    dl.cards {
+                        @for metric in metrics {
+                            div.card {
+                                dt { (ask.t(metric.label())) }
+                                dd {
+                                    (metric.anchor(ask, whose, period, figures))
+                                    @if let Some(small) = metric.small_print(ask, figures) { small { (small) } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A table of figures: a row for each of `rows`, and `total` at its foot.
+pub(super) fn table(
+    ask: &Ask,
+    head: Label,
+    columns: &[Metric],
+    period: Period,
+    rows: &[(Whose, Figures)],
+    total: Option<(Whose, &Figures)>,
+) -> Markup {
+    let cells = |whose, figures: &Figures| {
+        html! { @for metric in columns { td.n { (metric.anchor(ask, whose, period, figures)) } } }
+    };
+    html! {
+        div.scroll {
+            table {
+                thead { tr { th scope="col" { (ask.t(head)) } @for metric in columns { th.n scope="col" { (ask.t(metric.head())) } } } }
+                tbody {
+                    @for (whose, figures) in rows {
+                        tr { th scope="row" { (ask.link(*whose, Some(period))) } (cells(*whose, figures)) }
+                    }
+                    @if rows.is_empty() { tr { td.empty colspan=(columns.len() + 1) { (ask.t(t::NOTHING)) } } }
+                }
+                @if let Some((whose, figures)) = total {
+                    tfoot { tr { th scope="row" { (ask.t(t::TOTAL)) } (cells(whose, figures)) } }
+                }
+            }
+        }
+    }
+}
+
+/// How complete the figures are: "41/44 台设备，数据至 17:00".
+pub(super) fn completeness(ask: &Ask, whose: Whose, period: Period, figures: &Figures) -> Markup {
+    let found = &figures.completeness;
+    let through = found.through_ms.map(|ms| show::time_at(ask, ms, None, Some(period.to)));
+    let partial = found.complete < found.devices;
+    let comma = if ask.lang == super::texts::Lang::Zh { "，" } else { ", " };
+    html! {
+        p.completeness.partial[partial] {
+            @if found.devices == 0 {
+                (ask.t(t::NO_DEVICES))
+            } @else {
+                a href=(Devices.link(whose, period)) {
+                    (found.complete) "/" (found.devices) " " (ask.t(t::DEVICES)) (comma)
+                    @match through {
+                        Some(through) => { (ask.t(t::DATA_THROUGH)) " " (through) }
+                        None => (ask.t(t::NEVER_SYNCED)),
+                    }
+                }
+            }
+        }
+    }
+}
