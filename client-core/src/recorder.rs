@@ -147,8 +147,12 @@ impl<'a> Recorder<'a> {
             register.is_some_and(|register| register.value == write.value)
         };
         form.retain(|write| !stands(write));
-        let mut writes = self.header(kind, target, captured).writes();
+        let mut writes = self.header(kind, target, captured).map_or_else(Vec::new, |header| header.writes());
         writes.extend(form);
+        if writes.is_empty() {
+            // Everything stands already as the form says.
+            return Ok(());
+        }
         writes.sort_unstable_by(|a, b| a.at.cmp(&b.at));
         note_seen(&mut writes, target.existing);
         let key = RecordKey { kind: kind.kind, id: target.id };
@@ -172,19 +176,21 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
-    fn header(&self, kind: &KindSpec, target: &Target<'_>, captured: Captured) -> Header {
+    /// The header that a save writes. An event keeps the one it began with: a visit that is closed after
+    /// midnight is still yesterday's visit, and a correction does not change who made what it corrects.
+    fn header(&self, kind: &KindSpec, target: &Target<'_>, captured: Captured) -> Option<Header> {
         let before = target.existing.and_then(Header::read);
-        // An event stays on the day on which it began: a visit that is closed after midnight is still
-        // yesterday's visit.
-        let event_day = before.filter(|_| kind.lineage == Lineage::Event).map(|before| before.business_day);
-        Header {
+        if before.is_some() && kind.lineage == Lineage::Event {
+            return None;
+        }
+        Some(Header {
             actor: self.author.person,
             captured_at_ms: captured.at_ms,
             utc_offset_min: captured.utc_offset_min,
             clock_grade: self.author.clock_grade,
-            business_day: event_day.unwrap_or(captured.day),
+            business_day: captured.day,
             corrects: target.corrects.or_else(|| before.and_then(|before| before.corrects)),
-        }
+        })
     }
 }
 
@@ -231,8 +237,13 @@ mod tests {
         let second = saved(Some(&record), EVENING_MS + 86_400_000, &closed).expect("valid");
         assert!(second.written(16).is_none(), "the opening stands already");
         assert!(second.written(17).is_some());
-        let actor = second.writes.iter().find(|write| write.at.tag == header::ACTOR).expect("a header");
-        assert_eq!(actor.seen, Some(first.stamp));
+        assert_eq!(second.writes.len(), 1, "the header stays that of the opening");
+        let again = Visit { closed_at_ms: Some(1), ..Visit::default() };
+        let third = {
+            record.apply(&second);
+            saved(Some(&record), EVENING_MS, &again).expect("valid")
+        };
+        assert_eq!(third.writes[0].seen, Some(second.stamp));
         assert!(record.apply(&second).conflicts.is_empty());
         assert_eq!(Header::read(&record).map(|header| header.business_day), Some(day(EVENING_MS)));
     }

@@ -185,8 +185,6 @@ struct Run<'a> {
     report: SyncReport,
     server_offset_ms: i64,
     captured_through_ms: i64,
-    /// Whether every frame of changes moved its cursor.
-    complete: bool,
 }
 
 impl<'a> Run<'a> {
@@ -203,7 +201,6 @@ impl<'a> Run<'a> {
             report: SyncReport::default(),
             server_offset_ms: store.last_sync().map_or(0, |sync| sync.server_offset_ms),
             captured_through_ms: 0,
-            complete: true,
         })
     }
 
@@ -231,15 +228,7 @@ impl<'a> Run<'a> {
     }
 
     fn read_ops(&mut self, from: OpSeq) -> Result<(), StoreError> {
-        // Whoever records holds this lock from reading the clock until the save is in the outbox. So where
-        // the outbox ends now, everything captured before now is in front of its end.
-        let recording = self.client.recording.lock().unwrap_or_else(PoisonError::into_inner);
-        let now_ms = (self.client.clocks)().now_ms;
         let ops = self.client.store.unsent_from(from)?;
-        drop(recording);
-        if ops.is_empty() {
-            self.captured_through_ms = now_ms;
-        }
         self.session.ops(ops);
         Ok(())
     }
@@ -261,21 +250,28 @@ impl<'a> Run<'a> {
     }
 
     fn commit_changes(&mut self, changes: &Changes) -> Result<(), StoreError> {
-        self.complete &= self.client.store.apply_changes(changes)?;
+        // Where the frame does not start where the device stands, the session asks for what is missing.
+        let _moves_cursor = self.client.store.apply_changes(changes)?;
         self.progress.records_pulled += changes.records.len() as u64;
         self.report.records_pulled = self.progress.records_pulled;
         Ok(())
     }
 
-    fn position(&self) -> Position {
+    fn position(&mut self) -> Position {
+        // Whoever records holds this lock from reading the clock until the save is in the outbox. So where
+        // the outbox ends now, everything captured before now is in front of its end.
+        let recording = self.client.recording.lock().unwrap_or_else(PoisonError::into_inner);
+        let captured_through_ms = (self.client.clocks)().now_ms;
+        let saved_through = OpSeq(self.client.store.next_seq().0 - 1);
+        drop(recording);
+        self.captured_through_ms = captured_through_ms;
         let standing = self.client.store.standing();
         Position {
             scope_digest: scope_digest(&standing.homes),
             cursor: standing.cursor,
             behind: standing.behind,
-            // The session knows what was sent.
-            sent_through: OpSeq::default(),
-            captured_through_ms: self.captured_through_ms,
+            sent_through: saved_through,
+            captured_through_ms,
         }
     }
 
@@ -287,7 +283,7 @@ impl<'a> Run<'a> {
             captured_through_ms: self.captured_through_ms,
             boot: moment.boot,
         };
-        self.client.store.finish_sync(sync, self.complete)?;
+        self.client.store.finish_sync(sync)?;
         self.report.captured_through_ms = self.captured_through_ms;
         self.report.unsent_ops = self.client.store.unsent_ops();
         Ok(self.report)

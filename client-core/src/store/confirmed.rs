@@ -104,25 +104,25 @@ impl Store {
         Ok(moves)
     }
 
-    /// Commits the end of a sync. `complete` says that every frame of it moved its cursor; then nothing is
-    /// behind any more.
+    /// Commits the end of a sync. Homes that came into scope lately are no longer apart from the others once
+    /// they have come as far.
     ///
     /// # Errors
     /// Where the store cannot be written.
-    pub(crate) fn finish_sync(&self, sync: LastSync, complete: bool) -> Result<(), StoreError> {
+    pub(crate) fn finish_sync(&self, sync: LastSync) -> Result<(), StoreError> {
         let writer = self.write_lock();
         let mut batch = Batch::default();
         batch.put(keys::meta(MetaKey::LastSync), sync.encode());
-        if complete {
-            for (home, _) in self.standing().behind {
-                batch.put(keys::home_key(keys::HELD_HOME, home), []);
-            }
+        let standing = self.standing();
+        let caught_up = |behind: &FeedSeq| *behind >= standing.cursor;
+        for (home, _) in standing.behind.iter().filter(|(_, behind)| caught_up(behind)) {
+            batch.put(keys::home_key(keys::HELD_HOME, *home), []);
         }
         self.engine.commit(batch)?;
         let mut state = self.state_mut();
         state.meta.last_sync = Some(sync);
-        if complete {
-            state.held.values_mut().for_each(|behind| *behind = None);
+        for behind in state.held.values_mut() {
+            *behind = behind.filter(|behind| !caught_up(behind));
         }
         drop(state);
         drop(writer);

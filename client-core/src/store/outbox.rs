@@ -30,6 +30,13 @@ pub(crate) struct Save {
     pub(crate) resends: Option<RejectedId>,
 }
 
+/// A receipt, op by op.
+struct Verdicts<'a> {
+    rejections: HashMap<OpSeq, &'a Rejection>,
+    /// The moment that the server put in the place of one that lay in the future.
+    restamped: HashMap<OpSeq, Hlc>,
+}
+
 /// What a receipt did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct ReceiptOutcome {
@@ -140,15 +147,17 @@ impl Store {
     /// Where the store cannot be read or written.
     pub(crate) fn receive(&self, receipt: &Receipt) -> Result<ReceiptOutcome, StoreError> {
         let writer = self.write_lock();
-        let rejections: HashMap<OpSeq, &Rejection> =
-            receipt.rejections.iter().map(|rejection| (rejection.seq, rejection)).collect();
+        let verdicts = Verdicts {
+            rejections: receipt.rejections.iter().map(|rejection| (rejection.seq, rejection)).collect(),
+            restamped: receipt.restamped.iter().copied().collect(),
+        };
         let mut outcome = ReceiptOutcome::default();
         loop {
             let ops = self.outbox_through(receipt.through)?;
             if ops.is_empty() {
                 break;
             }
-            let moved = self.move_out(ops, &rejections)?;
+            let moved = self.move_out(ops, &verdicts)?;
             outcome.merged += moved.merged;
             outcome.rejected += moved.rejected;
         }
@@ -169,17 +178,17 @@ impl Store {
 
     fn move_out(
         &self,
-        ops: Vec<(Op, Vec<u8>)>,
-        rejections: &HashMap<OpSeq, &Rejection>,
+        mut ops: Vec<(Op, Vec<u8>)>,
+        verdicts: &Verdicts<'_>,
     ) -> Result<ReceiptOutcome, StoreError> {
         let mut batch = Batch::default();
         let mut merged: BTreeMap<RecordKey, (Record, bool)> = BTreeMap::new();
         let mut rejected = Vec::new();
         let (mut through, mut merged_ops) = (OpSeq(0), 0);
-        for (op, bytes) in &ops {
+        for (op, bytes) in &mut ops {
             through = op.seq;
             batch.remove(keys::outbox(op.seq));
-            if let Some(rejection) = rejections.get(&op.seq) {
+            if let Some(rejection) = verdicts.rejections.get(&op.seq) {
                 let id = RejectedId { device: op.stamp.device, seq: op.seq };
                 let value = Rejected::encode(rejection.why, &rejection.message, bytes);
                 batch.put(keys::rejected(id), value);
@@ -187,6 +196,9 @@ impl Store {
                 continue;
             }
             merged_ops += 1;
+            if let Some(hlc) = verdicts.restamped.get(&op.seq) {
+                op.stamp.hlc = *hlc;
+            }
             // The server has it; what left the scope meanwhile is not kept here.
             if !self.state().keeps(op.home) {
                 continue;

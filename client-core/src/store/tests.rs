@@ -45,7 +45,7 @@ fn receipt(through: u64, rejected: &[u64]) -> Receipt {
         why: Refusal::OutOfScope,
         message: format!("门店不在范围 {seq}"),
     };
-    Receipt { through: OpSeq(through), rejections: rejected.iter().map(reject).collect() }
+    Receipt { through: OpSeq(through), rejections: rejected.iter().map(reject).collect(), restamped: Vec::new() }
 }
 
 fn save(ops: Vec<Op>) -> Save {
@@ -265,6 +265,16 @@ fn a_rejected_save_keeps_its_reason_until_it_is_dropped() {
 }
 
 #[test]
+fn a_moment_in_the_future_becomes_the_one_that_the_server_put_in_its_place() {
+    let (_folder, store) = opened();
+    store.save(save(vec![op(1, 1, 20, 5)])).expect("saved");
+    let receipt = Receipt { restamped: vec![(OpSeq(1), Hlc(1))], ..receipt(1, &[]) };
+    store.receive(&receipt).expect("received");
+    let record = store.record(key(1)).expect("reads").expect("a record");
+    assert_eq!(record.newest().map(|stamp| stamp.hlc), Some(Hlc(1)));
+}
+
+#[test]
 fn a_home_that_comes_into_scope_late_catches_up_by_itself() {
     let (folder, store) = opened();
     store.set_scope(&[home(0)]).expect("scope");
@@ -283,7 +293,10 @@ fn a_home_that_comes_into_scope_late_catches_up_by_itself() {
     assert_eq!(store.standing().behind, vec![(home(1), FeedSeq(4))]);
     assert!(!store.apply_changes(&frame(Some(home(1)), 9, 12, 1)).expect("applied"));
     let sync = LastSync { at_ms: 1, server_offset_ms: -2, captured_through_ms: 3, boot: [4; 16] };
-    store.finish_sync(sync, true).expect("finished");
+    store.finish_sync(sync).expect("finished");
+    assert_eq!(store.standing().behind, vec![(home(1), FeedSeq(4))], "the others stand at 10");
+    assert!(store.apply_changes(&frame(Some(home(1)), 4, 10, 1)).expect("applied"));
+    store.finish_sync(sync).expect("finished");
     drop(store);
     let store = Store::open(folder.path()).expect("opens");
     assert!(store.standing().behind.is_empty());
