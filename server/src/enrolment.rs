@@ -146,8 +146,17 @@ impl Server {
                 audit: vec![audit(now_ms, by, format!("revoked {no}"))],
                 ..Default::default()
             };
-            Ok((changes, ()))
-        })
+            Ok::<_, RevokeError>((changes, ()))
+        })?;
+        if self.revoked.send(no).is_err() {
+            tracing::debug!("no session is running that {no} could have");
+        }
+        Ok(())
+    }
+
+    /// Devices from now on as they are revoked.
+    pub(crate) fn revocations(&self) -> tokio::sync::broadcast::Receiver<DeviceNo> {
+        self.revoked.subscribe()
     }
 
     /// Notes what a device told of itself. Watermarks only rise.

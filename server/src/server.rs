@@ -10,6 +10,7 @@ use crate::store::{AuditEntry, Changes, Device, FeedPlace, Owner, Reader, Store,
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::broadcast;
 use xundian_protocol::access::{Directory, Writer};
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day, utc_offset_min};
 use xundian_protocol::clock::{Clock, Stamp};
@@ -89,6 +90,8 @@ pub struct Server {
     directory: RwLock<Arc<Directory>>,
     /// Held through load, plan and commit: one writer at a time. The clock is the server's own.
     writer: Mutex<Clock>,
+    /// Devices as they are revoked, for the sessions that run.
+    pub(crate) revoked: broadcast::Sender<DeviceNo>,
     /// The lock on the folder; the system frees it with the process.
     _lock: std::fs::File,
 }
@@ -120,6 +123,7 @@ impl Server {
             authority,
             directory: RwLock::new(Arc::new(directory)),
             writer: Mutex::new(clock),
+            revoked: broadcast::Sender::new(64),
             _lock: lock,
         })
     }

@@ -7,6 +7,7 @@ use crate::store::{Device, StoreError};
 use crate::transport::{FrameStream, Listener, Peer};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, watch};
 use xundian_protocol::ids::DeviceNo;
 use xundian_protocol::sync::server::{ServerSession, Step, refusal};
@@ -20,6 +21,8 @@ use xundian_protocol::wire::v1::{
 const WORKING_MAX: usize = 4;
 /// The code with which a connection is closed after a refusal.
 const CLOSE_REFUSED: u32 = 3;
+/// The code with which the connection of a revoked device is closed.
+const CLOSE_REVOKED: u32 = 4;
 /// How long a session may be silent before its next frame.
 const IDLE: Duration = Duration::from_secs(120);
 
@@ -45,7 +48,34 @@ pub async fn run(server: Arc<Server>, mut listener: Listener, mut stop: watch::R
     listener.shutdown(Duration::from_secs(5)).await;
 }
 
+/// Serves one connection until it ends or its device is revoked.
 async fn serve_peer(server: Arc<Server>, working: Arc<Semaphore>, peer: Peer) {
+    let revoked = revocation_of(&server, peer.device_no.map(DeviceNo));
+    tokio::select! {
+        () = serve_streams(Arc::clone(&server), working, peer.clone()) => {}
+        no = revoked => {
+            tracing::info!(remote = %peer.remote, "{no} was revoked, its connection is closed");
+            peer.close(CLOSE_REVOKED, "this device was revoked: hand it to your manager or enrol it anew");
+        }
+    }
+}
+
+/// Waits until a device is revoked.
+fn revocation_of(server: &Server, device: Option<DeviceNo>) -> impl Future<Output = DeviceNo> + use<> {
+    let mut revocations = server.revocations();
+    async move {
+        loop {
+            match revocations.recv().await {
+                Ok(no) if Some(no) == device => return no,
+                // Whoever missed one finds the device revoked at its next frame.
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+}
+
+async fn serve_streams(server: Arc<Server>, working: Arc<Semaphore>, peer: Peer) {
     // A device opens one stream at a time; each is a session of its own.
     while let Ok(stream) = peer.accept_stream().await {
         let session = Session { server: Arc::clone(&server), working: Arc::clone(&working), peer: peer.clone(), stream };

@@ -351,3 +351,37 @@ fn a_route_plan_of_outlets_in_two_regions_counts_in_both_and_moves_with_them() {
     assert_eq!((planned(0), planned(1)), (0, 3));
     assert_clean(&server);
 }
+
+#[test]
+fn a_batch_that_overlaps_what_was_applied_goes_on_where_that_ended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = company(folder.path());
+    let jobs: Vec<Job> =
+        (0..4).map(|record| Job { work: Work::Count { units: 1 }, outlet: 0, product: 0, day: 0, record }).collect();
+    let all = ops(DeviceNo(1), &jobs);
+    server.ingest(DeviceNo(1), all[..3].to_vec(), NOW_MS).expect("ingest works");
+    let receipt = server.ingest(DeviceNo(1), all[1..].to_vec(), NOW_MS).expect("ingest works");
+    assert_eq!(receipt.through, OpSeq(4));
+    assert_eq!(server.records(StockCount::SPEC.kind).expect("a read").len(), 4);
+}
+
+#[test]
+fn stock_leaves_the_old_unit_with_the_first_count_of_the_new_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = company(folder.path());
+    let count = |units, day| Job { work: Work::Count { units }, outlet: 0, product: 0, day, record: u64::from(units.unsigned_abs() > 9) };
+    send(&server, DeviceNo(1), &ops(DeviceNo(1), &[count(10, 1)]), 1);
+    server.write(vec![assignment(0, 1, 2, DAY_ZERO + 3)], "test", NOW_MS).expect("a hand-over");
+    let on_hand = |day| {
+        let units = |n| server.figures(Scope::Unit(unit(n)), Day(DAY_ZERO + day), Day(DAY_ZERO + day)).expect("figures").stock_units;
+        (units(0), units(1))
+    };
+    assert_eq!(on_hand(3), (10, 0), "nobody of the new unit has counted yet");
+    let mut next = op(DeviceNo(2), 1, &count(8, 4));
+    next.home = Home::Outlet(outlet(0));
+    let receipt = server.ingest(DeviceNo(2), vec![next], NOW_MS).expect("ingest works");
+    assert_eq!(receipt.rejections, []);
+    assert_eq!(on_hand(3), (10, 0));
+    assert_eq!(on_hand(4), (0, 8));
+    assert_clean(&server);
+}
