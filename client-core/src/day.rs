@@ -60,6 +60,9 @@ pub struct NewIssue {
 /// A whole visit, recorded in one durable save.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VisitBundle {
+    /// The visit's id where the caller has made one. Recording the same id again saves nothing, so that a
+    /// file whose recording was broken off can be recorded again. `None` makes a new id.
+    pub id: Option<VisitId>,
     /// Where.
     pub outlet: OutletId,
     /// Check-in, Unix milliseconds.
@@ -88,6 +91,7 @@ impl VisitBundle {
     /// A visit without anything seen.
     pub fn new(outlet: OutletId, opened_at_ms: i64, ended_at_ms: i64) -> Self {
         Self {
+            id: None,
             outlet,
             opened_at_ms,
             ended_at_ms,
@@ -189,7 +193,7 @@ pub(crate) fn record_visit(
         return Err(RecordError::EndsBeforeItBegins { opened_at_ms, closed_at_ms: ended_at_ms });
     }
     let captured = Captured::at(opened_at_ms, &outlet.zone)?;
-    let id = new_id(opened_at_ms, random);
+    let id = bundle.id.map_or_else(|| new_id(opened_at_ms, random), |id| id.0);
     let target = Target::new(id, outlet.home());
     let aborted = bundle.abort_reason.is_some();
     let visit = Visit {

@@ -112,7 +112,8 @@ impl Server {
             };
             let not_after_ms = now_ms + CERTIFICATE_VALID_MS;
             let not_before_ms = now_ms - CERTIFICATE_BACKDATED_MS;
-            let certificate_der = self.authority.sign_device(&enrol.request_der, no.0, not_before_ms, not_after_ms)?;
+            let certificate_der =
+                self.authority.sign_device(&enrol.request_der, no.0, not_before_ms, not_after_ms)?;
             let person = invitation.person;
             let mut changes = Changes::default();
             if invitation.used_by.is_none() {
@@ -120,7 +121,8 @@ impl Server {
                 changes.invitations.push(InvitationEntry { used_by: Some(no.0), ..invitation });
                 changes.audit.push(audit(now_ms, "enrol", format!("enrolled {no} for {person}")));
             }
-            let person_name = self.directory().person(person).map(|entry| entry.name.clone()).unwrap_or_default();
+            let person_name =
+                self.directory().person(person).map(|entry| entry.name.clone()).unwrap_or_default();
             let authority_der = self.authority.certificate_der().to_vec();
             Ok((changes, Granted { device: no, certificate_der, authority_der, person, person_name }))
         })
@@ -160,11 +162,7 @@ impl Server {
     }
 
     /// Notes what a device told of itself. Watermarks only rise.
-    pub(crate) fn note_device(
-        &self,
-        no: DeviceNo,
-        note: impl FnOnce(&mut Device),
-    ) -> Result<(), StoreError> {
+    pub(crate) fn note_device(&self, no: DeviceNo, note: impl FnOnce(&mut Device)) -> Result<(), StoreError> {
         self.change(|reader| {
             let mut changes = Changes::default();
             if let Some(mut device) = reader.device(no)? {

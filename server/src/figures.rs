@@ -105,7 +105,8 @@ impl Server {
         self.store.reader().cells(view, one, from, to, |cell, measures| {
             let wanted = matches!(
                 (of, cell.subject),
-                (Of::Units | Of::Unit(_), Subject::Unit(_)) | (Of::People | Of::Person(_), Subject::Person(_))
+                (Of::Units | Of::Unit(_), Subject::Unit(_))
+                    | (Of::People | Of::Person(_), Subject::Person(_))
             );
             if wanted {
                 *sums.entry((cell.subject, cell.dimension.0)).or_default() += measures;
@@ -120,10 +121,10 @@ impl Server {
         let groups = self.group(self.subjects(scope), from, to, |directory, subject| {
             scope.covers(directory, subject).then_some(scope)
         })?;
-        Ok(groups.get(&scope).copied().unwrap_or(Figures {
-            completeness: self.completeness(scope, to)?,
-            ..Default::default()
-        }))
+        Ok(groups
+            .get(&scope)
+            .copied()
+            .unwrap_or(Figures { completeness: self.completeness(scope, to)?, ..Default::default() }))
     }
 
     /// The regions in the order of their codes, then the outlets of no region; they add up to the nation.
@@ -165,7 +166,12 @@ impl Server {
     }
 
     /// The people of a scope, by code.
-    pub fn by_person(&self, scope: Scope, from: Day, to: Day) -> Result<Vec<(PersonId, Figures)>, StoreError> {
+    pub fn by_person(
+        &self,
+        scope: Scope,
+        from: Day,
+        to: Day,
+    ) -> Result<Vec<(PersonId, Figures)>, StoreError> {
         let directory = self.directory();
         let mut people: Vec<_> =
             directory.people().filter(|(id, _)| scope.covers(&directory, Subject::Person(*id))).collect();
@@ -176,7 +182,8 @@ impl Server {
             _ => None,
         };
         let rows = self.grouped(scopes, Of::People, from, to, person)?;
-        let person = |(scope, figures)| if let Scope::Person(id) = scope { Some((id, figures)) } else { None };
+        let person =
+            |(scope, figures)| if let Scope::Person(id) = scope { Some((id, figures)) } else { None };
         Ok(rows.into_iter().filter_map(person).collect())
     }
 
@@ -199,7 +206,9 @@ impl Server {
                 products.entry(gtin).or_default().1 += measures.0[0];
             }
         }
-        let row = |(gtin, (found, units)): (u64, (Measures, i64))| Some((Gtin::new(gtin).ok()?, found.into(), units));
+        let row = |(gtin, (found, units)): (u64, (Measures, i64))| {
+            Some((Gtin::new(gtin).ok()?, found.into(), units))
+        };
         Ok(products.into_iter().filter_map(row).collect())
     }
 
@@ -285,13 +294,15 @@ impl Scope {
         match (self, subject) {
             (Self::Nation, _) => true,
             (Self::Unit(above), Subject::Unit(Some(unit))) => directory.is_within(unit, above),
-            (Self::Unit(above), Subject::Person(person)) => {
-                directory.held_by(person).is_some_and(|(_, position)| directory.is_within(position.unit, above))
-            }
+            (Self::Unit(above), Subject::Person(person)) => directory
+                .held_by(person)
+                .is_some_and(|(_, position)| directory.is_within(position.unit, above)),
             (Self::Unassigned, Subject::Unit(None)) => true,
             (Self::Unassigned, Subject::Person(person)) => directory.held_by(person).is_none(),
             (Self::Person(id), Subject::Person(person)) => id == person,
-            (Self::Unit(_), Subject::Unit(None)) | (Self::Unassigned | Self::Person(_), Subject::Unit(_)) => false,
+            (Self::Unit(_), Subject::Unit(None)) | (Self::Unassigned | Self::Person(_), Subject::Unit(_)) => {
+                false
+            }
         }
     }
 }

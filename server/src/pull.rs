@@ -30,7 +30,13 @@ struct Reading {
 
 impl Puller {
     /// The homes in scope where the device holds another scope; else a puller for it.
-    pub(crate) fn new(server: &Server, device: DeviceNo, person: PersonId, pull: &Pull, now_ms: i64) -> Result<Self, Vec<Home>> {
+    pub(crate) fn new(
+        server: &Server,
+        device: DeviceNo,
+        person: PersonId,
+        pull: &Pull,
+        now_ms: i64,
+    ) -> Result<Self, Vec<Home>> {
         let today = Day::local(now_ms, DEFAULT_ZONE).unwrap_or(Day(0));
         let scope = server.directory().scope(person, today);
         if scope_digest(&scope) != pull.scope_digest {
@@ -42,7 +48,12 @@ impl Puller {
     }
 
     /// The next frame of changes after `after`, and whether more of the same is to come.
-    pub(crate) fn read(&mut self, server: &Server, home: Option<Home>, after: FeedSeq) -> Result<(Changes, bool), StoreError> {
+    pub(crate) fn read(
+        &mut self,
+        server: &Server,
+        home: Option<Home>,
+        after: FeedSeq,
+    ) -> Result<(Changes, bool), StoreError> {
         let reader = server.store.reader();
         let reading = match self.current.take() {
             Some(reading) if reading.home == home && reading.at == after => reading,
@@ -51,7 +62,8 @@ impl Puller {
                 let one = home.map(|home| vec![home]);
                 let mut found = Vec::new();
                 for of in one.as_ref().unwrap_or(&self.homes) {
-                    let needed = |(_, place): &(RecordKey, FeedPlace)| home.is_some() || self.needs(*place, after);
+                    let needed =
+                        |(_, place): &(RecordKey, FeedPlace)| home.is_some() || self.needs(*place, after);
                     let changes = reader.feed(*of, after)?.into_iter().filter(needed);
                     found.extend(changes.map(|(key, place)| (place.seq, key)));
                 }
@@ -68,8 +80,13 @@ impl Puller {
         place.author != self.device || place.foreign > after
     }
 
-    fn frame(&mut self, reader: &crate::store::Reader<'_>, mut reading: Reading) -> Result<(Changes, bool), StoreError> {
-        let mut changes = Changes { home: reading.home, from: reading.at, to: reading.head, records: Vec::new() };
+    fn frame(
+        &mut self,
+        reader: &crate::store::Reader<'_>,
+        mut reading: Reading,
+    ) -> Result<(Changes, bool), StoreError> {
+        let mut changes =
+            Changes { home: reading.home, from: reading.at, to: reading.head, records: Vec::new() };
         let (mut bytes, mut fields) = (0, 0);
         while let Some((seq, key)) = reading.changes.pop_front() {
             if let Some(stored) = reader.record(key)? {

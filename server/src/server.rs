@@ -17,7 +17,7 @@ use xundian_protocol::clock::{Clock, Stamp};
 use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, PersonId, RecordId};
 use xundian_protocol::kinds::{ClockGrade, Header};
 use xundian_protocol::record::{Home, Op, Record, RecordKey, Value, Write};
-use xundian_protocol::wire::v1::Receipt;
+use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection};
 
 /// Why the data folder could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -151,15 +151,21 @@ impl Server {
             return Err(StoreError::Damaged { table: "devices", detail: format!("{device} is not there") });
         };
         let applied_through = entry.applied_through;
-        let records = load_records(&reader, &ops)?;
+        let loaded = load(&reader, device, &ops, applied_through)?;
         let batch = Batch { device, writer: Writer::Person(entry.person), ops, now_ms };
         let directory = self.directory();
-        let merged = merge(batch, Loaded { applied_through, records }, &directory, &mut clock);
-        let mut changes = Changes { rejected: merged.rejected, conflicts: merged.conflicts, ..Default::default() };
+        let merged = merge(batch, loaded, &directory, &mut clock);
+        let restamped = merged.restamped.iter().map(|(seq, moment)| (device, *seq, *moment)).collect();
+        let mut changes = Changes {
+            rejected: merged.rejected,
+            restamped,
+            conflicts: merged.conflicts,
+            ..Default::default()
+        };
         if merged.receipt.through != applied_through {
             changes.devices.push(Device { applied_through: merged.receipt.through, ..entry });
         }
-        if !merged.receipt.restamped.is_empty() {
+        if !merged.restamped.is_empty() {
             changes.clock = Some(clock.last());
         }
         self.commit_records(&reader, merged.changed, device, changes)?;
@@ -176,11 +182,20 @@ impl Server {
         let header = headquarters_header(now_ms);
         for draft in drafts {
             let standing = reader.record(draft.key)?;
-            let op = draft_op(draft, standing.as_ref().map(|stored| &stored.record), &header, OpSeq(ops.len() as u64 + 1));
+            let op = draft_op(
+                draft,
+                standing.as_ref().map(|stored| &stored.record),
+                &header,
+                OpSeq(ops.len() as u64 + 1),
+            );
             match (op, &standing) {
                 (None, _) => written.unchanged += 1,
                 (Some(op), standing) => {
-                    if standing.is_some() { written.changed += 1 } else { written.created += 1 }
+                    if standing.is_some() {
+                        written.changed += 1
+                    } else {
+                        written.created += 1
+                    }
                     let stamp = Stamp { hlc: clock.tick(now_ms), device: DeviceNo::SERVER };
                     ops.push(Op { stamp, ..op });
                 }
@@ -194,14 +209,16 @@ impl Server {
         }
         let count = ops.len();
         let batch = Batch { device: DeviceNo::SERVER, writer: Writer::Headquarters, ops, now_ms };
-        let loaded = Loaded { applied_through: OpSeq(0), records };
+        let loaded =
+            Loaded { applied_through: OpSeq(0), records, rejected: Vec::new(), restamped: Vec::new() };
         let keys: Vec<RecordKey> = batch.ops.iter().map(|op| op.record).collect();
         let merged = merge(batch, loaded, &self.directory(), &mut clock);
         if let Some(first) = merged.receipt.rejections.first() {
             let key = keys[usize::try_from(first.seq.0 - 1).unwrap_or(0)];
             return Err(WriteError::Refused { key, message: first.message.clone() });
         }
-        let audit = AuditEntry { at_ms: now_ms, nth: 0, by: by.to_owned(), what: format!("wrote {count} records") };
+        let audit =
+            AuditEntry { at_ms: now_ms, nth: 0, by: by.to_owned(), what: format!("wrote {count} records") };
         let changes = Changes {
             conflicts: merged.conflicts,
             audit: vec![audit],
@@ -221,8 +238,10 @@ impl Server {
         author: DeviceNo,
         mut changes: Changes,
     ) -> Result<(), StoreError> {
-        let changed: Vec<ChangedRecord> =
-            changed.into_iter().filter(|change| change.echo || change.old.as_ref().map(|old| &old.record) != Some(&change.new)).collect();
+        let changed: Vec<ChangedRecord> = changed
+            .into_iter()
+            .filter(|change| change.echo || change.old.as_ref().map(|old| &old.record) != Some(&change.new))
+            .collect();
         let before = self.directory();
         let mut after = None;
         for change in changed.iter().filter(|change| Directory::concerns(change.new.key.kind)) {
@@ -306,6 +325,33 @@ impl Server {
         traces.reverse();
         Ok(traces)
     }
+}
+
+fn load(
+    reader: &Reader<'_>,
+    device: DeviceNo,
+    ops: &[Op],
+    applied_through: OpSeq,
+) -> Result<Loaded, StoreError> {
+    let mut loaded = Loaded {
+        applied_through,
+        records: load_records(reader, ops)?,
+        rejected: Vec::new(),
+        restamped: Vec::new(),
+    };
+    if let (Some(first), Some(last)) = (ops.first(), ops.last())
+        && first.seq <= applied_through
+    {
+        let to = last.seq.min(applied_through);
+        let rejection = |rejected: crate::store::RejectedOp| Rejection {
+            seq: rejected.seq,
+            why: Refusal::from_number(rejected.why),
+            message: rejected.message,
+        };
+        loaded.rejected = reader.rejected_of(device, first.seq, to)?.into_iter().map(rejection).collect();
+        loaded.restamped = reader.restamped_of(device, first.seq, to)?;
+    }
+    Ok(loaded)
 }
 
 fn load_records(reader: &Reader<'_>, ops: &[Op]) -> Result<HashMap<RecordKey, StoredRecord>, StoreError> {

@@ -78,7 +78,12 @@ fn revocation_of(server: &Server, device: Option<DeviceNo>) -> impl Future<Outpu
 async fn serve_streams(server: Arc<Server>, working: Arc<Semaphore>, peer: Peer) {
     // A device opens one stream at a time; each is a session of its own.
     while let Ok(stream) = peer.accept_stream().await {
-        let session = Session { server: Arc::clone(&server), working: Arc::clone(&working), peer: peer.clone(), stream };
+        let session = Session {
+            server: Arc::clone(&server),
+            working: Arc::clone(&working),
+            peer: peer.clone(),
+            stream,
+        };
         if let Err(end) = session.run().await {
             tracing::info!(remote = %peer.remote, device = ?peer.device_no, "session ended: {end}");
             peer.close(CLOSE_REFUSED, &end.to_string());
@@ -130,7 +135,12 @@ impl Session {
     }
 
     /// Does what the session asks for until it waits.
-    async fn work(&mut self, session: &mut ServerSession, device: &Device, puller: &mut Option<Puller>) -> Result<(), End> {
+    async fn work(
+        &mut self,
+        session: &mut ServerSession,
+        device: &Device,
+        puller: &mut Option<Puller>,
+    ) -> Result<(), End> {
         let (no, person) = (device.no, device.person);
         loop {
             match session.poll() {

@@ -81,7 +81,11 @@ impl Server {
     }
 }
 
-fn compare_cells(reader: &Reader<'_>, figures: &FigureChanges, report: &mut VerifyReport) -> Result<(), StoreError> {
+fn compare_cells(
+    reader: &Reader<'_>,
+    figures: &FigureChanges,
+    report: &mut VerifyReport,
+) -> Result<(), StoreError> {
     let mut expected = figures.cells.clone();
     expected.retain(|_, measures| !measures.is_zero());
     reader.all_cells(|cell, kept| {
@@ -97,7 +101,11 @@ fn compare_cells(reader: &Reader<'_>, figures: &FigureChanges, report: &mut Veri
     Ok(())
 }
 
-fn compare_traces(reader: &Reader<'_>, figures: &FigureChanges, report: &mut VerifyReport) -> Result<(), StoreError> {
+fn compare_traces(
+    reader: &Reader<'_>,
+    figures: &FigureChanges,
+    report: &mut VerifyReport,
+) -> Result<(), StoreError> {
     for (owner, day, key) in figures.traces.keys() {
         report.traces += 1;
         if !reader.has_trace(*owner, *day, *key)? {
@@ -114,13 +122,20 @@ fn compare_traces(reader: &Reader<'_>, figures: &FigureChanges, report: &mut Ver
 
 type Expected = BTreeMap<(OutletId, u64), (BTreeMap<At, StockEntry>, Option<LatestLevel>)>;
 
-fn compare_stock(reader: &Reader<'_>, mut expected: Expected, report: &mut VerifyReport) -> Result<(), StoreError> {
+fn compare_stock(
+    reader: &Reader<'_>,
+    mut expected: Expected,
+    report: &mut VerifyReport,
+) -> Result<(), StoreError> {
     for row in reader.stock(None) {
         let (outlet, gtin, kept) = row?;
         report.stock_entries += 1;
-        let computed = expected.get_mut(&(outlet, gtin)).and_then(|(entries, _)| entries.remove(&kept.entry.at));
+        let computed =
+            expected.get_mut(&(outlet, gtin)).and_then(|(entries, _)| entries.remove(&kept.entry.at));
         if computed != Some(kept) {
-            report.find(|| format!("stock of {gtin} in {outlet}: {kept:?} is kept, the records make {computed:?}"));
+            report.find(|| {
+                format!("stock of {gtin} in {outlet}: {kept:?} is kept, the records make {computed:?}")
+            });
         }
     }
     for ((outlet, gtin), (missing, latest)) in expected {
@@ -129,7 +144,9 @@ fn compare_stock(reader: &Reader<'_>, mut expected: Expected, report: &mut Verif
         }
         let kept = reader.levels(outlet)?.into_iter().find(|(of, _)| *of == gtin).map(|(_, level)| level);
         if kept != latest {
-            report.find(|| format!("stock of {gtin} in {outlet} ends with {kept:?}, the records make {latest:?}"));
+            report.find(|| {
+                format!("stock of {gtin} in {outlet} ends with {kept:?}, the records make {latest:?}")
+            });
         }
     }
     Ok(())

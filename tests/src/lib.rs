@@ -1,1 +1,10 @@
-//! x
+//! What the end-to-end tests and the programs of this crate share: organisations to work with, a server that
+//! serves sessions, the replay of a real series, and our row beside the peers.
+//!
+//! A program under `bin/` only reads its arguments and calls one function from here.
+
+pub mod company;
+pub mod peer;
+pub mod peers;
+pub mod replay;
+pub mod serving;

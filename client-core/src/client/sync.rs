@@ -139,14 +139,14 @@ impl Client {
         let mut carrier = Carrier::open(connect(&identity.server, &tls).await?).await?;
         let mut run = Run::new(self, &identity)?;
         loop {
-            match run.session.poll() {
+            match run.session().poll() {
                 Step::Send(frame) => {
                     self.note_sent(&frame);
                     carrier.send(&encode_client(&frame)).await?;
                 }
                 Step::Wait => {
                     let frame = decode_server(&carrier.receive().await?)?;
-                    run.session.handle(frame)?;
+                    run.session().handle(frame)?;
                 }
                 Step::Done(_) => break,
                 step => {
@@ -178,7 +178,7 @@ impl Client {
 }
 
 /// One session with what it needs of the store.
-struct Run<'a> {
+pub(super) struct Run<'a> {
     client: &'a Client,
     session: ClientSession,
     progress: SyncProgress,
@@ -188,7 +188,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(client: &'a Client, identity: &Identity) -> Result<Self, StoreError> {
+    pub(super) fn new(client: &'a Client, identity: &Identity) -> Result<Self, StoreError> {
         let store = &client.store;
         let next_seq = store.next_seq();
         let outbox_first = store.oldest_unsent()?.map_or(next_seq, |op| op.seq);
@@ -204,8 +204,13 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// The session, for the driver to hand frames to.
+    pub(super) const fn session(&mut self) -> &mut ClientSession {
+        &mut self.session
+    }
+
     /// Does a step that is not the network's, and answers it.
-    fn do_store_work(&mut self, step: Step) -> Result<(), SyncError> {
+    pub(super) fn do_store_work(&mut self, step: Step) -> Result<(), SyncError> {
         match step {
             Step::ReadOps(from) => self.read_ops(from)?,
             Step::Welcome(welcome) => self.welcome(&welcome),
@@ -275,7 +280,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn finish(mut self) -> Result<SyncReport, StoreError> {
+    pub(super) fn finish(mut self) -> Result<SyncReport, StoreError> {
         let moment = (self.client.clocks)();
         let sync = LastSync {
             at_ms: moment.now_ms,

@@ -1,0 +1,359 @@
+//! A merchandiser's day on one device, and a session driven by hand.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tempfile::TempDir;
+use xundian_protocol::access::scope_digest;
+use xundian_protocol::clock::{Hlc, Stamp};
+use xundian_protocol::ids::{DeviceNo, FeedSeq, OutletId, PersonId, RecordId, VisitId};
+use xundian_protocol::kinds::{
+    AbortReason, Channel, DayReport, DepartureCheck, Gtin, Header, Issue, IssueKind, IssueState, MovementCause, Outlet,
+    OutletStatus, PositionGrade, RoutePlan, Severity, ShelfObservation, StockCount, StockMovement, Typed, Visit,
+    header,
+};
+use xundian_protocol::record::{Field, Home, Record, Register};
+use xundian_protocol::sync::client::Step;
+use xundian_protocol::wire::v1::{
+    Changes, ClientFrame, Receipt, Refusal, Rejection, ServerFrame, Welcome,
+};
+
+use super::sync::Run;
+use super::*;
+use crate::day::{Due, NewIssue, Position, VisitBundle};
+use crate::store::SaveState;
+
+/// 2026-11-23 09:00 in Shanghai.
+const MORNING_MS: i64 = 1_795_395_600_000;
+const PERSON: PersonId = PersonId(RecordId::from_bytes([5; 16]));
+
+struct Device {
+    client: Client,
+    folder: TempDir,
+    now_ms: Arc<AtomicI64>,
+}
+
+fn outlet(n: u8) -> OutletId {
+    OutletId(RecordId::from_bytes([n; 16]))
+}
+
+fn gtin(n: u64) -> Gtin {
+    Gtin::with_check_digit(690_000_000_000 + n).expect("a GTIN")
+}
+
+fn from_server<T: Typed>(id: RecordId, home: Home, form: &T) -> Record {
+    let header = Header {
+        actor: PERSON,
+        captured_at_ms: 1,
+        utc_offset_min: 0,
+        clock_grade: ClockGrade::Trusted,
+        business_day: xundian_protocol::calendar::Day(0),
+        corrects: None,
+    };
+    let stamp = Stamp { hlc: Hlc(9), device: DeviceNo::SERVER };
+    let writes = header.writes().into_iter().chain(form.writes());
+    let field = |write: xundian_protocol::record::Write| Field {
+        at: write.at,
+        register: Register { value: write.value, stamp },
+    };
+    Record::from_fields(T::key(id), home, writes.map(field).collect())
+}
+
+fn open(folder: &TempDir, now_ms: &Arc<AtomicI64>) -> Client {
+    let now = Arc::clone(now_ms);
+    let clocks = move || {
+        let now_ms = now.load(Ordering::Relaxed);
+        Moment { now_ms, mono_ms: now_ms.unsigned_abs() - 77, boot: [1; 16] }
+    };
+    Client::open_with_clocks(folder.path(), Box::new(clocks)).expect("opens")
+}
+
+/// An enrolled device with outlets S1 and S2 in scope, S9 known but not in scope, and a plan for S1.
+fn device() -> Device {
+    let folder = tempfile::tempdir().expect("a folder");
+    let now_ms = Arc::new(AtomicI64::new(MORNING_MS));
+    let client = open(&folder, &now_ms);
+    let identity =
+        Identity { device: DeviceNo(3), person: PERSON, person_name: "王芳".into(), server: "demo:4433".into() };
+    client.store.set_identity(&identity).expect("kept");
+    let shop = |n: u8, channel| {
+        let form = Outlet {
+            code: Some(format!("S{n}")),
+            name: Some("华联超市".into()),
+            channel: Some(channel),
+            status: Some(OutletStatus::Active),
+            latitude_e7: Some(312_400_000),
+            longitude_e7: Some(1_214_900_000),
+            ..Outlet::default()
+        };
+        from_server(outlet(n).0, Home::Outlet(outlet(n)), &form)
+    };
+    let plan = RoutePlan {
+        day: xundian_protocol::calendar::Day::local(MORNING_MS, "Asia/Shanghai"),
+        call_order: BTreeMap::from([(outlet(1), 1), (outlet(2), 2)]),
+        ..RoutePlan::default()
+    };
+    let plan = from_server(RecordId::from_bytes([8; 16]), Home::Person(PERSON), &plan);
+    let records = vec![shop(1, Channel::Hypermarket), shop(2, Channel::Chain), plan];
+    let homes = [Home::Company, Home::Outlet(outlet(1)), Home::Outlet(outlet(2)), Home::Person(PERSON)];
+    client.store.set_scope(&homes).expect("scope");
+    let changes = Changes { home: None, from: FeedSeq(0), to: FeedSeq(5), records };
+    client.store.apply_changes(&changes).expect("applied");
+    Device { client, folder, now_ms }
+}
+
+impl Device {
+    fn later(&self, ms: i64) {
+        self.now_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    fn reopened(self) -> Self {
+        drop(self.client);
+        Self { client: open(&self.folder, &self.now_ms), folder: self.folder, now_ms: self.now_ms }
+    }
+}
+
+fn lines<T: Clone>(value: T) -> BTreeMap<Gtin, T> {
+    (0..20).map(|n| (gtin(n), value.clone())).collect()
+}
+
+fn bundle() -> VisitBundle {
+    VisitBundle {
+        time_in_store_ms: Some(1_200_000),
+        task_answers: BTreeMap::from([("clean".into(), true)]),
+        shelf: ShelfObservation {
+            present: lines(true),
+            facings_own: lines(3),
+            facings_category: lines(9),
+            ..ShelfObservation::default()
+        },
+        count: StockCount { shelf_units: lines(5), backroom_units: lines(12), ..StockCount::default() },
+        ..VisitBundle::new(outlet(1), MORNING_MS - 1_200_000, MORNING_MS)
+    }
+}
+
+fn visit_of(client: &Client, visit: VisitId) -> Visit {
+    client.form(visit.0).expect("reads").expect("a visit")
+}
+
+#[test]
+fn a_visit_is_opened_filled_and_closed_also_across_a_restart_of_the_app() {
+    let device = device();
+    let at = Position { latitude_e7: 312_397_000, longitude_e7: 1_214_998_000, accuracy_m: Some(9), mocked: false };
+    let visit = device.client.open_visit(outlet(1), Some(at)).expect("opened");
+    let second = device.client.open_visit(outlet(2), None);
+    assert!(matches!(second, Err(RecordError::AlreadyOpen { .. })));
+    let count = StockCount { shelf_units: lines(4), ..StockCount::default() };
+    device.client.count_stock(visit, &count).expect("counted");
+    device.client.update_visit(visit, BTreeMap::from([("clean".into(), true)]), None).expect("answered");
+
+    let device = device.reopened();
+    assert_eq!(device.client.current_visit().expect("open"), visit);
+    let more = StockCount { shelf_units: BTreeMap::from([(gtin(3), 7)]), ..StockCount::default() };
+    device.client.count_stock(visit, &more).expect("counted again");
+    device.later(900_000);
+    device.client.close_visit(visit).expect("closed");
+
+    let form = visit_of(&device.client, visit);
+    assert_eq!((form.time_in_store_ms, form.position_grade), (Some(900_000), Some(PositionGrade::Measured)));
+    assert!(form.distance_m.is_some_and(|metres| (900..970).contains(&metres)));
+    assert_eq!((form.channel, form.plan.is_some()), (Some(Channel::Hypermarket), true));
+    let counted: StockCount = device.client.form(visit.0).expect("reads").expect("a count");
+    assert_eq!((counted.shelf_units[&gtin(3)], counted.shelf_units[&gtin(4)]), (7, 4));
+    assert!(matches!(device.client.close_visit(visit), Err(RecordError::VisitClosed { .. })));
+    assert!(matches!(device.client.count_stock(visit, &more), Err(RecordError::VisitClosed { .. })));
+    assert!(matches!(device.client.current_visit(), Err(RecordError::NoOpenVisit)));
+    device.client.open_visit(outlet(2), None).expect("the next one");
+}
+
+#[test]
+fn outlets_out_of_reach_are_refused_by_name() {
+    let device = device();
+    let unknown = device.client.outlet_named("S7").expect_err("unknown");
+    assert!(unknown.to_string().contains("S7"));
+    assert!(matches!(device.client.open_visit(outlet(9), None), Err(RecordError::NoSuchOutlet { .. })));
+    assert_eq!(device.client.outlet_named("S2").expect("by code"), outlet(2));
+    assert_eq!(device.client.outlet_named(&outlet(2).to_string()).expect("by id"), outlet(2));
+    let folder = tempfile::tempdir().expect("a folder");
+    let fresh = Client::open(folder.path()).expect("opens");
+    let check = DepartureCheck::default();
+    assert!(matches!(fresh.check_departure(&check), Err(RecordError::NotEnrolled)));
+}
+
+#[test]
+fn a_day_is_checked_reported_and_summed_up() {
+    let device = device();
+    let check = |knife| DepartureCheck {
+        folder: Some(true),
+        cloth: Some(true),
+        knife: Some(knife),
+        ..DepartureCheck::default()
+    };
+    let first = device.client.check_departure(&check(false)).expect("checked");
+    let second = device.client.check_departure(&check(true)).expect("checked again");
+    let line = device.client.find(DepartureCheck::key(first)).expect("reads").expect("the first");
+    assert!(header::is_corrected(&line.record));
+    let line = device.client.find(DepartureCheck::key(second)).expect("reads").expect("the second");
+    assert_eq!(Header::read(&line.record).and_then(|header| header.corrects), Some(first));
+
+    device.client.record(&bundle()).expect("recorded");
+    let visit = device.client.open_visit(outlet(2), None).expect("opened");
+    device.client.abort_visit(visit, AbortReason::Closed, Some("装修".into())).expect("broken off");
+    let report = device.client.report_day(Some("正常".into()), Some(2)).expect("reported");
+    let form: DayReport = device.client.form(report).expect("reads").expect("a report");
+    assert_eq!((form.visits_done, form.visits_planned), (Some(1), Some(2)));
+    let summary = device.client.day_summary(device.client.today()).expect("a summary");
+    let expected =
+        DaySummary { visits_planned: 2, visits_done: 1, planned_done: 1, visits_aborted: 1, visits_open: 0 };
+    assert_eq!(summary, expected);
+}
+
+#[test]
+fn an_issue_goes_its_way_and_stock_moves() {
+    let device = device();
+    let issue = NewIssue {
+        issue_kind: IssueKind::OutOfStock,
+        severity: Severity::Urgent,
+        text: "主力产品缺货".into(),
+        due: Due::NextDay,
+        assignee: None,
+    };
+    let id = device.client.raise_issue(outlet(1), None, &issue).expect("raised");
+    device.client.acknowledge_issue(id).expect("taken up");
+    device.client.close_issue(id, "已补货".into()).expect("closed");
+    assert!(matches!(device.client.acknowledge_issue(id), Err(RecordError::IssueState { .. })));
+    let form: Issue = device.client.form(id).expect("reads").expect("an issue");
+    assert_eq!((form.state, form.closed_on), (Some(IssueState::Closed), Some(device.client.today())));
+    assert_eq!(form.due_on, form.raised_on.map(xundian_protocol::calendar::Day::next));
+
+    let movement = StockMovement {
+        cause: Some(MovementCause::ExchangeOut),
+        units: BTreeMap::from([(gtin(1), -3)]),
+        ..StockMovement::default()
+    };
+    device.client.move_stock(outlet(1), &movement).expect("moved");
+    let empty = device.client.move_stock(outlet(1), &StockMovement::default());
+    assert!(matches!(empty, Err(RecordError::Empty { .. })));
+    let of_outlet = device.client.list_home(Home::Outlet(outlet(1)), None).expect("reads");
+    assert_eq!(of_outlet.len(), 3, "the outlet, the issue and the movement");
+}
+
+#[test]
+fn a_bundle_is_one_save_and_survives_reopening() {
+    let device = device();
+    let id = Some(VisitId(RecordId::from_bytes([44; 16])));
+    let visit = device.client.record(&VisitBundle { id, ..bundle() }).expect("recorded");
+    assert_eq!(device.client.status().expect("status").unsent_ops, 3);
+    let device = device.reopened();
+    assert_eq!(visit_of(&device.client, visit).closed_at_ms, Some(MORNING_MS));
+    assert_eq!(device.client.save_state(Visit::key(visit.0)).expect("reads"), Some(SaveState::Saved));
+    device.client.record(&VisitBundle { id, ..bundle() }).expect("known already");
+    assert_eq!(device.client.status().expect("status").unsent_ops, 3);
+    let backwards = VisitBundle { ended_at_ms: 5, ..bundle() };
+    assert!(matches!(device.client.record(&backwards), Err(RecordError::EndsBeforeItBegins { .. })));
+}
+
+/// Does everything that the session asks for until it waits; returns what was sent.
+fn drive(run: &mut Run<'_>) -> Vec<ClientFrame> {
+    let mut sent = Vec::new();
+    loop {
+        match run.session().poll() {
+            Step::Send(frame) => sent.push(frame),
+            Step::Wait | Step::Done(_) => return sent,
+            step => run.do_store_work(step).expect("works"),
+        }
+    }
+}
+
+#[test]
+fn a_session_pushes_takes_verdicts_and_follows_its_scope() {
+    let device = device();
+    let visit = device.client.record(&bundle()).expect("recorded");
+    let identity = device.client.identity().expect("enrolled");
+    let mut run = Run::new(&device.client, &identity).expect("a session");
+    let sent = drive(&mut run);
+    assert!(matches!(&sent[..], [ClientFrame::Hello(_), ClientFrame::Push(push)] if push.ops.len() == 3));
+
+    let welcome = Welcome { now_ms: MORNING_MS + 60_000, applied_through: OpSeq(0), person: PERSON };
+    run.session().handle(ServerFrame::Welcome(welcome)).expect("welcome");
+    let rejection = Rejection { seq: OpSeq(2), why: Refusal::OutOfScope, message: "不在范围".into() };
+    let receipt = Receipt { through: OpSeq(3), rejections: vec![rejection], restamped: Vec::new() };
+    run.session().handle(ServerFrame::Receipt { first: OpSeq(1), receipt }).expect("a receipt");
+    // A save during the session is pushed before anything is pulled.
+    drive(&mut run);
+    let homes = vec![Home::Company, Home::Outlet(outlet(1)), Home::Person(PERSON)];
+    run.session().handle(ServerFrame::Scope(homes.clone())).expect("a scope");
+    let sent = drive(&mut run);
+    assert!(matches!(&sent[..], [ClientFrame::Pull(pull)] if pull.scope_digest == scope_digest(&homes)));
+    run.session().handle(ServerFrame::Pulled(FeedSeq(5))).expect("done");
+    drive(&mut run);
+    let report = run.finish().expect("finished");
+    assert_eq!((report.merged, report.rejected, report.homes_dropped, report.unsent_ops), (2, 1, 1, 0));
+
+    assert!(device.client.outlet_named("S2").is_err(), "its outlet left with its home");
+    let state = |key| device.client.save_state(key).expect("reads");
+    assert_eq!(state(Visit::key(visit.0)), Some(SaveState::Confirmed));
+    let rejected = device.client.rejected().expect("reads").remove(0);
+    assert_eq!(state(ShelfObservation::key(visit.0)), Some(SaveState::Rejected(vec![rejected.id])));
+    device.client.resend_rejected(rejected.id).expect("sent again");
+    assert_eq!(state(ShelfObservation::key(visit.0)), Some(SaveState::Saved));
+    assert_eq!(device.client.status().expect("status").rejected_ops, 0);
+    assert!(device.client.status().expect("status").safe_to_lose_up_to_ms.is_some());
+    let later = device.client.record(&bundle()).expect("recorded");
+    let header = device.client.find(Visit::key(later.0)).expect("reads").expect("a visit");
+    let header = Header::read(&header.record).expect("a header");
+    assert_eq!(header.clock_grade, ClockGrade::Trusted);
+}
+
+#[test]
+fn one_sync_runs_at_a_time_and_needs_an_enrolment() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let client = Client::open(folder.path()).expect("opens");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let error = runtime.block_on(client.sync(|_| {})).expect_err("refused");
+    assert!(matches!(error, SyncError::NotEnrolled) && !error.is_retryable());
+    fn is_send<T: Send>(_: &T) {}
+    is_send(&client.sync(|_| {}));
+    fn is_shared<T: Send + Sync>(_: &T) {}
+    is_shared(&client);
+}
+
+/// Measures; run with `cargo test --release -p xundian-client -- --ignored --nocapture figures`.
+#[test]
+#[ignore = "a measurement"]
+fn figures() {
+    let device = device();
+    let start = std::time::Instant::now();
+    let saves = 2000;
+    for _ in 0..saves {
+        device.client.record(&bundle()).expect("recorded");
+    }
+    println!("{} µs a durable save", start.elapsed().as_micros() / saves);
+
+    let lookup = device.client.lookup().expect("a lookup");
+    let facts = lookup.outlet(outlet(1)).expect("the outlet");
+    let start = std::time::Instant::now();
+    for _ in 0..saves {
+        let mut clock = Clock::resume(Hlc(9));
+        let author = device.client.author(&device.client.identity().expect("enrolled"), (device.client.clocks)());
+        let mut recorder = Recorder::new(author, MORNING_MS, &mut clock, OpSeq(1));
+        crate::day::record_visit(&mut recorder, &mut rand::rng(), &bundle(), facts, None).expect("decided");
+        let ops = recorder.finish();
+        let bytes: usize = ops.iter().map(|op| xundian_protocol::wire::stored::encode_op(op).len()).sum();
+        assert!(bytes > 100);
+    }
+    println!("{} µs to decide and encode it, with making the form", start.elapsed().as_micros() / saves);
+
+    let receipt = Receipt { through: OpSeq(6000), rejections: Vec::new(), restamped: Vec::new() };
+    let start = std::time::Instant::now();
+    let outcome = device.client.store.receive(&receipt).expect("received");
+    println!("{} ms for a receipt of {} ops", start.elapsed().as_millis(), outcome.merged);
+    let start = std::time::Instant::now();
+    let listed = device.client.list(Visit::SPEC.kind, None).expect("reads").len();
+    println!("{} ms to list {listed} visits", start.elapsed().as_millis());
+    let device_bytes = device.client.status().expect("status").store_bytes;
+    println!("{device_bytes} bytes on disk");
+    let start = std::time::Instant::now();
+    let _device = device.reopened();
+    println!("{} ms to close and open", start.elapsed().as_millis());
+}

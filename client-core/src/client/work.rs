@@ -232,7 +232,8 @@ impl Client {
         })
     }
 
-    /// Records a whole visit, with what was seen, counted and raised in it, in one durable save.
+    /// Records a whole visit, with what was seen, counted and raised in it, in one durable save. A visit whose
+    /// id is given and known is there already; nothing is saved then.
     ///
     /// # Errors
     /// Where the outlet is unknown or out of scope, the times run backwards, or a value is not allowed.
@@ -242,6 +243,11 @@ impl Client {
         let day = Captured::at(bundle.opened_at_ms, &facts.zone)?.day;
         let plan = planned(&lookup, bundle.outlet, day);
         self.save(|recorder, random, _| {
+            if let Some(id) = bundle.id
+                && self.store.record(Visit::key(id.0))?.is_some()
+            {
+                return Ok((id, Save::default()));
+            }
             Ok((day::record_visit(recorder, random, bundle, facts, plan)?, Save::default()))
         })
     }

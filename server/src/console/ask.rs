@@ -106,7 +106,9 @@ impl Ask {
             Sight::Of(person, grant) => (*person, grant),
         };
         match (whose, grant) {
-            (Whose::Unit(unit) | Whose::UnitOwn(unit), Grant::Unit(own)) => self.directory.is_within(unit, *own),
+            (Whose::Unit(unit) | Whose::UnitOwn(unit), Grant::Unit(own)) => {
+                self.directory.is_within(unit, *own)
+            }
             (Whose::Person(whom), _) => self.directory.sees(person, Home::Person(whom), self.today()),
             (Whose::Outlet(outlet), _) => self.directory.sees(person, Home::Outlet(outlet), self.today()),
             _ => false,
@@ -184,7 +186,11 @@ impl Ask {
         let name = self.name(whose);
         let page = whose.page();
         let page = period.map_or(page.clone(), |period| page.period(period));
-        if self.may_see(whose) { anchor(&page, &name) } else { html! { (name) } }
+        if self.may_see(whose) {
+            anchor(&page, &name)
+        } else {
+            html! { (name) }
+        }
     }
 }
 

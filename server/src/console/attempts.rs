@@ -97,7 +97,8 @@ fn make_room(windows: &mut HashMap<Key, Window>, key: &Key, now_ms: i64) {
     }
     windows.retain(|_, window| is_current(window, now_ms));
     if windows.len() >= KEYS_MAX
-        && let Some(oldest) = windows.iter().min_by_key(|(_, window)| window.since_ms).map(|(key, _)| key.clone())
+        && let Some(oldest) =
+            windows.iter().min_by_key(|(_, window)| window.since_ms).map(|(key, _)| key.clone())
     {
         windows.remove(&oldest);
     }

@@ -40,7 +40,13 @@ impl Behind {
     }
 
     /// What is behind the figures of one view: for flows those of the period, for levels those since ever.
-    pub(super) fn of(ask: &Ask, view: View, kinds: &[KindId], whose: Whose, period: Period) -> Result<Self, Failure> {
+    pub(super) fn of(
+        ask: &Ask,
+        view: View,
+        kinds: &[KindId],
+        whose: Whose,
+        period: Period,
+    ) -> Result<Self, Failure> {
         let from = match view.nature() {
             xundian_protocol::views::Nature::Flow => period.from,
             xundian_protocol::views::Nature::Level => FIRST_DAY,
@@ -67,7 +73,8 @@ fn keys(ask: &Ask, whose: Whose, kinds: &[KindId], days: Period) -> Result<BTree
     let mut keys = BTreeSet::new();
     for owner in owners(ask, whose) {
         for kind in kinds {
-            let traces = ask.server.traces(owner, Some(*kind), days.from, days.to).map_err(Failure::broken)?;
+            let traces =
+                ask.server.traces(owner, Some(*kind), days.from, days.to).map_err(Failure::broken)?;
             keys.extend(traces.into_iter().map(|(_, key)| key));
         }
         if keys.len() > RECORDS_MAX {
@@ -94,19 +101,23 @@ fn narrower(ask: &Ask, whose: Whose, days: Period) -> Vec<(String, Link)> {
     let directory = &ask.directory;
     let about = |whose: Whose, period: Period| {
         let kept = ask.query.without("day");
-        let kept = kept.filter(|(name, _)| !["from", "to", "unit", "own", "person", "outlet", "page"].contains(name));
+        let kept = kept
+            .filter(|(name, _)| !["from", "to", "unit", "own", "person", "outlet", "page"].contains(name));
         let link = kept.fold(Link::to(ask.path.clone()), |link, (name, value)| link.with(name, value));
         link.whose(whose).period(period)
     };
     let below: Vec<OrgUnitId> = match whose {
-        Whose::Nation => directory.units().filter(|(_, entry)| entry.unit_type.is_region()).map(|(id, _)| id).collect(),
+        Whose::Nation => {
+            directory.units().filter(|(_, entry)| entry.unit_type.is_region()).map(|(id, _)| id).collect()
+        }
         Whose::Unit(unit) => {
             directory.units().filter(|(_, entry)| entry.parent == Some(unit)).map(|(id, _)| id).collect()
         }
         _ => Vec::new(),
     };
     let shown = ask.period().unwrap_or(days);
-    let mut choices: Vec<_> = below.into_iter().map(|unit| (ask.unit_name(unit), about(Whose::Unit(unit), shown))).collect();
+    let mut choices: Vec<_> =
+        below.into_iter().map(|unit| (ask.unit_name(unit), about(Whose::Unit(unit), shown))).collect();
     if let Whose::Unit(unit) = whose {
         let people = directory.people_within(unit).take(200);
         choices.extend(people.map(|person| (ask.person_name(person), about(Whose::Person(person), shown))));
@@ -187,12 +198,14 @@ fn levels(ask: &Ask, outlet: OutletId, gtin: Option<u64>, day: Day) -> Result<BT
 }
 
 fn entries_of(record: &Record) -> Vec<(u64, Entry)> {
-    let (Some(spec), Some(header), Some(stamp)) = (kinds::spec(record.key.kind), Header::read(record), record.newest())
+    let (Some(spec), Some(header), Some(stamp)) =
+        (kinds::spec(record.key.kind), Header::read(record), record.newest())
     else {
         return Vec::new();
     };
     let at = At { captured_at_ms: header.captured_at_ms, stamp, record: record.key.id };
-    let entry = |(gtin, stock)| (gtin, Entry { at, day: header.business_day, person: Some(header.actor), stock });
+    let entry =
+        |(gtin, stock)| (gtin, Entry { at, day: header.business_day, person: Some(header.actor), stock });
     (spec.stock)(record).into_iter().map(entry).collect()
 }
 

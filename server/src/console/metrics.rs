@@ -48,7 +48,8 @@ pub(super) const CARDS: [(Label, &[Metric]); 4] = [
 
 /// The columns of a table of units.
 pub(super) const UNIT_COLUMNS: &[Metric] = &[
-    Devices, Planned, Done, Aborted, Compliance, DayLoad, MeanTime, Audited, Absent, Oos, StockUnits, Open, Overdue,
+    Devices, Planned, Done, Aborted, Compliance, DayLoad, MeanTime, Audited, Absent, Oos, StockUnits, Open,
+    Overdue,
 ];
 
 /// The columns of a table of people.
@@ -205,6 +206,10 @@ impl Metric {
 
     /// The figure as a link to its list.
     fn anchor(self, ask: &Ask, whose: Whose, period: Period, figures: &Figures) -> Markup {
+        if let (Devices, Whose::UnitOwn(_)) = (self, whose) {
+            // People belong to units; nobody belongs to a unit's own outlets alone.
+            return html! { "–" };
+        }
         let class = match self.tone(figures) {
             Tone::Plain => None,
             Tone::Zero => Some("zero"),

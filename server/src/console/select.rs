@@ -240,7 +240,9 @@ fn percent_encode(text: &str, into: &mut String) {
             into.push(char::from(byte));
         } else {
             into.push('%');
-            into.extend([byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])));
+            into.extend(
+                [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])),
+            );
         }
     }
 }
@@ -255,10 +257,14 @@ mod tests {
 
     #[test]
     fn a_period_is_read_strictly() {
-        let read = |pairs: &[(&str, &str)]| Period::read(&query(pairs), Day(20_000)).map(|p| p.to_string()).ok();
+        let read =
+            |pairs: &[(&str, &str)]| Period::read(&query(pairs), Day(20_000)).map(|p| p.to_string()).ok();
         assert_eq!(read(&[]).as_deref(), Some("2024-10-04"));
         assert_eq!(read(&[("day", "2026-11-23")]).as_deref(), Some("2026-11-23"));
-        assert_eq!(read(&[("from", "2026-11-01"), ("to", "2026-11-23")]).as_deref(), Some("2026-11-01 – 2026-11-23"));
+        assert_eq!(
+            read(&[("from", "2026-11-01"), ("to", "2026-11-23")]).as_deref(),
+            Some("2026-11-01 – 2026-11-23")
+        );
         for bad in ["2026-1-1", "2026-13-01", "+2026-01-01", "1999-12-31", "2100-01-02", "x", "99999-01-01"] {
             assert_eq!(read(&[("day", bad)]), None, "{bad}");
         }

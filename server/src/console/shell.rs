@@ -29,28 +29,32 @@ pub(super) struct Page {
 pub(super) fn page(ask: &Ask, page: Page) -> Markup {
     let Page { title, crumbs, period, body } = page;
     let switch = same_page(ask, "lang").with("lang", ask.lang.other().code());
-    document(ask.lang, &title, &html! {
-        a.skip href="#content" { (ask.t(t::SKIP_TO_CONTENT)) }
-        header.bar {
-            a.brand href="/" { b { "巡店" } " Xundian" }
-            nav {
-                a href=(switch) lang=(ask.lang.other().tag()) { (ask.t(t::OTHER_LANGUAGE)) }
-                span.user { (ask.user) }
-                form method="post" action="/logout" {
-                    input type="hidden" name="csrf" value=(ask.form_token);
-                    button.plain type="submit" { (ask.t(t::LOG_OUT)) }
+    document(
+        ask.lang,
+        &title,
+        &html! {
+            a.skip href="#content" { (ask.t(t::SKIP_TO_CONTENT)) }
+            header.bar {
+                a.brand href="/" { b { "巡店" } " Xundian" }
+                nav {
+                    a href=(switch) lang=(ask.lang.other().tag()) { (ask.t(t::OTHER_LANGUAGE)) }
+                    span.user { (ask.user) }
+                    form method="post" action="/logout" {
+                        input type="hidden" name="csrf" value=(ask.form_token);
+                        button.plain type="submit" { (ask.t(t::LOG_OUT)) }
+                    }
                 }
             }
-        }
-        @if !crumbs.is_empty() {
-            nav.crumbs aria-label="breadcrumb" { ol { @for crumb in &crumbs { li { (crumb) } } } }
-        }
-        main #content {
-            @if let Some(period) = period { (days(ask, period)) }
-            (body)
-        }
-        footer { (ask.t(t::BUILT_FROM)) }
-    })
+            @if !crumbs.is_empty() {
+                nav.crumbs aria-label="breadcrumb" { ol { @for crumb in &crumbs { li { (crumb) } } } }
+            }
+            main #content {
+                @if let Some(period) = period { (days(ask, period)) }
+                (body)
+            }
+            footer { (ask.t(t::BUILT_FROM)) }
+        },
+    )
 }
 
 /// A page for somebody who is not logged in.
@@ -135,14 +139,18 @@ pub(super) fn crumbs(ask: &Ask, whose: Whose, period: Option<Period>) -> Vec<Mar
     let mut crumbs = vec![ask.link(Whose::Nation, period)];
     let chain = unit.map_or_else(Vec::new, |unit| directory.chain(unit));
     // The company and its centres stand above the regions; the nation stands for them.
-    let shown = chain.iter().rev().filter(|unit| directory.unit(**unit).is_some_and(|entry| entry.parent.is_some()));
-    let regional = |unit: &&xundian_protocol::ids::OrgUnitId| directory.region_of(**unit).is_some() || Some(**unit) == chain.first().copied();
+    let shown =
+        chain.iter().rev().filter(|unit| directory.unit(**unit).is_some_and(|entry| entry.parent.is_some()));
+    let regional = |unit: &&xundian_protocol::ids::OrgUnitId| {
+        directory.region_of(**unit).is_some() || Some(**unit) == chain.first().copied()
+    };
     crumbs.extend(shown.filter(regional).map(|unit| ask.link(Whose::Unit(*unit), period)));
     if matches!(whose, Whose::Unassigned | Whose::UnitOwn(_) | Whose::Person(_) | Whose::Outlet(_)) {
         let name = if let Whose::UnitOwn(_) = whose { ask.t(t::OWN_OUTLETS).into() } else { ask.name(whose) };
         let link = whose.page();
         let link = period.map_or(link.clone(), |period| link.period(period));
-        crumbs.push(html! { @if let Whose::UnitOwn(_) = whose { (name) } @else { a href=(link) { (name) } } });
+        crumbs
+            .push(html! { @if let Whose::UnitOwn(_) = whose { (name) } @else { a href=(link) { (name) } } });
     }
     crumbs
 }

@@ -33,7 +33,8 @@ pub(super) fn percent(ratio: Ratio) -> String {
 /// A ratio as a decimal with two digits.
 pub(super) fn decimal(ratio: Ratio) -> String {
     let hundredths = ratio.basis_points().map(|bp| (bp + 50).div_euclid(100));
-    hundredths.map_or_else(|| "–".into(), |hundredths| format!("{}.{:02}", hundredths / 100, hundredths % 100))
+    hundredths
+        .map_or_else(|| "–".into(), |hundredths| format!("{}.{:02}", hundredths / 100, hundredths % 100))
 }
 
 /// A length of time: `32:05`, or `1:02:05`.

@@ -109,8 +109,11 @@ pub struct Users {
 
 impl Users {
     /// The users of a data folder; the file is made when the first user is added.
-    pub fn in_folder(data: &Path) -> Self {
-        Self { path: data.join(USERS_FILE) }
+    pub fn open(data: &Path) -> Result<Self, UsersError> {
+        let users = Self { path: data.join(USERS_FILE) };
+        // A file that cannot be read is better found at the start than at the first login.
+        users.all()?;
+        Ok(users)
     }
 
     /// All users, by name.
@@ -124,7 +127,8 @@ impl Users {
         let lines: Vec<Line> = serde_json::from_slice(&bytes).map_err(format)?;
         let user = |line: Line| {
             let person = line.person.map(|id| id.parse()).transpose();
-            let person = person.map_err(|error| format(serde::de::Error::custom(error)))?;
+            let person = person
+                .map_err(|error: xundian_protocol::ids::IdError| format(serde::de::Error::custom(error)))?;
             Ok(User { name: line.name, person, password_hash: line.password_hash })
         };
         lines.into_iter().map(user).collect()
@@ -183,7 +187,10 @@ impl Users {
     }
 
     /// Reads, changes and writes the file, alone among all processes that do.
-    fn change(&self, change: impl FnOnce(&mut Vec<User>) -> Result<(), UsersError>) -> Result<(), UsersError> {
+    fn change(
+        &self,
+        change: impl FnOnce(&mut Vec<User>) -> Result<(), UsersError>,
+    ) -> Result<(), UsersError> {
         let lock = File::create(self.path.with_extension("lock")).map_err(self.failed("lock"))?;
         lock.lock().map_err(self.failed("lock"))?;
         let mut users = self.all()?;
@@ -237,7 +244,8 @@ impl Users {
 }
 
 /// What an unknown name's password is compared with.
-static NOBODYS_HASH: LazyLock<String> = LazyLock::new(|| hash("nobody has this password").unwrap_or_default());
+static NOBODYS_HASH: LazyLock<String> =
+    LazyLock::new(|| hash("nobody has this password").unwrap_or_default());
 
 fn hash(password: &str) -> Result<String, UsersError> {
     if password.chars().count() < PASSWORD_CHARS_MIN || password.len() > PASSWORD_BYTES_MAX {
@@ -257,7 +265,7 @@ mod tests {
     #[test]
     fn a_password_lets_in_its_own_user_only() {
         let folder = tempfile::tempdir().unwrap();
-        let users = Users::in_folder(folder.path());
+        let users = Users::open(folder.path()).unwrap();
         let person = Some(PersonId(RecordId::v7(1, [1; 10])));
         users.add_user("王芳", "正确的密码一二三四", person).unwrap();
         users.add_user("hq", "long enough", None).unwrap();
@@ -274,7 +282,7 @@ mod tests {
     #[test]
     fn bad_names_and_passwords_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let users = Users::in_folder(folder.path());
+        let users = Users::open(folder.path()).unwrap();
         assert!(matches!(users.add_user("a b", "long enough", None), Err(UsersError::Name { .. })));
         assert!(matches!(users.add_user("a", "short", None), Err(UsersError::Password)));
         assert!(matches!(users.set_password("a", "long enough"), Err(UsersError::Unknown { .. })));
@@ -287,7 +295,7 @@ mod tests {
     fn the_file_is_for_the_server_alone() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
-        Users::in_folder(folder.path()).add_user("a", "long enough", None).unwrap();
+        Users::open(folder.path()).unwrap().add_user("a", "long enough", None).unwrap();
         let path = folder.path().join(USERS_FILE);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(!fs::read_to_string(&path).unwrap().contains("long enough"));

@@ -26,7 +26,11 @@ struct Entry {
     reason: Option<String>,
 }
 
-pub(super) fn check(table: &Table, directory: &Directory, standing: &impl Standing) -> Result<Checked, ImportError> {
+pub(super) fn check(
+    table: &Table,
+    directory: &Directory,
+    standing: &impl Standing,
+) -> Result<Checked, ImportError> {
     let codes = Codes::of(directory);
     let mut checked = Checked::default();
     let mut keys = BTreeMap::new();
@@ -35,7 +39,10 @@ pub(super) fn check(table: &Table, directory: &Directory, standing: &impl Standi
         let mut cells = Cells::new(table, row);
         let entry = read(&mut cells, &codes, place);
         if let Some(first) = entry.as_ref().and_then(|entry| keys.insert(entry.key, entry.line)) {
-            cells.refuse("outlet", format!("is assigned to this position from this day on line {first} already"));
+            cells.refuse(
+                "outlet",
+                format!("is assigned to this position from this day on line {first} already"),
+            );
         }
         entries.extend(entry.filter(|_| !cells.is_bad()));
         checked.bad.append(&mut cells.into_bad());
@@ -76,7 +83,17 @@ fn read(cells: &mut Cells<'_>, codes: &Codes, place: usize) -> Option<Entry> {
     let from = from?;
     let id = id_of::<OutletAssignment>(&[&outlet_code?, &position_code?, &from.to_string()]);
     let key = OutletAssignment::key(id);
-    Some(Entry { place, line: cells.line(), key, outlet: outlet?, position: position?, from, to, epoch, reason })
+    Some(Entry {
+        place,
+        line: cells.line(),
+        key,
+        outlet: outlet?,
+        position: position?,
+        from,
+        to,
+        epoch,
+        reason,
+    })
 }
 
 /// The numbers of hand-overs that are given, by outlet.

@@ -35,7 +35,10 @@ impl<'a> Cells<'a> {
         let mut cells = Self { table, row, bad: Vec::new() };
         let width = table.headers.len();
         if row.cells.iter().skip(width).any(|cell| !trim(cell).is_empty()) {
-            let reason = format!("the row has {} cells, the header {width}: quote cells that hold a comma", row.cells.len());
+            let reason = format!(
+                "the row has {} cells, the header {width}: quote cells that hold a comma",
+                row.cells.len()
+            );
             cells.note(String::new(), &row.cells[width..].join(","), reason);
         }
         cells
@@ -91,9 +94,16 @@ impl<'a> Cells<'a> {
         self.parse(column, |raw| {
             if raw.len() > TEXT_BYTES_MAX {
                 let bytes = raw.len();
-                return Err(format!("is {bytes} bytes long, {TEXT_BYTES_MAX} are allowed: is a quotation mark left open?"));
+                return Err(format!(
+                    "is {bytes} bytes long, {TEXT_BYTES_MAX} are allowed: is a quotation mark left open?"
+                ));
             }
-            Ok(raw.split(['\r', '\n']).map(trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "))
+            Ok(raw
+                .split(['\r', '\n'])
+                .map(trim)
+                .filter(|part| !part.is_empty())
+                .collect::<Vec<_>>()
+                .join(" "))
         })
     }
 
@@ -126,7 +136,8 @@ impl<'a> Cells<'a> {
     pub(super) fn choice<C: Choice>(&mut self, column: &str) -> Option<C> {
         self.parse(column, |raw| {
             choice(raw).ok_or_else(|| {
-                let known: Vec<_> = C::CHOICES.iter().map(|(_, code, label)| format!("{code} {}", label.zh)).collect();
+                let known: Vec<_> =
+                    C::CHOICES.iter().map(|(_, code, label)| format!("{code} {}", label.zh)).collect();
                 format!("is none of {}", known.join(", "))
             })
         })
@@ -141,7 +152,11 @@ impl<'a> Cells<'a> {
     pub(super) fn int(&mut self, column: &str, min: i64, max: i64) -> Option<i64> {
         self.parse(column, |raw| {
             let number = decimal(raw, 0, Finer::Refused)?;
-            if (min..=max).contains(&number) { Ok(number) } else { Err(format!("is not within {min} to {max}")) }
+            if (min..=max).contains(&number) {
+                Ok(number)
+            } else {
+                Err(format!("is not within {min} to {max}"))
+            }
         })
     }
 
@@ -184,7 +199,8 @@ fn day(raw: &str) -> Result<Day, String> {
         date.trim_end_matches('日').split(['-', '/', '.', '年', '月']).collect()
     };
     let [year, month, day] = parts.as_slice() else { return Err(no_day()) };
-    let digits = |part: &str, max: usize| (1..=max).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    let digits =
+        |part: &str, max: usize| (1..=max).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
     if year.len() != 4 || !digits(year, 4) || !digits(month, 2) || !digits(day, 2) {
         return Err(no_day());
     }
@@ -199,7 +215,11 @@ fn day(raw: &str) -> Result<Day, String> {
 /// A decimal text as a whole number of 10⁻ᵈⁱᵍⁱᵗˢ, by its digits alone: no float comes near it.
 pub(super) fn decimal(raw: &str, digits: u32, finer: Finer) -> Result<i64, String> {
     let no_number = || {
-        let hint = if raw.contains(['e', 'E']) { ": Excel wrote it in powers of ten; format the column as text" } else { "" };
+        let hint = if raw.contains(['e', 'E']) {
+            ": Excel wrote it in powers of ten; format the column as text"
+        } else {
+            ""
+        };
         format!("is no plain decimal number{hint}")
     };
     let (negative, unsigned) = match raw.strip_prefix(['-', '−']) {
@@ -221,9 +241,10 @@ pub(super) fn decimal(raw: &str, digits: u32, finer: Finer) -> Result<i64, Strin
     }
     let padded = format!("{whole}{kept:0<width$}", width = usize::try_from(digits).unwrap_or(0));
     let too_large = |_| "is too large".to_owned();
-    let magnitude: i64 = padded.trim_start_matches('0').parse().or_else(|error: std::num::ParseIntError| {
-        if *error.kind() == std::num::IntErrorKind::Empty { Ok(0) } else { Err(too_large(error)) }
-    })?;
+    let magnitude: i64 =
+        padded.trim_start_matches('0').parse().or_else(|error: std::num::ParseIntError| {
+            if *error.kind() == std::num::IntErrorKind::Empty { Ok(0) } else { Err(too_large(error)) }
+        })?;
     let up = i64::from(rest.bytes().next().is_some_and(|byte| byte >= b'5'));
     let magnitude = magnitude.checked_add(up).ok_or_else(|| "is too large".to_owned())?;
     Ok(if negative { -magnitude } else { magnitude })

@@ -21,7 +21,8 @@ pub struct Column {
 impl Column {
     /// Whether a header of a file names this column. Case, blanks and a trailing `*` make no difference.
     pub fn is_named(&self, header: &str) -> bool {
-        let name = trim(header).trim_end_matches(['*', '＊']).to_lowercase().replace([' ', '-', '\u{3000}'], "_");
+        let name =
+            trim(header).trim_end_matches(['*', '＊']).to_lowercase().replace([' ', '-', '\u{3000}'], "_");
         name == self.name || self.synonyms.contains(&name.as_str())
     }
 
@@ -53,16 +54,41 @@ const fn optional(
 }
 
 static ORG: &[Column] = &[
-    optional("row", &["行类型"], "unit", "`unit` (组织) or `position` (岗位): what the row is; `unit` where empty"),
+    optional(
+        "row",
+        &["行类型"],
+        "unit",
+        "`unit` (组织) or `position` (岗位): what the row is; `unit` where empty",
+    ),
     required("code", &["编码", "代码"], "GAN_WAN", "unique code of the unit or of the position"),
-    optional("name_zh", &["name", "中文名称", "名称"], "赣皖大区", "units: Chinese name, required; 赣晥 is read as 赣皖"),
+    optional(
+        "name_zh",
+        &["name", "中文名称", "名称"],
+        "赣皖大区",
+        "units: Chinese name, required; 赣晥 is read as 赣皖",
+    ),
     optional("name_en", &["英文名称"], "Gan-Wan", "units: English name"),
-    optional("unit_type", &["type", "类型", "组织类型"], "region", "units, required: company 公司, centre 中心, department 部门, region 大区, special_region 特区, operating_zone 运营区, pilot_zone 试点区, area 片区"),
+    optional(
+        "unit_type",
+        &["type", "类型", "组织类型"],
+        "region",
+        "units, required: company 公司, centre 中心, department 部门, region 大区, special_region 特区, operating_zone 运营区, pilot_zone 试点区, area 片区",
+    ),
     optional("parent", &["上级", "上级组织"], "HQ", "units: code of the unit above; only a company has none"),
-    optional("territory", &["辖区"], "36|34", "units: GB/T 2260 codes of its territory, separated by `|` or `;`; 360000 means 36"),
+    optional(
+        "territory",
+        &["辖区"],
+        "36|34",
+        "units: GB/T 2260 codes of its territory, separated by `|` or `;`; 360000 means 36",
+    ),
     optional("title", &["岗位名称", "职务"], "赣皖大区经理", "positions: title, required"),
     optional("unit", &["组织", "所属组织"], "GAN_WAN", "positions: code of the unit it belongs to, required"),
-    optional("role", &["角色"], "manager", "positions, required: merchandiser 理货员, representative 区域销售, manager 经理, headquarters 总部"),
+    optional(
+        "role",
+        &["角色"],
+        "manager",
+        "positions, required: merchandiser 理货员, representative 区域销售, manager 经理, headquarters 总部",
+    ),
     optional("superior", &["上级岗位"], "HQ-DIR", "positions: code of the position it reports to"),
 ];
 
@@ -78,37 +104,92 @@ static PEOPLE: &[Column] = &[
 static OUTLETS: &[Column] = &[
     required("code", &["store_id", "outlet_code", "门店编码", "编码"], "1490-131667", "unique outlet code"),
     required("name", &["门店名称", "名称", "门店"], "北京银泰店", "name"),
-    optional("channel", &["渠道"], "chain", "hypermarket 大卖场, supermarket 超市, chain 连锁, convenience 便利店, traditional 传统门店, other 其他; where empty what `--channel` says, else a new outlet is `other`"),
+    optional(
+        "channel",
+        &["渠道"],
+        "chain",
+        "hypermarket 大卖场, supermarket 超市, chain 连锁, convenience 便利店, traditional 传统门店, other 其他; where empty what `--channel` says, else a new outlet is `other`",
+    ),
     optional("address", &["地址"], "朝阳区建国门外大街2号", "address"),
     optional("city", &["城市"], "北京市", "name of the city"),
-    optional("division", &["行政区划代码", "gbt2260"], "1101", "GB/T 2260 code, two, four or six digits; else the next three columns, the finest that is filled"),
+    optional(
+        "division",
+        &["行政区划代码", "gbt2260"],
+        "1101",
+        "GB/T 2260 code, two, four or six digits; else the next three columns, the finest that is filled",
+    ),
     optional("county_code", &["区县代码"], "110105", "six digits"),
     optional("city_code", &["城市代码"], "1101", "four digits"),
     optional("province_code", &["省份代码"], "11", "two digits"),
-    optional("unit", &["region", "大区", "所属大区", "所属组织"], "华北大区", "code or name of its unit; `unassigned`, 未分配 or empty: the unit whose territory holds its division, else none"),
-    optional("longitude", &["lon", "lng", "经度"], "116.459086", "degrees, WGS-84, plain decimals; kept to 7 digits after the point"),
+    optional(
+        "unit",
+        &["region", "大区", "所属大区", "所属组织"],
+        "华北大区",
+        "code or name of its unit; `unassigned`, 未分配 or empty: the unit whose territory holds its division, else none",
+    ),
+    optional(
+        "longitude",
+        &["lon", "lng", "经度"],
+        "116.459086",
+        "degrees, WGS-84, plain decimals; kept to 7 digits after the point",
+    ),
     optional("latitude", &["lat", "纬度"], "39.907636", "degrees, WGS-84; both or neither"),
-    optional("crs", &["坐标系"], "WGS-84", "must be WGS-84 where filled: GCJ-02 and BD-09 are off by 100-700 m, convert them first"),
+    optional(
+        "crs",
+        &["坐标系"],
+        "WGS-84",
+        "must be WGS-84 where filled: GCJ-02 and BD-09 are off by 100-700 m, convert them first",
+    ),
     optional("geofence_m", &["围栏半径"], "200", "how far off a check-in still counts, 1 to 100000 metres"),
     optional("time_zone", &["时区"], "Asia/Shanghai", "IANA zone; Asia/Shanghai where empty"),
-    optional("status", &["状态"], "active", "proposed 待确认, active 营业, closed 关闭; a new outlet is active where empty"),
-    optional("open_hours", &["营业时间"], "07:30-21:00", "opening hours as text; else from the next two columns"),
+    optional(
+        "status",
+        &["状态"],
+        "active",
+        "proposed 待确认, active 营业, closed 关闭; a new outlet is active where empty",
+    ),
+    optional(
+        "open_hours",
+        &["营业时间"],
+        "07:30-21:00",
+        "opening hours as text; else from the next two columns",
+    ),
     optional("open_time", &["开门时间"], "07:30:00", "opens at"),
     optional("close_time", &["关门时间"], "21:00:00", "closes at"),
-    optional("visits_per_28_days", &["每28天拜访次数"], "4", "visits that it should get in 28 days, 0 to 280"),
+    optional(
+        "visits_per_28_days",
+        &["每28天拜访次数"],
+        "4",
+        "visits that it should get in 28 days, 0 to 280",
+    ),
     optional("phone", &["电话"], "010-65010000", "phone number"),
     optional("note", &["备注"], "", "notes for whoever comes next"),
 ];
 
 static PRODUCTS: &[Column] = &[
-    required("gtin", &["code", "barcode", "条码", "商品条码", "69码"], "6901234567892", "GTIN-13 of the retail item, check digit verified; the same in 14 digits with a leading 0 is taken too"),
+    required(
+        "gtin",
+        &["code", "barcode", "条码", "商品条码", "69码"],
+        "6901234567892",
+        "GTIN-13 of the retail item, check digit verified; the same in 14 digits with a leading 0 is taken too",
+    ),
     required("name", &["名称", "商品名称", "品名"], "华信木铲", "name"),
     optional("brand", &["品牌"], "华信", "brand"),
     optional("category", &["品类"], "百货", "category"),
     optional("pack", &["spec", "规格"], "500ml", "what is in a pack, as printed"),
-    optional("retail_price", &["retail_price_cny", "零售价", "价格"], "12.50", "in units of the currency (yuan), no finer than a fen"),
+    optional(
+        "retail_price",
+        &["retail_price_cny", "零售价", "价格"],
+        "12.50",
+        "in units of the currency (yuan), no finer than a fen",
+    ),
     optional("currency", &["币种"], "CNY", "ISO 4217: CNY (where empty), HKD, MOP, TWD, USD, EUR or GBP"),
-    optional("shelf_life_days", &["保质期", "保质期天数"], "365", "days from production to expiry, 1 to 36500"),
+    optional(
+        "shelf_life_days",
+        &["保质期", "保质期天数"],
+        "365",
+        "days from production to expiry, 1 to 36500",
+    ),
     optional("competitor", &["竞品"], "no", "whether it is a competitor's: yes 是 or no 否"),
     optional("units_per_inner", &["中包数量"], "6", "base units in an inner pack"),
     optional("units_per_case", &["箱规", "件装数"], "24", "base units in a case"),
@@ -118,18 +199,38 @@ static PRODUCTS: &[Column] = &[
 
 static ASSIGNMENTS: &[Column] = &[
     required("outlet", &["outlet_code", "门店编码", "门店"], "1490-131667", "code of the outlet"),
-    required("position", &["position_code", "岗位编码", "岗位"], "HB-M1", "code of the position that looks after it"),
+    required(
+        "position",
+        &["position_code", "岗位编码", "岗位"],
+        "HB-M1",
+        "code of the position that looks after it",
+    ),
     required("from", &["开始日期"], "2026-11-01", "first day"),
     optional("to", &["结束日期"], "", "last day; empty: it goes on"),
-    optional("epoch", &["交接序号"], "", "counts hand-overs, from 1; where empty one more than the greatest of the outlet"),
+    optional(
+        "epoch",
+        &["交接序号"],
+        "",
+        "counts hand-overs, from 1; where empty one more than the greatest of the outlet",
+    ),
     optional("reason", &["原因"], "新开门店", "why"),
 ];
 
 static ROUTES: &[Column] = &[
     required("person", &["person_code", "工号", "人员"], "M001", "staff number"),
-    required("day", &["日期"], "2026-11-23", "day of the plan; all rows of a person and day together are the plan"),
+    required(
+        "day",
+        &["日期"],
+        "2026-11-23",
+        "day of the plan; all rows of a person and day together are the plan",
+    ),
     required("outlet", &["outlet_code", "门店编码", "门店"], "1490-131667", "code of the outlet to call on"),
-    optional("order", &["顺序", "拜访顺序"], "1", "place in the order of calls, 1 to 1000; where empty after the row before"),
+    optional(
+        "order",
+        &["顺序", "拜访顺序"],
+        "1",
+        "place in the order of calls, 1 to 1000; where empty after the row before",
+    ),
     optional("purpose", &["目的", "拜访目的"], "盘点", "what the call is for"),
     optional("must", &["必访"], "yes", "whether the call must be made: yes 是 or no 否"),
 ];

@@ -24,6 +24,7 @@ mod text;
 
 pub use columns::Column;
 pub use outcome::{BadRow, Outcome};
+pub(crate) use outlets::unit_named;
 pub use text::{Encoding, FILE_BYTES_MAX};
 
 use crate::server::{Draft, Server, WriteError};
@@ -118,7 +119,9 @@ pub enum ImportError {
     #[error("the file is empty: it needs a header line with the names of its columns")]
     Empty,
     /// Columns are missing.
-    #[error("columns are missing: {missing}. The file has: {found}. docs/IMPORT.md lists the columns of `import {kind}`")]
+    #[error(
+        "columns are missing: {missing}. The file has: {found}. docs/IMPORT.md lists the columns of `import {kind}`"
+    )]
     MissingColumns {
         /// What was imported.
         kind: ImportKind,
@@ -138,7 +141,9 @@ pub enum ImportError {
         second: String,
     },
     /// A quotation mark is never closed.
-    #[error("a quotation mark in the row on line {line} is never closed, so the lines behind it are lost: close it")]
+    #[error(
+        "a quotation mark in the row on line {line} is never closed, so the lines behind it are lost: close it"
+    )]
     OpenQuote {
         /// Where the row begins.
         line: usize,

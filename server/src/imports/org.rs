@@ -159,7 +159,10 @@ impl Outline {
         let mut territories: BTreeMap<String, BTreeSet<String>> =
             directory.units().map(|(_, unit)| (unit.code.clone(), unit.territory.clone())).collect();
         let mut outline = Self {
-            parents: directory.units().map(|(_, unit)| (unit.code.clone(), unit.parent.and_then(code))).collect(),
+            parents: directory
+                .units()
+                .map(|(_, unit)| (unit.code.clone(), unit.parent.and_then(code)))
+                .collect(),
             superiors: directory.positions().map(|(_, position)| (position.code.clone(), None)).collect(),
             owners: BTreeMap::new(),
         };
@@ -174,7 +177,9 @@ impl Outline {
                 }
             }
         }
-        for (unit, division) in territories.iter().flat_map(|(unit, codes)| codes.iter().map(move |code| (unit, code))) {
+        for (unit, division) in
+            territories.iter().flat_map(|(unit, codes)| codes.iter().map(move |code| (unit, code)))
+        {
             outline.owners.entry(division.clone()).or_default().insert(unit.clone());
         }
         outline
@@ -184,7 +189,10 @@ impl Outline {
         match entry {
             Entry::Unit(unit) => {
                 if unit.parent.as_ref().is_some_and(|parent| !self.parents.contains_key(parent)) {
-                    return Some(("parent", "no unit has this code, here or in a good row of the file".into()));
+                    return Some((
+                        "parent",
+                        "no unit has this code, here or in a good row of the file".into(),
+                    ));
                 }
                 if circles(&self.parents, &unit.code) {
                     return Some(("parent", "the unit would lie below itself".into()));
@@ -196,7 +204,10 @@ impl Outline {
                     return Some(("unit", "no unit has this code, here or in a good row of the file".into()));
                 }
                 if post.superior.as_ref().is_some_and(|superior| !self.superiors.contains_key(superior)) {
-                    return Some(("superior", "no position has this code, here or in a good row of the file".into()));
+                    return Some((
+                        "superior",
+                        "no position has this code, here or in a good row of the file".into(),
+                    ));
                 }
                 let circle = circles(&self.superiors, &post.code);
                 circle.then(|| ("superior", "the position would report to itself".into()))
@@ -265,7 +276,8 @@ fn form(table: &Table, ids: &Ids, entry: Entry) -> Form {
             if table.has("territory") { form.replacing(&OrgUnit::SPEC, &["territory"]) } else { form }
         }
         Entry::Post(post) => {
-            let id = ids.positions.get(&post.code).map_or_else(|| id_of::<Position>(&[&post.code]), |id| id.0);
+            let id =
+                ids.positions.get(&post.code).map_or_else(|| id_of::<Position>(&[&post.code]), |id| id.0);
             let says = Position {
                 unit: ids.units.get(&post.unit).copied(),
                 superior: post.superior.and_then(|code| ids.positions.get(&code).copied()),

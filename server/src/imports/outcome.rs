@@ -105,9 +105,17 @@ impl Outcome {
             text.push_str("nothing was imported: mend these rows, or add --skip-bad to import the others\n");
             return text;
         }
-        let _ = writeln!(text, "created {}, changed {}, unchanged {}", self.created, self.changed, self.unchanged);
+        let _ = writeln!(
+            text,
+            "created {}, changed {}, unchanged {}",
+            self.created, self.changed, self.unchanged
+        );
         if self.unassigned > 0 {
-            let _ = writeln!(text, "{} outlets belong to no unit; they are shown as unassigned 未分配", self.unassigned);
+            let _ = writeln!(
+                text,
+                "{} outlets belong to no unit; they are shown as unassigned 未分配",
+                self.unassigned
+            );
         }
         if self.dry_run {
             text.push_str("this was a dry run: nothing was written\n");

@@ -140,13 +140,18 @@ fn read_position(cells: &mut Cells<'_>) -> (Option<i64>, Option<i64>) {
     let mut degrees = |column: &str, bound: i64| {
         let found = cells.decimal(column, DEGREE_DIGITS, Finer::Rounded)?;
         if found.abs() > bound * DEGREE_E7 {
-            cells.refuse(column, format!("is not within -{bound} to {bound} degrees: are longitude and latitude swapped?"));
+            cells.refuse(
+                column,
+                format!("is not within -{bound} to {bound} degrees: are longitude and latitude swapped?"),
+            );
         }
         Some(found)
     };
     let position = (degrees("latitude", 90), degrees("longitude", 180));
     match position {
-        (Some(0), Some(0)) => cells.refuse("latitude", "0,0 is in the sea: leave both empty where the place is not known"),
+        (Some(0), Some(0)) => {
+            cells.refuse("latitude", "0,0 is in the sea: leave both empty where the place is not known")
+        }
         (Some(_), None) if cells.raw("longitude").is_empty() => {
             cells.refuse("longitude", "must not be empty where there is a latitude");
         }
@@ -176,6 +181,11 @@ fn read_hours(cells: &mut Cells<'_>) -> Option<String> {
     hours.or_else(|| Some(format!("{}-{}", without_seconds(&open), without_seconds(&close))))
 }
 
+/// The unit of a code or name, or why there is none.
+pub(crate) fn unit_named(directory: &Directory, name: &str) -> Result<OrgUnitId, String> {
+    Units::of(directory).named(name)
+}
+
 /// Units by what a file may call them, and by division.
 struct Units<'a> {
     directory: &'a Directory,
@@ -203,7 +213,7 @@ impl<'a> Units<'a> {
         match found.as_deref() {
             Some([id]) => Ok(**id),
             Some(_) => Err("several units have this name: give the unit's code".into()),
-            None => Err("no unit has this code or name: import the organisation first, or leave it empty".into()),
+            None => Err("no unit has this code or name".into()),
         }
     }
 

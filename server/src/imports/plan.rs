@@ -34,7 +34,13 @@ pub(super) enum Change {
 impl Form {
     /// A form from what the file says. A field whose columns are in the file and whose cells are empty is
     /// cleared; a field whose columns are missing from the file is left alone.
-    pub(super) fn new<T: Typed>(key: RecordKey, home: Home, says: &T, table: &Table, filled: &[Filled]) -> Self {
+    pub(super) fn new<T: Typed>(
+        key: RecordKey,
+        home: Home,
+        says: &T,
+        table: &Table,
+        filled: &[Filled],
+    ) -> Self {
         let writes = says.writes();
         let empty = |tag: u16| !writes.iter().any(|write| write.at.tag == tag);
         let columns = filled.iter().filter(|(column, _)| table.has(column));

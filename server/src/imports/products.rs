@@ -90,7 +90,11 @@ fn read_gtin(cells: &mut Cells<'_>) -> Option<Gtin> {
 fn retail_gtin(code: &str) -> Result<Gtin, String> {
     if !code.bytes().all(|byte| byte.is_ascii_digit()) {
         let rounded = code.contains("E+") || code.contains("e+");
-        let hint = if rounded { ": Excel has rounded it; format the column as text and fill it in anew" } else { "" };
+        let hint = if rounded {
+            ": Excel has rounded it; format the column as text and fill it in anew"
+        } else {
+            ""
+        };
         return Err(format!("is no GTIN: it may hold digits only{hint}"));
     }
     let item = match code.len() {
@@ -99,7 +103,9 @@ fn retail_gtin(code: &str) -> Result<Gtin, String> {
         14 if code.parse::<Gtin>().is_ok() => {
             return Err("is the GTIN-14 of a case or pallet: give the 13 digits of the item in it".into());
         }
-        8 if code.starts_with(['0', '2']) => return Err("is a shop's own number of 8 digits, not a GTIN-13".into()),
+        8 if code.starts_with(['0', '2']) => {
+            return Err("is a shop's own number of 8 digits, not a GTIN-13".into());
+        }
         len => return Err(format!("is no GTIN-13: it has {len} digits")),
     };
     if let Some(what) = not_a_retail_item(item) {
@@ -131,12 +137,14 @@ fn read_price(cells: &mut Cells<'_>) -> (Option<i64>, Option<String>) {
     if raw.is_empty() {
         return (None, None);
     }
-    let currency = cells.text("currency").map_or_else(|| DEFAULT_CURRENCY.to_owned(), |code| code.to_uppercase());
+    let currency =
+        cells.text("currency").map_or_else(|| DEFAULT_CURRENCY.to_owned(), |code| code.to_uppercase());
     if !CURRENCIES.contains(&currency.as_str()) {
         cells.refuse("currency", format!("is none of {}", CURRENCIES.join(", ")));
     }
     let plain = raw.trim_start_matches(['¥', '￥']);
-    let price = without_thousands(plain).and_then(|text| super::cells::decimal(&text, MINOR_DIGITS, Finer::Refused));
+    let price =
+        without_thousands(plain).and_then(|text| super::cells::decimal(&text, MINOR_DIGITS, Finer::Refused));
     match price {
         Ok(minor) if minor < 0 => cells.refuse("retail_price", "is below zero"),
         Ok(minor) => return (Some(minor), Some(currency)),

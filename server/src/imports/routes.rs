@@ -35,7 +35,11 @@ struct Plan {
     must: BTreeMap<OutletId, bool>,
 }
 
-pub(super) fn check(table: &Table, directory: &Directory, standing: &impl Standing) -> Result<Checked, ImportError> {
+pub(super) fn check(
+    table: &Table,
+    directory: &Directory,
+    standing: &impl Standing,
+) -> Result<Checked, ImportError> {
     let codes = Codes::of(directory);
     let mut checked = Checked::default();
     let mut plans: BTreeMap<(PersonId, Day), Plan> = BTreeMap::new();
@@ -90,8 +94,17 @@ fn read(cells: &mut Cells<'_>, codes: &Codes) -> Option<Call> {
     }
     cells.require("day");
     let day = cells.day("day");
-    let (order, purpose, must) = (cells.int("order", 1, ORDER_MAX), cells.text("purpose"), cells.flag("must"));
-    Some(Call { person_code: person_code?, person: person?, day: day?, outlet: outlet?, order, purpose, must })
+    let (order, purpose, must) =
+        (cells.int("order", 1, ORDER_MAX), cells.text("purpose"), cells.flag("must"));
+    Some(Call {
+        person_code: person_code?,
+        person: person?,
+        day: day?,
+        outlet: outlet?,
+        order,
+        purpose,
+        must,
+    })
 }
 
 impl Plan {

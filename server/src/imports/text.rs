@@ -48,8 +48,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(String, Encoding), ImportError> {
         return Err(not_text(zero));
     }
     if let Some(rest) = bytes.strip_prefix(UTF8_MARK) {
-        let text = std::str::from_utf8(rest)
-            .map_err(|error| not_text(UTF8_MARK.len() + error.valid_up_to()))?;
+        let text =
+            std::str::from_utf8(rest).map_err(|error| not_text(UTF8_MARK.len() + error.valid_up_to()))?;
         return Ok((text.to_owned(), Encoding::Utf8Bom));
     }
     match std::str::from_utf8(bytes) {

@@ -31,6 +31,11 @@ pub(crate) struct Loaded {
     pub(crate) applied_through: OpSeq,
     /// The records that the ops name, as they stand.
     pub(crate) records: HashMap<RecordKey, StoredRecord>,
+    /// Of the ops that were applied before: those that were not merged. The receipt that said so may have
+    /// been lost, so it is said again.
+    pub(crate) rejected: Vec<Rejection>,
+    /// Of the ops that were applied before: those whose stamps were replaced.
+    pub(crate) restamped: Vec<(OpSeq, Hlc)>,
 }
 
 /// A record that the batch changed.
@@ -51,6 +56,8 @@ pub(crate) struct Merged {
     pub(crate) receipt: Receipt,
     /// Ops that were not merged.
     pub(crate) rejected: Vec<RejectedOp>,
+    /// Ops of this batch whose stamps were replaced.
+    pub(crate) restamped: Vec<(OpSeq, Hlc)>,
     /// Values that lost to a concurrent write.
     pub(crate) conflicts: Vec<ConflictEntry>,
 }
@@ -72,7 +79,9 @@ pub(crate) fn merge(batch: Batch, loaded: Loaded, directory: &Directory, clock: 
         places: HashMap::new(),
         conflicts: Vec::new(),
     };
-    let mut receipt = Receipt { through: loaded.applied_through, rejections: Vec::new(), restamped: Vec::new() };
+    let mut receipt =
+        Receipt { through: loaded.applied_through, rejections: loaded.rejected, restamped: loaded.restamped };
+    let mut restamped = Vec::new();
     let mut rejected = Vec::new();
     for mut op in ops {
         if op.seq <= receipt.through {
@@ -92,11 +101,12 @@ pub(crate) fn merge(batch: Batch, loaded: Loaded, directory: &Directory, clock: 
         }
         if restamp {
             op.stamp = Stamp { hlc: clock.tick(now_ms), device: op.stamp.device };
-            receipt.restamped.push((op.seq, op.stamp.hlc));
+            restamped.push((op.seq, op.stamp.hlc));
         }
         plan.apply(&op);
     }
-    Merged { changed: plan.changed, receipt, rejected, conflicts: plan.conflicts }
+    receipt.restamped.extend(&restamped);
+    Merged { changed: plan.changed, receipt, rejected, restamped, conflicts: plan.conflicts }
 }
 
 fn rejection(op: &Op, device: DeviceNo, refused: &Refused, now_ms: i64) -> RejectedOp {
@@ -132,7 +142,10 @@ impl Planner<'_> {
         let refuse = |why, message: String| Err(Refused { why, message });
         let standing = self.standing(op.record);
         if op.stamp.device != device {
-            return refuse(Refusal::Invalid, format!("the op is stamped by {}, sent by {device}", op.stamp.device));
+            return refuse(
+                Refusal::Invalid,
+                format!("the op is stamped by {}, sent by {device}", op.stamp.device),
+            );
         }
         if let Some(record) = standing
             && record.home != op.home
@@ -145,7 +158,8 @@ impl Planner<'_> {
             return self.check_unknown_kind(op, day);
         };
         if let Err(denied) = self.directory.may_write(self.writer, spec, op.home, day) {
-            let why = if matches!(denied, Denied::Role { .. }) { Refusal::NotAWriter } else { Refusal::OutOfScope };
+            let why =
+                if matches!(denied, Denied::Role { .. }) { Refusal::NotAWriter } else { Refusal::OutOfScope };
             return refuse(why, denied.to_string());
         }
         if let Err(invalid) = kinds::validate_op(spec, op, standing) {
@@ -157,7 +171,8 @@ impl Planner<'_> {
             && author != person
             && op.writes.iter().any(|write| write.at.tag != header::CORRECTED_BY)
         {
-            let message = format!("the {} was written by another person: save a new one that corrects it", spec.code);
+            let message =
+                format!("the {} was written by another person: save a new one that corrects it", spec.code);
             return refuse(Refusal::NotTheAuthor, message);
         }
         Ok(())
@@ -167,7 +182,8 @@ impl Planner<'_> {
     /// sees its home, without figures.
     fn check_unknown_kind(&self, op: &Op, day: Day) -> Result<(), Refused> {
         let Writer::Person(person) = self.writer else { return Ok(()) };
-        let within = op.writes.iter().all(|write| write.value.within_limits() && write.at.key.within_limits());
+        let within =
+            op.writes.iter().all(|write| write.value.within_limits() && write.at.key.within_limits());
         if !within {
             return Err(Refused { why: Refusal::Invalid, message: "a value is too long".into() });
         }
@@ -193,7 +209,10 @@ impl Planner<'_> {
         }
         let utc = header.captured_at_ms.div_euclid(86_400_000);
         if (i64::from(header.business_day.0) - utc).abs() > 1 {
-            return Err(invalid(format!("the business day {} is not the day of its captured time", header.business_day)));
+            return Err(invalid(format!(
+                "the business day {} is not the day of its captured time",
+                header.business_day
+            )));
         }
         Ok(header.business_day)
     }
@@ -203,7 +222,8 @@ impl Planner<'_> {
             Some(at) => *at,
             None => {
                 let old = self.stored.remove(&op.record);
-                let new = old.as_ref().map_or_else(|| Record::empty(op.record, op.home), |old| old.record.clone());
+                let new =
+                    old.as_ref().map_or_else(|| Record::empty(op.record, op.home), |old| old.record.clone());
                 self.changed.push(ChangedRecord { old, new, echo: false });
                 self.places.insert(op.record, self.changed.len() - 1);
                 self.changed.len() - 1

@@ -77,9 +77,11 @@ pub(crate) fn restate_outlet(
         let mut level = None;
         for StockEntry { entry, .. } in entries {
             for change in changes(outlet, *gtin, level, entry) {
-                let (old, new) = (units_before.on(outlet, change.unit_on), units_after.on(outlet, change.unit_on));
+                let (old, new) =
+                    (units_before.on(outlet, change.unit_on), units_after.on(outlet, change.unit_on));
                 if old != new {
-                    let of_unit = xundian_protocol::views::Contribution { person: None, ..change.contribution };
+                    let of_unit =
+                        xundian_protocol::views::Contribution { person: None, ..change.contribution };
                     out.take_back(of_unit, old);
                     out.add(of_unit, new);
                 }

@@ -1,8 +1,8 @@
 //! Ingest on a real store: whatever comes in whatever order, the figures equal a recomputation.
 
+use crate::figures::Scope;
 use crate::server::{Draft, Server};
 use crate::store::{Changes, Device};
-use crate::figures::Scope;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use xundian_protocol::calendar::Day;
@@ -200,7 +200,10 @@ fn op(device: DeviceNo, seq: u64, job: &Job) -> Op {
         }
         Work::Move { units } => {
             let cause = Some(MovementCause::SellIn);
-            (StockMovement::SPEC.kind, StockMovement { cause, units: line(units), ..Default::default() }.writes())
+            (
+                StockMovement::SPEC.kind,
+                StockMovement { cause, units: line(units), ..Default::default() }.writes(),
+            )
         }
         Work::Issue { closed } => {
             let form = Issue {
@@ -219,8 +222,15 @@ fn op(device: DeviceNo, seq: u64, job: &Job) -> Op {
     };
     writes.extend(header(device, day, job.record).writes());
     writes.sort_by(|a, b| a.at.cmp(&b.at));
-    let stamp = Stamp { hlc: Hlc::at_ms(i64::from(day) * 86_400_000 + i64::try_from(seq).unwrap_or(0)), device };
-    Op { seq: OpSeq(seq), stamp, record: xundian_protocol::record::RecordKey { kind, id: record }, home: Home::Outlet(at), writes }
+    let stamp =
+        Stamp { hlc: Hlc::at_ms(i64::from(day) * 86_400_000 + i64::try_from(seq).unwrap_or(0)), device };
+    Op {
+        seq: OpSeq(seq),
+        stamp,
+        record: xundian_protocol::record::RecordKey { kind, id: record },
+        home: Home::Outlet(at),
+        writes,
+    }
 }
 
 fn ops(device: DeviceNo, jobs: &[Job]) -> Vec<Op> {
@@ -301,11 +311,17 @@ fn an_op_outside_the_scope_is_rejected_and_changes_nothing() {
     foreign.home = Home::Outlet(outlet(2));
     let mut fine = op(DeviceNo(1), 2, &Job { record: 1, ..job });
     fine.seq = OpSeq(2);
-    let receipt = server.ingest(DeviceNo(1), vec![foreign.clone(), fine.clone()], NOW_MS).expect("ingest works");
+    let receipt =
+        server.ingest(DeviceNo(1), vec![foreign.clone(), fine.clone()], NOW_MS).expect("ingest works");
     assert_eq!(receipt.through, OpSeq(2));
-    assert_eq!(receipt.rejections.iter().map(|r| (r.seq, r.why)).collect::<Vec<_>>(), [(OpSeq(1), Refusal::OutOfScope)]);
+    assert_eq!(
+        receipt.rejections.iter().map(|r| (r.seq, r.why)).collect::<Vec<_>>(),
+        [(OpSeq(1), Refusal::OutOfScope)]
+    );
     assert_eq!(server.record(foreign.record).expect("a read"), None);
     assert!(server.record(fine.record).expect("a read").is_some(), "one bad op never blocks the next");
+    let again = server.ingest(DeviceNo(1), vec![foreign, fine], NOW_MS).expect("ingest works");
+    assert_eq!(again, receipt, "the first receipt may have been lost");
     assert_clean(&server);
 }
 
@@ -313,8 +329,9 @@ fn an_op_outside_the_scope_is_rejected_and_changes_nothing() {
 fn a_gap_is_not_applied_and_the_receipt_says_where_to_go_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = company(folder.path());
-    let jobs: Vec<Job> =
-        (0..3).map(|record| Job { work: Work::Count { units: 1 }, outlet: 0, product: 0, day: 0, record }).collect();
+    let jobs: Vec<Job> = (0..3)
+        .map(|record| Job { work: Work::Count { units: 1 }, outlet: 0, product: 0, day: 0, record })
+        .collect();
     let all = ops(DeviceNo(1), &jobs);
     let receipt = server.ingest(DeviceNo(1), all[1..].to_vec(), NOW_MS).expect("ingest works");
     assert_eq!(receipt.through, OpSeq(0));
@@ -326,7 +343,8 @@ fn a_gap_is_not_applied_and_the_receipt_says_where_to_go_on() {
 fn a_stamp_from_the_future_is_taken_as_the_time_of_receipt() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = company(folder.path());
-    let mut future = op(DeviceNo(1), 1, &Job { work: Work::Count { units: 1 }, outlet: 0, product: 0, day: 0, record: 0 });
+    let mut future =
+        op(DeviceNo(1), 1, &Job { work: Work::Count { units: 1 }, outlet: 0, product: 0, day: 0, record: 0 });
     future.stamp.hlc = Hlc::at_ms(NOW_MS * 2);
     let receipt = server.ingest(DeviceNo(1), vec![future.clone()], NOW_MS).expect("ingest works");
     let [(seq, moment)] = receipt.restamped[..] else { panic!("{receipt:?}") };
@@ -334,6 +352,8 @@ fn a_stamp_from_the_future_is_taken_as_the_time_of_receipt() {
     let kept = server.record(future.record).expect("a read").and_then(|record| record.newest());
     assert_eq!(kept.map(|stamp| stamp.hlc), Some(moment));
     assert!(moment < future.stamp.hlc);
+    let again = server.ingest(DeviceNo(1), vec![future], NOW_MS).expect("ingest works");
+    assert_eq!(again, receipt, "the first receipt may have been lost");
 }
 
 #[test]
@@ -356,8 +376,9 @@ fn a_route_plan_of_outlets_in_two_regions_counts_in_both_and_moves_with_them() {
 fn a_batch_that_overlaps_what_was_applied_goes_on_where_that_ended() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = company(folder.path());
-    let jobs: Vec<Job> =
-        (0..4).map(|record| Job { work: Work::Count { units: 1 }, outlet: 0, product: 0, day: 0, record }).collect();
+    let jobs: Vec<Job> = (0..4)
+        .map(|record| Job { work: Work::Count { units: 1 }, outlet: 0, product: 0, day: 0, record })
+        .collect();
     let all = ops(DeviceNo(1), &jobs);
     server.ingest(DeviceNo(1), all[..3].to_vec(), NOW_MS).expect("ingest works");
     let receipt = server.ingest(DeviceNo(1), all[1..].to_vec(), NOW_MS).expect("ingest works");
@@ -369,11 +390,22 @@ fn a_batch_that_overlaps_what_was_applied_goes_on_where_that_ended() {
 fn stock_leaves_the_old_unit_with_the_first_count_of_the_new_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = company(folder.path());
-    let count = |units, day| Job { work: Work::Count { units }, outlet: 0, product: 0, day, record: u64::from(units.unsigned_abs() > 9) };
+    let count = |units, day| Job {
+        work: Work::Count { units },
+        outlet: 0,
+        product: 0,
+        day,
+        record: u64::from(units.unsigned_abs() > 9),
+    };
     send(&server, DeviceNo(1), &ops(DeviceNo(1), &[count(10, 1)]), 1);
     server.write(vec![assignment(0, 1, 2, DAY_ZERO + 3)], "test", NOW_MS).expect("a hand-over");
     let on_hand = |day| {
-        let units = |n| server.figures(Scope::Unit(unit(n)), Day(DAY_ZERO + day), Day(DAY_ZERO + day)).expect("figures").stock_units;
+        let units = |n| {
+            server
+                .figures(Scope::Unit(unit(n)), Day(DAY_ZERO + day), Day(DAY_ZERO + day))
+                .expect("figures")
+                .stock_units
+        };
         (units(0), units(1))
     };
     assert_eq!(on_hand(3), (10, 0), "nobody of the new unit has counted yet");

@@ -27,10 +27,7 @@ pub(super) fn record(key: RecordKey) -> Vec<u8> {
 
 pub(super) fn read_record(bytes: &[u8]) -> Option<RecordKey> {
     let (kind, id) = bytes.split_first_chunk::<2>()?;
-    Some(RecordKey {
-        kind: KindId(u16::from_be_bytes(*kind)),
-        id: RecordId::from_bytes(id.try_into().ok()?),
-    })
+    Some(RecordKey { kind: KindId(u16::from_be_bytes(*kind)), id: RecordId::from_bytes(id.try_into().ok()?) })
 }
 
 /// A home: tag u8, id (zeros for the company).

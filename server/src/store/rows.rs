@@ -1,6 +1,6 @@
 //! The values of the tables: fixed layouts where there are many, JSON where people may want to look.
 
-use super::{FeedPlace, LatestLevel, StockEntry, StoreError, StoredRecord, keys, person_of};
+use super::{FeedPlace, LatestLevel, StockEntry, StoreError, StoredRecord, keys};
 use serde::{Deserialize, Serialize};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, PersonId, RecordId};
@@ -153,6 +153,12 @@ pub(super) fn read_feed(key: &[u8], value: &[u8]) -> Result<(RecordKey, FeedPlac
     read().ok_or_else(|| StoreError::damaged("feed", "too short"))
 }
 
+/// The person of a stored row; all zeros for none.
+fn person_of(bytes: [u8; 16]) -> Option<PersonId> {
+    let id = RecordId::from_bytes(bytes);
+    (id != RecordId::NIL).then_some(PersonId(id))
+}
+
 fn person_bytes(person: Option<PersonId>) -> [u8; 16] {
     *person.map_or(RecordId::NIL, |person| person.0).as_bytes()
 }
@@ -234,7 +240,10 @@ pub(super) fn json<T: Serialize>(table: &'static str, value: &T) -> Result<Vec<u
     serde_json::to_vec(value).map_err(|error| StoreError::damaged(table, error))
 }
 
-pub(super) fn from_json<T: for<'a> Deserialize<'a>>(table: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
+pub(super) fn from_json<T: for<'a> Deserialize<'a>>(
+    table: &'static str,
+    bytes: &[u8],
+) -> Result<T, StoreError> {
     serde_json::from_slice(bytes).map_err(|error| StoreError::damaged(table, error))
 }
 

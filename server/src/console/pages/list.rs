@@ -62,7 +62,11 @@ fn tab(ask: &Ask, parameter: &str, value: &str) -> Link {
 }
 
 /// The label of a choice of [`tabs`]; an unknown one is refused.
-pub(super) fn choice<'a>(ask: &'a Ask, parameter: &str, choices: &[(&'a str, Label)]) -> Result<(&'a str, Label), Failure> {
+pub(super) fn choice<'a>(
+    ask: &'a Ask,
+    parameter: &str,
+    choices: &[(&'a str, Label)],
+) -> Result<(&'a str, Label), Failure> {
     let value = ask.query.get(parameter).unwrap_or(choices[0].0);
     let found = choices.iter().find(|(known, _)| *known == value);
     found.copied().ok_or(Failure::BadRequest(t::BAD_QUERY))

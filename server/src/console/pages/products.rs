@@ -2,17 +2,17 @@
 
 use super::list;
 use crate::console::ask::Ask;
-use crate::console::behind;
+use crate::console::behind::{self, Behind};
 use crate::console::failure::Failure;
 use crate::console::select::{Link, Period, Whose};
 use crate::console::shell::Page;
 use crate::console::show;
 use crate::console::texts as t;
-use crate::figures::Scope;
+use crate::figures::Of;
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 use xundian_protocol::kinds::{Gtin, Label, ShelfObservation, StockCount};
-use xundian_protocol::views::{ProductFigures, View};
+use xundian_protocol::views::{Measures, ProductFigures, Subject, View};
 
 /// The lists of [`super::shelf`] and the stock, as `what` names them; a column each.
 pub(super) const WHAT: [(&str, Label); 7] = [
@@ -46,7 +46,12 @@ pub(in crate::console) fn products(ask: &Ask) -> Result<Page, Failure> {
 }
 
 /// The table of all products; `chosen` is the column that the page is about.
-pub(super) fn table(ask: &Ask, whose: Whose, period: Period, chosen: Option<&str>) -> Result<Markup, Failure> {
+pub(super) fn table(
+    ask: &Ask,
+    whose: Whose,
+    period: Period,
+    chosen: Option<&str>,
+) -> Result<Markup, Failure> {
     let mut rows = rows(ask, whose, period)?;
     rows.sort_by_key(|row| std::cmp::Reverse(chosen.map_or(row.products.absent, |what| value(row, what))));
     let total = rows.iter().fold(Row::none(), |mut sum, row| {
@@ -63,7 +68,7 @@ pub(super) fn table(ask: &Ask, whose: Whose, period: Period, chosen: Option<&str
                 } }
                 tbody {
                     @for row in &rows {
-                        tr { th scope="row" { (ask.product(row.gtin)?) } (cells(ask, row, whose, period, chosen)) }
+                        tr { th scope="row" { (ask.product(row.gtin)?) } (row_cells(row, whose, period, chosen)) }
                     }
                     @if rows.is_empty() { (list::nothing(ask, WHAT.len() + 2)) }
                 }
@@ -73,7 +78,7 @@ pub(super) fn table(ask: &Ask, whose: Whose, period: Period, chosen: Option<&str
     })
 }
 
-fn cells(ask: &Ask, row: &Row, whose: Whose, period: Period, chosen: Option<&str>) -> Markup {
+fn row_cells(row: &Row, whose: Whose, period: Period, chosen: Option<&str>) -> Markup {
     let link = |what: &str| match what {
         "stock" => Link::to("/stock").with("gtin", row.gtin).whose(whose).period(period),
         _ => Link::to("/shelf").with("what", what).with("gtin", row.gtin).whose(whose).period(period),
@@ -137,30 +142,37 @@ impl Row {
 }
 
 fn rows(ask: &Ask, whose: Whose, period: Period) -> Result<Vec<Row>, Failure> {
-    let scope = match whose {
-        Whose::Nation => Scope::Nation,
-        Whose::Unit(id) => Scope::Unit(id),
-        Whose::Unassigned => Scope::Unassigned,
-        Whose::Person(id) => Scope::Person(id),
-        Whose::UnitOwn(_) | Whose::Outlet(_) => return rows_from_records(ask, whose, period),
-    };
-    let found = ask.server.by_product(scope, period.from, period.to).map_err(Failure::broken)?;
-    Ok(found.into_iter().map(|(gtin, products, stock_units)| Row { gtin, products, stock_units }).collect())
-}
-
-/// The same from the records, for what has no cells of its own.
-fn rows_from_records(ask: &Ask, whose: Whose, period: Period) -> Result<Vec<Row>, Failure> {
-    let kinds = [ShelfObservation::SPEC.kind, StockCount::SPEC.kind];
-    let found = behind::Behind::of(ask, View::Products, &kinds, whose, period)?;
-    let mut rows: BTreeMap<u64, (xundian_protocol::views::Measures, i64)> = BTreeMap::new();
-    for part in &found.parts {
-        rows.entry(part.adds.dimension.0).or_default().0 += part.adds.measures;
+    let mut sums: BTreeMap<u64, (Measures, i64)> = BTreeMap::new();
+    if let Whose::Outlet(_) = whose {
+        // An outlet has no cells of its own.
+        let kinds = [ShelfObservation::SPEC.kind, StockCount::SPEC.kind];
+        for part in &Behind::of(ask, View::Products, &kinds, whose, period)?.parts {
+            sums.entry(part.adds.dimension.0).or_default().0 += part.adds.measures;
+        }
+        for stock in behind::on_hand(ask, whose, None, period.to)? {
+            sums.entry(stock.gtin).or_default().1 += stock.level.units;
+        }
+    } else {
+        for (gtin, measures) in cells(ask, View::Products, whose, period)? {
+            sums.entry(gtin).or_default().0 += measures;
+        }
+        for (gtin, measures) in cells(ask, View::Stock, whose, period)? {
+            sums.entry(gtin).or_default().1 += measures.0[0];
+        }
     }
-    for stock in behind::on_hand(ask, whose, None, period.to)? {
-        rows.entry(stock.gtin).or_default().1 += stock.level.units;
-    }
-    let row = |(gtin, (measures, stock_units)): (u64, (_, i64))| {
+    let row = |(gtin, (measures, stock_units)): (u64, (Measures, i64))| {
         Some(Row { gtin: Gtin::new(gtin).ok()?, products: ProductFigures::from(measures), stock_units })
     };
-    Ok(rows.into_iter().filter_map(row).collect())
+    Ok(sums.into_iter().filter_map(row).collect())
+}
+
+/// The cells of a view that count to `whose`, with their product.
+fn cells(ask: &Ask, view: View, whose: Whose, period: Period) -> Result<Vec<(u64, Measures)>, Failure> {
+    let of = if let Whose::Person(person) = whose { Of::Person(person) } else { Of::Units };
+    let cells = ask.server.cells(view, of, period.from, period.to).map_err(Failure::broken)?;
+    let counts = |subject: &Subject| match subject {
+        Subject::Unit(leaf) => whose.holds(&ask.directory, *leaf),
+        Subject::Person(_) => true,
+    };
+    Ok(cells.into_iter().filter(|(of, ..)| counts(of)).map(|(_, gtin, measures)| (gtin, measures)).collect())
 }

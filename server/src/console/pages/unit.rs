@@ -27,7 +27,7 @@ pub(super) fn of(ask: &Ask, whose: Whose) -> Result<Page, Failure> {
         Whose::Unit(id) => Scope::Unit(id),
         _ => Scope::Unassigned,
     };
-    let total = ask.server.figures(scope, period.from, period.to).map_err(Failure::broken)?;
+    let total = total(ask, scope, period)?;
     let name = ask.name(whose);
     let body = html! {
         h1 { (name) (kind(ask, whose)) }
@@ -41,6 +41,18 @@ pub(super) fn of(ask: &Ask, whose: Whose) -> Result<Page, Failure> {
         (trend::fortnight(ask, whose, scope, period.to)?)
     };
     Ok(Page { title: name, crumbs: shell::crumbs(ask, whose, Some(period)), period: Some(period), body })
+}
+
+/// The figures of a scope. Those of no region are the very row of the nation's table.
+fn total(ask: &Ask, scope: Scope, period: Period) -> Result<Figures, Failure> {
+    if scope != Scope::Unassigned {
+        return ask.server.figures(scope, period.from, period.to).map_err(Failure::broken);
+    }
+    let regions = ask.server.by_region(period.from, period.to).map_err(Failure::broken)?;
+    Ok(regions
+        .into_iter()
+        .find(|(found, _)| *found == scope)
+        .map_or_else(Figures::default, |(_, figures)| figures))
 }
 
 fn kind(ask: &Ask, whose: Whose) -> Markup {

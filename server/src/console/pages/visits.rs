@@ -11,7 +11,7 @@ use crate::console::texts as t;
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 use xundian_protocol::ids::{OutletId, RoutePlanId, VisitId};
-use xundian_protocol::kinds::{Header, Label, RoutePlan, Typed as _, Visit};
+use xundian_protocol::kinds::{Label, RoutePlan, Typed as _, Visit};
 use xundian_protocol::record::Record;
 use xundian_protocol::views::{View, VisitFigures};
 
@@ -171,8 +171,15 @@ fn visits_on_plans(found: &Behind) -> BTreeMap<(RoutePlanId, OutletId), (VisitId
 }
 
 fn calls_table(ask: &Ask, found: &Behind, rows: &[&Part]) -> Markup {
-    let heads =
-        [(t::DAY, false), (t::PERSON, false), (t::ORDER, true), (t::OUTLET, false), (t::MUST, false), (t::PURPOSE, false), (t::MADE, false)];
+    let heads = [
+        (t::DAY, false),
+        (t::PERSON, false),
+        (t::ORDER, true),
+        (t::OUTLET, false),
+        (t::MUST, false),
+        (t::PURPOSE, false),
+        (t::MADE, false),
+    ];
     let made = visits_on_plans(found);
     let row = |part: &Part| {
         let record = found.record(part);
@@ -202,7 +209,12 @@ fn calls_table(ask: &Ask, found: &Behind, rows: &[&Part]) -> Markup {
 }
 
 /// The cells of one planned call: order, outlet, must, purpose, and what became of it.
-pub(super) fn call_cells(ask: &Ask, plan: &RoutePlan, outlet: OutletId, visit: Option<&(VisitId, Visit)>) -> Markup {
+pub(super) fn call_cells(
+    ask: &Ask,
+    plan: &RoutePlan,
+    outlet: OutletId,
+    visit: Option<&(VisitId, Visit)>,
+) -> Markup {
     html! {
         td.n { (plan.call_order.get(&outlet).copied().unwrap_or(0)) }
         td { (ask.link(Whose::Outlet(outlet), None)) }
@@ -217,7 +229,16 @@ pub(super) fn call_cells(ask: &Ask, plan: &RoutePlan, outlet: OutletId, visit: O
     }
 }
 
-/// The header of a visit's record, which every list of visits needs.
-pub(super) fn header_of(record: &Record) -> Result<Header, Failure> {
-    Header::read(record).ok_or(Failure::NotFound)
+/// The table of the visits among the parts.
+pub(super) fn visits_of(ask: &Ask, found: &Behind) -> Markup {
+    let mut rows: Vec<&Part> = found.parts.iter().filter(|part| counts(part, "all") > 0).collect();
+    rows.sort_by_cached_key(|part| (std::cmp::Reverse(part.adds.day), order(found, part)));
+    visits_table(ask, found, &rows)
+}
+
+/// The table of the planned calls among the parts.
+pub(super) fn calls_of(ask: &Ask, found: &Behind) -> Markup {
+    let mut rows: Vec<&Part> = found.parts.iter().filter(|part| counts(part, "planned") > 0).collect();
+    rows.sort_by_cached_key(|part| std::cmp::Reverse((part.adds.day, order(found, part))));
+    calls_table(ask, found, &rows)
 }

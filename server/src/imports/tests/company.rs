@@ -3,7 +3,7 @@
 use super::*;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::OutletId;
-use xundian_protocol::kinds::{OrgUnit, OutletAssignment, Outlet, Person, PersonStatus, RoutePlan};
+use xundian_protocol::kinds::{OrgUnit, Outlet, OutletAssignment, Person, PersonStatus, RoutePlan};
 use xundian_protocol::record::Home;
 
 const ASSIGNMENTS: &str = "outlet,position,from,to\nS1,HB-M1,2026-11-01,\nS2,HB-M1,2026-11-01,2026-12-31\n";
@@ -93,11 +93,19 @@ unit,HQ,总公司,company,,,,,,
             (3, "parent", "the unit would lie below itself"),
             (4, "parent", dangling),
             (5, "parent", dangling),
-            (6, "unit_type", "is none of company 公司, centre 中心, department 部门, region 大区, special_region 特区, operating_zone 运营区, pilot_zone 试点区, area 片区"),
+            (
+                6,
+                "unit_type",
+                "is none of company 公司, centre 中心, department 部门, region 大区, special_region 特区, operating_zone 运营区, pilot_zone 试点区, area 片区"
+            ),
             (6, "territory", "2x is no division code of two, four or six digits"),
             (7, "territory", "11 is the territory of HB as well"),
             (8, "unit", dangling),
-            (9, "role", "is none of merchandiser 理货员, representative 区域销售, manager 经理, headquarters 总部"),
+            (
+                9,
+                "role",
+                "is none of merchandiser 理货员, representative 区域销售, manager 经理, headquarters 总部"
+            ),
             (10, "superior", "the position would report to itself"),
             (11, "row", "is neither unit 组织 nor position 岗位"),
             (13, "code", "stands on line 12 already"),
@@ -165,7 +173,9 @@ S1,HB-MGR,2026-11-06,,7
         ]
     );
     let again = fixture.skip_bad(ImportKind::Assignments, text).bad_rows_csv.unwrap();
-    assert!(again.starts_with("\u{FEFF}门店编码,岗位编码,开始日期,结束日期,交接序号,line,column,bad_reason\n"));
+    assert!(
+        again.starts_with("\u{FEFF}门店编码,岗位编码,开始日期,结束日期,交接序号,line,column,bad_reason\n")
+    );
 }
 
 #[test]
@@ -186,7 +196,11 @@ fn a_plan_is_the_rows_of_a_person_and_day() {
 fn a_plan_made_by_hand_is_the_same_plan() {
     let fixture = Fixture::company();
     let person = xundian_protocol::ids::PersonId(RecordId::derived(Person::SPEC.kind, "M001"));
-    let made = RoutePlan { day: Some(day("2026-11-23")), call_order: [(outlet("S3"), 1)].into(), ..Default::default() };
+    let made = RoutePlan {
+        day: Some(day("2026-11-23")),
+        call_order: [(outlet("S3"), 1)].into(),
+        ..Default::default()
+    };
     let key = RoutePlan::key(RecordId::v7(1, [1; 10]));
     let draft = crate::server::Draft { key, home: Home::Person(person), writes: made.writes() };
     fixture.server.write(vec![draft], "console", NOW_MS).unwrap();

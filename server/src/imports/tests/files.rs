@@ -36,7 +36,8 @@ fn what_is_no_csv_is_refused_with_what_to_do() {
 #[test]
 fn missing_and_doubled_columns_are_one_clear_error() {
     let fixture = Fixture::empty();
-    let refused = |text: &str| fixture.try_import(ImportKind::People, text.as_bytes()).unwrap_err().to_string();
+    let refused =
+        |text: &str| fixture.try_import(ImportKind::People, text.as_bytes()).unwrap_err().to_string();
     assert_eq!(
         refused("number,status\n1,active\n"),
         "columns are missing: code (or 工号, 编码, staff_number); name (or 姓名). The file has: number, status. \
@@ -123,7 +124,11 @@ fn bad_rows_hold_everything_back_unless_they_are_skipped() {
     assert!(!held.imported && fixture.server.directory().people().count() == 0);
     assert_eq!(
         faults(&held),
-        [(3, "code", "must not be empty"), (4, "code", "stands on line 2 already"), (5, "name", "must not be empty")]
+        [
+            (3, "code", "must not be empty"),
+            (4, "code", "stands on line 2 already"),
+            (5, "name", "must not be empty")
+        ]
     );
     assert!(held.summary().contains("nothing was imported"));
     let skipped = fixture.skip_bad(ImportKind::People, text);
@@ -141,11 +146,14 @@ fn bad_rows_hold_everything_back_unless_they_are_skipped() {
 fn a_dry_run_tells_and_writes_nothing() {
     let fixture = Fixture::empty();
     let bytes = b"code,name\nM1,a\n";
-    let request =
-        Request { kind: ImportKind::People, bytes, dry_run: true, skip_bad: false, channel: None };
+    let request = Request { kind: ImportKind::People, bytes, dry_run: true, skip_bad: false, channel: None };
     let outcome = run(&fixture.server, &request, "test", NOW_MS).unwrap();
     assert!(!outcome.imported && counts(&outcome) == [1, 0, 0]);
-    assert!(outcome.summary().ends_with("created 1, changed 0, unchanged 0\nthis was a dry run: nothing was written\n"));
+    assert!(
+        outcome
+            .summary()
+            .ends_with("created 1, changed 0, unchanged 0\nthis was a dry run: nothing was written\n")
+    );
     assert_eq!(fixture.server.directory().people().count(), 0);
 }
 

@@ -77,7 +77,11 @@ impl Fixture {
 
 /// Line, column and reason of every bad row.
 fn faults(outcome: &Outcome) -> Vec<(usize, &str, &str)> {
-    outcome.bad.iter().map(|BadRow { line, column, reason, .. }| (*line, column.as_str(), reason.as_str())).collect()
+    outcome
+        .bad
+        .iter()
+        .map(|BadRow { line, column, reason, .. }| (*line, column.as_str(), reason.as_str()))
+        .collect()
 }
 
 /// How many records were created, changed and left as they were.

@@ -88,13 +88,17 @@ S7,g,,,,,1101,12,0,Mars/Base,开业
     assert_eq!(
         faults(&fixture.import(ImportKind::Outlets, text)),
         [
-            (2, "unit", "no unit has this code or name: import the organisation first, or leave it empty"),
+            (2, "unit", "no unit has this code or name"),
             (3, "latitude", "is not within -90 to 90 degrees: are longitude and latitude swapped?"),
             (4, "longitude", "is not within -180 to 180 degrees: are longitude and latitude swapped?"),
             (5, "latitude", "must not be empty where there is a longitude"),
             (6, "latitude", "0,0 is in the sea: leave both empty where the place is not known"),
             (7, "crs", "is not WGS-84: convert the positions first, the others are off by 100-700 m"),
-            (7, "longitude", "is no plain decimal number: Excel wrote it in powers of ten; format the column as text"),
+            (
+                7,
+                "longitude",
+                "is no plain decimal number: Excel wrote it in powers of ten; format the column as text"
+            ),
             (8, "province_code", "does not contain 1101 of city_code"),
             (8, "geofence_m", "is not within 1 to 100000"),
             (8, "time_zone", "is no IANA zone such as Asia/Shanghai"),
@@ -134,8 +138,14 @@ fn products_faults_are_named() {
     };
     assert_eq!(reason(price("0.125")), "has more than 2 digits after the point");
     assert_eq!(reason(price("-1")), "is below zero");
-    assert_eq!(reason(price("\"12,5\"")), "is no plain decimal number: a comma stands where no thousands end");
-    assert_eq!(reason(gtin("6901234567893")), "is no GTIN: its check digit is 3, but the other digits ask for 2");
+    assert_eq!(
+        reason(price("\"12,5\"")),
+        "is no plain decimal number: a comma stands where no thousands end"
+    );
+    assert_eq!(
+        reason(gtin("6901234567893")),
+        "is no GTIN: its check digit is 3, but the other digits ask for 2"
+    );
     assert_eq!(reason(gtin("00242")), "is no GTIN-13: it has 5 digits");
     assert_eq!(reason(gtin("01000009")), "is a shop's own number of 8 digits, not a GTIN-13");
     assert_eq!(reason(gtin("695407549513")), "is no GTIN-13: it has 12 digits");

@@ -1,0 +1,313 @@
+//! What the command line takes.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use xundian_client::{
+    AbortReason, Due, Gtin, IssueKind, MovementCause, RecordId, RejectedId, Severity, VisitId,
+};
+use xundian_protocol::calendar::Day;
+use xundian_protocol::kinds::Choice;
+
+/// 巡店 Xundian：现场工作命令行 the field command line. 除 enrol 和 sync 外均可离线使用 everything but enrol and
+/// sync works offline.
+#[derive(Debug, Parser)]
+#[command(name = "xundian", version)]
+pub(crate) struct Cli {
+    /// 设备文件夹 the device's folder
+    #[arg(long, global = true, default_value = "xundian-device")]
+    pub(crate) home: PathBuf,
+    /// 输出 JSON: one JSON value, or one a line for `record`
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// 注册设备 enrol this folder as a device, with an invitation
+    Enrol {
+        /// 邀请码 the invitation, xd1-…
+        invitation: String,
+        /// 设备名称 what people call the device
+        #[arg(long, default_value = "xundian")]
+        label: String,
+    },
+    /// 同步 send what waits and fetch what changed
+    Sync,
+    /// 设备状态 how the device stands towards the server
+    Status,
+    /// 拜访 open, close or abort a visit, answer its tasks, note what matters
+    #[command(subcommand)]
+    Visit(VisitCommand),
+    /// 货架检查 what stands on the shelf, in the open visit
+    Shelf(ShelfArgs),
+    /// 库存盘点 how many units there are, in the open visit
+    Count(CountArgs),
+    /// 库存变动 units that came or left
+    Move(MoveArgs),
+    /// 急待解决问题 raise, take up and close urgent matters
+    #[command(subcommand)]
+    Issue(IssueCommand),
+    /// 一天 check the bag, see and report the day
+    #[command(subcommand)]
+    Day(DayCommand),
+    /// 批量记录 record whole visits from a file, one JSON object a line (- reads the standard input)
+    ///
+    /// Each line is one visit and one durable save:
+    /// {"outlet":"S1-01","opened_at":"2026-11-23T09:00:00+08:00","closed_at":"2026-11-23T09:20:00+08:00",
+    /// "tasks":{"clean":true},"note":"…","lines":[{"gtin":"6901234567892","present":true,"facings":3,
+    /// "shelf":5,"stack":0,"backroom":12,"price_minor":1290}],
+    /// "issues":[{"kind":"out_of_stock","severity":"urgent","text":"…"}]}
+    ///
+    /// Times are RFC 3339 or Unix milliseconds. Also: id, abort_reason with aborted_at in place of closed_at,
+    /// time_in_store_ms, position {latitude, longitude, accuracy_m, mocked}; in a line in_backroom,
+    /// facings_category, facings_empty; in an issue due (same_day, next_day). A bad line is reported with its
+    /// number and the others are saved. Lines with an id may be recorded again without harm.
+    #[command(verbatim_doc_comment)]
+    Record {
+        /// 文件 the file
+        file: PathBuf,
+    },
+    /// 列表 records of a kind, such as visit, outlet, issue
+    List {
+        /// 类型 the kind's code
+        kind: String,
+        /// 业务日期 only of this business day, 2026-11-23
+        #[arg(long)]
+        day: Option<Day>,
+    },
+    /// 详情 one record
+    Show {
+        /// 类型 the kind's code
+        kind: String,
+        /// 编号 its id; an outlet also by its code
+        id: String,
+    },
+    /// 被拒记录 what the server did not take
+    #[command(subcommand)]
+    Rejected(RejectedCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VisitCommand {
+    /// 进店 open a visit
+    Open {
+        /// 门店 the outlet's code or id
+        outlet: String,
+        /// 纬度 latitude in degrees, WGS-84
+        #[arg(long, requires = "lon", allow_hyphen_values = true)]
+        lat: Option<f64>,
+        /// 经度 longitude in degrees, WGS-84
+        #[arg(long, requires = "lat", allow_hyphen_values = true)]
+        lon: Option<f64>,
+        /// 精度 accuracy in metres
+        #[arg(long, requires = "lat")]
+        accuracy: Option<i64>,
+        /// 模拟定位 the system says that the position is simulated
+        #[arg(long, requires = "lat")]
+        mocked: bool,
+    },
+    /// 离店 close the open visit
+    Close(VisitArg),
+    /// 中止 break the open visit off
+    Abort {
+        /// 原因 closed, refused, nobody_there, no_time, other
+        #[arg(value_parser = choice::<AbortReason>)]
+        reason: AbortReason,
+        /// 备注 a note
+        #[arg(long)]
+        note: Option<String>,
+        #[command(flatten)]
+        visit: VisitArg,
+    },
+    /// 本店重要事务 note what matters in this store
+    Note {
+        /// 内容 the note
+        text: String,
+        #[command(flatten)]
+        visit: VisitArg,
+    },
+    /// 任务 answer a task of the visit
+    Task {
+        /// 任务代码 the task's code
+        code: String,
+        /// 回答 true or false
+        #[arg(action = clap::ArgAction::Set)]
+        answer: bool,
+        #[command(flatten)]
+        visit: VisitArg,
+    },
+}
+
+/// Which visit is meant.
+#[derive(Debug, Args)]
+pub(crate) struct VisitArg {
+    /// 拜访 the visit's id; the open visit by default
+    #[arg(long)]
+    pub(crate) visit: Option<VisitId>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShelfArgs {
+    /// 商品条码 the product's GTIN
+    pub(crate) gtin: Gtin,
+    /// 在架 whether it is on the shelf
+    #[arg(long)]
+    pub(crate) present: Option<bool>,
+    /// 仓库有货 whether the backroom has it
+    #[arg(long)]
+    pub(crate) in_backroom: Option<bool>,
+    /// 本品排面 its facings
+    #[arg(long)]
+    pub(crate) facings: Option<i64>,
+    /// 品类排面 facings of its category
+    #[arg(long)]
+    pub(crate) category: Option<i64>,
+    /// 标价（分） the price on the label, in minor units
+    #[arg(long)]
+    pub(crate) price: Option<i64>,
+    #[command(flatten)]
+    pub(crate) visit: VisitArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CountArgs {
+    /// 商品条码 the product's GTIN
+    pub(crate) gtin: Gtin,
+    /// 货架数量 units on the shelf
+    #[arg(long)]
+    pub(crate) shelf: Option<i64>,
+    /// 堆箱数量 units in stacked displays
+    #[arg(long)]
+    pub(crate) stack: Option<i64>,
+    /// 仓库数量 units in the backroom
+    #[arg(long)]
+    pub(crate) backroom: Option<i64>,
+    #[command(flatten)]
+    pub(crate) visit: VisitArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MoveArgs {
+    /// 门店 the outlet's code or id
+    pub(crate) outlet: String,
+    /// 原因 sell_in, exchange_out, exchange_in, damage, expiry, return, gift, adjust
+    #[arg(value_parser = choice::<MovementCause>)]
+    pub(crate) cause: MovementCause,
+    /// 商品条码 the product's GTIN
+    pub(crate) gtin: Gtin,
+    /// 数量 units that came (+) or left (-)
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) units: i64,
+    /// 单据 the paper that belongs to it
+    #[arg(long)]
+    pub(crate) document: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IssueCommand {
+    /// 提出 raise an issue, at the outlet of the open visit unless one is named
+    Raise {
+        /// 类型 out_of_stock, price, display, quality, relations, competitor, other
+        #[arg(value_parser = choice::<IssueKind>)]
+        kind: IssueKind,
+        /// 描述 what is the matter
+        text: String,
+        /// 严重程度 normal, severe, urgent
+        #[arg(long, default_value = "urgent", value_parser = choice::<Severity>)]
+        severity: Severity,
+        /// 期限 same_day 当天 or next_day 第二天
+        #[arg(long, default_value = "next_day", value_parser = due)]
+        due: Due,
+        /// 门店 the outlet's code or id
+        #[arg(long)]
+        outlet: Option<String>,
+    },
+    /// 处理 take an issue up
+    Ack {
+        /// 编号 the issue's id
+        issue: RecordId,
+    },
+    /// 解决 close an issue
+    Close {
+        /// 编号 the issue's id
+        issue: RecordId,
+        /// 解决办法 how it was solved
+        resolution: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DayCommand {
+    /// 出门前检查 check the bag before leaving; what is not named is not there
+    Check {
+        /// 文件夹 the folder is there
+        #[arg(long)]
+        folder: bool,
+        /// 抹布 the cloth is there
+        #[arg(long)]
+        cloth: bool,
+        /// 美工刀 the box cutter is there
+        #[arg(long)]
+        knife: bool,
+        /// 促销赠品 gifts taken along
+        #[arg(long)]
+        gifts: Option<i64>,
+        /// 调换货 goods taken along for exchange
+        #[arg(long)]
+        exchange: Option<i64>,
+        /// 备注 a note
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// 今日情况 what was done on a day
+    Show {
+        /// 日期 the day, 2026-11-23; today by default
+        #[arg(long)]
+        day: Option<Day>,
+    },
+    /// 日报 report today
+    Report {
+        /// 总结 remarks
+        #[arg(long)]
+        remarks: Option<String>,
+        /// 单据数 papers handed in
+        #[arg(long)]
+        documents: Option<i64>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RejectedCommand {
+    /// 列表 what was not taken, and why
+    List,
+    /// 重新提交 send one again
+    Resend {
+        /// 编号 such as D3-12
+        id: RejectedId,
+    },
+    /// 丢弃 throw one away
+    Drop {
+        /// 编号 such as D3-12
+        id: RejectedId,
+    },
+}
+
+/// Reads a choice by its code.
+pub(crate) fn choice<T: Choice>(code: &str) -> Result<T, String> {
+    T::from_code(code).ok_or_else(|| {
+        let codes: Vec<_> = T::CHOICES.iter().map(|choice| choice.1).collect();
+        format!("{code:?} 不在可选项中 is none of {}", codes.join(", "))
+    })
+}
+
+/// Reads by when an issue is due.
+pub(crate) fn due(code: &str) -> Result<Due, String> {
+    match code {
+        "same_day" => Ok(Due::SameDay),
+        "next_day" => Ok(Due::NextDay),
+        _ => Err(format!("{code:?} 不在可选项中 is none of same_day, next_day")),
+    }
+}

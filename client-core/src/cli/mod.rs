@@ -1,0 +1,82 @@
+//! The command line: reads what is asked, calls the client, shows the answer. Chinese first, English second.
+
+mod args;
+mod network;
+mod output;
+mod record_file;
+mod show;
+mod work;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use xundian_client::{Client, EnrolError, RecordError, StoreError, SyncError};
+
+use args::{Cli, Command};
+use output::Output;
+
+/// Why a command failed. Each text says what, where and what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    #[error(transparent)]
+    Enrol(#[from] EnrolError),
+    #[error("cannot start the network runtime ({0}): close other programs and try again")]
+    Runtime(std::io::Error),
+    #[error("cannot read {file} ({source}): check the path and its permissions")]
+    File { file: String, source: std::io::Error },
+    #[error("cannot print the answer ({0})")]
+    Print(#[from] std::io::Error),
+    #[error("{kind:?} 不是记录类型 is no kind of record; the kinds are {known}")]
+    Kind { kind: String, known: String },
+    #[error("{id:?} 不是编号 is no id of a {kind}: `list {kind}` shows the ids")]
+    Id { kind: String, id: String },
+    #[error("degrees go from -90 to 90 and from -180 to 180; {latitude} {longitude} is no position")]
+    Position { latitude: f64, longitude: f64 },
+    #[error("{bad} 行未保存 lines were not saved, {saved} visits were; correct those lines and record them again")]
+    BadLines { bad: u64, saved: u64 },
+}
+
+/// Runs the command that the arguments name.
+pub(crate) fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("错误 error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), CliError> {
+    let output = Output { json: cli.json };
+    if let Command::Enrol { invitation, label } = &cli.command {
+        return network::enrol(&cli.home, invitation, label, output);
+    }
+    let client = Client::open(&cli.home)?;
+    match cli.command {
+        Command::Enrol { .. } => Ok(()),
+        Command::Sync => network::sync(&client, output),
+        Command::Status => show::status(&client, output),
+        Command::Visit(command) => work::visit(&client, command, output),
+        Command::Shelf(args) => work::shelf(&client, &args, output),
+        Command::Count(args) => work::count(&client, &args, output),
+        Command::Move(args) => work::movement(&client, args, output),
+        Command::Issue(command) => work::issue(&client, command, output),
+        Command::Day(command) => work::day(&client, command, output),
+        Command::Record { file } => record_file::record(&client, &file, output),
+        Command::List { kind, day } => show::list(&client, &kind, day, output),
+        Command::Show { kind, id } => show::show(&client, &kind, &id, output),
+        Command::Rejected(command) => show::rejected(&client, &command, output),
+    }
+}

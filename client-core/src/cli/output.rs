@@ -1,0 +1,223 @@
+//! What the command line shows: tables for people, JSON for programs. Both come from the kinds' declarations.
+
+use std::io::Write;
+
+use chrono::{DateTime, Local};
+use comfy_table::presets::UTF8_BORDERS_ONLY;
+use comfy_table::{ContentArrangement, Table};
+use serde_json::{Map, Value as Json, json};
+use xundian_client::{RecordLine, SaveState};
+use xundian_protocol::calendar::Day;
+use xundian_protocol::kinds::{FieldSpec, KindSpec, Unit, header, spec};
+use xundian_protocol::record::{Field, Home, Key, Record, Value};
+
+/// Where answers go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+}
+
+impl Output {
+    /// Prints an answer: the JSON, or what people read.
+    pub(crate) fn answer(self, json: &Json, human: impl std::fmt::Display) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        if self.json { writeln!(out, "{json}")? } else { writeln!(out, "{human}")? }
+        // A program that reads this may rely on what it was told as soon as it was said.
+        out.flush()
+    }
+
+    /// Prints rows under their headings.
+    pub(crate) fn rows(self, json: &Json, headings: &[&str], rows: Vec<Vec<String>>) -> std::io::Result<()> {
+        self.answer(json, table(headings, rows))
+    }
+}
+
+fn table(headings: &[&str], rows: Vec<Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(headings.to_vec());
+    table.add_rows(rows);
+    table
+}
+
+/// Where a record stands, as a word for programs and a word for people.
+pub(crate) const fn state_words(state: &SaveState) -> (&'static str, &'static str) {
+    match state {
+        SaveState::Saved => ("saved", "已保存 saved"),
+        SaveState::Sent => ("sent", "已发送 sent"),
+        SaveState::Confirmed => ("confirmed", "已确认 confirmed"),
+        SaveState::Rejected(_) => ("rejected", "被拒绝 rejected"),
+    }
+}
+
+/// A list of records as JSON.
+pub(crate) fn lines_json(lines: &[RecordLine]) -> Json {
+    lines.iter().map(line_json).collect()
+}
+
+/// A record as JSON: its fields by name, maps as objects by their lines' keys.
+pub(crate) fn line_json(line: &RecordLine) -> Json {
+    let record = &line.record;
+    let known = spec(record.key.kind);
+    let mut fields = Map::new();
+    for field in record.fields().iter().filter(|field| field.register.value != Value::Absent) {
+        let declared = known.and_then(|kind| kind.field(field.at.tag));
+        let name = declared.map_or_else(|| format!("field_{}", field.at.tag), |declared| declared.name.to_owned());
+        let value = value_json(declared, &field.register.value);
+        if field.at.key == Key::Single {
+            fields.insert(name, value);
+        } else if let Json::Object(lines) = fields.entry(name).or_insert_with(|| json!({})) {
+            lines.insert(key_text(&field.at.key), value);
+        }
+    }
+    json!({
+        "kind": known.map_or_else(|| format!("kind_{}", record.key.kind.0), |kind| kind.code.to_owned()),
+        "id": record.key.id.to_string(),
+        "home": home_text(record.home),
+        "state": state_words(&line.state).0,
+        "fields": fields,
+    })
+}
+
+/// The rows of one record: label and value of each field.
+pub(crate) fn record_rows(line: &RecordLine) -> Vec<Vec<String>> {
+    let known = spec(line.record.key.kind);
+    let mut rows = vec![
+        vec!["编号 Id".into(), line.record.key.id.to_string()],
+        vec!["归属 Home".into(), home_text(line.record.home)],
+        vec!["状态 State".into(), state_words(&line.state).1.into()],
+    ];
+    for field in line.record.fields().iter().filter(|field| field.register.value != Value::Absent) {
+        let declared = known.and_then(|kind| kind.field(field.at.tag));
+        let mut label = declared.map_or_else(
+            || format!("{}", field.at.tag),
+            |declared| format!("{} {}", declared.label.zh, declared.label.en),
+        );
+        if field.at.key != Key::Single {
+            label = format!("{label} [{}]", key_text(&field.at.key));
+        }
+        rows.push(vec![label, value_text(declared, &field.register.value)]);
+    }
+    rows
+}
+
+/// The table of a list: headings and rows, with the single fields that at least one record fills.
+pub(crate) fn list_table(kind: &KindSpec, lines: &[RecordLine]) -> (Vec<String>, Vec<Vec<String>>) {
+    let is_filled = |field: &&FieldSpec| lines.iter().any(|line| line.record.value(field.tag).is_some());
+    let columns: Vec<&FieldSpec> = kind.fields.iter().filter(is_filled).take(LIST_COLUMNS_MAX).collect();
+    let headings = ["编号 Id", "业务日期 Day", "状态 State"].map(str::to_owned).into_iter();
+    let headings = headings.chain(columns.iter().map(|field| format!("{} {}", field.label.zh, field.label.en)));
+    let row = |line: &RecordLine| {
+        let day = line.record.value(header::BUSINESS_DAY);
+        let day_spec = header::FIELDS.iter().find(|field| field.tag == header::BUSINESS_DAY);
+        let first = [
+            line.record.key.id.to_string(),
+            day.map(|day| value_text(day_spec, day)).unwrap_or_default(),
+            state_words(&line.state).1.to_owned(),
+        ];
+        let value = |field: &&FieldSpec| cell(field, &line.record);
+        first.into_iter().chain(columns.iter().map(value)).collect()
+    };
+    (headings.collect(), lines.iter().map(row).collect())
+}
+
+/// More columns than this do not fit on a terminal.
+const LIST_COLUMNS_MAX: usize = 7;
+
+fn cell(field: &FieldSpec, record: &Record) -> String {
+    record.value(field.tag).map(|value| value_text(Some(field), value)).unwrap_or_default()
+}
+
+fn value_json(field: Option<&FieldSpec>, value: &Value) -> Json {
+    match value {
+        Value::Absent => Json::Null,
+        Value::Bool(yes) => json!(yes),
+        Value::Int(number) => match choice(field, *number) {
+            Some((code, ..)) => json!(code),
+            None if is_unit(field, Unit::Day) => json!(day_text(*number)),
+            None => json!(number),
+        },
+        Value::Text(text) => json!(text),
+        Value::Id(id) => json!(id.to_string()),
+        Value::Bytes(bytes) => json!(bytes),
+    }
+}
+
+fn value_text(field: Option<&FieldSpec>, value: &Value) -> String {
+    match value {
+        Value::Absent => String::new(),
+        Value::Bool(true) => "是 yes".into(),
+        Value::Bool(false) => "否 no".into(),
+        Value::Int(number) => match choice(field, *number) {
+            Some((_, zh, en)) => format!("{zh} {en}"),
+            None if is_unit(field, Unit::Day) => day_text(*number),
+            None if is_unit(field, Unit::UnixMs) => time_text(*number),
+            None => number.to_string(),
+        },
+        Value::Text(text) => text.clone(),
+        Value::Id(id) => id.to_string(),
+        Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
+    }
+}
+
+fn choice(field: Option<&FieldSpec>, number: i64) -> Option<(&'static str, &'static str, &'static str)> {
+    let found = field?.choices.iter().find(|choice| choice.0 == number)?;
+    Some((found.1, found.2.zh, found.2.en))
+}
+
+fn is_unit(field: Option<&FieldSpec>, unit: Unit) -> bool {
+    field.is_some_and(|field| field.unit == unit)
+}
+
+fn day_text(number: i64) -> String {
+    i32::try_from(number).map_or_else(|_| number.to_string(), |day| Day(day).to_string())
+}
+
+/// A moment in the zone of this computer.
+pub(crate) fn time_text(unix_ms: i64) -> String {
+    let at = DateTime::from_timestamp_millis(unix_ms);
+    at.map_or_else(
+        || unix_ms.to_string(),
+        |at| at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string(),
+    )
+}
+
+fn key_text(key: &Key) -> String {
+    match key {
+        Key::Single => String::new(),
+        Key::Number(number) => format!("{number:014}"),
+        Key::Text(text) => text.clone(),
+        Key::Id(id) => id.to_string(),
+        Key::NumberText(number, text) => format!("{number:014}/{text}"),
+    }
+}
+
+fn home_text(home: Home) -> String {
+    match home {
+        Home::Company => "company".into(),
+        Home::Unit(id) => format!("unit/{id}"),
+        Home::Outlet(id) => format!("outlet/{id}"),
+        Home::Person(id) => format!("person/{id}"),
+    }
+}
+
+/// The fields of a rejected save, for people.
+pub(crate) fn op_fields(op: &xundian_protocol::record::Op) -> String {
+    let known = spec(op.record.kind);
+    let one = |write: &xundian_protocol::record::Write| {
+        let declared = known.and_then(|kind| kind.field(write.at.tag));
+        declared.map(|field| format!("{}={}", field.label.zh, value_text(Some(field), &write.value)))
+    };
+    let own = op.writes.iter().filter(|write| write.at.tag >= header::TAGS_END);
+    own.filter_map(one).take(4).collect::<Vec<_>>().join("，")
+}
+
+/// A record made of an op alone, so that a rejected save is shown like a record.
+pub(crate) fn op_json(op: &xundian_protocol::record::Op) -> Json {
+    let fields = op.writes.iter().map(|write| Field {
+        at: write.at.clone(),
+        register: xundian_protocol::record::Register { value: write.value.clone(), stamp: op.stamp },
+    });
+    let record = Record::from_fields(op.record, op.home, fields.collect());
+    line_json(&RecordLine { record, state: SaveState::Rejected(Vec::new()) })
+}

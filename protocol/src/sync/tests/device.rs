@@ -1,0 +1,155 @@
+//! A device's store in memory, and its driver.
+
+use super::super::SessionError;
+use super::super::client::{ClientSession, Position, Step};
+use super::home;
+use crate::access::scope_digest;
+use crate::clock::{Clock, Stamp};
+use crate::ids::{DeviceNo, FeedSeq, KindId, OpSeq, RecordId};
+use crate::record::{FieldKey, Home, Key, Op, Record, RecordKey, Value, Write};
+use crate::wire::v1::{Changes, ClientFrame, Receipt, Refusal};
+use std::collections::BTreeMap;
+
+/// Ops that one push takes here, so that a storm has many pushes.
+const PUSH_OPS: usize = 3;
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+pub(super) struct Device {
+    pub(super) no: DeviceNo,
+    pub(super) next_seq: OpSeq,
+    pub(super) outbox: BTreeMap<OpSeq, Op>,
+    pub(super) confirmed: BTreeMap<RecordKey, Record>,
+    pub(super) tray: BTreeMap<OpSeq, Refusal>,
+    cursor: FeedSeq,
+    /// Each home with the place up to which it has come, or `None` where it is as far as the cursor.
+    held: BTreeMap<Home, Option<FeedSeq>>,
+    clock: Clock,
+    clock_error_ms: i64,
+}
+
+impl Device {
+    pub(super) fn new(n: u8) -> Self {
+        Self {
+            no: DeviceNo(u32::from(n) + 1),
+            next_seq: OpSeq(1),
+            outbox: BTreeMap::new(),
+            confirmed: BTreeMap::new(),
+            tray: BTreeMap::new(),
+            cursor: FeedSeq(0),
+            held: BTreeMap::new(),
+            clock: Clock::default(),
+            // The second device lives in the future.
+            clock_error_ms: if n == 1 { DAY_MS } else { 0 },
+        }
+    }
+
+    pub(super) fn outbox_first(&self) -> OpSeq {
+        self.outbox.keys().next().copied().unwrap_or(self.next_seq)
+    }
+
+    pub(super) fn homes(&self) -> Vec<Home> {
+        self.held.keys().copied().collect()
+    }
+
+    pub(super) fn save(&mut self, record: u8, field: u8, value: i8, now_ms: i64) {
+        let key = RecordKey { kind: KindId(900), id: RecordId::from_bytes([record; 16]) };
+        let home = home(record);
+        let tag = u16::from(field);
+        let keys = if field < 4 { vec![Key::Single] } else { vec![Key::Number(1), Key::Number(value as u64 % 3 + 2)] };
+        let mut standing = self.confirmed.get(&key).cloned().unwrap_or_else(|| Record::empty(key, home));
+        for op in self.outbox.values().filter(|op| op.record == key) {
+            standing.apply(op);
+        }
+        let write = |key| {
+            let at = FieldKey { tag, key };
+            let seen = standing.register(&at).map(|register| register.stamp);
+            Write { at, value: Value::Int(value.into()), seen }
+        };
+        let writes = keys.into_iter().map(write).collect();
+        let stamp = Stamp { hlc: self.clock.tick(now_ms + self.clock_error_ms), device: self.no };
+        let seq = self.next_seq;
+        self.next_seq = seq.next();
+        self.outbox.insert(seq, Op { seq, stamp, record: key, home, writes });
+    }
+
+    /// Does what the session asks for until it waits.
+    pub(super) fn work(&mut self, session: &mut ClientSession, sent: &mut Vec<ClientFrame>) -> Result<(), SessionError> {
+        loop {
+            match session.poll() {
+                Step::Wait | Step::Done(_) => return Ok(()),
+                Step::Send(frame) => sent.push(frame),
+                Step::Welcome(_) => {}
+                Step::ReadOps(from) => {
+                    session.ops(self.outbox.range(from..).take(PUSH_OPS).map(|(_, op)| op.clone()).collect());
+                }
+                Step::CommitReceipt(receipt) => {
+                    let through = receipt.through;
+                    self.commit_receipt(&receipt);
+                    session.receipt_committed(through)?;
+                }
+                Step::CommitScope(homes) => {
+                    self.commit_scope(&homes);
+                    session.ready_to_pull(self.position());
+                }
+                Step::ReadPosition => session.ready_to_pull(self.position()),
+                Step::CommitChanges(changes) => self.commit_changes(&changes),
+            }
+        }
+    }
+
+    pub(super) fn position(&self) -> Position {
+        let saved = self.next_seq.0 - 1;
+        Position {
+            scope_digest: scope_digest(&self.homes()),
+            cursor: self.cursor,
+            behind: self.held.iter().filter_map(|(home, place)| Some((*home, (*place)?))).collect(),
+            sent_through: OpSeq(saved),
+            // The number of the last save stands for its time, so that the server can check the claim.
+            captured_through_ms: saved.cast_signed(),
+        }
+    }
+
+    fn commit_receipt(&mut self, receipt: &Receipt) {
+        let left = self.outbox.split_off(&receipt.through.next());
+        for (seq, mut op) in std::mem::replace(&mut self.outbox, left) {
+            if let Some(rejection) = receipt.rejections.iter().find(|rejection| rejection.seq == seq) {
+                self.tray.insert(seq, rejection.why);
+                continue;
+            }
+            if let Some((_, hlc)) = receipt.restamped.iter().find(|(of, _)| *of == seq) {
+                op.stamp.hlc = *hlc;
+            }
+            if self.held.contains_key(&op.home) {
+                let record = self.confirmed.entry(op.record).or_insert_with(|| Record::empty(op.record, op.home));
+                record.apply(&op);
+            }
+        }
+    }
+
+    fn commit_scope(&mut self, homes: &[Home]) {
+        self.held.retain(|home, _| homes.contains(home));
+        for home in homes {
+            self.held.entry(*home).or_insert(Some(FeedSeq(0)));
+        }
+        self.confirmed.retain(|_, record| homes.contains(&record.home));
+    }
+
+    fn commit_changes(&mut self, changes: &Changes) {
+        for record in changes.records.iter().filter(|record| self.held.contains_key(&record.home)) {
+            let standing =
+                self.confirmed.entry(record.key).or_insert_with(|| Record::empty(record.key, record.home));
+            standing.merge(record);
+        }
+        match changes.home {
+            None if self.cursor == changes.from => self.cursor = changes.to,
+            None => {}
+            Some(home) => {
+                if let Some(place) = self.held.get_mut(&home)
+                    && *place == Some(changes.from)
+                {
+                    *place = Some(changes.to).filter(|to| *to < self.cursor);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Reports: the figures of the nation, a unit or an outlet, and what one visit recorded, as tables for
+//! people, CSV for spreadsheets and JSON for programs.
+//!
+//! A report is read from [`Server`] into [`Sheet`]s, which know no format, and rendered from them. Every
+//! figure is a sum of cells; ratios keep their numerator and denominator.
+
+mod figures;
+mod outlet;
+mod render;
+mod sheet;
+#[cfg(test)]
+mod tests;
+mod visit;
+
+pub(crate) use sheet::moment;
+pub use sheet::{Cell, Head, Sheet, Show};
+
+use crate::server::Server;
+use crate::store::StoreError;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use xundian_protocol::calendar::Day;
+
+/// What a report is about.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// All regions, the outlets of none, and their sum.
+    Nation,
+    /// A unit, by its code or name, and what lies right below it.
+    Unit(String),
+    /// The outlets that belong to no unit.
+    Unassigned,
+    /// One outlet, by its code.
+    Outlet(String),
+    /// All that one visit recorded, by its id.
+    Visit(String),
+}
+
+/// What each row stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// A unit; for an outlet a visit.
+    #[default]
+    Place,
+    /// A product.
+    Product,
+    /// A person.
+    Person,
+    /// A day.
+    Day,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// A table for people.
+    #[default]
+    Table,
+    /// CSV, UTF-8.
+    Csv,
+    /// JSON with stable names.
+    Json,
+}
+
+/// A text that names no choice.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is none of {known}")]
+pub struct ChoiceError {
+    text: String,
+    known: &'static str,
+}
+
+impl FromStr for By {
+    type Err = ChoiceError;
+    fn from_str(text: &str) -> Result<Self, ChoiceError> {
+        match text {
+            "place" | "unit" => Ok(Self::Place),
+            "product" => Ok(Self::Product),
+            "person" => Ok(Self::Person),
+            "day" => Ok(Self::Day),
+            _ => Err(ChoiceError { text: text.into(), known: "unit, product, person, day" }),
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = ChoiceError;
+    fn from_str(text: &str) -> Result<Self, ChoiceError> {
+        match text {
+            "table" => Ok(Self::Table),
+            "csv" => Ok(Self::Csv),
+            "json" => Ok(Self::Json),
+            _ => Err(ChoiceError { text: text.into(), known: "table, csv, json" }),
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Request {
+    /// About what.
+    pub what: What,
+    /// The first day.
+    #[serde(with = "day_text")]
+    pub from: Day,
+    /// The last day.
+    #[serde(with = "day_text")]
+    pub to: Day,
+    /// What each row stands for.
+    pub by: By,
+    /// How it is written.
+    pub format: Format,
+    /// Whether CSV begins with the mark by which Excel knows UTF-8.
+    pub bom: bool,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The days are the wrong way round.
+    #[error("the period ends on {to}, before it begins on {from}: swap --from and --to")]
+    Days {
+        /// The first day.
+        from: Day,
+        /// The last day.
+        to: Day,
+    },
+    /// A row a day would be too many rows.
+    #[error("a report by day has at most {DAYS_MAX} days, this one {days}: shorten the period")]
+    TooManyDays {
+        /// How many days.
+        days: i64,
+    },
+    /// No such unit.
+    #[error("{text:?} names no unit ({reason}); the units are: {known}")]
+    Unit {
+        /// What was given.
+        text: String,
+        /// Why not.
+        reason: String,
+        /// The codes and names of the regions.
+        known: String,
+    },
+    /// No such outlet.
+    #[error("no outlet has the code {code:?}: check it against the file that was imported")]
+    Outlet {
+        /// What was given.
+        code: String,
+    },
+    /// No such visit.
+    #[error("there is no visit {text:?}: `report outlet CODE` lists the visits of an outlet with their ids")]
+    Visit {
+        /// What was given.
+        text: String,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A day is a row of a table that people read.
+pub const DAYS_MAX: i64 = 366;
+
+/// Makes a report and writes it as asked.
+pub fn run(server: &Server, request: &Request) -> Result<String, ReportError> {
+    Ok(write(&read(server, request)?, request.format, request.bom))
+}
+
+/// Writes a sheet in a format; `bom` is the mark by which Excel knows UTF-8, for CSV alone.
+pub(crate) fn write(sheet: &Sheet, format: Format, bom: bool) -> String {
+    match format {
+        Format::Table => render::table(sheet),
+        Format::Csv => render::csv(sheet, bom),
+        Format::Json => render::json(sheet),
+    }
+}
+
+/// Makes a report.
+pub fn read(server: &Server, request: &Request) -> Result<Sheet, ReportError> {
+    let (from, to) = (request.from, request.to);
+    if to < from {
+        return Err(ReportError::Days { from, to });
+    }
+    let days = i64::from(to.0) - i64::from(from.0) + 1;
+    if request.by == By::Day && days > DAYS_MAX {
+        return Err(ReportError::TooManyDays { days });
+    }
+    match &request.what {
+        What::Nation => figures::nation(server, request),
+        What::Unit(name) => figures::unit(server, name, request),
+        What::Unassigned => figures::unassigned(server, request),
+        What::Outlet(code) => outlet::read(server, code, request),
+        What::Visit(id) => visit::read(server, id),
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Place => "unit",
+            Self::Product => "product",
+            Self::Person => "person",
+            Self::Day => "day",
+        })
+    }
+}
+
+/// Days as 2026-11-23.
+mod day_text {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use xundian_protocol::calendar::Day;
+
+    pub(super) fn serialize<S: Serializer>(day: &Day, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(day)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Day, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,215 @@
+//! Reports of one outlet: its visits, or its figures by product, person or day. Cells are not kept at the
+//! grain of an outlet, so these are summed from the records that its figures lead down to.
+
+use super::figures::{people as people_sheet, period, products, with_figures};
+use super::sheet::{Cell, Head, Sheet, Show, moment};
+use super::{By, ReportError, Request};
+use crate::figures::{Figures, Scope};
+use crate::server::Server;
+use crate::store::{Owner, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+use xundian_protocol::access::Directory;
+use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
+use xundian_protocol::ids::{OutletId, PersonId};
+use xundian_protocol::kinds::{self, Choice, Gtin, Header, Typed, Visit, header};
+use xundian_protocol::record::Record;
+use xundian_protocol::views::{
+    Completeness, Contribution, Dimension, IssueFigures, Measures, Nature, ProductFigures, View,
+};
+
+const VISITS: [Head; 12] = [
+    Head { key: "visit", zh: "拜访编号", show: Show::Always },
+    Head { key: "day", zh: "日期", show: Show::Always },
+    Head { key: "person_code", zh: "工号", show: Show::Always },
+    Head { key: "person", zh: "姓名", show: Show::Always },
+    Head { key: "opened", zh: "进店", show: Show::Always },
+    Head { key: "closed", zh: "离店", show: Show::Always },
+    Head { key: "aborted", zh: "中止", show: Show::Always },
+    Head { key: "abort_reason", zh: "中止原因", show: Show::Always },
+    Head { key: "time_in_store_s", zh: "在店秒数", show: Show::Always },
+    Head { key: "planned", zh: "计划内", show: Show::Data },
+    Head { key: "corrected", zh: "已更正", show: Show::Always },
+    Head { key: "note", zh: "备注", show: Show::Always },
+];
+
+pub(super) fn read(server: &Server, code: &str, request: &Request) -> Result<Sheet, ReportError> {
+    let directory = server.directory();
+    let found = directory.outlets().find(|(_, entry)| entry.code == code);
+    let (outlet, entry) =
+        found.ok_or_else(|| ReportError::Outlet { code: code.chars().take(64).collect() })?;
+    let title = format!("{} {} {}", entry.code, entry.name, period(request));
+    let completeness = completeness(server, &directory, outlet, request.to)?;
+    if request.by == By::Place {
+        let sheet = visits(server, &directory, outlet, title, request)?;
+        return Ok(Sheet { completeness: Some(completeness), ..sheet });
+    }
+    let (from, to) = (request.from, request.to);
+    let added = contributions(server, outlet, to)?;
+    let total = Figures { completeness, ..sum(added.iter(), from) };
+    Ok(match request.by {
+        By::Product => {
+            let sheet = products(server, "outlet", title, request, by_product(&added, from))?;
+            Sheet { completeness: Some(completeness), ..sheet }
+        }
+        By::Person => {
+            let people: BTreeSet<PersonId> = added.iter().filter_map(|added| added.person).collect();
+            let mut rows = Vec::new();
+            for person in people {
+                let completeness = server.completeness(Scope::Person(person), to)?;
+                let of = sum(added.iter().filter(|added| added.person == Some(person)), from);
+                rows.push((person, Figures { completeness, ..of }));
+            }
+            people_sheet(&directory, "outlet", title, request, rows, total)
+        }
+        By::Day | By::Place => {
+            let mut rows = Vec::new();
+            for day in (from.0..=to.0).map(Day) {
+                let completeness = self::completeness(server, &directory, outlet, day)?;
+                let of = sum(added.iter().filter(|added| added.day <= day), day);
+                rows.push((vec![day.to_string().into()], Figures { completeness, ..of }));
+            }
+            let naming = [Head { key: "day", zh: "日期", show: Show::Always }];
+            with_figures("outlet", title, request, &naming, rows, total)
+        }
+    })
+}
+
+/// The devices of those who look after the outlet on a day.
+fn completeness(
+    server: &Server,
+    directory: &Directory,
+    outlet: OutletId,
+    day: Day,
+) -> Result<Completeness, StoreError> {
+    let mut sum = Completeness::default();
+    let Some(assignment) = directory.assignment_on(outlet, day) else { return Ok(sum) };
+    let holds = |person: &PersonId| {
+        directory.held_by(*person).is_some_and(|(position, _)| position == assignment.position)
+    };
+    for person in directory.people().map(|(id, _)| id).filter(holds) {
+        let found = server.completeness(Scope::Person(person), day)?;
+        sum.through_ms = match (sum.devices, found.devices) {
+            (0, _) => found.through_ms,
+            (_, 0) => sum.through_ms,
+            // Nothing is known to be in unless every device says so.
+            _ => sum.through_ms.zip(found.through_ms).map(|(a, b)| a.min(b)),
+        };
+        sum.devices += found.devices;
+        sum.complete += found.complete;
+    }
+    Ok(sum)
+}
+
+fn visits(
+    server: &Server,
+    directory: &Directory,
+    outlet: OutletId,
+    title: String,
+    request: &Request,
+) -> Result<Sheet, StoreError> {
+    let zone = directory.outlet(outlet).and_then(|entry| entry.time_zone.as_deref()).unwrap_or(DEFAULT_ZONE);
+    let home = xundian_protocol::record::Home::Outlet(outlet);
+    let mut rows = Vec::new();
+    for record in server.records_of_home(home, Visit::SPEC.kind)? {
+        let Some(header) = Header::read(&record) else { continue };
+        if (request.from..=request.to).contains(&header.business_day) {
+            rows.push((header.captured_at_ms, visit_row(directory, &record, &header, zone)));
+        }
+    }
+    rows.sort_by_key(|(captured_at_ms, _)| std::cmp::Reverse(*captured_at_ms));
+    Ok(Sheet {
+        name: "outlet",
+        title,
+        days: Some((request.from, request.to)),
+        heads: VISITS.to_vec(),
+        rows: rows.into_iter().map(|(_, row)| row).collect(),
+        total: None,
+        completeness: None,
+    })
+}
+
+fn visit_row(directory: &Directory, record: &Record, header: &Header, zone: &str) -> Vec<Cell> {
+    let visit = Visit::read(record);
+    let person = directory.person(header.actor);
+    let at = |ms: Option<i64>| ms.map_or(Cell::Empty, |ms| moment(ms, zone).into());
+    let yes = |is: bool| if is { Cell::from("是") } else { Cell::from("否") };
+    vec![
+        record.key.id.to_string().into(),
+        header.business_day.to_string().into(),
+        person.map_or_else(|| header.actor.to_string().into(), |entry| entry.code.as_str().into()),
+        person.map_or(Cell::Empty, |entry| entry.name.as_str().into()),
+        at(visit.opened_at_ms),
+        at(visit.closed_at_ms),
+        at(visit.aborted_at_ms),
+        visit.abort_reason.map_or(Cell::Empty, |reason| reason.label().zh.into()),
+        visit.time_in_store_ms.map(|ms| ms / 1000).into(),
+        yes(visit.plan.is_some()),
+        yes(header::is_corrected(record)),
+        visit.note.map_or(Cell::Empty, Cell::from),
+    ]
+}
+
+/// What the outlet's records add to any figure up to a day.
+fn contributions(server: &Server, outlet: OutletId, to: Day) -> Result<Vec<Contribution>, StoreError> {
+    let traces = server.traces(Owner::Outlet(outlet), None, Day(0), to)?;
+    // A record that adds to several days is traced under each.
+    let keys: BTreeSet<_> = traces.into_iter().map(|(_, key)| key).collect();
+    let mut found = stock(server, outlet)?;
+    for key in keys {
+        if let (Some(spec), Some(record)) = (kinds::spec(key.kind), server.record(key)?) {
+            found.append(&mut (spec.contribute)(&record));
+        }
+    }
+    found.retain(|added| added.outlet == Some(outlet) && added.day <= to);
+    Ok(found)
+}
+
+/// The steps of the outlet's stock timelines: each entry takes back what the one before left, and puts its
+/// own level in its place.
+fn stock(server: &Server, outlet: OutletId) -> Result<Vec<Contribution>, StoreError> {
+    let mut steps = Vec::new();
+    let mut before: Option<(u64, Option<PersonId>, i64)> = None;
+    for row in server.store.reader().stock(Some(outlet)) {
+        let (_, gtin, stored) = row?;
+        let step = |person, units| Contribution {
+            view: View::Stock,
+            outlet: Some(outlet),
+            person,
+            day: stored.entry.day,
+            dimension: Dimension(gtin),
+            measures: Measures::of(&[units]),
+        };
+        if let Some((_, person, units)) = before.filter(|(of, ..)| *of == gtin) {
+            steps.push(step(person, -units));
+        }
+        steps.push(step(stored.entry.person, stored.units_after));
+        before = Some((gtin, stored.entry.person, stored.units_after));
+    }
+    Ok(steps)
+}
+
+/// Flows from a day on, and levels at the end.
+fn sum<'a>(added: impl Iterator<Item = &'a Contribution>, from: Day) -> Figures {
+    let mut views: BTreeMap<View, Measures> = BTreeMap::new();
+    for added in added.filter(|added| added.view.nature() == Nature::Level || added.day >= from) {
+        *views.entry(added.view).or_default() += added.measures;
+    }
+    let of = |view| views.get(&view).copied().unwrap_or_default();
+    Figures {
+        visits: of(View::Visits).into(),
+        products: of(View::Products).into(),
+        stock_units: of(View::Stock).0[0],
+        issues: IssueFigures::new(of(View::Issues), of(View::OpenIssues)),
+        completeness: Completeness::default(),
+    }
+}
+
+fn by_product(added: &[Contribution], from: Day) -> Vec<(Gtin, ProductFigures, i64)> {
+    let gtins: BTreeSet<u64> =
+        added.iter().map(|added| added.dimension.0).filter(|gtin| *gtin != 0).collect();
+    let row = |gtin: u64| {
+        let figures = sum(added.iter().filter(|added| added.dimension.0 == gtin), from);
+        Some((Gtin::new(gtin).ok()?, figures.products, figures.stock_units))
+    };
+    gtins.into_iter().filter_map(row).collect()
+}

@@ -1,0 +1,147 @@
+//! Sheets as a table, as CSV and as JSON.
+
+use super::sheet::{Cell, Head, Sheet, Show, completeness_line, through};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde_json::{Map, Value, json};
+use xundian_protocol::views::Ratio;
+
+/// A table for people, with its title above and its completeness below.
+pub(super) fn table(sheet: &Sheet) -> String {
+    let places = places(sheet, Show::Data);
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(places.iter().map(|place| sheet.heads[*place].zh));
+    for row in sheet.rows.iter().chain(&sheet.total) {
+        table.add_row(places.iter().map(|place| shown(&row[*place])));
+    }
+    for (shown, place) in places.iter().enumerate() {
+        let is_text = |row: &Vec<Cell>| matches!(row[*place], Cell::Text(_) | Cell::Empty);
+        if !sheet.rows.iter().chain(&sheet.total).all(is_text)
+            && let Some(column) = table.column_mut(shown)
+        {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let mut text = format!("{}\n{table}\n", sheet.title);
+    if let Some(completeness) = &sheet.completeness {
+        text.push_str(&completeness_line(completeness));
+        text.push('\n');
+    }
+    text
+}
+
+/// CSV: heads in Chinese with the stable name behind, a ratio in three columns.
+pub(super) fn csv(sheet: &Sheet, bom: bool) -> String {
+    let start = if bom { vec![0xEF, 0xBB, 0xBF] } else { Vec::new() };
+    let mut writer = csv::Writer::from_writer(start);
+    let places = places(sheet, Show::Table);
+    let heads = places.iter().flat_map(|place| {
+        let Head { zh, key, .. } = sheet.heads[*place];
+        parts_of(sheet, *place).iter().map(move |part| format!("{zh} {key}{part}"))
+    });
+    // Writing to memory cannot fail.
+    let _ = writer.write_record(heads);
+    for row in sheet.rows.iter().chain(&sheet.total) {
+        let cells = places.iter().flat_map(|place| plain(&row[*place], parts_of(sheet, *place).len()));
+        let _ = writer.write_record(cells);
+    }
+    writer.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+}
+
+/// JSON: an object with the rows as objects.
+pub(super) fn json(sheet: &Sheet) -> String {
+    let places = places(sheet, Show::Table);
+    let object = |row: &Vec<Cell>| {
+        places
+            .iter()
+            .map(|place| (sheet.heads[*place].key.to_owned(), value(&row[*place])))
+            .collect::<Map<_, _>>()
+    };
+    let mut report = json!({
+        "report": sheet.name,
+        "title": sheet.title,
+        "rows": sheet.rows.iter().map(object).collect::<Vec<_>>(),
+    });
+    if let Some((from, to)) = sheet.days {
+        report["from"] = json!(from.to_string());
+        report["to"] = json!(to.to_string());
+    }
+    if let Some(total) = &sheet.total {
+        report["total"] = Value::Object(object(total));
+    }
+    if let Some(found) = &sheet.completeness {
+        report["completeness"] = json!({
+            "devices": found.devices,
+            "complete": found.complete,
+            "through_ms": found.through_ms,
+            "through": Some(through(found)).filter(|text| !text.is_empty()),
+        });
+    }
+    format!("{report:#}\n")
+}
+
+fn places(sheet: &Sheet, hidden: Show) -> Vec<usize> {
+    sheet.heads.iter().enumerate().filter(|(_, head)| head.show != hidden).map(|(place, _)| place).collect()
+}
+
+/// Ratio columns are three columns in CSV, whatever single rows hold.
+fn parts_of(sheet: &Sheet, place: usize) -> &'static [&'static str] {
+    let of = |row: &Vec<Cell>| match row[place] {
+        Cell::Ratio(_) => Some(&["_numerator", "_denominator", "_percent"][..]),
+        Cell::Quotient(_) => Some(&["_numerator", "_denominator", ""][..]),
+        Cell::Empty | Cell::Text(_) | Cell::Int(_) => None,
+    };
+    sheet.rows.iter().chain(&sheet.total).find_map(of).unwrap_or(&[""])
+}
+
+fn shown(cell: &Cell) -> String {
+    match cell {
+        Cell::Empty => String::new(),
+        Cell::Text(text) => text.clone(),
+        Cell::Int(number) => number.to_string(),
+        Cell::Ratio(ratio) if ratio.denominator == 0 => "–".into(),
+        Cell::Ratio(ratio) => format!("{}/{} {}", ratio.numerator, ratio.denominator, ratio.percent()),
+        Cell::Quotient(ratio) => decimal(*ratio, 100).unwrap_or_else(|| "–".into()),
+    }
+}
+
+fn plain(cell: &Cell, parts: usize) -> Vec<String> {
+    match cell {
+        Cell::Text(text) => vec![text.clone()],
+        Cell::Int(number) => vec![number.to_string()],
+        Cell::Ratio(ratio) => fraction(*ratio, decimal(*ratio, 1)),
+        Cell::Quotient(ratio) => fraction(*ratio, decimal(*ratio, 100)),
+        Cell::Empty => vec![String::new(); parts],
+    }
+}
+
+fn fraction(ratio: Ratio, quotient: Option<String>) -> Vec<String> {
+    vec![ratio.numerator.to_string(), ratio.denominator.to_string(), quotient.unwrap_or_default()]
+}
+
+fn value(cell: &Cell) -> Value {
+    let number =
+        |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null);
+    match cell {
+        Cell::Empty => Value::Null,
+        Cell::Text(text) => json!(text),
+        Cell::Int(int) => json!(int),
+        Cell::Ratio(Ratio { numerator, denominator }) => {
+            let percent = number(decimal(Ratio { numerator: *numerator, denominator: *denominator }, 1));
+            json!({ "numerator": numerator, "denominator": denominator, "percent": percent })
+        }
+        Cell::Quotient(Ratio { numerator, denominator }) => {
+            let quotient = number(decimal(Ratio { numerator: *numerator, denominator: *denominator }, 100));
+            json!({ "numerator": numerator, "denominator": denominator, "value": quotient })
+        }
+    }
+}
+
+/// The ratio's basis points over a hundred (a percentage) or ten thousand (the quotient itself), as a
+/// decimal with two digits: no float comes near it.
+fn decimal(ratio: Ratio, coarser: i64) -> Option<String> {
+    let hundredths = ratio.basis_points().map(|bp| (bp + coarser / 2).div_euclid(coarser))?;
+    let sign = if hundredths < 0 { "-" } else { "" };
+    let hundredths = hundredths.unsigned_abs();
+    Some(format!("{sign}{}.{:02}", hundredths / 100, hundredths % 100))
+}

@@ -1,0 +1,120 @@
+//! A report before it is written: heads, rows, a total, and how complete it all is.
+
+use xundian_protocol::calendar::{DEFAULT_ZONE, Day, utc_offset_min};
+use xundian_protocol::views::{Completeness, Ratio};
+
+/// Where a column appears. A table on a screen has less room than a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Show {
+    /// In tables, CSV and JSON.
+    Always,
+    /// In CSV and JSON.
+    Data,
+    /// In tables.
+    Table,
+}
+
+/// A column.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// Its name in JSON and, behind the Chinese one, in CSV; stable.
+    pub key: &'static str,
+    /// Its name for people.
+    pub zh: &'static str,
+    /// Where it appears.
+    pub show: Show,
+}
+
+/// What stands in a row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Cell {
+    /// Nothing.
+    Empty,
+    /// A text.
+    Text(String),
+    /// A number.
+    Int(i64),
+    /// A share, shown as a percentage.
+    Ratio(Ratio),
+    /// A quotient, shown as a decimal.
+    Quotient(Ratio),
+}
+
+/// A report.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sheet {
+    /// Its name in JSON.
+    pub name: &'static str,
+    /// What it is about, for people.
+    pub title: String,
+    /// The first and the last day.
+    pub days: Option<(Day, Day)>,
+    /// The columns.
+    pub heads: Vec<Head>,
+    /// The rows, each as wide as the heads.
+    pub rows: Vec<Vec<Cell>>,
+    /// The row below all others.
+    pub total: Option<Vec<Cell>>,
+    /// How much of it has arrived.
+    pub completeness: Option<Completeness>,
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Cell {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<Option<i64>> for Cell {
+    fn from(number: Option<i64>) -> Self {
+        number.map_or(Self::Empty, Self::Int)
+    }
+}
+
+/// What names a total row.
+pub(super) fn total_name() -> Cell {
+    Cell::from("合计")
+}
+
+/// A moment as `2026-11-23 17:02`, in an IANA zone or, where it is unknown, in the default one.
+pub(crate) fn moment(unix_ms: i64, zone: &str) -> String {
+    let offset = utc_offset_min(unix_ms, zone).or_else(|| utc_offset_min(unix_ms, DEFAULT_ZONE)).unwrap_or(0);
+    let minutes = unix_ms.div_euclid(60_000) + offset;
+    let day = i32::try_from(minutes.div_euclid(24 * 60)).map_or(Day(0), Day);
+    let minute = minutes.rem_euclid(24 * 60);
+    format!("{day} {:02}:{:02}", minute / 60, minute % 60)
+}
+
+/// Up to when everything is in.
+pub(super) fn through(completeness: &Completeness) -> String {
+    completeness.through_ms.map_or_else(String::new, |ms| moment(ms, DEFAULT_ZONE))
+}
+
+/// Completeness as a sentence.
+pub(super) fn completeness_line(found: &Completeness) -> String {
+    let Completeness { devices, complete, .. } = found;
+    if *devices == 0 {
+        return "数据完整度: 没有设备 (no devices)".into();
+    }
+    let until = through(found);
+    if until.is_empty() {
+        return format!(
+            "数据完整度: {devices} 台设备中 {complete} 台已传齐 ({complete} of {devices} devices)"
+        );
+    }
+    format!(
+        "数据完整度: {devices} 台设备中 {complete} 台已传齐, 数据截至 {until} ({complete} of {devices} devices, to {until})"
+    )
+}

@@ -1,0 +1,59 @@
+//! All that a server holds, so that a test can say that nothing changed or that two servers hold the same.
+
+use std::collections::BTreeMap;
+use xundian_protocol::calendar::Day;
+use xundian_protocol::kinds;
+use xundian_protocol::record::Record;
+use xundian_protocol::views::{Measures, Subject, View};
+use xundian_server::Server;
+use xundian_server::figures::Of;
+
+/// Days before and after everything in these tests.
+pub const ALWAYS: (Day, Day) = (Day(0), Day(36_500));
+
+/// The records of every kind, and every figure, by units and by people.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Contents {
+    records: BTreeMap<&'static str, Vec<Record>>,
+    figures: Vec<(View, Vec<(Subject, u64, Measures)>)>,
+}
+
+impl Contents {
+    /// Reads all of it.
+    ///
+    /// # Panics
+    /// Where the store cannot be read.
+    pub fn of(server: &Server) -> Self {
+        let (from, to) = ALWAYS;
+        let mut figures = Vec::new();
+        for view in View::ALL {
+            for of in [Of::Units, Of::People] {
+                figures.push((view, server.cells(view, of, from, to).expect("readable cells")));
+            }
+        }
+        let records = |spec: &&kinds::KindSpec| (spec.code, server.records(spec.kind).expect("readable records"));
+        Self { records: kinds::ALL.iter().map(records).collect(), figures }
+    }
+
+    /// How many records there are of a kind, by its code.
+    pub fn count(&self, kind: &str) -> usize {
+        self.records.get(kind).map_or(0, Vec::len)
+    }
+
+    /// Where two contents differ, in a few words; empty where they are the same.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (kind, records) in &self.records {
+            let others = other.records.get(kind).map_or(&[][..], Vec::as_slice);
+            if records != others {
+                found.push(format!("{kind}: {} and {} records, not the same", records.len(), others.len()));
+            }
+        }
+        for ((view, rows), (_, others)) in self.figures.iter().zip(&other.figures) {
+            if rows != others {
+                found.push(format!("{view:?}: {rows:?} and {others:?}"));
+            }
+        }
+        found
+    }
+}

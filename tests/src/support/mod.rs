@@ -1,0 +1,33 @@
+//! What the end-to-end tests share: a small company, a served folder, devices with a clock that tests hold,
+//! child processes, and a reading of all that a server holds.
+//!
+//! Knows no assertion about the product; a helper that fails to do its own part ends the test.
+
+pub mod company;
+pub mod contents;
+pub mod device;
+pub mod process;
+pub mod seed;
+pub mod service;
+
+use std::time::{Duration, Instant};
+
+/// How long anything that must happen may take. Only a broken build waits so long.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Looks again and again until there is something to see.
+///
+/// # Panics
+/// Where nothing is seen before [`DEADLINE`]; `what` says what was waited for.
+pub async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
+        tokio::time::sleep(PAUSE).await;
+    }
+}

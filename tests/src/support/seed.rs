@@ -1,0 +1,12 @@
+//! Random choices that can be made again.
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// A generator from `XUNDIAN_SEED`, or from a new seed that is printed, so that a failure replays.
+pub fn rng(test: &str) -> StdRng {
+    let given = std::env::var("XUNDIAN_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = given.unwrap_or_else(rand::random::<u64>);
+    eprintln!("{test}: XUNDIAN_SEED={seed}");
+    StdRng::seed_from_u64(seed)
+}
