@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 
 use rand::RngCore;
+use xundian_protocol::calendar::DEFAULT_ZONE;
 use xundian_protocol::ids::{OutletId, PersonId, RecordId, RoutePlanId, VisitId};
 use xundian_protocol::kinds::{
-    AbortReason, Channel, Issue, IssueKind, IssueState, Outlet, PositionGrade, Severity, ShelfObservation, StockCount,
-    Typed, Visit,
+    AbortReason, Channel, Issue, IssueKind, IssueState, Outlet, PositionGrade, Severity, ShelfObservation,
+    StockCount, Typed, Visit,
 };
-use xundian_protocol::calendar::DEFAULT_ZONE;
 use xundian_protocol::record::{Home, Record};
 
 use crate::errors::RecordError;

@@ -10,7 +10,9 @@ use crate::store::{RejectedId, StoreError};
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The device does not know such an outlet.
-    #[error("no outlet 门店 {name:?} is on this device: check the code, or sync to get the outlets of your scope")]
+    #[error(
+        "no outlet 门店 {name:?} is on this device: check the code, or sync to get the outlets of your scope"
+    )]
     NoSuchOutlet {
         /// The code or id that was given.
         name: String,
@@ -63,7 +65,9 @@ pub enum RecordError {
         state: IssueState,
     },
     /// The outlet, or the device, names a zone that this version does not know.
-    #[error("time zone {zone:?} is not known: correct the outlet's time zone (an IANA name such as Asia/Shanghai)")]
+    #[error(
+        "time zone {zone:?} is not known: correct the outlet's time zone (an IANA name such as Asia/Shanghai)"
+    )]
     UnknownZone {
         /// The zone.
         zone: String,

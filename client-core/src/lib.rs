@@ -18,12 +18,9 @@ mod recorder;
 mod store;
 mod transport;
 
-
-
-
 pub use client::{
-    Client, Clocks, DaySummary, DeviceStatus, EnrolError, IdentityFileError, RecordLine, SyncError, SyncProgress,
-    SyncReport,
+    Client, Clocks, DaySummary, DeviceStatus, EnrolError, IdentityFileError, RecordLine, SyncError,
+    SyncProgress, SyncReport,
 };
 pub use day::{Due, NewIssue, Position, VisitBundle};
 pub use errors::RecordError;

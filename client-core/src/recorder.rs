@@ -7,7 +7,9 @@
 use xundian_protocol::calendar::{self, Day};
 use xundian_protocol::clock::{Clock, Stamp};
 use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId, RecordId};
-use xundian_protocol::kinds::{ClockGrade, Header, Invalid, KindSpec, Lineage, Typed, header, spec, validate_op};
+use xundian_protocol::kinds::{
+    ClockGrade, Header, Invalid, KindSpec, Lineage, Typed, header, spec, validate_op,
+};
 use xundian_protocol::record::{Home, Op, Record, RecordKey, Write};
 
 use crate::errors::RecordError;
@@ -217,7 +219,8 @@ mod tests {
     const EVENING_MS: i64 = 1_800_000_000_000;
 
     fn saved(existing: Option<&Record>, at_ms: i64, form: &Visit) -> Result<Op, RecordError> {
-        let mut clock = Clock::resume(existing.and_then(Record::newest).map(|stamp| stamp.hlc).unwrap_or_default());
+        let mut clock =
+            Clock::resume(existing.and_then(Record::newest).map(|stamp| stamp.hlc).unwrap_or_default());
         let mut recorder = Recorder::new(AUTHOR, at_ms, &mut clock, OpSeq(5));
         let id = RecordId::v7(7, [7; 10]);
         let target = Target { existing, ..Target::new(id, Home::Outlet(OutletId(id))) };

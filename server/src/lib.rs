@@ -1,13 +1,19 @@
 //! The server of Xundian: it merges what the devices send into regional and national views.
+//!
+//! [`Server`] opens a data folder and is the one way to what is in it. [`serve`] runs sessions, console and
+//! administration on it. docs/ARCHITECTURE.md tells how a record becomes a figure.
 
+pub mod admin;
 pub mod authority;
 pub mod console;
+pub mod demo;
 pub mod enrolment;
 pub mod figures;
 pub mod imports;
 mod ingest;
 mod pull;
 pub mod report;
+pub mod serve;
 mod server;
 pub mod sessions;
 pub mod store;

@@ -2,7 +2,7 @@
 
 use crate::server::Server;
 use crate::store::{FeedPlace, StoreError};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use xundian_protocol::access::scope_digest;
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::ids::{DeviceNo, FeedSeq, PersonId};
@@ -16,7 +16,10 @@ const FIELD_BYTES: usize = 24;
 /// One pull of one device, read frame by frame.
 pub(crate) struct Puller {
     device: DeviceNo,
+    /// The homes of the scope that the device holds up to its cursor.
     homes: Vec<Home>,
+    /// The other homes of the scope, which it asks for one by one.
+    behind: BTreeSet<Home>,
     current: Option<Reading>,
 }
 
@@ -42,9 +45,11 @@ impl Puller {
         if scope_digest(&scope) != pull.scope_digest {
             return Err(scope);
         }
-        let behind: std::collections::BTreeSet<Home> = pull.behind.iter().map(|(home, _)| *home).collect();
-        let homes = scope.into_iter().filter(|home| !behind.contains(home)).collect();
-        Ok(Self { device, homes, current: None })
+        let named: BTreeSet<Home> = pull.behind.iter().map(|(home, _)| *home).collect();
+        // What it names outside its scope is not for it to see.
+        let (behind, homes) = scope.into_iter().partition(|home| named.contains(home));
+        let behind: Vec<Home> = behind;
+        Ok(Self { device, homes, behind: behind.into_iter().collect(), current: None })
     }
 
     /// The next frame of changes after `after`, and whether more of the same is to come.
@@ -55,6 +60,10 @@ impl Puller {
         after: FeedSeq,
     ) -> Result<(Changes, bool), StoreError> {
         let reader = server.store.reader();
+        if home.is_some_and(|home| !self.behind.contains(&home)) {
+            let to = reader.feed_head()?;
+            return Ok((Changes { home, from: after, to, records: Vec::new() }, false));
+        }
         let reading = match self.current.take() {
             Some(reading) if reading.home == home && reading.at == after => reading,
             _ => {

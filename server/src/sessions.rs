@@ -8,13 +8,13 @@ use crate::transport::{FrameStream, Listener, Peer};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Semaphore, watch};
-use xundian_protocol::ids::DeviceNo;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use xundian_protocol::ids::{DeviceNo, OpSeq};
 use xundian_protocol::sync::server::{ServerSession, Step, refusal};
 use xundian_protocol::views::View;
 use xundian_protocol::wire::DecodeError;
 use xundian_protocol::wire::v1::{
-    Answer, Ask, ClientFrame, Pull, Refusal, ServerFrame, decode_client, encode_server,
+    Answer, Ask, ClientFrame, Hello, Pull, Refusal, ServerFrame, decode_client, encode_server,
 };
 
 /// Frames that are decoded or planned at one time, over all sessions: what bounds the memory they take.
@@ -25,6 +25,8 @@ const CLOSE_REFUSED: u32 = 3;
 const CLOSE_REVOKED: u32 = 4;
 /// How long a session may be silent before its next frame.
 const IDLE: Duration = Duration::from_secs(120);
+/// A device must read so many bytes of a frame in a second, on top of [`IDLE`], or its session ends.
+const READ_BYTES_PER_S_MIN: u64 = 1024;
 
 /// The wall clock, Unix milliseconds.
 pub fn now_ms() -> i64 {
@@ -83,6 +85,7 @@ async fn serve_streams(server: Arc<Server>, working: Arc<Semaphore>, peer: Peer)
             working: Arc::clone(&working),
             peer: peer.clone(),
             stream,
+            permit: None,
         };
         if let Err(end) = session.run().await {
             tracing::info!(remote = %peer.remote, device = ?peer.device_no, "session ended: {end}");
@@ -105,6 +108,9 @@ struct Session {
     working: Arc<Semaphore>,
     peer: Peer,
     stream: FrameStream,
+    /// Held while a frame is decoded, worked on or made, and never while the network is waited for: a
+    /// device that reads slowly must not keep the others from being served.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Session {
@@ -115,8 +121,7 @@ impl Session {
         while let Some(payload) = self.receive().await? {
             let no = device.no;
             self.still_welcome(no).await?;
-            // One permit covers decoding and all work for the frame.
-            let permit = Arc::clone(&self.working).acquire_owned().await;
+            self.begin_work().await;
             let decoded = tokio::task::block_in_place(|| decode_client(&payload));
             let frame = match decoded {
                 Ok(frame) => frame,
@@ -129,7 +134,7 @@ impl Session {
                 return self.refuse(refusal(Refusal::Protocol, error)).await;
             }
             self.work(&mut session, &device, &mut puller).await?;
-            drop(permit);
+            self.permit = None;
         }
         Ok(())
     }
@@ -145,18 +150,12 @@ impl Session {
         loop {
             match session.poll() {
                 Step::Wait => return Ok(()),
-                Step::Send(frame) => self.send(&frame).await?,
+                Step::Send(frame) => self.send(frame).await?,
                 Step::Refuse(frame) => return self.refuse(frame).await,
                 Step::Greet(hello) => {
-                    let offset = hello.now_ms - now_ms();
-                    self.blocking(move |server| {
-                        server.note_device(no, |device| {
-                            device.app = hello.app;
-                            device.clock_offset_ms = Some(offset);
-                            device.last_sync_ms = Some(now_ms());
-                        })
-                    })
-                    .await?;
+                    if let Err(message) = self.greet(no, hello).await? {
+                        return self.refuse(refusal(Refusal::Cloned, message)).await;
+                    }
                 }
                 Step::Ingest(ops) => {
                     let receipt = self.blocking(move |server| server.ingest(no, ops, now_ms())).await?;
@@ -202,6 +201,32 @@ impl Session {
         }
     }
 
+    /// Notes what a device tells of itself; the reason where its store cannot be its own latest one.
+    async fn greet(&mut self, no: DeviceNo, hello: Hello) -> Result<Result<(), String>, End> {
+        let offset = hello.now_ms.saturating_sub(now_ms());
+        let (next_seq, mut applied) = (hello.next_seq, OpSeq(0));
+        let applied = self.blocking(move |server| {
+            server.note_device(no, |device| {
+                applied = device.applied_through;
+                device.app = hello.app;
+                device.clock_offset_ms = Some(offset);
+                device.last_sync_ms = Some(now_ms());
+            })?;
+            Ok(applied)
+        });
+        let applied = applied.await?;
+        if next_seq > applied {
+            return Ok(Ok(()));
+        }
+        // Its next save would take a number that stands for another save here, and would be lost.
+        Ok(Err(format!(
+            "the store of {no} was restored from a backup or copied: {} saves are known here, it knows of {}; \
+             ask for a new invitation and enrol it anew, its unsent work is kept",
+            applied.0,
+            next_seq.0.saturating_sub(1),
+        )))
+    }
+
     /// The device behind the connection. Without a certificate only an enrolment is answered.
     async fn admit(&mut self) -> Result<Option<Device>, End> {
         let Some(no) = self.peer.device_no else {
@@ -233,6 +258,7 @@ impl Session {
 
     async fn enrol(&mut self) -> Result<(), End> {
         let Some(payload) = self.receive().await? else { return Ok(()) };
+        self.begin_work().await;
         let enrol = match decode_client(&payload) {
             Ok(ClientFrame::Enrol(enrol)) => enrol,
             Ok(_) => {
@@ -242,7 +268,7 @@ impl Session {
             Err(error) => return self.refuse(malformed(&error)).await,
         };
         match self.blocking(move |server| Ok(server.enrol(&enrol, now_ms()))).await? {
-            Ok(granted) => self.send(&ServerFrame::Granted(granted)).await,
+            Ok(granted) => self.send(ServerFrame::Granted(granted)).await,
             Err(EnrolError::Store(error)) => self.unavailable(&error).await,
             Err(EnrolError::Authority(error)) => self.refuse(refusal(Refusal::Invalid, error)).await,
             Err(error) => self.refuse(refusal(Refusal::Invitation, error)).await,
@@ -250,6 +276,7 @@ impl Session {
     }
 
     async fn receive(&mut self) -> Result<Option<Vec<u8>>, End> {
+        self.permit = None;
         let received = tokio::time::timeout(IDLE, self.stream.recv()).await;
         let received = received.map_err(|_| End::Lost("the device fell silent".into()))?;
         match received {
@@ -258,9 +285,23 @@ impl Session {
         }
     }
 
-    async fn send(&mut self, frame: &ServerFrame) -> Result<(), End> {
-        let payload = tokio::task::block_in_place(|| encode_server(frame));
-        self.stream.send(&payload).await.map_err(|error| End::Lost(error.to_string()))
+    async fn send(&mut self, frame: ServerFrame) -> Result<(), End> {
+        self.begin_work().await;
+        let payload = tokio::task::block_in_place(|| encode_server(&frame));
+        drop(frame);
+        self.permit = None;
+        let patience = IDLE + Duration::from_secs(payload.len() as u64 / READ_BYTES_PER_S_MIN);
+        let sent = tokio::time::timeout(patience, self.stream.send(&payload)).await;
+        let sent = sent.map_err(|_| End::Lost("the device does not read what it asked for".into()))?;
+        sent.map_err(|error| End::Lost(error.to_string()))
+    }
+
+    /// Waits until there is room to work in; keeps the room until the next frame is sent or waited for.
+    async fn begin_work(&mut self) {
+        if self.permit.is_none() {
+            // The semaphore is never closed; without a permit the work would only be less bounded.
+            self.permit = Arc::clone(&self.working).acquire_owned().await.ok();
+        }
     }
 
     /// Says why, makes sure that it arrives, and ends the session.
@@ -269,7 +310,7 @@ impl Session {
             ServerFrame::Refused(refused) => refused.message.clone(),
             _ => "the session cannot go on".into(),
         };
-        self.send(&frame).await?;
+        self.send(frame).await?;
         if self.stream.finish().is_ok() {
             let delivered = tokio::time::timeout(Duration::from_secs(5), self.stream.delivered()).await;
             if !matches!(delivered, Ok(Ok(()))) {
@@ -290,6 +331,7 @@ impl Session {
         &mut self,
         work: impl FnOnce(&Server) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, End> {
+        self.begin_work().await;
         let done = tokio::task::block_in_place(|| work(&self.server));
         match done {
             Ok(value) => Ok(value),
@@ -328,7 +370,7 @@ fn answer(
         return Ok(Err("only headquarters may ask for figures of all regions".into()));
     }
     let Ask { view, from, to } = ask;
-    if view.nature() == xundian_protocol::views::Nature::Flow && to.0 - from.0 > 366 {
+    if view.nature() == xundian_protocol::views::Nature::Flow && i64::from(to.0) - i64::from(from.0) > 366 {
         return Ok(Err("ask for at most 366 days at a time".into()));
     }
     debug_assert!(View::ALL.contains(&view));

@@ -8,3 +8,4 @@ pub mod peer;
 pub mod peers;
 pub mod replay;
 pub mod serving;
+pub mod support;

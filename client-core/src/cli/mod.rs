@@ -38,7 +38,9 @@ pub(crate) enum CliError {
     Id { kind: String, id: String },
     #[error("degrees go from -90 to 90 and from -180 to 180; {latitude} {longitude} is no position")]
     Position { latitude: f64, longitude: f64 },
-    #[error("{bad} 行未保存 lines were not saved, {saved} visits were; correct those lines and record them again")]
+    #[error(
+        "{bad} 行未保存 lines were not saved, {saved} visits were; correct those lines and record them again"
+    )]
     BadLines { bad: u64, saved: u64 },
 }
 

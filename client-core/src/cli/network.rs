@@ -73,6 +73,7 @@ fn progress_bar(output: Output) -> ProgressBar {
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
     Ok(runtime.block_on(work))
 }

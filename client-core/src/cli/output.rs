@@ -21,7 +21,11 @@ impl Output {
     /// Prints an answer: the JSON, or what people read.
     pub(crate) fn answer(self, json: &Json, human: impl std::fmt::Display) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
-        if self.json { writeln!(out, "{json}")? } else { writeln!(out, "{human}")? }
+        if self.json {
+            writeln!(out, "{json}")?
+        } else {
+            writeln!(out, "{human}")?
+        }
         // A program that reads this may rely on what it was told as soon as it was said.
         out.flush()
     }
@@ -62,7 +66,8 @@ pub(crate) fn line_json(line: &RecordLine) -> Json {
     let mut fields = Map::new();
     for field in record.fields().iter().filter(|field| field.register.value != Value::Absent) {
         let declared = known.and_then(|kind| kind.field(field.at.tag));
-        let name = declared.map_or_else(|| format!("field_{}", field.at.tag), |declared| declared.name.to_owned());
+        let name =
+            declared.map_or_else(|| format!("field_{}", field.at.tag), |declared| declared.name.to_owned());
         let value = value_json(declared, &field.register.value);
         if field.at.key == Key::Single {
             fields.insert(name, value);
@@ -106,7 +111,8 @@ pub(crate) fn list_table(kind: &KindSpec, lines: &[RecordLine]) -> (Vec<String>,
     let is_filled = |field: &&FieldSpec| lines.iter().any(|line| line.record.value(field.tag).is_some());
     let columns: Vec<&FieldSpec> = kind.fields.iter().filter(is_filled).take(LIST_COLUMNS_MAX).collect();
     let headings = ["编号 Id", "业务日期 Day", "状态 State"].map(str::to_owned).into_iter();
-    let headings = headings.chain(columns.iter().map(|field| format!("{} {}", field.label.zh, field.label.en)));
+    let headings =
+        headings.chain(columns.iter().map(|field| format!("{} {}", field.label.zh, field.label.en)));
     let row = |line: &RecordLine| {
         let day = line.record.value(header::BUSINESS_DAY);
         let day_spec = header::FIELDS.iter().find(|field| field.tag == header::BUSINESS_DAY);

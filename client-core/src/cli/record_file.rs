@@ -10,7 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::json;
 use xundian_client::{
-    AbortReason, Client, Gtin, IssueKind, NewIssue, Severity, ShelfObservation, StockCount, VisitBundle, VisitId,
+    AbortReason, Client, Gtin, IssueKind, NewIssue, Severity, ShelfObservation, StockCount, VisitBundle,
+    VisitId,
 };
 
 use super::CliError;
@@ -61,7 +62,9 @@ fn progress_bar(bytes: u64, output: Output) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(bytes);
-    let style = ProgressStyle::with_template("记录 record [{bar:30}] {bytes}/{total_bytes} {msg} 次拜访 visits {eta}");
+    let style = ProgressStyle::with_template(
+        "记录 record [{bar:30}] {bytes}/{total_bytes} {msg} 次拜访 visits {eta}",
+    );
     if let Ok(style) = style {
         bar.set_style(style);
     }
@@ -85,7 +88,9 @@ impl<R: BufRead> Lines<R> {
         self.number += 1;
         if line.len() > LINE_BYTES_MAX && !line.ends_with(b"\n") {
             self.skip_line()?;
-            let why = format!("该行过长 the line is longer than {LINE_BYTES_MAX} bytes: record fewer products in one visit");
+            let why = format!(
+                "该行过长 the line is longer than {LINE_BYTES_MAX} bytes: record fewer products in one visit"
+            );
             return Ok(Some((self.number, Err(why))));
         }
         Ok(Some((self.number, Ok(line))))
@@ -214,7 +219,8 @@ impl VisitLine {
                 Some(found.map_err(|error| error.to_string())?)
             }
         };
-        let id = self.id.as_deref().map(str::parse::<VisitId>).transpose().map_err(|error| error.to_string())?;
+        let id =
+            self.id.as_deref().map(str::parse::<VisitId>).transpose().map_err(|error| error.to_string())?;
         let mut bundle = VisitBundle {
             id,
             abort_reason,
@@ -234,7 +240,8 @@ impl VisitLine {
 
 impl ProductLine {
     fn add(&self, shelf: &mut ShelfObservation, count: &mut StockCount) -> Result<(), String> {
-        let gtin: Gtin = self.gtin.parse().map_err(|error: xundian_protocol::kinds::GtinError| error.to_string())?;
+        let gtin: Gtin =
+            self.gtin.parse().map_err(|error: xundian_protocol::kinds::GtinError| error.to_string())?;
         shelf.present.extend(self.present.map(|value| (gtin, value)));
         shelf.in_backroom.extend(self.in_backroom.map(|value| (gtin, value)));
         shelf.facings_own.extend(self.facings.map(|value| (gtin, value)));

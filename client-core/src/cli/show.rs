@@ -37,7 +37,10 @@ pub(super) fn status(client: &Client, output: Output) -> Result<(), CliError> {
         ("最早未发送 Oldest of them", status.oldest_unsent_ms.map_or_else(|| "—".to_owned(), time_text)),
         ("被拒绝 Rejected", status.rejected_ops.to_string()),
         ("上次同步 Last sync", status.last_sync_ms.map_or_else(never, time_text)),
-        ("手机遗失也安全，截至 Safe to lose this phone up to", status.safe_to_lose_up_to_ms.map_or_else(never, time_text)),
+        (
+            "手机遗失也安全，截至 Safe to lose this phone up to",
+            status.safe_to_lose_up_to_ms.map_or_else(never, time_text),
+        ),
         ("范围 Homes in scope", status.homes.to_string()),
         ("占用空间 On disk", format!("{} KiB", status.store_bytes / 1024)),
     ];
@@ -71,7 +74,10 @@ pub(super) fn rejected(client: &Client, command: &RejectedCommand, output: Outpu
         RejectedCommand::List => list_rejected(client, output),
         RejectedCommand::Resend { id } => {
             client.resend_rejected(*id)?;
-            Ok(output.answer(&json!({ "resent": id.to_string() }), format!("已重新提交 will be sent again: {id}"))?)
+            Ok(output.answer(
+                &json!({ "resent": id.to_string() }),
+                format!("已重新提交 will be sent again: {id}"),
+            )?)
         }
         RejectedCommand::Drop { id } => {
             client.drop_rejected(*id)?;

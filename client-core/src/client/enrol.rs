@@ -127,7 +127,8 @@ impl Client {
 }
 
 async fn ask(invitation: &Invitation, enrol: Enrol) -> Result<Granted, EnrolError> {
-    let tls = TlsIdentity::for_enrolment(invitation.authority_fingerprint()).map_err(IdentityFileError::from)?;
+    let tls =
+        TlsIdentity::for_enrolment(invitation.authority_fingerprint()).map_err(IdentityFileError::from)?;
     let mut carrier = Carrier::open(connect(invitation.address(), &tls).await?).await?;
     carrier.send(&encode_client(&ClientFrame::Enrol(enrol))).await?;
     let answer = decode_server(&carrier.receive().await?)?;

@@ -51,7 +51,11 @@ pub(super) fn key(home: &Path) -> Result<DeviceKey, IdentityFileError> {
 }
 
 /// Keeps the certificates of an enrolment.
-pub(super) fn keep(home: &Path, certificate_der: &[u8], authority_der: &[u8]) -> Result<(), IdentityFileError> {
+pub(super) fn keep(
+    home: &Path,
+    certificate_der: &[u8],
+    authority_der: &[u8],
+) -> Result<(), IdentityFileError> {
     write(home, AUTHORITY_FILE, authority_der)?;
     write(home, CERTIFICATE_FILE, certificate_der)
 }

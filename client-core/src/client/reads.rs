@@ -143,12 +143,15 @@ impl Client {
     pub fn day_summary(&self, day: Day) -> Result<DaySummary, StoreError> {
         let lookup = self.lookup()?;
         let planned = lookup.plan(day).map_or(0, |plan| plan.outlets.len());
-        let mut summary =
-            DaySummary { visits_planned: i64::try_from(planned).unwrap_or(i64::MAX), ..DaySummary::default() };
+        let mut summary = DaySummary {
+            visits_planned: i64::try_from(planned).unwrap_or(i64::MAX),
+            ..DaySummary::default()
+        };
         let person = self.person();
         self.store.each_of_kind(Visit::SPEC.kind, |record| {
             let is_mine = |header: &Header| header.business_day == day && Some(header.actor) == person;
-            if header::is_corrected(&record) || !Header::read(&record).is_some_and(|header| is_mine(&header)) {
+            if header::is_corrected(&record) || !Header::read(&record).is_some_and(|header| is_mine(&header))
+            {
                 return;
             }
             let figures = Visit::read(&record).figures();

@@ -13,10 +13,12 @@ use xundian_protocol::ids::OpSeq;
 use xundian_protocol::sync::SessionError;
 use xundian_protocol::sync::client::{ClientSession, Position, Step};
 use xundian_protocol::wire::DecodeError;
-use xundian_protocol::wire::v1::{Changes, ClientFrame, Hello, Receipt, Welcome, decode_server, encode_client};
+use xundian_protocol::wire::v1::{
+    Changes, ClientFrame, Hello, Receipt, Welcome, decode_server, encode_client,
+};
 
-use super::identity::{self, IdentityFileError};
 use super::Client;
+use super::identity::{self, IdentityFileError};
 use crate::store::{Identity, LastSync, StoreError};
 use crate::transport::{ConnectError, Connection, FrameStream, StreamError, TlsIdentity};
 
@@ -72,7 +74,9 @@ pub enum SyncError {
         is_retryable: bool,
     },
     /// The server's name has no address.
-    #[error("the server's address {address} cannot be found ({source}): check this device's network and sync again")]
+    #[error(
+        "the server's address {address} cannot be found ({source}): check this device's network and sync again"
+    )]
     Address {
         /// The address.
         address: String,
@@ -86,7 +90,9 @@ pub enum SyncError {
     #[error("the server ended the session before it was complete: sync again")]
     Ended,
     /// A frame cannot be read.
-    #[error("the server sent what this app cannot read ({0}): update the app, or the server if the app is newer")]
+    #[error(
+        "the server sent what this app cannot read ({0}): update the app, or the server if the app is newer"
+    )]
     Frame(#[from] DecodeError),
     /// The session cannot go on.
     #[error(transparent)]
@@ -360,4 +366,3 @@ pub(super) async fn connect(address: &str, tls: &TlsIdentity) -> Result<Connecti
     }
     Err(failed)
 }
-

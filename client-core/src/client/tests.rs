@@ -8,15 +8,13 @@ use xundian_protocol::access::scope_digest;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{DeviceNo, FeedSeq, OutletId, PersonId, RecordId, VisitId};
 use xundian_protocol::kinds::{
-    AbortReason, Channel, DayReport, DepartureCheck, Gtin, Header, Issue, IssueKind, IssueState, MovementCause, Outlet,
-    OutletStatus, PositionGrade, RoutePlan, Severity, ShelfObservation, StockCount, StockMovement, Typed, Visit,
-    header,
+    AbortReason, Channel, DayReport, DepartureCheck, Gtin, Header, Issue, IssueKind, IssueState,
+    MovementCause, Outlet, OutletStatus, PositionGrade, RoutePlan, Severity, ShelfObservation, StockCount,
+    StockMovement, Typed, Visit, header,
 };
 use xundian_protocol::record::{Field, Home, Record, Register};
 use xundian_protocol::sync::client::Step;
-use xundian_protocol::wire::v1::{
-    Changes, ClientFrame, Receipt, Refusal, Rejection, ServerFrame, Welcome,
-};
+use xundian_protocol::wire::v1::{Changes, ClientFrame, Receipt, Refusal, Rejection, ServerFrame, Welcome};
 
 use super::sync::Run;
 use super::*;
@@ -73,8 +71,12 @@ fn device() -> Device {
     let folder = tempfile::tempdir().expect("a folder");
     let now_ms = Arc::new(AtomicI64::new(MORNING_MS));
     let client = open(&folder, &now_ms);
-    let identity =
-        Identity { device: DeviceNo(3), person: PERSON, person_name: "王芳".into(), server: "demo:4433".into() };
+    let identity = Identity {
+        device: DeviceNo(3),
+        person: PERSON,
+        person_name: "王芳".into(),
+        server: "demo:4433".into(),
+    };
     client.store.set_identity(&identity).expect("kept");
     let shop = |n: u8, channel| {
         let form = Outlet {
@@ -139,7 +141,12 @@ fn visit_of(client: &Client, visit: VisitId) -> Visit {
 #[test]
 fn a_visit_is_opened_filled_and_closed_also_across_a_restart_of_the_app() {
     let device = device();
-    let at = Position { latitude_e7: 312_397_000, longitude_e7: 1_214_998_000, accuracy_m: Some(9), mocked: false };
+    let at = Position {
+        latitude_e7: 312_397_000,
+        longitude_e7: 1_214_998_000,
+        accuracy_m: Some(9),
+        mocked: false,
+    };
     let visit = device.client.open_visit(outlet(1), Some(at)).expect("opened");
     let second = device.client.open_visit(outlet(2), None);
     assert!(matches!(second, Err(RecordError::AlreadyOpen { .. })));
@@ -335,7 +342,8 @@ fn figures() {
     let start = std::time::Instant::now();
     for _ in 0..saves {
         let mut clock = Clock::resume(Hlc(9));
-        let author = device.client.author(&device.client.identity().expect("enrolled"), (device.client.clocks)());
+        let author =
+            device.client.author(&device.client.identity().expect("enrolled"), (device.client.clocks)());
         let mut recorder = Recorder::new(author, MORNING_MS, &mut clock, OpSeq(1));
         crate::day::record_visit(&mut recorder, &mut rand::rng(), &bundle(), facts, None).expect("decided");
         let ops = recorder.finish();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::ids::{OutletId, PersonId, RecordId, RoutePlanId, VisitId};
 use xundian_protocol::kinds::{
-    AbortReason, DayReport, DepartureCheck, Header, Issue, IssueState, ShelfObservation, StockCount, StockMovement,
-    Typed, Visit, header,
+    AbortReason, DayReport, DepartureCheck, Header, Issue, IssueState, ShelfObservation, StockCount,
+    StockMovement, Typed, Visit, header,
 };
 use xundian_protocol::record::{Home, Record};
 
@@ -33,7 +33,11 @@ impl Client {
     ///
     /// # Errors
     /// Where the store cannot be written.
-    pub fn report_day(&self, remarks: Option<String>, documents: Option<i64>) -> Result<RecordId, RecordError> {
+    pub fn report_day(
+        &self,
+        remarks: Option<String>,
+        documents: Option<i64>,
+    ) -> Result<RecordId, RecordError> {
         let today = Captured::at((self.clocks)().now_ms, DEFAULT_ZONE)?.day;
         let summary = self.day_summary(today)?;
         let report = DayReport {
@@ -193,7 +197,12 @@ impl Client {
         self.step_issue(issue, IssueState::Closed, Some(resolution))
     }
 
-    fn step_issue(&self, id: RecordId, to: IssueState, resolution: Option<String>) -> Result<(), RecordError> {
+    fn step_issue(
+        &self,
+        id: RecordId,
+        to: IssueState,
+        resolution: Option<String>,
+    ) -> Result<(), RecordError> {
         let key = Issue::key(id);
         self.save(|recorder, _, moment| {
             let record = self.store.record(key)?.ok_or(RecordError::NoSuchRecord { key })?;
@@ -223,7 +232,12 @@ impl Client {
     ///
     /// # Errors
     /// Where the visit is unknown or has ended.
-    pub fn abort_visit(&self, visit: VisitId, reason: AbortReason, note: Option<String>) -> Result<(), RecordError> {
+    pub fn abort_visit(
+        &self,
+        visit: VisitId,
+        reason: AbortReason,
+        note: Option<String>,
+    ) -> Result<(), RecordError> {
         self.in_visit(visit, |recorder, target, captured, moment| {
             let aborted_at_ms = Some(moment.now_ms);
             let aborted = Visit { aborted_at_ms, abort_reason: Some(reason), note, ..Visit::default() };
@@ -274,7 +288,12 @@ impl Client {
     }
 
     /// Saves a record that shares the id of an open visit.
-    fn beside_visit<T: Typed + PartialEq>(&self, visit: VisitId, given: &T, form: &T) -> Result<(), RecordError> {
+    fn beside_visit<T: Typed + PartialEq>(
+        &self,
+        visit: VisitId,
+        given: &T,
+        form: &T,
+    ) -> Result<(), RecordError> {
         if *given == T::default() {
             return Err(RecordError::Empty { kind: T::SPEC.code });
         }
@@ -301,7 +320,11 @@ impl Client {
         })
     }
 
-    fn outlet_in_scope<'a>(&self, lookup: &'a Lookup, outlet: OutletId) -> Result<&'a OutletFacts, RecordError> {
+    fn outlet_in_scope<'a>(
+        &self,
+        lookup: &'a Lookup,
+        outlet: OutletId,
+    ) -> Result<&'a OutletFacts, RecordError> {
         let unknown = || RecordError::NoSuchOutlet { name: outlet.to_string() };
         let facts = lookup.outlet(outlet).ok_or_else(unknown)?;
         if self.store.holds(facts.home()) {

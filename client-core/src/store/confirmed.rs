@@ -176,8 +176,11 @@ impl Store {
             let home = keys::home_of(&mark).ok_or_else(|| StoreFault::malformed("list of homes to clear"))?;
             loop {
                 let prefix = keys::indexed_prefix(home, None);
-                let entries: Vec<_> =
-                    self.engine.scan_prefix(&prefix).take(CLEARED_RECORDS_PER_BATCH).collect::<Result<_, _>>()?;
+                let entries: Vec<_> = self
+                    .engine
+                    .scan_prefix(&prefix)
+                    .take(CLEARED_RECORDS_PER_BATCH)
+                    .collect::<Result<_, _>>()?;
                 let mut batch = Batch::default();
                 for (key, _) in &entries {
                     let record = keys::record_of_index(key);
@@ -234,4 +237,3 @@ pub(super) fn decode_record(bytes: &[u8]) -> Result<Record, StoreFault> {
 fn behind_bytes(behind: Option<FeedSeq>) -> Vec<u8> {
     behind.map(|seq| seq.0.to_be_bytes().to_vec()).unwrap_or_default()
 }
-

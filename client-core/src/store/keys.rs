@@ -170,7 +170,8 @@ mod tests {
     fn keys_give_back_what_they_name() {
         let id = RecordId::v7(7, [9; 10]);
         let key = RecordKey { kind: KindId(258), id };
-        for home in [Home::Company, Home::Unit(OrgUnitId(id)), Home::Outlet(OutletId(id)), Home::Person(PersonId(id))]
+        for home in
+            [Home::Company, Home::Unit(OrgUnitId(id)), Home::Outlet(OutletId(id)), Home::Person(PersonId(id))]
         {
             assert_eq!(home_of(&home_key(HELD_HOME, home)), Some(home));
             assert_eq!(home_of(&indexed(home, key)), Some(home));

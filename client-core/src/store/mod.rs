@@ -25,10 +25,9 @@ use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, RecordId};
 use xundian_protocol::record::{Home, RecordKey};
 use xundian_protocol::wire::stored;
 
-
 use engine::{Batch, Engine};
-pub(crate) use error::StoreFault;
 pub use error::StoreError;
+pub(crate) use error::StoreFault;
 use keys::MetaKey;
 pub use meta::Identity;
 pub(crate) use meta::LastSync;
@@ -246,7 +245,9 @@ impl State {
         }
         for entry in engine.scan_prefix(&[keys::OPEN_VISIT]) {
             let (key, value) = entry?;
-            state.open_visits.push(open_visit(&key, &value).ok_or_else(|| StoreFault::malformed("open visit"))?);
+            state
+                .open_visits
+                .push(open_visit(&key, &value).ok_or_else(|| StoreFault::malformed("open visit"))?);
         }
         Ok(state)
     }

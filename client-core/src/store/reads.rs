@@ -52,7 +52,8 @@ impl Store {
     /// Where the store cannot be read.
     pub(crate) fn each_of_kind(&self, kind: KindId, visit: impl FnMut(Record)) -> Result<(), StoreError> {
         let pending = self.pending_where(|key, _| key.kind == kind);
-        let stored = self.engine.scan_prefix(&keys::kind_prefix(kind)).map(|entry| Ok(decode_record(&entry?.1)?));
+        let stored =
+            self.engine.scan_prefix(&keys::kind_prefix(kind)).map(|entry| Ok(decode_record(&entry?.1)?));
         self.overlay(pending, stored, visit)
     }
 
@@ -115,7 +116,11 @@ impl Store {
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub(crate) fn save_state(&self, key: RecordKey, sent_through: OpSeq) -> Result<Option<SaveState>, StoreError> {
+    pub(crate) fn save_state(
+        &self,
+        key: RecordKey,
+        sent_through: OpSeq,
+    ) -> Result<Option<SaveState>, StoreError> {
         {
             let state = self.state();
             if let Some(ids) = state.tray.get(&key) {

@@ -45,7 +45,11 @@ fn receipt(through: u64, rejected: &[u64]) -> Receipt {
         why: Refusal::OutOfScope,
         message: format!("门店不在范围 {seq}"),
     };
-    Receipt { through: OpSeq(through), rejections: rejected.iter().map(reject).collect(), restamped: Vec::new() }
+    Receipt {
+        through: OpSeq(through),
+        rejections: rejected.iter().map(reject).collect(),
+        restamped: Vec::new(),
+    }
 }
 
 fn save(ops: Vec<Op>) -> Save {
@@ -110,7 +114,9 @@ impl Model {
     }
 
     fn change(&mut self, changes: &Changes) {
-        for record in changes.records.iter().filter(|record| self.keeps(record.home)).cloned().collect::<Vec<_>>() {
+        for record in
+            changes.records.iter().filter(|record| self.keeps(record.home)).cloned().collect::<Vec<_>>()
+        {
             self.confirmed
                 .entry(record.key)
                 .and_modify(|standing| _ = standing.merge(&record))
@@ -144,11 +150,16 @@ fn run(store: &Store, model: &mut Model, step: &Step) -> Result<(), StoreError> 
             let receipt = receipt(through, &rejected);
             model.receive(&receipt);
             store.receive(&receipt)?;
-            assert_eq!(store.receive(&receipt)?, super::outbox::ReceiptOutcome::default(), "again is nothing");
+            assert_eq!(
+                store.receive(&receipt)?,
+                super::outbox::ReceiptOutcome::default(),
+                "again is nothing"
+            );
         }
         Step::Changes { records, stale } => {
             let from = if *stale { model.cursor + 9 } else { model.cursor };
-            let records = records.iter().map(|(n, tag, value, hlc)| changed(*n, *tag, *value, *hlc)).collect();
+            let records =
+                records.iter().map(|(n, tag, value, hlc)| changed(*n, *tag, *value, *hlc)).collect();
             let changes = Changes { home: None, from: FeedSeq(from), to: FeedSeq(from + 3), records };
             model.change(&changes);
             assert_eq!(store.apply_changes(&changes)?, !stale);

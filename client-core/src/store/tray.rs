@@ -76,7 +76,12 @@ impl Rejected {
         let parts = split(bytes).ok_or_else(|| StoreFault::malformed(what.clone()))?;
         let (why, message, op) = parts;
         let op = stored::decode_op(op).map_err(StoreFault::decode(what))?;
-        Ok(Self { id, op, why: Refusal::from_number(why), message: String::from_utf8_lossy(message).into_owned() })
+        Ok(Self {
+            id,
+            op,
+            why: Refusal::from_number(why),
+            message: String::from_utf8_lossy(message).into_owned(),
+        })
     }
 }
 

@@ -1,1 +1,151 @@
+//! Commands, through the socket and without it.
 
+use super::*;
+use crate::report::{By, What};
+use std::io::{BufRead as _, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+const NOW_MS: i64 = 1_800_000_000_000;
+const PEOPLE: &[u8] = b"code,name\nM001,Wang Fang\n";
+
+fn import(skip_bad: bool) -> Command {
+    Command::Import { kind: ImportKind::People, dry_run: false, skip_bad, channel: None, json: true }
+}
+
+fn invite(address: &str) -> Command {
+    Command::Invite { person: "M001".into(), valid_ms: 60_000, address: address.into() }
+}
+
+/// Runs a server on a folder while `act` runs beside it.
+fn with_running(data: &Path, act: impl FnOnce(&Path) + Send + 'static) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let server = Arc::new(Server::open(data, NOW_MS).unwrap());
+        let (stop, stopped) = watch::channel(false);
+        let listening = tokio::spawn(listen(server, stopped).unwrap());
+        let folder = data.to_owned();
+        tokio::task::spawn_blocking(move || act(&folder)).await.unwrap();
+        stop.send_replace(true);
+        listening.await.unwrap();
+    });
+    assert!(!data.join(SOCKET_FILE).exists(), "a stopped server leaves no socket");
+}
+
+#[test]
+fn a_command_does_the_same_through_the_socket_and_without_it() {
+    let commands = || {
+        let day = "2026-11-23".parse().unwrap();
+        let request =
+            report::Request { what: What::Nation, from: day, to: day, by: By::Place, format: Format::Csv, bom: false };
+        vec![
+            (import(false), PEOPLE),
+            (import(false), PEOPLE),
+            (import(true), b"code,name\nM001,\nM002,x\n".as_slice()),
+            (Command::Devices { format: Format::Json }, b"".as_slice()),
+            (Command::Report(request), b"".as_slice()),
+            (Command::Verify { format: Format::Table }, b"".as_slice()),
+        ]
+    };
+    let alone = tempfile::tempdir().unwrap();
+    let server = Server::open(alone.path(), NOW_MS).unwrap();
+    let done = |(command, file): (Command, &[u8])| execute(&server, &command, file, "test", NOW_MS).unwrap();
+    let expected: Vec<Output> = commands().into_iter().map(done).collect();
+    assert!(expected[2].bad_rows_csv.as_deref().is_some_and(|csv| csv.contains("must not be empty")));
+    let folder = tempfile::tempdir().unwrap();
+    with_running(folder.path(), move |data| {
+        for ((command, file), expected) in commands().into_iter().zip(expected) {
+            let got = ask(data, &command, file, "test").unwrap();
+            assert_eq!(got, Some(expected), "{command:?}");
+        }
+    });
+}
+
+#[test]
+fn an_invitation_is_text_and_qr_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::open(folder.path(), NOW_MS).unwrap();
+    execute(&server, &import(false), PEOPLE, "test", NOW_MS).unwrap();
+    let output = execute(&server, &invite("demo.example:4433"), b"", "test", NOW_MS).unwrap();
+    let invitation: xundian_protocol::invitation::Invitation = output.data.trim().parse().unwrap();
+    assert_eq!(invitation.address(), "demo.example:4433");
+    assert!(output.notes.contains('█') && output.notes.contains("M001 Wang Fang"));
+    let refused = |command| execute(&server, &command, b"", "test", NOW_MS).unwrap_err().to_string();
+    assert!(refused(invite("nowhere")).contains("host:port"));
+    let nobody = Command::Invite { person: "M9".into(), valid_ms: 1, address: "a:1".into() };
+    assert!(refused(nobody).contains("\"M9\""));
+    assert!(refused(Command::Revoke { device: 7 }).contains("D7"));
+}
+
+#[test]
+fn users_are_added_listed_and_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::open(folder.path(), NOW_MS).unwrap();
+    let done = |command: &Command| execute(&server, command, b"", "test", NOW_MS);
+    execute(&server, &import(false), PEOPLE, "test", NOW_MS).unwrap();
+    let add = |person: Option<&str>| Command::AddUser {
+        name: "wang".into(),
+        password: Password("long enough".into()),
+        person: person.map(str::to_owned),
+    };
+    assert!(!format!("{:?}", add(None)).contains("enough"), "a password stays out of logs");
+    assert!(done(&add(Some("M9"))).is_err());
+    done(&add(Some("M001"))).unwrap();
+    assert!(done(&add(None)).unwrap_err().to_string().contains("already"));
+    let list = done(&Command::Users { format: Format::Csv }).unwrap().data;
+    assert_eq!(list, "用户名 name,工号 person_code,姓名 person\nwang,M001,Wang Fang\n");
+    done(&Command::SetPassword { name: "wang".into(), password: Password("long enough too".into()) }).unwrap();
+    done(&Command::RemoveUser { name: "wang".into() }).unwrap();
+    assert!(done(&Command::RemoveUser { name: "wang".into() }).is_err());
+}
+
+#[test]
+fn where_no_server_listens_nobody_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = Command::Devices { format: Format::Table };
+    assert_eq!(ask(folder.path(), &command, b"", "test").unwrap(), None);
+    // What a killed server leaves behind.
+    drop(std::os::unix::net::UnixListener::bind(folder.path().join(SOCKET_FILE)).unwrap());
+    assert_eq!(ask(folder.path(), &command, b"", "test").unwrap(), None);
+    with_running(folder.path(), move |data| {
+        let mode = std::fs::metadata(data.join(SOCKET_FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(ask(data, &command, b"", "test").unwrap().is_some());
+    });
+}
+
+#[test]
+fn a_path_too_long_for_a_socket_is_no_trouble() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("门店".repeat(20)).join("data");
+    std::fs::create_dir_all(&deep).unwrap();
+    with_running(&deep, |data| {
+        let command = Command::Devices { format: Format::Table };
+        assert!(ask(data, &command, b"", "test").unwrap().is_some());
+    });
+}
+
+#[test]
+fn what_is_no_command_is_refused_within_bounds() {
+    let folder = tempfile::tempdir().unwrap();
+    with_running(folder.path(), |data| {
+        let answer = |sent: &[u8]| {
+            let mut stream = UnixStream::connect(data.join(SOCKET_FILE)).unwrap();
+            stream.write_all(sent).unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            let mut line = String::new();
+            std::io::BufReader::new(&stream).read_line(&mut line).unwrap();
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0, "one answer a connection");
+            line
+        };
+        assert!(answer(b"hello\n").contains("failed"));
+        assert!(answer(&vec![b'x'; usize::try_from(ASK_BYTES_MAX).unwrap()]).contains("one line"));
+        let with = |bytes: &str| format!("{{\"command\":{{\"devices\":{{\"format\":\"table\"}}}},\"by\":\"t\",\"attachment_bytes\":{bytes}}}\n");
+        assert!(answer(with("99999999999").as_bytes()).contains("more than"));
+        assert!(answer(with("5").as_bytes()).contains("broke off"));
+        assert!(answer(with("0").as_bytes()).contains("done"));
+    });
+}

@@ -175,7 +175,7 @@ impl Ask {
         Ok(html! {
             @match name {
                 Some(name) => (name),
-                None => span.muted { (self.t(t::DEMO_PRODUCT_UNKNOWN)) },
+                None => span.muted { (self.t(t::PRODUCT_UNKNOWN)) },
             }
             " " span.code { (gtin) }
         })

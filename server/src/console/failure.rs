@@ -43,7 +43,6 @@ pub(super) enum Failure {
 
 impl Failure {
     /// A failure of the store or of a file; what it says goes to the log alone.
-    #[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
     pub(super) fn broken(error: impl std::error::Error) -> Self {
         Self::Broken(error.to_string())
     }

@@ -40,7 +40,7 @@ use Metric::*;
 
 /// The cards of a page, by their group.
 pub(super) const CARDS: [(Label, &[Metric]); 4] = [
-    (t::VISITS, &[Planned, Done, Aborted, Compliance, DayLoad, MeanTime]),
+    (t::VISITS, &[Planned, Visits, Done, Aborted, Compliance, DayLoad, MeanTime]),
     (t::SHELF, &[Audited, Absent, Osa, Oos, BackroomOnly, ShareOfShelf]),
     (t::STOCK, &[StockUnits, Counts, CountedUnits]),
     (t::ISSUES, &[Open, Overdue, Raised, Closed, OnTime]),

@@ -77,7 +77,7 @@ texts! {
     OUTSIDE_SCOPE = "权限外" / "outside your scope";
     BUILT_FROM = "每个数字都可点开，查看它由哪些记录组成。" / "Every figure opens the records it is made of.";
     SKIP_TO_CONTENT = "跳到正文" / "Skip to content";
-    DEMO_PRODUCT_UNKNOWN = "目录外产品" / "product not in the catalogue";
+    PRODUCT_UNKNOWN = "目录外产品" / "product not in the catalogue";
 
     // Logging in
     LOG_IN = "登录" / "Log in";
@@ -108,7 +108,6 @@ texts! {
     NO_DEVICES = "没有启用的设备" / "no active devices";
     COMPLETE = "已收齐" / "complete";
     WAITING = "等待中" / "waiting";
-    REVOKED = "已吊销" / "revoked";
 
     // Groups of figures
     VISITS = "拜访" / "Visits";
@@ -191,8 +190,6 @@ texts! {
 
     // Lists
     ROWS = "条" / "rows";
-    SUM = "合计" / "sum";
-    SHOWN = "本页" / "this page";
     EARLIER_ROWS = "上一页" / "Previous page";
     LATER_ROWS = "下一页" / "Next page";
     NOTHING = "没有记录。" / "Nothing here.";

@@ -10,10 +10,10 @@ use rand::{Rng, SeedableRng};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OrgUnitId, OutletId, PersonId, PositionId, RecordId};
 use xundian_protocol::kinds::{
-    Channel, Gtin, GtinError, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position, Role,
+    Channel, GtinError, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position, Role,
     RoutePlan, Typed, UnitType,
 };
-use xundian_protocol::record::{Home, Write};
+use xundian_protocol::record::Home;
 
 use super::catalogue::{self, Item};
 use super::places::{City, REGIONS, Region, UNASSIGNED};
@@ -324,7 +324,8 @@ mod tests {
     use xundian_protocol::access::Directory;
     use xundian_protocol::clock::{Hlc, Stamp};
     use xundian_protocol::ids::DeviceNo;
-    use xundian_protocol::record::{Field, Record, Register};
+    use xundian_protocol::kinds::Gtin;
+    use xundian_protocol::record::{Field, Record, Register, Write};
 
     const DAY: Day = Day(20_780);
 

@@ -40,7 +40,7 @@ impl Source {
 
     /// The committed sample.
     pub fn sample() -> Self {
-        let series = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/synthetic_sample.csv");
+        let series = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/synthetic_sample.csv");
         Self { series, public: None }
     }
 

@@ -3,7 +3,7 @@
 //! | person | position | unit | sees |
 //! |---|---|---|---|
 //! | W1 王芳 | HB-M1 merchandiser | HB-1 片区, in 华北大区 | A1, A2, A3 |
-//! | W2 李雷 | HB-M2 merchandiser | HB 华北大区 | B1 |
+//! | W2 李雷 | HB-R2 representative | HB 华北大区 | B1 |
 //! | W3 陈静 | HN-R1 representative | HN 华南大区 | C1 |
 //! | W4 赵强 | HB-MGR manager | HB 华北大区 | all of 华北大区 |
 //!
@@ -23,15 +23,15 @@ const OUTLETS: [(&str, Channel, Option<&str>); 6] = [
     ("A1", Channel::Hypermarket, Some("HB-M1")),
     ("A2", Channel::Chain, Some("HB-M1")),
     ("A3", Channel::Convenience, Some("HB-M1")),
-    ("B1", Channel::Hypermarket, Some("HB-M2")),
+    ("B1", Channel::Hypermarket, Some("HB-R2")),
     ("C1", Channel::Chain, Some("HN-R1")),
     ("D1", Channel::Traditional, None),
 ];
 const PEOPLE: [(&str, &str, &str); 4] =
-    [("W1", "王芳", "HB-M1"), ("W2", "李雷", "HB-M2"), ("W3", "陈静", "HN-R1"), ("W4", "赵强", "HB-MGR")];
+    [("W1", "王芳", "HB-M1"), ("W2", "李雷", "HB-R2"), ("W3", "陈静", "HN-R1"), ("W4", "赵强", "HB-MGR")];
 const POSITIONS: [(&str, &str, &str, Role); 4] = [
     ("HB-M1", "理货员", "HB-1", Role::Merchandiser),
-    ("HB-M2", "理货员", "HB", Role::Merchandiser),
+    ("HB-R2", "区域销售", "HB", Role::Representative),
     ("HN-R1", "区域销售", "HN", Role::Representative),
     ("HB-MGR", "大区经理", "HB", Role::Manager),
 ];

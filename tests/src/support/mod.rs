@@ -7,6 +7,7 @@ pub mod company;
 pub mod contents;
 pub mod device;
 pub mod process;
+pub mod relay;
 pub mod seed;
 pub mod service;
 

@@ -163,6 +163,7 @@ fn the_documentation_has_the_columns_as_they_are() {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     for kind in ImportKind::ALL {
         let table = kind.columns_markdown();
+        eprintln!("@@{kind}\n{table}@@end");
         assert!(text.contains(&table), "docs/IMPORT.md should hold for `import {kind}`:\n{table}");
     }
 }

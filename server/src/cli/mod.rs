@@ -1,0 +1,236 @@
+//! The command line: what can be said, and where it goes. Data go to standard output, everything for
+//! people to standard error, and the exit code is not 0 where something failed.
+
+mod administer;
+mod password;
+mod values;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+use xundian_protocol::calendar::Day;
+use xundian_server::imports::ImportKind;
+use xundian_server::report::{By, Format};
+use xundian_server::{demo, serve};
+
+/// Why a command ended without success; the message is printed by [`main`].
+type Failure = Box<dyn std::error::Error>;
+
+/// The server of Xundian 巡店.
+#[derive(Parser)]
+#[command(name = "xundian-server", version, propagate_version = true)]
+struct Cli {
+    /// The data folder [default: ./xundian-data; for the demo a new one that is removed at the end]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve devices and the console until Ctrl-C or SIGTERM
+    Serve {
+        #[command(flatten)]
+        listen: Listen,
+    },
+    /// Fill an empty data folder with a made-up company and its visits, and serve it
+    Demo {
+        #[command(flatten)]
+        listen: Listen,
+        /// Stop when the demo has run, with exit code 0 if all agreed
+        #[arg(long)]
+        exit: bool,
+    },
+    /// Import a CSV file (docs/IMPORT.md lists the columns)
+    Import {
+        /// org, people, outlets, products, assignments or routes
+        kind: ImportKind,
+        /// The file: UTF-8 or GB18030
+        file: PathBuf,
+        /// Check and compare, but write nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Import the good rows; the bad ones go to FILE.bad.csv
+        #[arg(long)]
+        skip_bad: bool,
+        /// Channel of outlets whose row names none, such as chain
+        #[arg(long, value_name = "CODE")]
+        channel: Option<String>,
+        /// Tell the outcome as JSON on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Invite a person to enrol a device
+    Invite {
+        /// The staff number
+        person: String,
+        /// How long the invitation is good: 7d, 12h, 30m
+        #[arg(long, default_value = "7d", value_parser = values::duration_ms)]
+        valid: i64,
+        /// Where devices find this server, host:port
+        #[arg(long, value_name = "HOST:PORT")]
+        address: Option<String>,
+    },
+    /// List the devices
+    Devices {
+        /// table, csv or json
+        #[arg(long, default_value = "table")]
+        format: Format,
+    },
+    /// Revoke a device: its sessions end and it may not come in again
+    Revoke {
+        /// Its number, as `devices` lists it
+        #[arg(value_parser = values::device_no)]
+        device: u32,
+    },
+    /// Print figures
+    Report(Report),
+    /// Recompute every figure from all records and compare
+    Verify {
+        /// table, csv or json
+        #[arg(long, default_value = "table")]
+        format: Format,
+    },
+    /// Users of the console
+    User {
+        #[command(subcommand)]
+        command: User,
+    },
+}
+
+#[derive(Args, Clone, Copy)]
+struct Listen {
+    /// Where the console listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    http: SocketAddr,
+    /// Where devices connect (QUIC)
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:4433")]
+    quic: SocketAddr,
+}
+
+#[derive(Args)]
+struct Report {
+    /// What the report is about
+    #[arg(value_enum)]
+    what: About,
+    /// The region's name or code, the outlet's code or the visit's id
+    name: Option<String>,
+    /// Narrow it to a unit and all below it, by code or name
+    #[arg(long, value_name = "CODE", conflicts_with = "name")]
+    unit: Option<String>,
+    /// One day, such as 2026-11-23; today where no day is given
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    day: Option<Day>,
+    /// The first day
+    #[arg(long, requires = "to")]
+    from: Option<Day>,
+    /// The last day
+    #[arg(long, requires = "from")]
+    to: Option<Day>,
+    /// What each row stands for: unit, product, person or day
+    #[arg(long, default_value = "unit")]
+    by: By,
+    /// table, csv or json
+    #[arg(long, default_value = "table")]
+    format: Format,
+    /// Begin CSV with the mark by which Excel knows UTF-8
+    #[arg(long)]
+    bom: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum About {
+    /// All regions, the outlets of none, and their sum
+    Nation,
+    /// One region or other unit and what lies below it; without a name all regions
+    Region,
+    /// The outlets of no unit
+    Unassigned,
+    /// One outlet: its visits
+    Outlet,
+    /// One visit: all that was recorded
+    Visit,
+}
+
+#[derive(Subcommand)]
+enum User {
+    /// Add a user; the password is asked for, or read from standard input
+    Add {
+        /// The name to log in with
+        name: String,
+        /// Staff number of the person whose position decides what the user sees; without one the nation
+        #[arg(long, value_name = "CODE")]
+        person: Option<String>,
+    },
+    /// Set a user's password; it is asked for, or read from standard input
+    Passwd {
+        /// The name
+        name: String,
+    },
+    /// Remove a user
+    Remove {
+        /// The name
+        name: String,
+    },
+    /// List the users
+    List {
+        /// table, csv or json
+        #[arg(long, default_value = "table")]
+        format: Format,
+    },
+}
+
+/// Runs the command line of this process.
+pub(crate) fn main() -> ExitCode {
+    let Cli { data, command } = Cli::parse();
+    let served = matches!(command, Command::Serve { .. } | Command::Demo { .. });
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new(if served { "info" } else { "warn" })
+    });
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(data, command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(data: Option<PathBuf>, command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve { listen } => {
+            let config = serve::Config { data: folder(data), http: listen.http, quic: listen.quic };
+            runtime()?.block_on(serve::run(&config))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Demo { listen, exit } => {
+            let options = demo::Options { exit, data, http: listen.http, quic: listen.quic };
+            runtime()?.block_on(demo::run(&options))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        other => administer::run(&folder(data), other),
+    }
+}
+
+fn folder(data: Option<PathBuf>) -> PathBuf {
+    data.unwrap_or_else(|| PathBuf::from("./xundian-data"))
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

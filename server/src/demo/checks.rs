@@ -1,0 +1,148 @@
+//! The three promises that the demo checks before anybody's eyes.
+
+use xundian_protocol::calendar::Day;
+use xundian_protocol::ids::PersonId;
+use xundian_protocol::kinds::Gtin;
+use xundian_protocol::views::{Completeness, Measures, ProductFigures};
+
+use super::fleet::{FleetError, Holds, Phone, all, blame};
+use super::show::{Check, Step};
+use crate::Server;
+use crate::figures::{Figures, Scope};
+use crate::store::StoreError;
+
+/// Why the checks did not pass.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// One or more did not hold; each was told as it failed.
+    #[error("{failed} 项检查未通过 of the demo's checks failed: this is a fault of the program, please report it")]
+    Failed {
+        /// How many.
+        failed: usize,
+    },
+    /// A phone failed.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// The server's store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Checks all three and tells how each went. `saved` is how many visits the phones held before any of them
+/// synced.
+pub(super) async fn all_of_them(
+    server: &Server,
+    phones: Vec<Phone>,
+    day: Day,
+    saved: i64,
+) -> Result<(), CheckError> {
+    let before = tokio::task::block_in_place(|| Everything::of(server, day))?;
+    let (phones, merged) = sync_again(phones).await?;
+    let after = tokio::task::block_in_place(|| Everything::of(server, day))?;
+    let mut held = Holds::default();
+    for phone in &phones {
+        let holds = phone.holds(day).map_err(blame(phone.who.nth))?;
+        held.visits += holds.visits;
+        held.unsent += holds.unsent;
+        held.rejected += holds.rejected;
+    }
+    let report = tokio::task::block_in_place(|| server.verify())?;
+    let mut checks = vec![adds_up(&before, saved, held), stands(&before, &after, merged)];
+    for finding in report.findings.iter().take(5) {
+        super::say(format!("  {finding}"));
+    }
+    checks.push(Check {
+        holds: report.is_clean(),
+        zh: "重新计算无差异",
+        en: "verify is clean: every figure equals its recomputation from all records",
+        detail: format!("{} 条记录 records, {} 个单元 cells, {} 条库存 stock entries", report.records, report.cells, report.stock_entries),
+    });
+    checks.iter().for_each(Check::say);
+    let failed = checks.iter().filter(|check| !check.holds).count();
+    if failed == 0 { Ok(()) } else { Err(CheckError::Failed { failed }) }
+}
+
+/// All figures of the day, without how complete they are: a sync raises that even where nothing is new.
+#[derive(PartialEq)]
+struct Everything {
+    nation: Figures,
+    regions: Vec<(Scope, Figures)>,
+    people: Vec<(PersonId, Figures)>,
+    products: Vec<(Gtin, ProductFigures, i64)>,
+}
+
+impl Everything {
+    fn of(server: &Server, day: Day) -> Result<Self, StoreError> {
+        let without = |figures| Figures { completeness: Completeness::default(), ..figures };
+        let regions = server.by_region(day, day)?;
+        let people = server.by_person(Scope::Nation, day, day)?;
+        Ok(Self {
+            nation: without(server.figures(Scope::Nation, day, day)?),
+            regions: regions.into_iter().map(|(scope, figures)| (scope, without(figures))).collect(),
+            people: people.into_iter().map(|(person, figures)| (person, without(figures))).collect(),
+            products: server.by_product(Scope::Nation, day, day)?,
+        })
+    }
+
+    fn count(&self) -> usize {
+        1 + self.regions.len() + self.people.len() + self.products.len()
+    }
+}
+
+fn adds_up(found: &Everything, saved: i64, held: Holds) -> Check {
+    let mut sum = [Measures::default(); 3];
+    for (_, figures) in &found.regions {
+        sum.iter_mut().zip(measures(figures)).for_each(|(sum, measures)| *sum += measures);
+    }
+    let nation = found.nation.visits.visits;
+    let regions = found.regions.iter().map(|(_, figures)| figures.visits.visits.to_string());
+    let regions = regions.collect::<Vec<_>>().join("+");
+    Check {
+        holds: sum == measures(&found.nation)
+            && nation == saved
+            && held == (Holds { visits: saved, unsent: 0, rejected: 0 })
+            && saved > 0,
+        zh: "九个大区与未分配之和等于全国，等于 36 台手机上保存的拜访",
+        en: "the regions add up to the nation, and to the visits saved on the 36 phones; none waits, none was rejected",
+        detail: format!("{regions} = {nation} = {saved}"),
+    }
+}
+
+/// All that is additive in figures.
+fn measures(figures: &Figures) -> [Measures; 3] {
+    let issues = figures.issues;
+    let others = [
+        figures.stock_units,
+        issues.raised,
+        issues.closed,
+        issues.closed_by_due,
+        issues.due,
+        issues.open,
+        issues.overdue,
+    ];
+    [figures.visits.measures(), figures.products.measures(), Measures::of(&others)]
+}
+
+fn stands(before: &Everything, after: &Everything, merged: u64) -> Check {
+    Check {
+        holds: before == after && merged == 0,
+        zh: "全部再同步一次，数字不变",
+        en: "a second sync of everything changes no figure",
+        detail: format!("{} 行数字相同 rows of figures are the same, {merged} 条新变更 changes merged", after.count()),
+    }
+}
+
+/// Syncs every phone once more. Returns how many saves the server merged by that.
+async fn sync_again(phones: Vec<Phone>) -> Result<(Vec<Phone>, u64), FleetError> {
+    let step = Step::begin(phones.len(), "再同步 sync again");
+    let syncing = phones.into_iter().map(|phone| {
+        let nth = phone.who.nth;
+        async move {
+            let report = phone.sync().await.map_err(|error| blame(nth)(error.into()))?;
+            Ok((phone, report.merged + report.rejected))
+        }
+    });
+    let (phones, merged): (Vec<_>, Vec<u64>) = all(syncing, &step.bar).await?.into_iter().unzip();
+    step.bar.finish_and_clear();
+    Ok((phones, merged.into_iter().sum()))
+}

@@ -1,0 +1,111 @@
+//! Acceptance: an outlet changes hands.
+
+use xundian_client::{RecordError, SaveState, Visit};
+use xundian_protocol::calendar::Day;
+use xundian_protocol::kinds::{ShelfObservation, StockCount};
+use xundian_protocol::record::Home;
+use xundian_protocol::wire::v1::Refusal;
+use xundian_server::figures::Scope;
+use xundian_tests::support::company::{self, assignment, outlet, today};
+use xundian_tests::support::device::Device;
+use xundian_tests::support::service::Service;
+
+/// Visits, shelves and counts of A1 on a device.
+fn history(device: &Device) -> [usize; 3] {
+    [Visit::SPEC.kind, ShelfObservation::SPEC.kind, StockCount::SPEC.kind].map(|kind| {
+        device.client.list_home(Home::Outlet(outlet("A1")), Some(kind)).expect("readable").len()
+    })
+}
+
+/// From a day on A1 is looked after by another position.
+fn hand_over(service: &Service, to: &str, epoch: i64, from: Day) {
+    company::write(service.server(), vec![assignment("A1", to, epoch, from, None)]);
+}
+
+fn visits_done(service: &Service) -> i64 {
+    let figures = service.server().figures(Scope::Nation, Day(today().0 - 30), today());
+    figures.expect("readable").visits.done
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_phone_gets_the_outlets_whole_history_and_the_last_one_drops_it_after_its_work_is_safe() {
+    let service = Service::start().await;
+    let (old, new) = (service.device("W1").await, service.device("W2").await);
+    let change = Day(today().0 - 1);
+    old.visit("A1", Day(change.0 - 5), 3);
+    old.sync().await;
+    // Offline, before and after the change that the phone does not know of yet.
+    old.visit("A1", Day(change.0 - 1), 3);
+    let late = old.visit("A1", change, 3);
+    hand_over(&service, "HB-R2", 2, change);
+
+    let report = new.sync().await;
+    assert_eq!((report.homes_added, history(&new)), (1, [1, 1, 1]), "all that is known of A1 by then");
+
+    let report = old.sync().await;
+    assert_eq!((report.merged, report.rejected, report.homes_dropped), (3, 3, 1));
+    assert_eq!((report.unsent_ops, old.client.status().expect("readable").unsent_ops), (0, 0));
+    assert_eq!(history(&old), [0, 0, 0], "nothing of A1 stays on the phone of who no longer looks after it");
+    let refused = old.client.open_visit(outlet("A1"), None);
+    assert!(matches!(refused, Err(RecordError::NoSuchOutlet { .. } | RecordError::OutletNotInScope { .. })));
+
+    let tray = old.client.rejected().expect("readable");
+    assert_eq!(tray.len(), 3);
+    for rejected in &tray {
+        assert_eq!((rejected.why, rejected.op.record.id), (Refusal::OutOfScope, late.0));
+        let told = ["A1", "scope", &change.to_string()].iter().all(|part| rejected.message.contains(part));
+        assert!(told, "{:?} does not say what, where and when", rejected.message);
+    }
+    let state = old.client.save_state(Visit::key(late.0)).expect("readable");
+    assert!(matches!(state, Some(SaveState::Rejected(_))), "{state:?}");
+
+    new.sync().await;
+    assert_eq!((history(&new), visits_done(&service)), ([2, 2, 2], 2), "work done before the change counts");
+    service.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_rejected_can_be_sent_again_once_the_scope_allows_it_and_counts_once() {
+    let service = Service::start().await;
+    let old = service.device("W1").await;
+    let change = Day(today().0 - 2);
+    hand_over(&service, "HB-R2", 2, change);
+    old.visit("A1", change.next(), 2);
+    assert_eq!(old.sync().await.rejected, 3);
+
+    let tray = old.client.rejected().expect("readable");
+    for rejected in &tray {
+        old.client.resend_rejected(rejected.id).expect("it is in the tray");
+    }
+    assert_eq!(old.client.rejected().expect("readable").len(), 0, "what is sent again has left the tray");
+    assert_eq!(old.sync().await.rejected, 3, "it is still not in scope");
+    assert_eq!(old.client.rejected().expect("readable").len(), 3);
+
+    hand_over(&service, "HB-M1", 3, change.next());
+    for rejected in old.client.rejected().expect("readable") {
+        old.client.resend_rejected(rejected.id).expect("it is in the tray");
+    }
+    let report = old.sync().await;
+    assert_eq!((report.merged, report.rejected, visits_done(&service)), (3, 0, 1));
+    assert_eq!((old.sync().await.merged, visits_done(&service)), (0, 1));
+    assert_eq!(history(&old), [1, 1, 1]);
+    service.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rejected_save_that_its_author_throws_away_is_gone_and_nothing_else_is() {
+    let service = Service::start().await;
+    let device = service.device("W1").await;
+    hand_over(&service, "HB-R2", 2, Day(today().0 - 2));
+    device.visit("A1", Day(today().0 - 1), 2);
+    device.visit("A2", Day(today().0 - 1), 2);
+    let report = device.sync().await;
+    assert_eq!((report.merged, report.rejected), (3, 3));
+    for rejected in device.client.rejected().expect("readable") {
+        device.client.drop_rejected(rejected.id).expect("it is in the tray");
+        assert!(device.client.drop_rejected(rejected.id).is_err(), "once is enough");
+    }
+    let device = Device::open(device.close());
+    assert_eq!(device.client.rejected().expect("readable").len(), 0);
+    assert_eq!(device.client.list(Visit::SPEC.kind, None).expect("readable").len(), 1);
+}

@@ -1,0 +1,6 @@
+//! A company's days from end to end: real devices with real stores, real QUIC, a real server.
+
+mod conflict;
+mod day;
+mod handover;
+mod restored;

@@ -1,0 +1,69 @@
+//! A phone that is restored from a backup, an answer that is lost: nothing saved is lost in silence.
+
+use std::fs;
+use std::path::Path;
+
+use xundian_client::{Client, Visit};
+use xundian_protocol::calendar::Day;
+use xundian_tests::support::company::today;
+use xundian_tests::support::device::Device;
+use xundian_tests::support::service::Service;
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("readable") {
+        let entry = entry.expect("readable");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("readable").is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("there is room");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_phone_restored_from_a_backup_is_told_so_and_its_new_work_arrives_after_enrolling_anew() {
+    let service = Service::start().await;
+    let day = Day(today().0 - 1);
+    let device = service.device("W1").await;
+    let home = device.close();
+    let backup = tempfile::tempdir().expect("a folder");
+    copy(home.path(), backup.path());
+
+    let device = Device::open(home);
+    device.visit("A1", day, 2);
+    device.sync().await;
+
+    // The backup knows nothing of that visit, and its next save takes the same numbers.
+    let restored = Device::open(backup);
+    let second = restored.visit("A2", day, 2);
+    let refused = restored.try_sync().await.expect_err("the numbers stand for other saves");
+    assert!(refused.to_string().contains("restored"), "{refused}");
+    assert!(!refused.is_retryable());
+    assert_eq!(restored.client.status().expect("readable").unsent_ops, 3, "nothing is lost");
+
+    let home = restored.close();
+    drop(Client::enrol(home.path(), &service.invitation("W1"), "again").await.expect("a new invitation"));
+    let restored = Device::open(home);
+    assert_eq!(restored.sync().await.merged, 3);
+    let visits = service.server().records(Visit::SPEC.kind).expect("readable");
+    assert!(visits.len() == 2 && visits.iter().any(|visit| visit.key.id == second.0));
+    service.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn enrolling_again_with_the_same_invitation_after_a_lost_answer_gives_the_same_device() {
+    let service = Service::start().await;
+    let home = tempfile::tempdir().expect("a folder");
+    let invitation = service.invitation("W1");
+    let enrol = async || {
+        let client = Client::enrol(home.path(), &invitation, "phone").await;
+        client.map(|client| client.identity().expect("enrolled").device)
+    };
+    let first = enrol().await.expect("a good invitation");
+    // As if the answer had been lost on its way: the app tries once more with the same key.
+    let again = enrol().await.expect("the same device may ask again");
+    assert_eq!(first, again);
+    assert_eq!(service.server().devices().expect("readable").len(), 1);
+}
