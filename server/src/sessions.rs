@@ -4,7 +4,7 @@ use crate::enrolment::EnrolError;
 use crate::pull::Puller;
 use crate::server::Server;
 use crate::store::{Device, StoreError};
-use crate::transport::{FrameStream, Listener, Peer};
+use crate::transport::{FrameStream, Listener, Peer, StreamError};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast::error::RecvError;
@@ -281,6 +281,7 @@ impl Session {
         let received = received.map_err(|_| End::Lost("the device fell silent".into()))?;
         match received {
             Ok(payload) => Ok(payload),
+            Err(error @ StreamError::ConnectionGone(_)) => Err(End::Lost(error.to_string())),
             Err(error) => self.refuse(refusal(Refusal::Protocol, error)).await.map(|()| None),
         }
     }

@@ -71,6 +71,9 @@ fn progress_bar(bytes: u64, output: Output) -> ProgressBar {
     bar
 }
 
+/// A line's number, and its bytes or why they cannot be read.
+type NumberedLine = (u64, Result<Vec<u8>, String>);
+
 /// Lines of bounded length.
 struct Lines<R> {
     input: R,
@@ -78,8 +81,8 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The next line with its number, or why it cannot be read.
-    fn next(&mut self) -> std::io::Result<Option<(u64, Result<Vec<u8>, String>)>> {
+    /// The next line.
+    fn next(&mut self) -> std::io::Result<Option<NumberedLine>> {
         let mut line = Vec::new();
         let limit = LINE_BYTES_MAX as u64 + 1;
         if self.input.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {

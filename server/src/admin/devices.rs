@@ -95,5 +95,8 @@ fn row(directory: &Directory, device: &Device) -> Vec<Cell> {
 pub(super) fn revoke(server: &Server, device: u32, by: &str, now_ms: i64) -> Result<Output, CommandError> {
     let no = DeviceNo(device);
     server.revoke(no, by, now_ms)?;
-    Ok(Output { notes: format!("device {device} is revoked: its sessions end and it may not come in again\n"), ..Default::default() })
+    Ok(Output {
+        notes: format!("device {device} is revoked: its sessions end and it may not come in again\n"),
+        ..Default::default()
+    })
 }

@@ -189,10 +189,11 @@ fn import(
     by: &str,
     now_ms: i64,
 ) -> Result<Output, CommandError> {
-    let Command::Import { kind, dry_run, skip_bad, channel, json } = command else { return Ok(Output::default()) };
+    let Command::Import { kind, dry_run, skip_bad, channel, json } = command else {
+        return Ok(Output::default());
+    };
     let channel = channel.as_deref().map(read_channel).transpose()?;
-    let request =
-        imports::Request { kind: *kind, bytes, dry_run: *dry_run, skip_bad: *skip_bad, channel };
+    let request = imports::Request { kind: *kind, bytes, dry_run: *dry_run, skip_bad: *skip_bad, channel };
     let outcome = imports::run(server, &request, by, now_ms)?;
     let data = if *json { format!("{:#}\n", serde_json::json!(outcome)) } else { String::new() };
     Ok(Output {
@@ -215,7 +216,12 @@ fn verify(server: &Server, format: Format) -> Result<Output, CommandError> {
     let count = |count: usize| report::Cell::Int(i64::try_from(count).unwrap_or(i64::MAX));
     let sheet = report::Sheet {
         name: "verify",
-        title: if found.is_clean() { "核对一致 (all agree)" } else { "核对不一致 (they do not agree)" }.into(),
+        title: if found.is_clean() {
+            "核对一致 (all agree)"
+        } else {
+            "核对不一致 (they do not agree)"
+        }
+        .into(),
         days: None,
         heads: vec![
             head("records", "记录"),
@@ -225,13 +231,20 @@ fn verify(server: &Server, format: Format) -> Result<Output, CommandError> {
             head("findings", "不一致"),
         ],
         rows: vec![
-            [found.records, found.cells, found.stock_entries, found.traces, found.findings.len()].map(count).to_vec(),
+            [found.records, found.cells, found.stock_entries, found.traces, found.findings.len()]
+                .map(count)
+                .to_vec(),
         ],
         total: None,
         completeness: None,
     };
     let notes = found.findings.iter().map(|finding| format!("{finding}\n")).collect();
-    Ok(Output { data: report::write(&sheet, format, false), notes, failed: !found.is_clean(), bad_rows_csv: None })
+    Ok(Output {
+        data: report::write(&sheet, format, false),
+        notes,
+        failed: !found.is_clean(),
+        bad_rows_csv: None,
+    })
 }
 
 /// The person of a staff number.

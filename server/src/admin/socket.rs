@@ -62,7 +62,9 @@ pub enum AskError {
         source: io::Error,
     },
     /// What came back is no answer.
-    #[error("the running server gave no answer ({detail}): see its log, and whether it is of the same version")]
+    #[error(
+        "the running server gave no answer ({detail}): see its log, and whether it is of the same version"
+    )]
     Answer {
         /// What is wrong with it.
         detail: String,

@@ -39,8 +39,14 @@ fn with_running(data: &Path, act: impl FnOnce(&Path) + Send + 'static) {
 fn a_command_does_the_same_through_the_socket_and_without_it() {
     let commands = || {
         let day = "2026-11-23".parse().unwrap();
-        let request =
-            report::Request { what: What::Nation, from: day, to: day, by: By::Place, format: Format::Csv, bom: false };
+        let request = report::Request {
+            what: What::Nation,
+            from: day,
+            to: day,
+            by: By::Place,
+            format: Format::Csv,
+            bom: false,
+        };
         vec![
             (import(false), PEOPLE),
             (import(false), PEOPLE),
@@ -97,7 +103,8 @@ fn users_are_added_listed_and_removed() {
     assert!(done(&add(None)).unwrap_err().to_string().contains("already"));
     let list = done(&Command::Users { format: Format::Csv }).unwrap().data;
     assert_eq!(list, "用户名 name,工号 person_code,姓名 person\nwang,M001,Wang Fang\n");
-    done(&Command::SetPassword { name: "wang".into(), password: Password("long enough too".into()) }).unwrap();
+    done(&Command::SetPassword { name: "wang".into(), password: Password("long enough too".into()) })
+        .unwrap();
     done(&Command::RemoveUser { name: "wang".into() }).unwrap();
     assert!(done(&Command::RemoveUser { name: "wang".into() }).is_err());
 }
@@ -143,7 +150,11 @@ fn what_is_no_command_is_refused_within_bounds() {
         };
         assert!(answer(b"hello\n").contains("failed"));
         assert!(answer(&vec![b'x'; usize::try_from(ASK_BYTES_MAX).unwrap()]).contains("one line"));
-        let with = |bytes: &str| format!("{{\"command\":{{\"devices\":{{\"format\":\"table\"}}}},\"by\":\"t\",\"attachment_bytes\":{bytes}}}\n");
+        let with = |bytes: &str| {
+            format!(
+                "{{\"command\":{{\"devices\":{{\"format\":\"table\"}}}},\"by\":\"t\",\"attachment_bytes\":{bytes}}}\n"
+            )
+        };
         assert!(answer(with("99999999999").as_bytes()).contains("more than"));
         assert!(answer(with("5").as_bytes()).contains("broke off"));
         assert!(answer(with("0").as_bytes()).contains("done"));

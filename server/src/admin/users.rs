@@ -25,7 +25,9 @@ pub(super) fn add(
 
 pub(super) fn set_password(server: &Server, name: &str, password: &Password) -> Result<Output, CommandError> {
     users(server)?.set_password(name, &password.0)?;
-    Ok(told(format!("user {name} has a new password; whoever was logged in with the old one is logged out\n")))
+    Ok(told(format!(
+        "user {name} has a new password; whoever was logged in with the old one is logged out\n"
+    )))
 }
 
 pub(super) fn remove(server: &Server, name: &str) -> Result<Output, CommandError> {

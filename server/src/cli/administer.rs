@@ -33,9 +33,11 @@ fn told(command: Command) -> Result<admin::Command, Failure> {
         Command::Import { kind, dry_run, skip_bad, channel, json, .. } => {
             admin::Command::Import { kind, dry_run, skip_bad, channel, json }
         }
-        Command::Invite { person, valid, address } => {
-            admin::Command::Invite { person, valid_ms: valid, address: address.unwrap_or_else(guessed_address) }
-        }
+        Command::Invite { person, valid, address } => admin::Command::Invite {
+            person,
+            valid_ms: valid,
+            address: address.unwrap_or_else(guessed_address),
+        },
         Command::Devices { format } => admin::Command::Devices { format },
         Command::Revoke { device } => admin::Command::Revoke { device },
         Command::Report(report) => admin::Command::Report(report_request(report)?),
@@ -44,7 +46,9 @@ fn told(command: Command) -> Result<admin::Command, Failure> {
             User::Add { name, person } => {
                 admin::Command::AddUser { name, password: Password(password::read()?), person }
             }
-            User::Passwd { name } => admin::Command::SetPassword { name, password: Password(password::read()?) },
+            User::Passwd { name } => {
+                admin::Command::SetPassword { name, password: Password(password::read()?) }
+            }
             User::Remove { name } => admin::Command::RemoveUser { name },
             User::List { format } => admin::Command::Users { format },
         },
@@ -56,7 +60,9 @@ fn report_request(report: Report) -> Result<report::Request, Failure> {
     let Report { what, name, unit, day, from, to, by, format, bom } = report;
     let named = |what: &str| name.clone().ok_or_else(|| format!("`report {what}` needs a name behind it"));
     let what = match what {
-        About::Nation if name.is_some() => return Err("`report nation` takes no name: did you mean `report region`?".into()),
+        About::Nation if name.is_some() => {
+            return Err("`report nation` takes no name: did you mean `report region`?".into());
+        }
         About::Nation | About::Region => name.clone().or(unit).map_or(What::Nation, What::Unit),
         _ if unit.is_some() => return Err("--unit narrows `report nation` and `report region` alone".into()),
         About::Unassigned => What::Unassigned,
@@ -72,7 +78,8 @@ fn report_request(report: Report) -> Result<report::Request, Failure> {
 }
 
 fn give(data: &Path, command: &admin::Command, attachment: &[u8]) -> Result<Output, Failure> {
-    let by = format!("cli:{}", std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default());
+    let by =
+        format!("cli:{}", std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default());
     if let Some(output) = admin::ask(data, command, attachment, &by)? {
         return Ok(output);
     }
@@ -127,6 +134,8 @@ fn guessed_address() -> String {
         Some(socket.local_addr().ok()?.ip().to_string())
     };
     let address = format!("{}:{DEFAULT_PORT}", towards_others().unwrap_or_else(|| "127.0.0.1".into()));
-    eprintln!("the address {address} is a guess: give --address host:port if devices find the server elsewhere");
+    eprintln!(
+        "the address {address} is a guess: give --address host:port if devices find the server elsewhere"
+    );
     address
 }

@@ -186,10 +186,9 @@ enum User {
 /// Runs the command line of this process.
 pub(crate) fn main() -> ExitCode {
     let Cli { data, command } = Cli::parse();
-    let served = matches!(command, Command::Serve { .. } | Command::Demo { .. });
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new(if served { "info" } else { "warn" })
-    });
+    let served = matches!(command, Command::Serve { .. });
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(if served { "info" } else { "warn" }));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(data, command) {
         Ok(code) => code,

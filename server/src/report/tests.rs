@@ -53,7 +53,13 @@ fn op<T: Typed>(seq: u64, of: RecordId, form: &T) -> Op {
     let stamp = Stamp { hlc: Hlc(Hlc::at_ms(OPENED_MS).0 + seq), device: DeviceNo(1) };
     let mut writes = [header().writes(), form.writes()].concat();
     writes.sort_by(|a, b| a.at.cmp(&b.at));
-    Op { seq: OpSeq(seq), stamp, record: T::key(of), home: Home::Outlet(OutletId(id::<Outlet>("S1"))), writes }
+    Op {
+        seq: OpSeq(seq),
+        stamp,
+        record: T::key(of),
+        home: Home::Outlet(OutletId(id::<Outlet>("S1"))),
+        writes,
+    }
 }
 
 fn device(person: PersonId) -> Device {
@@ -86,8 +92,13 @@ impl Fixture {
             (ImportKind::Routes, ROUTES),
         ];
         for (kind, file) in files {
-            let request =
-                imports::Request { kind, bytes: file.as_bytes(), dry_run: false, skip_bad: false, channel: None };
+            let request = imports::Request {
+                kind,
+                bytes: file.as_bytes(),
+                dry_run: false,
+                skip_bad: false,
+                channel: None,
+            };
             assert!(imports::run(&server, &request, "test", OPENED_MS).unwrap().imported);
         }
         let devices = vec![device(header().actor)];
@@ -138,18 +149,25 @@ fn ops(visit: RecordId) -> Vec<Op> {
 #[test]
 fn the_nation_is_its_regions_the_unassigned_and_their_sum() {
     let report = Fixture::new().json(What::Nation, By::Place);
-    let codes: Vec<_> = report["rows"].as_array().unwrap().iter().map(|row| row["code"].as_str().unwrap()).collect();
+    let codes: Vec<_> =
+        report["rows"].as_array().unwrap().iter().map(|row| row["code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["HB", "XB", "unassigned"]);
     for row in [&report["rows"][0], &report["total"]] {
         assert_eq!(row["visits"], 1);
-        assert_eq!(row["call_compliance"], serde_json::json!({"numerator": 1, "denominator": 1, "percent": 100.0}));
+        assert_eq!(
+            row["call_compliance"],
+            serde_json::json!({"numerator": 1, "denominator": 1, "percent": 100.0})
+        );
         assert_eq!(row["oos"], serde_json::json!({"numerator": 1, "denominator": 2, "percent": 50.0}));
         assert_eq!(row["share_of_shelf"]["percent"], 25.0);
         assert_eq!(row["day_load"], serde_json::json!({"numerator": 3, "denominator": 24, "value": 0.13}));
         assert_eq!((&row["stock_units"], &row["mean_time_in_store_s"]), (&12.into(), &1800.into()));
     }
     assert_eq!(report["rows"][1]["oos"]["percent"], serde_json::Value::Null);
-    assert_eq!((&report["from"], &report["to"], &report["report"]), (&DAY.into(), &DAY.into(), &"nation".into()));
+    assert_eq!(
+        (&report["from"], &report["to"], &report["report"]),
+        (&DAY.into(), &DAY.into(), &"nation".into())
+    );
     let expected = serde_json::json!(
         {"devices": 1, "complete": 0, "through_ms": THROUGH_MS, "through": "2026-11-23 17:00"}
     );
@@ -192,7 +210,8 @@ fn csv_has_a_ratio_in_three_columns_and_a_mark_where_asked() {
     assert_eq!(lines.next(), Some("06901234567892,牛奶,1,0,0,0,1,0.00,1,1,100.00,3,3,12,25.00,1,12,12"));
     assert_eq!(lines.next(), Some("合计,,2,1,0,1,2,50.00,1,2,50.00,3,3,12,25.00,1,12,12"));
     let day = DAY.parse().unwrap();
-    let request = Request { what: What::Nation, from: day, to: day, by: By::Day, format: Format::Csv, bom: true };
+    let request =
+        Request { what: What::Nation, from: day, to: day, by: By::Day, format: Format::Csv, bom: true };
     assert!(run(&fixture.server, &request).unwrap().starts_with("\u{FEFF}日期 day,"));
 }
 
@@ -216,7 +235,10 @@ fn an_outlet_s_figures_are_those_of_its_unit() {
     let row = &visits["rows"][0];
     assert_eq!(row["visit"], fixture.visit.to_string());
     assert_eq!((&row["opened"], &row["closed"]), (&"2026-11-23 10:00".into(), &"2026-11-23 10:30".into()));
-    assert_eq!((&row["person"], &row["note"], &row["planned"]), (&"王芳".into(), &"堆箱已搭".into(), &"是".into()));
+    assert_eq!(
+        (&row["person"], &row["note"], &row["planned"]),
+        (&"王芳".into(), &"堆箱已搭".into(), &"是".into())
+    );
 }
 
 #[test]
@@ -225,7 +247,8 @@ fn a_visit_shows_all_that_was_recorded() {
     let report = fixture.json(What::Visit(fixture.visit.to_string()), By::Place);
     let rows = report["rows"].as_array().unwrap();
     let value = |record: &str, field: &str, line: &str| {
-        let found = rows.iter().find(|row| row["record"] == record && row["field"] == field && row["line"] == line);
+        let found =
+            rows.iter().find(|row| row["record"] == record && row["field"] == field && row["line"] == line);
         found.map(|row| row["value"].clone()).unwrap()
     };
     assert_eq!(value("visit", "channel", ""), "大卖场");

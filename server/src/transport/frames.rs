@@ -50,19 +50,22 @@ impl FrameStream {
         self.send.write_all(payload).await.map_err(write_error)
     }
 
-    /// The next payload; `None` when the device finished the stream between two frames. The future
+    /// The next payload; `None` when the device finished the stream, or closed the connection in good
+    /// order, between two frames. The future
     /// may be dropped at any moment without losing bytes.
     pub async fn recv(&mut self) -> Result<Option<Vec<u8>>, StreamError> {
         loop {
             if let Some(payload) = self.reader.next()? {
                 return Ok(Some(payload));
             }
-            match self.receive.read_chunk(CHUNK_BYTES_MAX, true).await.map_err(read_error)? {
-                Some(chunk) => self.reader.push(&chunk.bytes),
-                None => {
+            match self.receive.read_chunk(CHUNK_BYTES_MAX, true).await {
+                Ok(Some(chunk)) => self.reader.push(&chunk.bytes),
+                Ok(None) => {
                     self.reader.finish()?;
                     return Ok(None);
                 }
+                Err(error) if is_good_order(&error) && self.reader.finish().is_ok() => return Ok(None),
+                Err(error) => return Err(read_error(error)),
             }
         }
     }
@@ -90,6 +93,14 @@ fn write_error(error: quinn::WriteError) -> StreamError {
         quinn::WriteError::ConnectionLost(error) => StreamError::ConnectionGone(error.to_string()),
         quinn::WriteError::ZeroRttRejected => StreamError::ConnectionGone(error.to_string()),
     }
+}
+
+/// Whether the device closed the connection because it was done.
+fn is_good_order(error: &quinn::ReadError) -> bool {
+    let quinn::ReadError::ConnectionLost(quinn::ConnectionError::ApplicationClosed(close)) = error else {
+        return false;
+    };
+    close.error_code == quinn::VarInt::from_u32(0)
 }
 
 fn read_error(error: quinn::ReadError) -> StreamError {

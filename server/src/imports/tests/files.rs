@@ -157,13 +157,26 @@ fn a_dry_run_tells_and_writes_nothing() {
     assert_eq!(fixture.server.directory().people().count(), 0);
 }
 
+const DOCUMENTATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/IMPORT.md");
+
 #[test]
 fn the_documentation_has_the_columns_as_they_are() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/IMPORT.md");
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let text = std::fs::read_to_string(DOCUMENTATION).unwrap();
     for kind in ImportKind::ALL {
         let table = kind.columns_markdown();
-        eprintln!("@@{kind}\n{table}@@end");
         assert!(text.contains(&table), "docs/IMPORT.md should hold for `import {kind}`:\n{table}");
+    }
+}
+
+#[test]
+fn the_documentation_s_examples_can_be_imported() {
+    let text = std::fs::read_to_string(DOCUMENTATION).unwrap();
+    let examples = text.split("```csv\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let examples: Vec<&str> = examples.collect();
+    assert_eq!(examples.len(), ImportKind::ALL.len());
+    let fixture = Fixture::empty();
+    for (kind, example) in ImportKind::ALL.into_iter().zip(examples) {
+        let outcome = fixture.import(kind, example);
+        assert!(outcome.imported && outcome.ignored_columns.is_empty(), "{}", outcome.summary());
     }
 }

@@ -1,0 +1,93 @@
+//! Asks the server for figures, as headquarters' device: one frame over QUIC with mutual TLS.
+//!
+//! The client core asks for no figures yet, so the connection is made here, from the device's identity files.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use xundian_protocol::limits::FRAME_BYTES_MAX;
+use xundian_protocol::views::{ProductFigures, Subject, View};
+use xundian_protocol::wire::framing::{FrameReader, frame_prefix};
+use xundian_protocol::wire::v1::{ALPN, Answer, Ask, ClientFrame, ServerFrame, decode_server, encode_client};
+
+use super::PeerError;
+use super::contract::{done, env, number, ready_go, say};
+use super::device::{VIEWER, take_over};
+use super::field::{LAB_DAY, regions};
+
+/// The name in every server's certificate.
+const SERVER_NAME: &str = "xundian.server";
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Asks for each region's products on the day of the lab.
+pub(super) async fn view() -> Result<(), PeerError> {
+    let config = tls(&take_over(VIEWER)?)?;
+    let server = ([127, 0, 0, 1], number("LAB_PORT")?).into();
+    let endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into())?;
+    ready_go()?;
+    let connection = endpoint.connect_with(config, server, SERVER_NAME).map_err(asking)?.await.map_err(asking)?;
+    let answer = ask(&connection, Ask { view: View::Products, from: LAB_DAY, to: LAB_DAY }).await?;
+    done()?;
+    connection.close(0u32.into(), b"answered");
+    let regions = regions();
+    let mut text = String::new();
+    for (subject, gtin, measures) in &answer.rows {
+        let region = match subject {
+            Subject::Unit(Some(unit)) => regions.get(unit),
+            _ => None,
+        };
+        let region = region.ok_or_else(|| PeerError::Wrong(format!("figures of {subject:?}")))?;
+        let ProductFigures { audited, absent, counted_units, .. } = (*measures).into();
+        text.push_str(&format!("[{region},\"{gtin:013}\",{audited},{absent},{counted_units}]\n"));
+    }
+    fs::write(env("LAB_OUT")?, text)?;
+    say(&format!("{{\"rows\":{}}}", answer.rows.len()))
+}
+
+async fn ask(connection: &quinn::Connection, ask: Ask) -> Result<Answer, PeerError> {
+    let (mut send, mut receive) = connection.open_bi().await.map_err(asking)?;
+    let payload = encode_client(&ClientFrame::Ask(ask));
+    send.write_all(&frame_prefix(&payload).map_err(asking)?).await.map_err(asking)?;
+    send.write_all(&payload).await.map_err(asking)?;
+    let mut reader = FrameReader::new(FRAME_BYTES_MAX);
+    loop {
+        if let Some(payload) = reader.next().map_err(asking)? {
+            return match decode_server(&payload).map_err(asking)? {
+                ServerFrame::Answer(answer) => Ok(answer),
+                other => Err(PeerError::Ask(format!("answered {other:?}"))),
+            };
+        }
+        let chunk = receive.read_chunk(CHUNK_BYTES, true).await.map_err(asking)?;
+        let chunk = chunk.ok_or_else(|| PeerError::Ask("the server ended the stream".into()))?;
+        reader.push(&chunk.bytes);
+    }
+}
+
+/// What the device shows and whom it trusts, from the files that its enrolment has kept.
+fn tls(home: &Path) -> Result<quinn::ClientConfig, PeerError> {
+    let read = |name: &str| {
+        let path = home.join(name);
+        fs::read(&path).map_err(|source| PeerError::File { path, source })
+    };
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from(read("authority.crt")?)).map_err(asking)?;
+    let key = PrivateKeyDer::from_pem_slice(&read("device.key")?).map_err(asking)?;
+    let certificate = CertificateDer::from(read("device.crt")?);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(asking)?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![certificate], key)
+        .map_err(asking)?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    let config = quinn::crypto::rustls::QuicClientConfig::try_from(config).map_err(asking)?;
+    Ok(quinn::ClientConfig::new(Arc::new(config)))
+}
+
+fn asking(error: impl std::fmt::Display) -> PeerError {
+    PeerError::Ask(error.to_string())
+}

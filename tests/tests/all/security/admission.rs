@@ -1,0 +1,171 @@
+//! Who is let in.
+
+use std::fs;
+use std::path::Path;
+
+use rcgen::{CertificateParams, KeyPair};
+use xundian_client::{Client, EnrolError, SyncError};
+use xundian_protocol::calendar::Day;
+use xundian_protocol::invitation::Invitation;
+use xundian_protocol::wire::v1::ClientFrame;
+use xundian_server::authority::Authority;
+use xundian_tests::support::company::{self, today};
+use xundian_tests::support::contents::Contents;
+use xundian_tests::support::device::Device;
+use xundian_tests::support::service::{self, HOUR_MS, Service};
+
+use super::{assert_says, assert_unchanged};
+use crate::raw::{Papers, RawDevice, Wire, hello};
+
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// Puts a certificate for the device's own key into its folder, made by the authority of `folder`.
+fn certify(device: Device, authority_of: &Path, from_ms: i64, to_ms: i64) -> Device {
+    let no = device.client.identity().expect("enrolled").device.0;
+    let home = device.close();
+    let pem = fs::read_to_string(home.path().join("device.key")).expect("its key");
+    let request = CertificateParams::default().serialize_request(&KeyPair::from_pem(&pem).expect("a key"));
+    let authority = Authority::open_or_create(&authority_of.join("authority"), from_ms).expect("an authority");
+    let certificate = authority.sign_device(request.expect("a request").der(), no, from_ms, to_ms);
+    fs::write(home.path().join("device.crt"), certificate.expect("a certificate")).expect("written");
+    Device::open(home)
+}
+
+/// A device of W1 with a visit that waits to be sent.
+async fn with_unsent_work(service: &Service) -> Device {
+    let device = service.device("W1").await;
+    device.visit("A1", Day(today().0 - 1), 2);
+    device
+}
+
+async fn assert_kept_out(device: &Device, parts: &[&str]) {
+    let refused = device.try_sync().await.expect_err("it must not come in");
+    assert_says(&refused.to_string(), parts);
+    assert!(!refused.is_retryable(), "nobody should try that again by itself");
+    assert_eq!(device.client.status().expect("readable").unsent_ops, 3, "unsent work is kept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_with_an_expired_certificate_is_told_to_enrol_again() {
+    let service = Service::start().await;
+    let device = with_unsent_work(&service).await;
+    let before = Contents::of(service.server());
+    let now_ms = device.clock.read_ms();
+    let device = certify(device, service.folder(), now_ms - 30 * DAY_MS, now_ms - DAY_MS);
+    assert_kept_out(&device, &["certificate", "expired", "enrol again", "unsent work is kept"]).await;
+    assert_unchanged(&service, &before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_with_a_certificate_of_another_authority_is_told_so() {
+    let service = Service::start().await;
+    let device = with_unsent_work(&service).await;
+    let before = Contents::of(service.server());
+    let other = tempfile::tempdir().expect("a folder");
+    let now_ms = device.clock.read_ms();
+    let device = certify(device, other.path(), now_ms - DAY_MS, now_ms + DAY_MS);
+    assert_kept_out(&device, &["does not know this device's certificate", "another server", "unsent work is kept"]).await;
+    assert_unchanged(&service, &before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_does_not_trust_a_server_that_did_not_invite_it() {
+    let (service, other) = (Service::start().await, Service::start().await);
+    // The address leads to another server, as after a redirected name.
+    let invitation = service::invitation(service.server(), other.address(), "W1", HOUR_MS);
+    let home = tempfile::tempdir().expect("a folder");
+    let refused = Client::enrol(home.path(), &invitation, "phone").await.expect_err("another authority");
+    assert_says(&refused.to_string(), &["not the server that invited this device"]);
+    assert_eq!(other.server().devices().expect("readable").len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_device_is_told_so_and_its_unsent_work_stays_on_it() {
+    let service = Service::start().await;
+    let device = with_unsent_work(&service).await;
+    let before = Contents::of(service.server());
+    let no = device.client.identity().expect("enrolled").device;
+    service.server().revoke(no, "test", device.clock.read_ms()).expect("a device");
+    assert_kept_out(&device, &["revoked", "manager"]).await;
+    assert_unchanged(&service, &before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoking_a_device_ends_the_session_that_it_is_in_at_once() {
+    let service = Service::start().await;
+    let (device, other) = (service.device("W1").await, service.device("W2").await);
+    let idle = RawDevice::of(&device, service.address()).await;
+    let mut bystander = RawDevice::of(&other, service.address()).await;
+    let no = device.client.identity().expect("enrolled").device;
+    service.server().revoke(no, "test", device.clock.read_ms()).expect("a device");
+    // It has sent nothing and waits for nothing; still the server ends it.
+    assert_says(&idle.wire.reason().await, &["revoked"]);
+    let scope = service.server().directory().scope(company::person("W2"), today());
+    assert!(!bystander.pull(&scope, &[]).await.is_empty(), "only that one device is revoked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invitation_is_good_for_one_device() {
+    let service = Service::start().await;
+    let invitation = service.invitation("W1");
+    let first = Device::enrol(&invitation, "first").await;
+    let before = Contents::of(service.server());
+    let home = tempfile::tempdir().expect("a folder");
+    let refused = Client::enrol(home.path(), &invitation, "second").await.expect_err("it was used");
+    assert_says(&refused.to_string(), &["used already", "ask for a new one"]);
+    assert!(matches!(refused, EnrolError::Refused(_)) && !refused.is_retryable());
+    assert_eq!(service.server().devices().expect("readable").len(), 1);
+    assert_unchanged(&service, &before);
+    first.sync().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_or_unknown_invitation_is_refused_and_leaves_nothing_behind() {
+    let (service, other) = (Service::start().await, Service::start().await);
+    let expired = service::invitation(service.server(), service.address(), "W1", -1);
+    // One of another server of the same authority would be the same: a secret that nobody knows.
+    let unknown = {
+        let known: Invitation = service.invitation("W1").parse().expect("an invitation");
+        let foreign: Invitation = other.invitation("W1").parse().expect("an invitation");
+        let address = service.address().to_string();
+        let made = Invitation::new(address, known.authority_fingerprint(), foreign.secret());
+        made.expect("host and port").to_string()
+    };
+    let before = Contents::of(service.server());
+    for (invitation, says) in [(expired, "has expired"), (unknown, "not known here")] {
+        let home = tempfile::tempdir().expect("a folder");
+        let refused = Client::enrol(home.path(), &invitation, "phone").await.expect_err("no good");
+        assert_says(&refused.to_string(), &["invitation", says]);
+        let client = Client::open(home.path()).expect("the folder is as good as new");
+        assert!(client.identity().is_none());
+        let sync = client.sync(|_| {}).await.expect_err("not enrolled");
+        assert!(matches!(sync, SyncError::NotEnrolled), "{sync}");
+    }
+    assert_eq!(service.server().devices().expect("readable").len(), 0);
+    assert_unchanged(&service, &before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_certificate_nothing_but_enrolment_is_answered() {
+    let service = Service::start().await;
+    let device = service.device("W1").await;
+    let no = device.client.identity().expect("enrolled").device;
+    let before = Contents::of(service.server());
+    let papers = Papers::of_nobody(device.folder());
+    let mut wire = Wire::open(&papers, service.address()).await.expect("for an enrolment the door is open");
+    wire.send(&ClientFrame::Hello(hello(no))).await;
+    let heard = wire.hear().await;
+    assert_says(heard.complaint().unwrap_or_default(), &["certificate", "enrol first"]);
+    assert_unchanged(&service, &before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_says_it_is_another_one_is_refused() {
+    let service = Service::start().await;
+    let (device, other) = (service.device("W1").await, service.device("W2").await);
+    let no = other.client.identity().expect("enrolled").device;
+    let mut wire = Wire::open(&Papers::of(device.folder()), service.address()).await.expect("a good certificate");
+    wire.send(&ClientFrame::Hello(hello(no))).await;
+    let heard = wire.hear().await;
+    assert_says(heard.complaint().unwrap_or_default(), &[&no.to_string(), "enrol this device anew"]);
+}
