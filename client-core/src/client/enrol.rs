@@ -82,8 +82,8 @@ impl From<DecodeError> for EnrolError {
 
 impl Client {
     /// Makes a device of a home folder. The invitation counts once, but the same call may be repeated with
-    /// it until it succeeds: the device's key is kept before the request is sent, and the server answers the
-    /// same key with the same certificate. A device that is enrolled already gets a new number and
+    /// it until it succeeds: the device's key and request are kept before the request is sent, and the server
+    /// answers the same request with the same certificate. A device that is enrolled already gets a new number and
     /// certificate; its unsent work is kept and goes under the new number.
     ///
     /// # Errors
@@ -94,8 +94,7 @@ impl Client {
             return Err(EnrolError::Label { bytes: label.len() });
         }
         let client = Self::open(home)?;
-        let key = identity::key(home)?;
-        let request_der = key.csr_der().map_err(IdentityFileError::from)?;
+        let request_der = identity::request_der(home)?;
         let enrol = Enrol { secret: invitation.secret(), request_der, label: label.to_owned() };
         let granted = ask(&invitation, enrol).await?;
         client.accept(&invitation, &granted)?;

@@ -1,5 +1,6 @@
 //! The device's identity files in its home folder: `device.key` (the secret key, PEM, readable by its owner
-//! alone), `device.crt` and `authority.crt` (certificates, DER).
+//! alone), `device.csr` (the request for its certificate, DER), `device.crt` and `authority.crt`
+//! (certificates, DER).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::transport::{DeviceKey, TlsIdentity, TlsIdentityError};
 
 const KEY_FILE: &str = "device.key";
+const REQUEST_FILE: &str = "device.csr";
 const CERTIFICATE_FILE: &str = "device.crt";
 const AUTHORITY_FILE: &str = "authority.crt";
 
@@ -35,14 +37,30 @@ impl From<TlsIdentityError> for IdentityFileError {
     }
 }
 
-/// The device's key; made and kept at the first call. It stays the same for the device's life, so that a
-/// certificate whose answer was lost can be asked for again.
-pub(super) fn key(home: &Path) -> Result<DeviceKey, IdentityFileError> {
+/// The request for a certificate, the same at every call: a request is signed with a random number, and a
+/// server that gets the very same one again knows that its answer was lost.
+pub(super) fn request_der(home: &Path) -> Result<Vec<u8>, IdentityFileError> {
+    let key = key(home)?;
+    let path = home.join(REQUEST_FILE);
+    match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let request = key.csr_der()?;
+            write(home, REQUEST_FILE, &request)?;
+            Ok(request)
+        }
+        read => read.map_err(|source| IdentityFileError::File { action: "read", path, source }),
+    }
+}
+
+/// The device's key; made and kept at the first call. It stays the same for the device's life.
+fn key(home: &Path) -> Result<DeviceKey, IdentityFileError> {
     let path = home.join(KEY_FILE);
     match fs::read_to_string(&path) {
         Ok(pem) => Ok(DeviceKey::from_pem(&pem)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = DeviceKey::generate()?;
+            // A request first, so that none of an older key can be left beside this one.
+            write(home, REQUEST_FILE, &key.csr_der()?)?;
             write(home, KEY_FILE, key.to_pem().as_bytes())?;
             Ok(key)
         }
@@ -98,6 +116,8 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let made = key(home.path()).expect("a key").to_pem();
         assert_eq!(key(home.path()).expect("the same key").to_pem(), made);
+        let request = request_der(home.path()).expect("a request");
+        assert_eq!(request_der(home.path()).expect("the same request"), request);
         #[cfg(unix)]
         {
             let file = fs::metadata(home.path().join(KEY_FILE)).expect("its file");

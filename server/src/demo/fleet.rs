@@ -37,8 +37,8 @@ pub(super) enum Habit {
     Once,
     /// Twice in a row.
     Twice,
-    /// The first sync is killed after so many steps; the app starts anew and syncs again.
-    Killed(u32),
+    /// The first sync is cut off after so many steps; the app starts anew and syncs again.
+    CutOff(u32),
     /// After all others.
     Late,
 }
@@ -48,7 +48,7 @@ impl Habit {
     pub(super) fn of(nth: usize) -> Self {
         match nth * 7 % 12 {
             0 | 1 => Self::Late,
-            2..5 => Self::Killed(u32::try_from(nth % 3).unwrap_or(0) + 1),
+            2..5 => Self::CutOff(u32::try_from(nth % 3).unwrap_or(0) + 1),
             5..8 => Self::Twice,
             _ => Self::Once,
         }
@@ -118,8 +118,8 @@ pub(super) struct Holds {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Evening {
     pub(super) syncs: usize,
-    /// Syncs that were killed on the way.
-    pub(super) kills: usize,
+    /// Syncs that were cut off on the way.
+    pub(super) cuts: usize,
 }
 
 impl Phone {
@@ -153,16 +153,16 @@ impl Phone {
 
     /// Syncs as the phone is used to.
     pub(super) async fn sync_as_usual(mut self) -> Result<(Self, Evening), PhoneError> {
-        let mut evening = Evening { syncs: 1, kills: 0 };
+        let mut evening = Evening { syncs: 1, cuts: 0 };
         match self.habit {
             Habit::Once | Habit::Late => {}
             Habit::Twice => {
                 self.sync().await?;
                 evening.syncs += 1;
             }
-            Habit::Killed(steps) => {
+            Habit::CutOff(steps) => {
                 let finished = self.sync_until(steps).await?;
-                evening.kills += usize::from(finished.is_none());
+                evening.cuts += usize::from(finished.is_none());
                 evening.syncs += usize::from(finished.is_some());
                 self = self.restart()?;
             }

@@ -2,7 +2,8 @@
 //! over QUIC, the figures that come of it, and three checks of what the project promises.
 //!
 //! The demo's day is yesterday, so that it is complete: phones live through it with clocks of their own,
-//! and sync today. This is the only part of the server that may import the client (docs/adr/0007).
+//! and sync today. So their stamps are ahead of the server's clock, which clamps them as it does those of any phone
+//! whose clock is wrong; captured times stay as they are. This is the only part of the server that may import the client (docs/adr/0007).
 
 mod catalogue;
 mod checks;
@@ -223,28 +224,34 @@ async fn come_back(
     yesterday: Yesterday,
 ) -> Result<Vec<Phone>, DemoError> {
     let (late, in_time): (Vec<_>, Vec<_>) = phones.into_iter().partition(|phone| phone.habit == Habit::Late);
-    let (mut phones, evening) = sync("同步 sync", in_time).await?;
-    tell_completeness(server, yesterday, &evening)?;
-    let (came_late, evening) = sync("迟到 late", late).await?;
-    tell_completeness(server, yesterday, &evening)?;
-    phones.extend(came_late);
+    let mut phones = sync("收工同步 sync after work", in_time).await?;
+    tell_completeness(server, yesterday)?;
+    phones.extend(sync("迟到同步 late sync", late).await?);
+    tell_completeness(server, yesterday)?;
     Ok(phones)
 }
 
-async fn sync(name: &'static str, phones: Vec<Phone>) -> Result<(Vec<Phone>, Vec<Evening>), DemoError> {
+async fn sync(name: &'static str, phones: Vec<Phone>) -> Result<Vec<Phone>, DemoError> {
     let step = Step::begin(phones.len(), name);
     let syncing = phones.into_iter().map(|phone| {
         let nth = phone.who.nth;
         async move { phone.sync_as_usual().await.map_err(blame(nth)) }
     });
     let (phones, evenings): (Vec<_>, Vec<Evening>) = all(syncing, &step.bar).await?.into_iter().unzip();
+    let mut done = format!("{name}: {} 台手机 phones", phones.len());
     let twice = evenings.iter().filter(|evening| evening.syncs > 1).count();
-    let kills: usize = evenings.iter().map(|evening| evening.kills).sum();
-    step.done(&format!("{name}: {} 台手机 phones, {twice} 台同步两次 twice, {kills} 台中途被杀后重来 killed half-way", phones.len()));
-    Ok((phones, evenings))
+    if twice > 0 {
+        done.push_str(&format!(", {twice} 台同步两次 twice"));
+    }
+    let cuts: usize = evenings.iter().map(|evening| evening.cuts).sum();
+    if cuts > 0 {
+        done.push_str(&format!(", {cuts} 台中途断开后重启再同步 cut off half-way, restarted and synced again"));
+    }
+    step.done(&done);
+    Ok(phones)
 }
 
-fn tell_completeness(server: &Server, yesterday: Yesterday, _evening: &[Evening]) -> Result<(), DemoError> {
+fn tell_completeness(server: &Server, yesterday: Yesterday) -> Result<(), DemoError> {
     let nation = tokio::task::block_in_place(|| server.figures(Scope::Nation, yesterday.day, yesterday.day))?;
     let completeness = show::completeness(nation.completeness);
     say(format!("  全国 nation: {} 次拜访 visits, 完整度 completeness {completeness}", nation.visits.visits));
@@ -281,14 +288,18 @@ fn farewell(options: &Options, folder: &Folder, running: &Running, logins: &[Log
     say(format!("\n用时 took {:.1} s", began.elapsed().as_secs_f64()));
     let kept = if folder.is_removed() { "结束时删除 removed at the end" } else { "保留 kept" };
     say(format!("数据 data      {} ({kept})", folder.path().display()));
-    if options.exit {
+    if options.exit && folder.is_removed() {
         return;
     }
-    say(format!("控制台 console  http://{}/", reachable(running.http)));
+    if !options.exit {
+        say(format!("控制台 console  http://{}/", reachable(running.http)));
+    }
     for Login { name, password, sees } in logins {
         say(format!("登录 login     {name} / {password}  ({sees})"));
     }
-    say("按 Ctrl-C 结束 press Ctrl-C to stop");
+    if !options.exit {
+        say("按 Ctrl-C 结束 press Ctrl-C to stop");
+    }
 }
 
 /// An address by which this machine reaches what listens on `bound`.

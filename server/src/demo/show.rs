@@ -76,10 +76,8 @@ pub(super) fn regions(server: &Server, day: Day) -> Result<Table, StoreError> {
         "拜访\nVisits",
         "中止\nAborted",
         "日标准\nDay load",
-        "缺货率\nOut of stock",
-        "排面占比\nShelf share",
+        "缺货率\nAbsent",
         "库存\nUnits",
-        "问题\nIssues",
         "未解决\nOpen",
         "逾期\nOverdue",
     ]);
@@ -96,7 +94,7 @@ fn row(directory: &Directory, scope: Scope, figures: &Figures, day: Day) -> Vec<
     let Figures { visits, products, stock_units, issues, completeness: complete } = figures;
     let name = match scope {
         Scope::Unit(unit) => directory.unit(unit).map_or_else(String::new, |unit| unit.name_zh.clone()),
-        Scope::Unassigned => "未分配 unassigned".to_owned(),
+        Scope::Unassigned => "未分配 none".to_owned(),
         Scope::Nation | Scope::Person(_) => "全国 nation".to_owned(),
     };
     vec![
@@ -109,9 +107,7 @@ fn row(directory: &Directory, scope: Scope, figures: &Figures, day: Day) -> Vec<
         visits.aborted.to_string(),
         load_per_person(visits, complete.devices).percent(),
         products.oos().percent(),
-        products.share_of_shelf().percent(),
         stock_units.to_string(),
-        issues.raised.to_string(),
         issues.open.to_string(),
         issues.overdue.to_string(),
     ]
@@ -156,7 +152,7 @@ fn outlets(directory: &Directory, scope: Scope, day: Day) -> usize {
 
 fn table(heads: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(heads);
     for column in 1..heads.len() {
         if let Some(column) = table.column_mut(column) {

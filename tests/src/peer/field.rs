@@ -7,7 +7,7 @@ use xundian_client::{Client, Position, VisitBundle, VisitId};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OrgUnitId, OutletId, RecordId};
 use xundian_protocol::kinds::{
-    Gtin, Header, Outlet, Person, Role, ShelfObservation, StockCount, Typed, UnitType, Visit as VisitForm,
+    Gtin, Header, Outlet, Role, ShelfObservation, StockCount, Typed, UnitType, Visit as VisitForm,
 };
 use xundian_protocol::record::{Home, Record};
 
@@ -157,7 +157,6 @@ impl<'a> Reader<'a> {
 
 /// The lines in the order of their GTINs, which is that in which the generator lists them.
 fn lines(shelf: &ShelfObservation, count: &StockCount) -> Option<Vec<Line>> {
-    let number = |lines: &BTreeMap<Gtin, i64>, gtin| u32::try_from(*lines.get(gtin)?).ok();
     let line = |(gtin, present): (&Gtin, &bool)| {
         Some(Line {
             sku: format!("{:013}", gtin.number()),
@@ -169,4 +168,8 @@ fn lines(shelf: &ShelfObservation, count: &StockCount) -> Option<Vec<Line>> {
         })
     };
     shelf.present.iter().map(line).collect()
+}
+
+fn number(lines: &BTreeMap<Gtin, i64>, gtin: &Gtin) -> Option<u32> {
+    u32::try_from(*lines.get(gtin)?).ok()
 }

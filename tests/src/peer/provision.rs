@@ -1,6 +1,6 @@
 //! The server's command, and what is provisioned before it.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use xundian_client::Client;
 use xundian_server::sessions;
@@ -17,8 +17,9 @@ pub(super) const COMMAND: &str = "provision";
 
 /// Provisions in a process of its own, then serves until SIGTERM.
 pub(super) async fn serve() -> Result<(), PeerError> {
-    let mut provision = tokio::process::Command::new(std::env::current_exe()?);
-    let status = provision.arg(COMMAND).stdin(Stdio::null()).stdout(Stdio::null()).status().await?;
+    let mut provision = Command::new(std::env::current_exe()?);
+    let provision = provision.arg(COMMAND).stdin(Stdio::null()).stdout(Stdio::null());
+    let status = tokio::task::block_in_place(|| provision.status())?;
     if !status.success() {
         return Err(PeerError::Wrong(format!("provisioning failed: {status}")));
     }

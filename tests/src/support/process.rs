@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -140,6 +140,14 @@ impl Running {
     /// Where it was asked for before.
     pub fn lines(&mut self) -> impl Iterator<Item = io::Result<String>> + Send + use<> {
         BufReader::new(self.0.stdout.take().expect("not taken yet")).lines()
+    }
+
+    /// Where to write what it reads. Can be asked for once.
+    ///
+    /// # Panics
+    /// Where it was asked for before, or its input is not a pipe.
+    pub fn input(&mut self) -> ChildStdin {
+        self.0.stdin.take().expect("a pipe that was not taken yet")
     }
 
     /// Its process id.

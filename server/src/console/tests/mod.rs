@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use xundian_protocol::ids::PersonId;
 
-const PASSWORD: &str = "一个够长的密码";
+const PASSWORD: &str = "一个足够长的密码";
 const SMALL: Size = Size { people_per_region: 2, outlets_per_person: 5, days: 3 };
 
 /// A console that runs over a company of its own.

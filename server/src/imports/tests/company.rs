@@ -3,7 +3,7 @@
 use super::*;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::OutletId;
-use xundian_protocol::kinds::{OrgUnit, Outlet, OutletAssignment, Person, PersonStatus, RoutePlan};
+use xundian_protocol::kinds::{OrgUnit, Outlet, Person, PersonStatus, RoutePlan};
 use xundian_protocol::record::Home;
 
 const ASSIGNMENTS: &str = "outlet,position,from,to\nS1,HB-M1,2026-11-01,\nS2,HB-M1,2026-11-01,2026-12-31\n";

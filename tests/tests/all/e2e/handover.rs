@@ -2,7 +2,7 @@
 
 use xundian_client::{RecordError, SaveState, Visit};
 use xundian_protocol::calendar::Day;
-use xundian_protocol::kinds::{ShelfObservation, StockCount};
+use xundian_protocol::kinds::{ShelfObservation, StockCount, Typed};
 use xundian_protocol::record::Home;
 use xundian_protocol::wire::v1::Refusal;
 use xundian_server::figures::Scope;

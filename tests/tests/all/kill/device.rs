@@ -1,0 +1,131 @@
+//! The real `xundian record` is killed at random moments.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use xundian_client::{Client, ShelfObservation, StockCount, Visit, VisitId};
+use xundian_protocol::calendar::Day;
+use xundian_protocol::kinds::Typed;
+use xundian_tests::support::company::{product, today};
+use xundian_tests::support::process::{Program, Running};
+use xundian_tests::support::seed;
+use xundian_tests::support::service::Service;
+
+const KILLS: usize = 50;
+/// Kills that one device's store has to bear, one after the other.
+const KILLS_A_STORE: usize = 10;
+const VISITS: usize = 500;
+const LINES: u64 = 8;
+
+/// What the program is told to record, a visit a line.
+fn work(day: Day) -> String {
+    let mut text = String::new();
+    for nth in 0..VISITS {
+        let outlet = ["A1", "A2", "A3"][nth % 3];
+        let minute = nth % 60;
+        let mut lines = String::new();
+        for n in 0..LINES {
+            let comma = if n == 0 { "" } else { "," };
+            let gtin = product(n);
+            write!(lines, r#"{comma}{{"gtin":"{gtin}","present":true,"facings":{nth},"shelf":{nth},"backroom":{n}}}"#)
+                .expect("writing into memory");
+        }
+        writeln!(
+            text,
+            r#"{{"outlet":"{outlet}","opened_at":"{day}T09:{minute:02}:00+08:00","closed_at":"{day}T10:{minute:02}:00+08:00","note":"第{nth}次","lines":[{lines}]}}"#
+        )
+        .expect("writing into memory");
+    }
+    text
+}
+
+/// Starts recording, and kills it some random moment after a random visit was acknowledged. Returns what it
+/// had acknowledged by then.
+fn record_until_killed(home: &Path, work: &str, rng: &mut StdRng) -> Vec<VisitId> {
+    let mut command = Program::Device.command();
+    command.arg("--home").arg(home).args(["--json", "record", "-"]).stdin(Stdio::piped()).stderr(Stdio::inherit());
+    let mut running = Running::start(&mut command);
+    let mut input = running.input();
+    let written = work.to_owned();
+    // The program may be dead before it has read all.
+    let feeding = std::thread::spawn(move || input.write_all(written.as_bytes()).is_ok());
+    let after = rng.random_range(0..VISITS);
+    let pause = Duration::from_micros(rng.random_range(0..3_000));
+    let mut acknowledged = Vec::new();
+    let mut lines = running.lines();
+    while acknowledged.len() < after {
+        let line = lines.next().expect("it records on").expect("readable");
+        acknowledged.push(saved(&line));
+    }
+    std::thread::sleep(pause);
+    running.kill();
+    // What it said before it died it has promised, even where we read it later. Its last line may be torn.
+    acknowledged.extend(lines.map_while(Result::ok).filter(|line| line.ends_with('}')).map(|line| saved(&line)));
+    let _all_was_read = feeding.join().expect("no panic");
+    acknowledged
+}
+
+fn saved(line: &str) -> VisitId {
+    let json: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+    json["saved"].as_str().expect("the id of a visit").parse().expect("an id")
+}
+
+/// Every visit that was acknowledged is there, and every visit that is there is whole.
+fn assert_whole(home: &Path, acknowledged: &[VisitId]) -> usize {
+    let client = Client::open(home).expect("the store opens after a kill");
+    let visits = by_id(&client, Visit::SPEC.kind);
+    let shelves = by_id(&client, ShelfObservation::SPEC.kind);
+    let counts = by_id(&client, StockCount::SPEC.kind);
+    for id in acknowledged {
+        assert!(visits.contains_key(&id.0), "{id} was acknowledged and is not there");
+    }
+    for (id, record) in &visits {
+        let visit = Visit::read(record);
+        assert!(visit.closed_at_ms.is_some() && visit.note.is_some(), "{id} is not whole: {visit:?}");
+        let shelf = shelves.get(id).map(ShelfObservation::read).expect("a visit's shelf comes with it");
+        let count = counts.get(id).map(StockCount::read).expect("a visit's count comes with it");
+        let lines = [shelf.present.len(), shelf.facings_own.len(), count.shelf_units.len(), count.backroom_units.len()];
+        assert_eq!(lines, [LINES as usize; 4], "{id} is not whole");
+    }
+    assert_eq!((shelves.len(), counts.len()), (visits.len(), visits.len()), "no part is there without its visit");
+    let unsent = client.status().expect("readable").unsent_ops;
+    assert_eq!(unsent, 3 * visits.len() as u64, "all of it waits to be sent");
+    visits.len()
+}
+
+fn by_id(
+    client: &Client,
+    kind: xundian_protocol::ids::KindId,
+) -> BTreeMap<xundian_protocol::ids::RecordId, xundian_protocol::record::Record> {
+    let lines = client.list(kind, None).expect("readable");
+    lines.into_iter().map(|line| (line.record.key.id, line.record)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_acknowledged_visit_is_whole_after_fifty_kills_of_the_recording_program() {
+    let mut rng = seed::rng("device kills");
+    let service = Service::start().await;
+    let work = work(Day(today().0 - 1));
+    for _ in 0..KILLS / KILLS_A_STORE {
+        let home = service.device("W1").await.close();
+        let mut acknowledged = Vec::new();
+        for _ in 0..KILLS_A_STORE {
+            acknowledged.extend(record_until_killed(home.path(), &work, &mut rng));
+            let whole = assert_whole(home.path(), &acknowledged);
+            // A visit may be durable and die before it is acknowledged, but only the last one.
+            assert!(whole - acknowledged.len() <= KILLS_A_STORE, "{whole} visits, {} known", acknowledged.len());
+        }
+        // What survived syncs as if nothing had been.
+        let device = xundian_tests::support::device::Device::open(home);
+        let whole = device.client.list(Visit::SPEC.kind, None).expect("readable").len();
+        assert_eq!(device.sync().await.merged, 3 * whole as u64);
+        drop(device);
+        service.verify();
+    }
+}
