@@ -15,12 +15,11 @@ mod tests;
 mod work;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rand::RngCore;
 use xundian_protocol::clock::Clock;
-use xundian_protocol::ids::OpSeq;
 use xundian_protocol::kinds::ClockGrade;
 
 pub use enrol::EnrolError;
@@ -49,8 +48,6 @@ pub struct Client {
     /// is still on its way into the outbox.
     recording: Mutex<()>,
     lookup: Mutex<Option<Arc<Lookup>>>,
-    /// The last op that was sent in a session.
-    sent_through: AtomicU64,
     syncing: AtomicBool,
     /// Kept for its session tickets, with which the next connection costs less.
     tls: OnceLock<TlsIdentity>,
@@ -82,7 +79,6 @@ impl Client {
             clocks,
             recording: Mutex::new(()),
             lookup: Mutex::new(None),
-            sent_through: AtomicU64::new(0),
             syncing: AtomicBool::new(false),
             tls: OnceLock::new(),
         })
@@ -91,11 +87,6 @@ impl Client {
     /// Who the device is; `None` before it is enrolled.
     pub fn identity(&self) -> Option<Identity> {
         self.store.identity()
-    }
-
-    /// The last op that was sent in a session of this process.
-    fn sent_through(&self) -> OpSeq {
-        OpSeq(self.sent_through.load(Ordering::Relaxed))
     }
 
     /// Decides one save and makes it durable.

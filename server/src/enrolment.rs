@@ -68,8 +68,8 @@ fn secret_hash(secret: &[u8; 16]) -> [u8; 32] {
 }
 
 impl Server {
-    /// Makes an invitation for one device of a person, good for `valid_ms`.
-    pub fn invite(&self, person: PersonId, valid_ms: i64, now_ms: i64) -> Result<NewInvitation, InviteError> {
+    /// Makes an invitation for one device of a person, good for `valid_ms`. `by` is who asked for it.
+    pub fn invite(&self, person: PersonId, valid_ms: i64, by: &str, now_ms: i64) -> Result<NewInvitation, InviteError> {
         if self.directory().person(person).is_none_or(|entry| !entry.active) {
             return Err(InviteError::NoSuchPerson(person));
         }
@@ -81,7 +81,7 @@ impl Server {
             expires_at_ms: now_ms.saturating_add(valid_ms),
             used_by: None,
         };
-        let audit = audit(now_ms, "invite", format!("invited a device of {person}"));
+        let audit = audit(now_ms, by, format!("invited a device of {person}"));
         self.change(|_| {
             let changes = Changes { invitations: vec![invitation], audit: vec![audit], ..Default::default() };
             Ok::<_, InviteError>((changes, ()))

@@ -7,6 +7,7 @@ use crate::ingest::{
     plan_stock, restate_outlet, touched_stock,
 };
 use crate::store::{AuditEntry, Changes, Device, FeedPlace, Owner, Reader, Store, StoreError, StoredRecord};
+use std::os::unix::fs::DirBuilderExt;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -101,7 +102,8 @@ impl Server {
     pub fn open(data: &Path, now_ms: i64) -> Result<Self, OpenError> {
         let folder = data.to_path_buf();
         let io = |source| OpenError::Folder { folder: data.to_path_buf(), source };
-        std::fs::create_dir_all(data).map_err(io)?;
+        // What is in there is the company's alone: keys, passwords, everybody's day.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(io)?;
         let lock = std::fs::File::create(data.join("lock")).map_err(io)?;
         match fs4::FileExt::try_lock(&lock) {
             Ok(()) => {}
@@ -468,8 +470,10 @@ fn draft_op(draft: Draft, standing: Option<&Record>, header: &Header, seq: OpSeq
         return None;
     }
     writes.extend(header.writes());
+    // A form or an import that says what it saw may find that somebody else was faster: a conflict. One
+    // that says nothing saw what stands.
     for write in &mut writes {
-        write.seen = register(write).map(|register| register.stamp);
+        write.seen = write.seen.or_else(|| register(write).map(|register| register.stamp));
     }
     writes.sort_by(|a, b| a.at.cmp(&b.at));
     let stamp = Stamp { hlc: xundian_protocol::clock::Hlc(0), device: DeviceNo::SERVER };

@@ -102,7 +102,7 @@ impl Client {
     /// # Errors
     /// Where the store cannot be read.
     pub fn save_state(&self, key: RecordKey) -> Result<Option<SaveState>, StoreError> {
-        self.store.save_state(key, self.sent_through())
+        self.store.save_state(key)
     }
 
     /// The saves that the server did not take, with the reasons.

@@ -94,6 +94,14 @@ pub enum SyncError {
         "the server sent what this app cannot read ({0}): update the app, or the server if the app is newer"
     )]
     Frame(#[from] DecodeError),
+    /// The server has saves of this device that this store never sent.
+    #[error(
+        "this device's store was restored from a backup or copied: the server has its saves up to {applied_through}, which this store never sent. Ask your manager for a new invitation and enrol again; unsent work is kept"
+    )]
+    Restored {
+        /// The last save that the server has.
+        applied_through: u64,
+    },
     /// The session cannot go on.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -112,7 +120,9 @@ impl SyncError {
             Self::Connection { is_retryable, .. } => *is_retryable,
             Self::Session(SessionError::Refused(refused)) => refused.why.is_retryable(),
             Self::Running | Self::Address { .. } | Self::NoAnswer | Self::Ended | Self::Session(_) => true,
-            Self::NotEnrolled | Self::Frame(_) | Self::File(_) | Self::Store(_) => false,
+            Self::NotEnrolled | Self::Restored { .. } | Self::Frame(_) | Self::File(_) | Self::Store(_) => {
+                false
+            }
         }
     }
 }
@@ -147,7 +157,11 @@ impl Client {
         loop {
             match run.session().poll() {
                 Step::Send(frame) => {
-                    self.note_sent(&frame);
+                    if let ClientFrame::Push(push) = &frame
+                        && let Some(last) = push.ops.last()
+                    {
+                        self.store.note_sending(last.seq)?;
+                    }
                     carrier.send(&encode_client(&frame)).await?;
                 }
                 Step::Wait => {
@@ -173,14 +187,6 @@ impl Client {
         let loaded = identity::load(&self.home)?;
         Ok(self.tls.get_or_init(|| loaded).clone())
     }
-
-    fn note_sent(&self, frame: &ClientFrame) {
-        if let ClientFrame::Push(push) = frame
-            && let Some(last) = push.ops.last()
-        {
-            self.sent_through.fetch_max(last.seq.0, Ordering::Relaxed);
-        }
-    }
 }
 
 /// One session with what it needs of the store.
@@ -191,6 +197,8 @@ pub(super) struct Run<'a> {
     report: SyncReport,
     server_offset_ms: i64,
     captured_through_ms: i64,
+    /// What this store had ever sent before this session.
+    sent_before: OpSeq,
 }
 
 impl<'a> Run<'a> {
@@ -207,6 +215,7 @@ impl<'a> Run<'a> {
             report: SyncReport::default(),
             server_offset_ms: store.last_sync().map_or(0, |sync| sync.server_offset_ms),
             captured_through_ms: 0,
+            sent_before: store.sent_through(),
         })
     }
 
@@ -219,7 +228,7 @@ impl<'a> Run<'a> {
     pub(super) fn do_store_work(&mut self, step: Step) -> Result<(), SyncError> {
         match step {
             Step::ReadOps(from) => self.read_ops(from)?,
-            Step::Welcome(welcome) => self.welcome(&welcome),
+            Step::Welcome(welcome) => self.welcome(&welcome)?,
             Step::CommitReceipt(receipt) => self.commit_receipt(&receipt)?,
             Step::ReadPosition => {
                 let position = self.position();
@@ -244,9 +253,15 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn welcome(&mut self, welcome: &Welcome) {
+    fn welcome(&mut self, welcome: &Welcome) -> Result<(), SyncError> {
+        // Saves of this session may be on their way already. The server took them for those that it has under
+        // the same numbers, so its receipts must not be believed.
+        if welcome.applied_through > self.sent_before {
+            return Err(SyncError::Restored { applied_through: welcome.applied_through.0 });
+        }
         self.server_offset_ms = welcome.now_ms.saturating_sub((self.client.clocks)().now_ms);
         self.client.store.note_hlc(Hlc::at_ms(welcome.now_ms));
+        Ok(())
     }
 
     fn commit_receipt(&mut self, receipt: &Receipt) -> Result<(), SyncError> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use tempfile::TempDir;
 use xundian_protocol::access::scope_digest;
 use xundian_protocol::clock::{Hlc, Stamp};
-use xundian_protocol::ids::{DeviceNo, FeedSeq, OutletId, PersonId, RecordId, VisitId};
+use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, OutletId, PersonId, RecordId, VisitId};
 use xundian_protocol::kinds::{
     AbortReason, Channel, DayReport, DepartureCheck, Gtin, Header, Issue, IssueKind, IssueState,
     MovementCause, Outlet, OutletStatus, PositionGrade, RoutePlan, Severity, ShelfObservation, StockCount,
@@ -310,6 +310,22 @@ fn a_session_pushes_takes_verdicts_and_follows_its_scope() {
     let header = device.client.find(Visit::key(later.0)).expect("reads").expect("a visit");
     let header = Header::read(&header.record).expect("a header");
     assert_eq!(header.clock_grade, ClockGrade::Trusted);
+}
+
+#[test]
+fn a_server_that_has_more_than_was_ever_sent_is_not_believed() {
+    let device = device();
+    device.client.record(&bundle()).expect("recorded");
+    let identity = device.client.identity().expect("enrolled");
+    let mut run = Run::new(&device.client, &identity).expect("a session");
+    let welcome = Welcome { now_ms: MORNING_MS, applied_through: OpSeq(1), person: PERSON };
+    let error = run.do_store_work(Step::Welcome(welcome.clone())).expect_err("another life of the store");
+    assert!(matches!(error, SyncError::Restored { applied_through: 1 }) && !error.is_retryable());
+    assert_eq!(device.client.status().expect("status").unsent_ops, 3, "nothing is lost");
+    // The same server after this store has sent them, and the answer was lost.
+    device.client.store.note_sending(OpSeq(3)).expect("noted");
+    let mut run = Run::new(&device.client, &identity).expect("a session");
+    run.do_store_work(Step::Welcome(welcome)).expect("its own saves");
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub(super) enum MetaKey {
     AppliedThrough = 7,
     /// The name of this device's person, UTF-8.
     PersonName = 8,
+    /// The greatest `OpSeq` that was ever handed to the network, u64; written before it is sent.
+    SentThrough = 9,
 }
 
 pub(super) const fn meta(name: MetaKey) -> [u8; 2] {

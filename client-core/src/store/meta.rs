@@ -64,6 +64,7 @@ pub(super) struct Meta {
     pub(super) cursor: FeedSeq,
     pub(super) last_sync: Option<LastSync>,
     pub(super) applied_through: OpSeq,
+    pub(super) sent_through: OpSeq,
 }
 
 impl Meta {
@@ -75,6 +76,7 @@ impl Meta {
             cursor: FeedSeq(number(engine, MetaKey::Cursor)?.unwrap_or(0)),
             last_sync: value(engine, MetaKey::LastSync, LastSync::decode)?,
             applied_through: OpSeq(number(engine, MetaKey::AppliedThrough)?.unwrap_or(0)),
+            sent_through: OpSeq(number(engine, MetaKey::SentThrough)?.unwrap_or(0)),
         })
     }
 }

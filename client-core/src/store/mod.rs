@@ -113,9 +113,11 @@ impl Store {
             let moved = self.renumber(&mut batch, identity.device)?;
             meta.next_seq = OpSeq(moved.len() as u64 + 1);
             meta.applied_through = OpSeq(0);
+            meta.sent_through = OpSeq(0);
             meta.cursor = FeedSeq(0);
             put_number(&mut batch, MetaKey::NextSeq, meta.next_seq.0);
             put_number(&mut batch, MetaKey::AppliedThrough, 0);
+            put_number(&mut batch, MetaKey::SentThrough, 0);
             put_number(&mut batch, MetaKey::Cursor, 0);
             for home in self.state().held.keys() {
                 batch.put(keys::home_key(keys::HELD_HOME, *home), []);

@@ -250,6 +250,28 @@ impl Store {
         }
     }
 
+    /// The greatest number that was ever handed to the network.
+    pub(crate) fn sent_through(&self) -> OpSeq {
+        self.state().meta.sent_through
+    }
+
+    /// Notes that saves up to a number are about to be sent. It is durable before they are: a server that has
+    /// more than this store ever sent has it from another life of the store.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub(crate) fn note_sending(&self, through: OpSeq) -> Result<(), StoreError> {
+        let writer = self.write_lock();
+        if through > self.sent_through() {
+            let mut batch = Batch::default();
+            put_number(&mut batch, MetaKey::SentThrough, through.0);
+            self.engine.commit(batch)?;
+            self.state_mut().meta.sent_through = through;
+        }
+        drop(writer);
+        Ok(())
+    }
+
     /// Notes a moment of the hybrid clock that somebody else made.
     pub(crate) fn note_hlc(&self, seen: Hlc) {
         // It becomes durable with the next receipt or change; until then the outbox holds what matters.

@@ -111,23 +111,19 @@ impl Store {
         Ok(Some(stored::decode_op(&bytes).map_err(StoreFault::decode(format!("save {}", seq.0)))?))
     }
 
-    /// Where a record stands; `None` where this device knows no such record. Ops up to `sent_through` were
-    /// sent in a session that has not been answered yet.
+    /// Where a record stands; `None` where this device knows no such record. What was
+    /// sent and not answered yet is [`SaveState::Sent`].
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub(crate) fn save_state(
-        &self,
-        key: RecordKey,
-        sent_through: OpSeq,
-    ) -> Result<Option<SaveState>, StoreError> {
+    pub(crate) fn save_state(&self, key: RecordKey) -> Result<Option<SaveState>, StoreError> {
         {
             let state = self.state();
             if let Some(ids) = state.tray.get(&key) {
                 return Ok(Some(SaveState::Rejected(ids.clone())));
             }
             if let Some(pending) = state.pending.get(&key) {
-                let is_sent = pending.seqs.last().is_some_and(|last| *last <= sent_through);
+                let is_sent = pending.seqs.last().is_some_and(|last| *last <= state.meta.sent_through);
                 return Ok(Some(if is_sent { SaveState::Sent } else { SaveState::Saved }));
             }
         }

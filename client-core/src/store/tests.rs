@@ -186,7 +186,7 @@ fn check(store: &Store, model: &Model) -> Result<(), StoreError> {
             (_, _, true) => "confirmed",
             _ => "unknown",
         };
-        let found = match store.save_state(key(n), OpSeq(0))? {
+        let found = match store.save_state(key(n))? {
             Some(SaveState::Rejected(_)) => "rejected",
             Some(SaveState::Saved) => "saved",
             Some(SaveState::Sent) => "sent",
@@ -272,7 +272,7 @@ fn a_rejected_save_keeps_its_reason_until_it_is_dropped() {
     assert_eq!(store.next_seq(), OpSeq(2));
     assert!(store.drop_rejected(rejected.id).expect("dropped"));
     assert!(!store.drop_rejected(rejected.id).expect("nothing left"));
-    assert_eq!(store.save_state(key(1), OpSeq(0)).expect("reads"), None);
+    assert_eq!(store.save_state(key(1)).expect("reads"), None);
 }
 
 #[test]
@@ -334,6 +334,18 @@ fn a_new_number_takes_unsent_work_along() {
     assert_eq!(numbers, [(1, 9, 8), (2, 9, 10)]);
     assert_eq!((store.next_seq(), store.identity()), (OpSeq(3), Some(identity(9))));
     assert_eq!(store.rejected().expect("reads").len(), 1);
+}
+
+#[test]
+fn what_was_sent_is_known_after_a_restart() {
+    let (folder, store) = opened();
+    store.save(save(vec![op(1, 1, 20, 5), op(2, 2, 20, 5)])).expect("saved");
+    store.note_sending(OpSeq(1)).expect("noted");
+    drop(store);
+    let store = Store::open(folder.path()).expect("opens");
+    assert_eq!(store.sent_through(), OpSeq(1));
+    assert_eq!(store.save_state(key(1)).expect("reads"), Some(SaveState::Sent));
+    assert_eq!(store.save_state(key(2)).expect("reads"), Some(SaveState::Saved));
 }
 
 #[test]

@@ -31,12 +31,13 @@ pub(super) fn invite(
     code: &str,
     valid_ms: i64,
     address: &str,
+    by: &str,
     now_ms: i64,
 ) -> Result<Output, CommandError> {
     let id = person(server, code)?;
     // The address is checked before a secret is spent on it.
     Invitation::new(address.to_owned(), [0; 32], [0; 16])?;
-    let made = server.invite(id, valid_ms, now_ms)?;
+    let made = server.invite(id, valid_ms, by, now_ms)?;
     let invitation = Invitation::new(address.to_owned(), made.authority_fingerprint, made.secret)?;
     let text = invitation.to_string();
     let until = moment(now_ms.saturating_add(valid_ms), DEFAULT_ZONE);

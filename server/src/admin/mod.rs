@@ -169,7 +169,7 @@ pub fn execute(
     match command {
         Command::Import { .. } => import(server, command, attachment, by, now_ms),
         Command::Invite { person, valid_ms, address } => {
-            devices::invite(server, person, *valid_ms, address, now_ms)
+            devices::invite(server, person, *valid_ms, address, by, now_ms)
         }
         Command::Devices { format } => devices::list(server, *format),
         Command::Revoke { device } => devices::revoke(server, *device, by, now_ms),

@@ -210,12 +210,11 @@ impl Metric {
             // People belong to units; nobody belongs to a unit's own outlets alone.
             return html! { "–" };
         }
-        let class = match self.tone(figures) {
-            Tone::Plain => None,
-            Tone::Zero => Some("zero"),
-            Tone::Bad => Some("bad"),
-        };
-        html! { a.figure class=[class] href=(self.link(whose, period)) { (self.text(ask, figures)) } }
+        let tone = self.tone(figures);
+        let link = self.link(whose, period);
+        html! {
+            a.figure .zero[tone == Tone::Zero] .bad[tone == Tone::Bad] href=(link) { (self.text(ask, figures)) }
+        }
     }
 }
 

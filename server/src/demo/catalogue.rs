@@ -19,7 +19,8 @@ struct Category {
     shelf_life_days: i64,
     price_minor: i64,
     units_per_case: i64,
-    items: [&'static str; 12],
+    /// Their names, with blanks between them.
+    items: &'static str,
 }
 
 const CATEGORIES: [Category; 6] = [
@@ -30,9 +31,7 @@ const CATEGORIES: [Category; 6] = [
         shelf_life_days: 365,
         price_minor: 380,
         units_per_case: 15,
-        items: [
-            "绿茶", "红茶", "乌龙茶", "茉莉花茶", "橙汁", "苹果汁", "葡萄汁", "酸梅汤", "椰子水", "苏打水", "矿泉水", "柠檬茶",
-        ],
+        items: "绿茶 红茶 乌龙茶 茉莉花茶 橙汁 苹果汁 葡萄汁 酸梅汤 椰子水 苏打水 矿泉水 柠檬茶",
     },
     Category {
         name: "饼干",
@@ -41,9 +40,7 @@ const CATEGORIES: [Category; 6] = [
         shelf_life_days: 300,
         price_minor: 690,
         units_per_case: 24,
-        items: [
-            "苏打饼干", "牛奶饼干", "巧克力夹心", "草莓夹心", "芝麻薄饼", "全麦饼干", "曲奇", "威化", "葱香饼干", "燕麦饼干", "蛋卷", "手指饼干",
-        ],
+        items: "苏打饼干 牛奶饼干 巧克力夹心 草莓夹心 芝麻薄饼 全麦饼干 曲奇 威化 葱香饼干 燕麦饼干 蛋卷 手指饼干",
     },
     Category {
         name: "方便面",
@@ -52,9 +49,7 @@ const CATEGORIES: [Category; 6] = [
         shelf_life_days: 180,
         price_minor: 450,
         units_per_case: 12,
-        items: [
-            "红烧牛肉面", "香菇鸡面", "酸菜面", "番茄面", "麻辣面", "海鲜面", "老坛面", "炸酱面", "葱油面", "排骨面", "鸡汤面", "清汤面",
-        ],
+        items: "红烧牛肉面 香菇鸡面 酸菜面 番茄面 麻辣面 海鲜面 老坛面 炸酱面 葱油面 排骨面 鸡汤面 清汤面",
     },
     Category {
         name: "乳品",
@@ -63,9 +58,7 @@ const CATEGORIES: [Category; 6] = [
         shelf_life_days: 180,
         price_minor: 420,
         units_per_case: 16,
-        items: [
-            "纯牛奶", "高钙奶", "低脂奶", "核桃奶", "红枣奶", "香蕉奶", "草莓奶", "巧克力奶", "原味酸奶", "黄桃酸奶", "燕麦奶", "儿童奶",
-        ],
+        items: "纯牛奶 高钙奶 低脂奶 核桃奶 红枣奶 香蕉奶 草莓奶 巧克力奶 原味酸奶 黄桃酸奶 燕麦奶 儿童奶",
     },
     Category {
         name: "调味品",
@@ -74,9 +67,7 @@ const CATEGORIES: [Category; 6] = [
         shelf_life_days: 540,
         price_minor: 990,
         units_per_case: 12,
-        items: [
-            "生抽", "老抽", "香醋", "陈醋", "蚝油", "料酒", "芝麻油", "花椒油", "豆瓣酱", "黄豆酱", "辣椒酱", "番茄酱",
-        ],
+        items: "生抽 老抽 香醋 陈醋 蚝油 料酒 芝麻油 花椒油 豆瓣酱 黄豆酱 辣椒酱 番茄酱",
     },
     Category {
         name: "洗护",
@@ -85,9 +76,7 @@ const CATEGORIES: [Category; 6] = [
         shelf_life_days: 1095,
         price_minor: 2590,
         units_per_case: 12,
-        items: [
-            "洗发露", "护发素", "沐浴露", "洗手液", "洗洁精", "洗衣液", "柔顺剂", "牙膏", "香皂", "润肤露", "护手霜", "洁面乳",
-        ],
+        items: "洗发露 护发素 沐浴露 洗手液 洗洁精 洗衣液 柔顺剂 牙膏 香皂 润肤露 护手霜 洁面乳",
     },
 ];
 
@@ -106,7 +95,10 @@ pub(super) struct Item {
 
 /// All products, in the order of their GTINs.
 pub(super) fn items() -> Result<Vec<Item>, GtinError> {
-    let named = CATEGORIES.iter().enumerate().flat_map(|(nth, category)| category.items.map(|name| (nth, category, name)));
+    let named = CATEGORIES
+        .iter()
+        .enumerate()
+        .flat_map(|(nth, category)| category.items.split_whitespace().map(move |name| (nth, category, name)));
     let item = |(number, (category, of, name)): (usize, (usize, &Category, &str))| {
         let competitor = number % COMPETITOR_EVERY == COMPETITOR_EVERY - 1;
         let brand = brand(competitor);

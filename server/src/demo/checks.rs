@@ -15,7 +15,9 @@ use crate::store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// One or more did not hold; each was told as it failed.
-    #[error("{failed} 项检查未通过 of the demo's checks failed: this is a fault of the program, please report it")]
+    #[error(
+        "{failed} 项检查未通过 of the demo's checks failed: this is a fault of the program, please report it"
+    )]
     Failed {
         /// How many.
         failed: usize,
@@ -55,7 +57,10 @@ pub(super) async fn all_of_them(
         holds: report.is_clean(),
         zh: "重新计算无差异",
         en: "verify is clean: every figure equals its recomputation from all records",
-        detail: format!("{} 条记录 records, {} 个单元 cells, {} 条库存 stock entries", report.records, report.cells, report.stock_entries),
+        detail: format!(
+            "{} 条记录 records, {} 个单元 cells, {} 条库存 stock entries",
+            report.records, report.cells, report.stock_entries
+        ),
     });
     checks.iter().for_each(Check::say);
     let failed = checks.iter().filter(|check| !check.holds).count();
@@ -128,7 +133,10 @@ fn stands(before: &Everything, after: &Everything, merged: u64) -> Check {
         holds: before == after && merged == 0,
         zh: "全部再同步一次，数字不变",
         en: "a second sync of everything changes no figure",
-        detail: format!("{} 行数字相同 rows of figures are the same, {merged} 条新变更 changes merged", after.count()),
+        detail: format!(
+            "{} 行数字相同 rows of figures are the same, {merged} 条新变更 changes merged",
+            after.count()
+        ),
     }
 }
 

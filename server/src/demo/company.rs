@@ -10,8 +10,8 @@ use rand::{Rng, SeedableRng};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OrgUnitId, OutletId, PersonId, PositionId, RecordId};
 use xundian_protocol::kinds::{
-    Channel, GtinError, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position, Role,
-    RoutePlan, Typed, UnitType,
+    Channel, GtinError, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position,
+    Role, RoutePlan, Typed, UnitType,
 };
 use xundian_protocol::record::Home;
 
@@ -144,7 +144,13 @@ impl Maker {
         let kind = if region.is_special() { UnitType::SpecialRegion } else { UnitType::Region };
         self.unit(region.code, region.name_zh, region.name_en, kind, Some(COMPANY), region.provinces);
         let post = manager_post(region.code);
-        self.position(&post, &format!("{}经理", region.name_zh), region.code, Role::Manager, Some("HQ-DIRECTOR"));
+        self.position(
+            &post,
+            &format!("{}经理", region.name_zh),
+            region.code,
+            Role::Manager,
+            Some("HQ-DIRECTOR"),
+        );
         let cities = region.cities();
         for area in 0..AREAS {
             let code = area_code(region, area);
@@ -170,17 +176,28 @@ impl Maker {
         let person = self.person(&code, &name, &post);
 
         let cities = region.cities();
-        let of_area: Vec<City> = cities.iter().skip(area.min(cities.len() - 1)).step_by(AREAS).copied().collect();
+        let of_area: Vec<City> =
+            cities.iter().skip(area.min(cities.len() - 1)).step_by(AREAS).copied().collect();
         // Two people share an area; each works in some of its cities.
-        let own: Vec<City> = of_area.iter().skip(number % PER_AREA % of_area.len()).step_by(PER_AREA).copied().collect();
+        let own: Vec<City> =
+            of_area.iter().skip(number % PER_AREA % of_area.len()).step_by(PER_AREA).copied().collect();
         let (hypermarkets, chains) = DAY_PLANS[self.random.random_range(0..DAY_PLANS.len())];
         let planned = self.channels(hypermarkets, chains);
         let mut shops = Vec::with_capacity(planned.len() + SPARE);
-        let spare = [Channel::Supermarket, Channel::Convenience, Channel::Traditional].into_iter().cycle().take(SPARE);
+        let spare = [Channel::Supermarket, Channel::Convenience, Channel::Traditional]
+            .into_iter()
+            .cycle()
+            .take(SPARE);
         for (place, channel) in planned.iter().copied().chain(spare).enumerate() {
             // A day stays in one or two cities.
             let city = own[place % own.len().min(2)];
-            shops.push(self.shop(&format!("{code}-{:03}", place + 1), channel, city, Some(&unit), region.centre_e7));
+            shops.push(self.shop(
+                &format!("{code}-{:03}", place + 1),
+                channel,
+                city,
+                Some(&unit),
+                region.centre_e7,
+            ));
         }
         for (place, shop) in shops.iter().enumerate() {
             self.assign(shop.id, &format!("{code}-{:03}", place + 1), &post);
@@ -212,7 +229,14 @@ impl Maker {
         UNASSIGNED.len() * UNASSIGNED_PER_CITY
     }
 
-    fn shop(&mut self, code: &str, channel: Channel, city: City, unit: Option<&str>, centre_e7: (i64, i64)) -> Shop {
+    fn shop(
+        &mut self,
+        code: &str,
+        channel: Channel,
+        city: City,
+        unit: Option<&str>,
+        centre_e7: (i64, i64),
+    ) -> Shop {
         let id = OutletId(id_of::<Outlet>(&[code]));
         let position_e7 = (
             centre_e7.0 + self.random.random_range(-9_000_000..9_000_000),
@@ -272,7 +296,15 @@ impl Maker {
         self.drafts.push(draft(id, Home::Person(person), &plan));
     }
 
-    fn unit(&mut self, code: &str, zh: &str, en: &str, kind: UnitType, parent: Option<&str>, territory: &[&str]) {
+    fn unit(
+        &mut self,
+        code: &str,
+        zh: &str,
+        en: &str,
+        kind: UnitType,
+        parent: Option<&str>,
+        territory: &[&str],
+    ) {
         let unit = OrgUnit {
             code: Some(code.to_owned()),
             name_zh: Some(zh.to_owned()),
@@ -352,10 +384,21 @@ mod tests {
     fn there_are_nine_regions_of_these_names_and_36_people_in_the_field() {
         let company = company(1);
         let directory = directory(&company);
-        let regions: BTreeSet<_> =
-            directory.units().filter(|(_, unit)| unit.unit_type.is_region()).map(|(_, unit)| unit.name_zh.as_str()).collect();
+        let regions: BTreeSet<_> = directory
+            .units()
+            .filter(|(_, unit)| unit.unit_type.is_region())
+            .map(|(_, unit)| unit.name_zh.as_str())
+            .collect();
         let expected = [
-            "晋蒙特区", "中南大区", "西北大区", "华北大区", "华南大区", "赣皖大区", "上海特区", "鲁豫大区", "江浙大区",
+            "晋蒙特区",
+            "中南大区",
+            "西北大区",
+            "华北大区",
+            "华南大区",
+            "赣皖大区",
+            "上海特区",
+            "鲁豫大区",
+            "江浙大区",
         ];
         assert_eq!(regions, expected.into());
         assert!(directory.units().any(|(_, unit)| unit.code == "GAN_WAN" && unit.name_zh == "赣皖大区"));
@@ -363,7 +406,8 @@ mod tests {
         for who in &company.merchandisers {
             let (_, post) = directory.held_by(who.person).expect("a post");
             assert_eq!(post.role, Role::Merchandiser);
-            let region = directory.region_of(post.unit).and_then(|region| directory.unit(region)).expect("a region");
+            let region =
+                directory.region_of(post.unit).and_then(|region| directory.unit(region)).expect("a region");
             assert!(who.code.starts_with(&region.code), "{}", who.code);
         }
     }
@@ -377,7 +421,10 @@ mod tests {
             assert_eq!(of_channel(Channel::Hypermarket) * 3 + of_channel(Channel::Chain), 24, "{}", who.code);
             for shop in who.planned.iter().chain(&who.spare) {
                 assert!(directory.sees(who.person, Home::Outlet(shop.id), DAY));
-                assert!(!shop.listed.is_empty() && shop.listed.iter().all(|item| !company.items[*item].competitor));
+                assert!(
+                    !shop.listed.is_empty()
+                        && shop.listed.iter().all(|item| !company.items[*item].competitor)
+                );
             }
         }
         let mixes: BTreeSet<_> = company.merchandisers.iter().map(|who| who.planned.len()).collect();

@@ -7,8 +7,8 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use xundian_client::{
-    AbortReason, Client, DepartureCheck, Due, Issue, IssueKind, MovementCause, NewIssue, Position, RecordError,
-    Severity, StockMovement, VisitBundle, VisitId,
+    AbortReason, Client, DepartureCheck, Due, Issue, IssueKind, MovementCause, NewIssue, Position,
+    RecordError, Severity, StockMovement, VisitBundle, VisitId,
 };
 use xundian_protocol::kinds::Channel;
 
@@ -186,7 +186,9 @@ impl Shift<'_> {
             return Ok(());
         };
         let (cause, units, document) = match self.random.random_range(0..100) {
-            0..9 => (MovementCause::SellIn, item.units_per_case * self.random.random_range(1..4), Some("送货单")),
+            0..9 => {
+                (MovementCause::SellIn, item.units_per_case * self.random.random_range(1..4), Some("送货单"))
+            }
             9..12 => (MovementCause::ExchangeOut, -self.random.random_range(1..6), Some("调换单")),
             12..15 => (MovementCause::Damage, -self.random.random_range(1..4), None),
             15..17 => (MovementCause::Expiry, -self.random.random_range(1..5), None),
@@ -220,7 +222,8 @@ impl Shift<'_> {
                 _ => {}
             }
         }
-        let remarks = ["当日计划基本完成", "路上耽误，部分门店改到明天", "大卖场促销顺利", "连锁缺货较多，已上报"];
+        let remarks =
+            ["当日计划基本完成", "路上耽误，部分门店改到明天", "大卖场促销顺利", "连锁缺货较多，已上报"];
         let remarks = remarks.choose(&mut self.random).map(|text| (*text).to_owned());
         let documents = self.random.random_range(2..16);
         self.clock.set(now_ms + 5 * MINUTE_MS);

@@ -131,9 +131,9 @@ impl Phone {
         who: Merchandiser,
         at_ms: i64,
     ) -> Result<Self, PhoneError> {
-        let new = tokio::task::block_in_place(|| server.invite(who.person, INVITATION_VALID_MS, now_ms()))?;
+        let new = tokio::task::block_in_place(|| server.invite(who.person, INVITATION_VALID_MS, "demo", now_ms()))?;
         let invitation = Invitation::new(address.to_string(), new.authority_fingerprint, new.secret)?;
-        let label = format!("demo phone {:02}", who.nth + 1);
+        let label = format!("{} 的手机", who.name);
         drop(Client::enrol(&folder, &invitation.to_string(), &label).await?);
         let clock = Arc::new(PhoneClock::at(at_ms));
         let client = open(&folder, &clock)?;

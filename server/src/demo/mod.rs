@@ -129,7 +129,10 @@ impl Yesterday {
 async fn tell(options: &Options, folder: &Folder) -> Result<Running, DemoError> {
     let began = Instant::now();
     let yesterday = Yesterday::at(now_ms());
-    say(format!("巡店演示 Xundian demo · 业务日期 day {} (昨天 yesterday) · 种子 seed {SEED}\n", yesterday.day));
+    say(format!(
+        "巡店演示 Xundian demo · 业务日期 day {} (昨天 yesterday) · 种子 seed {SEED}\n",
+        yesterday.day
+    ));
 
     let config = Config { data: folder.path().to_owned(), http: options.http, quic: options.quic };
     let running = serve::start(&config).await?;
@@ -184,7 +187,10 @@ async fn hand_out(
         async move { Phone::enrol(server, address, home, who, at_ms).await.map_err(blame(nth)) }
     });
     let phones = all(enrolling, &step.bar).await?;
-    step.done(&format!("{} 台手机经 QUIC 注册并取得门店与路线 phones enrolled over QUIC and know their outlets", phones.len()));
+    step.done(&format!(
+        "{} 台手机经 QUIC 注册并取得门店与路线 phones enrolled over QUIC and know their outlets",
+        phones.len()
+    ));
     Ok(phones)
 }
 
@@ -245,7 +251,9 @@ async fn sync(name: &'static str, phones: Vec<Phone>) -> Result<Vec<Phone>, Demo
     }
     let cuts: usize = evenings.iter().map(|evening| evening.cuts).sum();
     if cuts > 0 {
-        done.push_str(&format!(", {cuts} 台中途断开后重启再同步 cut off half-way, restarted and synced again"));
+        done.push_str(&format!(
+            ", {cuts} 台中途断开后重启再同步 cut off half-way, restarted and synced again"
+        ));
     }
     step.done(&done);
     Ok(phones)
@@ -267,9 +275,12 @@ struct Login {
 /// Logins for this run alone: headquarters, and one region's manager.
 fn add_logins(data: &Path, company: &Company) -> Result<Vec<Login>, DemoError> {
     let users = Users::open(data)?;
-    let manager = company.managers.iter().find(|(region, _)| *region == SHOWN_REGION).map(|(_, person)| *person);
+    let manager =
+        company.managers.iter().find(|(region, _)| *region == SHOWN_REGION).map(|(_, person)| *person);
     let mut logins = Vec::new();
-    for (name, person, sees) in [("demo", None, "全国 the nation"), ("huabei", manager, "华北大区 North China alone")] {
+    for (name, person, sees) in
+        [("demo", None, "全国 the nation"), ("huabei", manager, "华北大区 North China alone")]
+    {
         let password = password();
         tokio::task::block_in_place(|| users.add_user(name, &password, person))?;
         logins.push(Login { name, password, sees });

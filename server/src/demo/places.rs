@@ -141,10 +141,18 @@ mod tests {
         for region in &REGIONS {
             let cities = region.cities();
             assert!(!cities.is_empty(), "{}", region.name_zh);
-            assert!(cities.iter().all(|city| region.provinces.contains(&&city.code[..2])), "{}", region.name_zh);
+            assert!(
+                cities.iter().all(|city| region.provinces.contains(&&city.code[..2])),
+                "{}",
+                region.name_zh
+            );
             known += cities.len();
         }
         assert_eq!(known, cities().count());
-        assert!(UNASSIGNED.iter().all(|city| REGIONS.iter().all(|region| !region.provinces.contains(&&city.code[..2]))));
+        assert!(
+            UNASSIGNED
+                .iter()
+                .all(|city| REGIONS.iter().all(|region| !region.provinces.contains(&&city.code[..2])))
+        );
     }
 }

@@ -9,9 +9,9 @@ use xundian_protocol::access::Directory;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::views::{Completeness, Ratio, Subject, VisitFigures};
 
+use crate::Server;
 use crate::figures::{Figures, Scope};
 use crate::store::StoreError;
-use crate::Server;
 
 /// Says a line. Whoever reads may have gone; the demo goes on all the same.
 pub(super) fn say(line: impl AsRef<str>) {
@@ -120,17 +120,23 @@ pub(super) fn nation(server: &Server, day: Day) -> Result<Table, StoreError> {
     let people = complete.devices;
     let of = |Ratio { numerator, denominator }: Ratio| format!("{numerator} / {denominator}");
     let mut table = table(&["全国 Nation", "数值 Figure", "由来 Made of"]);
-    let mut ratio = |name: &str, ratio: Ratio| _ = table.add_row([name.to_owned(), ratio.percent(), of(ratio)]);
+    let mut ratio =
+        |name: &str, ratio: Ratio| _ = table.add_row([name.to_owned(), ratio.percent(), of(ratio)]);
     ratio("拜访完成率 Call compliance", visits.call_compliance());
     ratio("日标准 Day load a person", load_per_person(&visits, people));
     ratio("在架率 On-shelf availability", products.osa());
     ratio("缺货率 Out of stock", products.oos());
     ratio("排面占比 Share of shelf", products.share_of_shelf());
     ratio("按时解决率 Issues closed by due", issues.on_time());
-    let minutes = visits.mean_time_in_store_s().map_or_else(|| "–".to_owned(), |s| format!("{}:{:02}", s / 60, s % 60));
+    let minutes =
+        visits.mean_time_in_store_s().map_or_else(|| "–".to_owned(), |s| format!("{}:{:02}", s / 60, s % 60));
     for (name, figure, made_of) in [
         ("平均在店 Mean time in store", minutes, format!("{} 次拜访 visits", visits.timed)),
-        ("仅仓库有货 In the backroom only", products.backroom_only.to_string(), format!("{} 缺货 absent", products.absent)),
+        (
+            "仅仓库有货 In the backroom only",
+            products.backroom_only.to_string(),
+            format!("{} 缺货 absent", products.absent),
+        ),
         ("库存 Units on hand", stock_units.to_string(), format!("{} 次盘点 counts", products.counts)),
         ("完整度 Completeness", completeness(complete), "台手机 phones".to_owned()),
     ] {

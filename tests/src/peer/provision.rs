@@ -34,7 +34,7 @@ pub(super) async fn serve() -> Result<(), PeerError> {
 /// Writes the company, enrols every device, and lets those that will record fetch their route.
 pub(super) async fn provision() -> Result<(), PeerError> {
     let serving = start().await?;
-    serving.server.write(company().into_drafts(), "lab", sessions::now_ms())?;
+    serving.server().write(company().into_drafts(), "lab", sessions::now_ms())?;
     let shared = shared()?;
     for device in 0..DEVICES {
         let invitation = serving.invitation(person_id(&rep(device)))?;
@@ -50,6 +50,5 @@ pub(super) async fn provision() -> Result<(), PeerError> {
 }
 
 async fn start() -> Result<Serving, PeerError> {
-    let address = ([127, 0, 0, 1], number("LAB_PORT")?).into();
-    Ok(Serving::start(&folder()?, address).await?)
+    Ok(Serving::start(&folder()?, number("LAB_PORT")?).await?)
 }

@@ -141,7 +141,7 @@ async fn replay(source: &Source, folder: &Path, seed: u64) -> Result<Report, Rep
     let truth = Truth::count(source, &folder.join("truth.csv"))?;
     lap("series and truth", &mut times);
 
-    let serving = Serving::start(&folder.join("server"), ([127, 0, 0, 1], 0).into()).await?;
+    let serving = Serving::start(&folder.join("server"), 0).await?;
     let devices = set_up(&serving, &series, folder)?;
     lap("organisation", &mut times);
     let counts = run_devices(&serving, &series, devices, seed).await?;
@@ -196,7 +196,7 @@ fn set_up(serving: &Serving, series: &Series, folder: &Path) -> Result<Vec<Devic
         }
         people.push(company.person(&format!("P{at:02}"), "理货员", position));
     }
-    serving.server.write(company.into_drafts(), "replay", sessions::now_ms())?;
+    serving.server().write(company.into_drafts(), "replay", sessions::now_ms())?;
     let device = |(shop, person): (&series::Shop, _)| {
         let (home, invitation) = (folder.join("devices").join(&shop.code), serving.invitation(person)?);
         Ok(Device { outlet: outlet_id(&shop.code), weeks: shop.weeks.clone(), home, invitation })
@@ -220,7 +220,7 @@ async fn run_devices(
     }
     let mut tasks = tokio::task::JoinSet::new();
     for lane in lanes {
-        let server = Arc::clone(&serving.server);
+        let server = Arc::clone(serving.server());
         let random = StdRng::seed_from_u64(random.random());
         tasks.spawn(fleet::run_lane(server, lane, Arc::clone(&gtins), random));
     }

@@ -37,7 +37,7 @@ pub(in crate::console) fn outlet(ask: &Ask) -> Result<Page, Failure> {
             section { h2 { (ask.t(t::ASSIGNMENT)) } (assignments(ask, id)) }
         }
         h2 { (ask.t(t::LATEST_VISITS)) }
-        (visits::visits_of(ask, &found))
+        (visits::visits_of(ask, &found, whose))
         h2 { (ask.t(t::STOCK)) " " small { (ask.t(t::OF_DAY)) " " (day) } }
         (stock_table(ask, &stock)?)
         h2 { (ask.t(t::ISSUES)) }

@@ -39,9 +39,9 @@ pub(super) fn of(ask: &Ask, person: PersonId) -> Result<Page, Failure> {
         (metrics::completeness(ask, whose, period, &figures))
         (metrics::cards(ask, whose, period, &figures))
         h2 { (ask.t(t::PLANNED_CALLS)) }
-        (visits::calls_of(ask, &found))
+        (visits::calls_of(ask, &found, whose))
         h2 { (ask.t(t::VISIT_LIST)) }
-        (visits::visits_of(ask, &found))
+        (visits::visits_of(ask, &found, whose))
         div.columns {
             section { h2 { (ask.t(t::DEPARTURE_CHECK)) } (records(ask, &checks, &DepartureCheck::SPEC)) }
             section { h2 { (ask.t(t::DAY_REPORT)) } (records(ask, &reports, &DayReport::SPEC)) }
@@ -56,7 +56,9 @@ fn position(ask: &Ask, person: PersonId) -> Markup {
     html! {
         " " small {
             @if let Some((_, entry)) = ask.directory.held_by(person) {
-                (entry.title) " · " (ask.t(entry.role.label())) " · " (ask.link(Whose::Unit(entry.unit), None)) " "
+                (entry.title) " · "
+                @if entry.title != ask.t(entry.role.label()) { (ask.t(entry.role.label())) " · " }
+                 (ask.link(Whose::Unit(entry.unit), None)) " "
             } @else { (ask.t(t::VACANT)) " " }
             span.code { (code) }
         }

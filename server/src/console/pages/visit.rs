@@ -94,7 +94,7 @@ fn facts(ask: &Ask, form: &Visit, header: &Header, outlet: OutletId) -> Markup {
             @if form.abort_reason.is_some() { (line(spec_label(ask, 19), html! { (show::choice(ask.lang, form.abort_reason)) })) }
             @if let Some(ms) = form.time_in_store_ms { (line(spec_label(ask, 20), html! { (show::duration(ms)) })) }
             (line(spec_label(ask, 22), html! { (show::choice(ask.lang, form.channel)) }))
-            (line(spec_label(ask, 21), html! { (show::yes_no(ask.lang, form.plan.is_some())) }))
+            (line(spec_label(ask, 21), html! { (ask.t(if form.plan.is_some() { t::PLANNED } else { t::UNPLANNED })) }))
             (line(label(header::CLOCK_GRADE), html! { span .warn[!trusted] { (show::choice(ask.lang, Some(grade))) } }))
         }
     }

@@ -39,7 +39,7 @@ pub(in crate::console) fn visits(ask: &Ask) -> Result<Page, Failure> {
         (list::head(ask, &name, label, count, t::ROWS))
         (summary(ask, what, &rows))
         (list::tabs(ask, "what", &WHAT, what))
-        @if what == "planned" { (calls_table(ask, &found, shown)) } @else { (visits_table(ask, &found, shown)) }
+        @if what == "planned" { (calls_table(ask, &found, shown, whose)) } @else { (visits_table(ask, &found, shown, whose)) }
         (pager)
     };
     let crumbs = behind::crumbs(ask, whose, period, ask.t(t::VISIT_LIST));
@@ -88,33 +88,40 @@ fn summary(ask: &Ask, what: &str, rows: &[&Part]) -> Markup {
     }
 }
 
-fn visits_table(ask: &Ask, found: &Behind, rows: &[&Part]) -> Markup {
-    let heads = [
-        (t::DAY, false),
-        (t::TIME, false),
-        (t::OUTLET, false),
-        (t::CITY, false),
-        (t::CHANNEL, false),
-        (t::PERSON, false),
-        (t::STATE, false),
-        (t::MEAN_TIME_SHORT, true),
-        (t::DISTANCE, true),
-    ];
+/// Columns that say what the page's title says already are left out.
+const fn shows_outlet(whose: Whose) -> bool {
+    !matches!(whose, Whose::Outlet(_))
+}
+
+const fn shows_person(whose: Whose) -> bool {
+    !matches!(whose, Whose::Person(_))
+}
+
+fn visits_table(ask: &Ask, found: &Behind, rows: &[&Part], whose: Whose) -> Markup {
+    let mut heads = vec![(t::DAY, false), (t::TIME, false)];
+    if shows_outlet(whose) {
+        heads.extend([(t::OUTLET, false), (t::CITY, false)]);
+    }
+    heads.push((t::CHANNEL, false));
+    if shows_person(whose) {
+        heads.push((t::PERSON, false));
+    }
+    heads.extend([(t::STATE, false), (t::MEAN_TIME_SHORT, true), (t::DISTANCE, true)]);
     html! {
         div.scroll { table {
             (list::heads(ask, &heads))
             tbody {
-                @for part in rows { (visit_row(ask, found.record(part), part)) }
+                @for part in rows { (visit_row(ask, found.record(part), part, whose, heads.len())) }
                 @if rows.is_empty() { (list::nothing(ask, heads.len())) }
             }
         } }
     }
 }
 
-fn visit_row(ask: &Ask, record: &Record, part: &Part) -> Markup {
+fn visit_row(ask: &Ask, record: &Record, part: &Part, whose: Whose, columns: usize) -> Markup {
     let Some(outlet) = part.adds.outlet else { return html! {} };
     if !ask.may_see_event(outlet, part.adds.day, part.adds.person) {
-        return hidden(ask, part, 8);
+        return hidden(ask, part, columns - 1);
     }
     let visit = Visit::read(record);
     let entry = ask.directory.outlet(outlet);
@@ -124,15 +131,21 @@ fn visit_row(ask: &Ask, record: &Record, part: &Part) -> Markup {
         tr {
             td.nowrap { (part.adds.day) }
             td.nowrap { (anchor(&link, time.as_deref().unwrap_or("–"))) }
-            td { (ask.link(Whose::Outlet(outlet), None)) }
-            td { (entry.map_or("", |entry| entry.city.as_str())) }
+            @if shows_outlet(whose) {
+                td { (ask.link(Whose::Outlet(outlet), None)) }
+                td { (entry.map_or("", |entry| entry.city.as_str())) }
+            }
             td { (show::choice(ask.lang, visit.channel)) }
-            td { @if let Some(person) = part.adds.person { (ask.link(Whose::Person(person), None)) } }
+            @if shows_person(whose) { (person_cell(ask, part)) }
             td { (state(ask, &visit)) @if visit.plan.is_none() { " " span.muted { (ask.t(t::UNPLANNED)) } } }
             td.n { (visit.time_in_store_ms.map_or_else(|| "–".into(), show::duration)) }
             td.n { (visit.distance_m.map_or_else(|| "–".into(), |metres| format!("{} m", show::number(metres)))) }
         }
     }
+}
+
+fn person_cell(ask: &Ask, part: &Part) -> Markup {
+    html! { td { @if let Some(person) = part.adds.person { (ask.link(Whose::Person(person), None)) } } }
 }
 
 /// A row that counts, of which the user may not see more.
@@ -170,16 +183,14 @@ fn visits_on_plans(found: &Behind) -> BTreeMap<(RoutePlanId, OutletId), (VisitId
     made
 }
 
-fn calls_table(ask: &Ask, found: &Behind, rows: &[&Part]) -> Markup {
-    let heads = [
-        (t::DAY, false),
-        (t::PERSON, false),
-        (t::ORDER, true),
-        (t::OUTLET, false),
-        (t::MUST, false),
-        (t::PURPOSE, false),
-        (t::MADE, false),
-    ];
+fn calls_table(ask: &Ask, found: &Behind, rows: &[&Part], whose: Whose) -> Markup {
+    let mut heads = vec![(t::DAY, false)];
+    if shows_person(whose) {
+        heads.push((t::PERSON, false));
+    }
+    let call =
+        [(t::ORDER, true), (t::OUTLET, false), (t::MUST, false), (t::PURPOSE, false), (t::MADE, false)];
+    heads.extend(call);
     let made = visits_on_plans(found);
     let row = |part: &Part| {
         let record = found.record(part);
@@ -192,7 +203,7 @@ fn calls_table(ask: &Ask, found: &Behind, rows: &[&Part]) -> Markup {
         Some(html! {
             tr {
                 td.nowrap { (part.adds.day) }
-                td { @if let Some(person) = part.adds.person { (ask.link(Whose::Person(person), None)) } }
+                @if shows_person(whose) { (person_cell(ask, part)) }
                 (call_cells(ask, &plan, outlet, visit))
             }
         })
@@ -209,12 +220,7 @@ fn calls_table(ask: &Ask, found: &Behind, rows: &[&Part]) -> Markup {
 }
 
 /// The cells of one planned call: order, outlet, must, purpose, and what became of it.
-pub(super) fn call_cells(
-    ask: &Ask,
-    plan: &RoutePlan,
-    outlet: OutletId,
-    visit: Option<&(VisitId, Visit)>,
-) -> Markup {
+fn call_cells(ask: &Ask, plan: &RoutePlan, outlet: OutletId, visit: Option<&(VisitId, Visit)>) -> Markup {
     html! {
         td.n { (plan.call_order.get(&outlet).copied().unwrap_or(0)) }
         td { (ask.link(Whose::Outlet(outlet), None)) }
@@ -230,15 +236,15 @@ pub(super) fn call_cells(
 }
 
 /// The table of the visits among the parts.
-pub(super) fn visits_of(ask: &Ask, found: &Behind) -> Markup {
+pub(super) fn visits_of(ask: &Ask, found: &Behind, whose: Whose) -> Markup {
     let mut rows: Vec<&Part> = found.parts.iter().filter(|part| counts(part, "all") > 0).collect();
     rows.sort_by_cached_key(|part| (std::cmp::Reverse(part.adds.day), order(found, part)));
-    visits_table(ask, found, &rows)
+    visits_table(ask, found, &rows, whose)
 }
 
 /// The table of the planned calls among the parts.
-pub(super) fn calls_of(ask: &Ask, found: &Behind) -> Markup {
+pub(super) fn calls_of(ask: &Ask, found: &Behind, whose: Whose) -> Markup {
     let mut rows: Vec<&Part> = found.parts.iter().filter(|part| counts(part, "planned") > 0).collect();
     rows.sort_by_cached_key(|part| std::cmp::Reverse((part.adds.day, order(found, part))));
-    calls_table(ask, found, &rows)
+    calls_table(ask, found, &rows, whose)
 }

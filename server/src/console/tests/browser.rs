@@ -43,7 +43,9 @@ impl Answer {
     pub(super) fn rows(&self) -> Vec<Vec<String>> {
         let cells = |row: String| {
             let row = row.replace("<th", "<td").replace("</th>", "</td>");
-            between(&row, "<td", "</td>").map(|cell| plain(cell.split_once('>').map_or("", |(_, text)| text))).collect()
+            between(&row, "<td", "</td>")
+                .map(|cell| plain(cell.split_once('>').map_or("", |(_, text)| text)))
+                .collect()
         };
         between(&self.body, "<tr>", "</tr>").map(cells).collect()
     }
@@ -113,7 +115,8 @@ impl Browser {
     }
 
     async fn send(&mut self, head: &str, body: &str) -> Answer {
-        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies: Vec<String> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies =
             if cookies.is_empty() { String::new() } else { format!("Cookie: {}\r\n", cookies.join("; ")) };
         let request = format!("{head}Host: console\r\n{cookies}Connection: close\r\n\r\n{body}");

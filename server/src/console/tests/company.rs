@@ -66,7 +66,8 @@ pub(super) fn fill(server: &Server, size: Size) {
         }
     }
     drafts.extend(PRODUCTS.iter().enumerate().map(|(n, name)| {
-        let product = Product { gtin: Some(gtin(n)), name: text(*name), brand: text("示例"), ..Product::default() };
+        let product =
+            Product { gtin: Some(gtin(n)), name: text(*name), brand: text("示例"), ..Product::default() };
         draft(Product::id_of(gtin(n)), Home::Company, &product)
     }));
     drafts.push(outlet("FREE-1", HOSTILE, None, Channel::Chain));
@@ -79,7 +80,11 @@ pub(super) fn fill(server: &Server, size: Size) {
             let ops = work(region, p, no, size);
             let receipt = server.ingest(DeviceNo(no), ops, NOW_MS).unwrap();
             assert!(receipt.rejections.is_empty(), "{:?}", receipt.rejections);
-            let through = if no % 4 == 0 { NOW_MS - 3_600_000 } else { TODAY.next().start_ms("Asia/Shanghai").unwrap() };
+            let through = if no % 4 == 0 {
+                NOW_MS - 3_600_000
+            } else {
+                TODAY.next().start_ms("Asia/Shanghai").unwrap()
+            };
             server.note_device(DeviceNo(no), |device| device.captured_through_ms = Some(through)).unwrap();
         }
     }
@@ -194,7 +199,11 @@ fn person_with_outlets(region: &str, region_name: &str, r: usize, p: usize, size
             call_order: outlets.map(|o| (OutletId(id(&outlet_code(region, p, o))), o as i64 + 1)).collect(),
             ..RoutePlan::default()
         };
-        drafts.push(draft(plan_id(region, p, day), Home::Person(PersonId(id(&format!("{region}-P{p}")))), &form));
+        drafts.push(draft(
+            plan_id(region, p, day),
+            Home::Person(PersonId(id(&format!("{region}-P{p}")))),
+            &form,
+        ));
     }
     drafts
 }
@@ -273,7 +282,13 @@ fn work(region: &str, p: usize, no: u32, size: Size) -> Vec<Op> {
             remarks: text("堆箱已补，两家店缺货已报。"),
             ..DayReport::default()
         };
-        recorder.save(id(&format!("{region}{p}{day}R")), Home::Person(actor), start + 8 * 3_600_000, day, &report);
+        recorder.save(
+            id(&format!("{region}{p}{day}R")),
+            Home::Person(actor),
+            start + 8 * 3_600_000,
+            day,
+            &report,
+        );
     }
     recorder.ops
 }

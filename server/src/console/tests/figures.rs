@@ -30,7 +30,11 @@ async fn the_regions_add_up_to_the_nation() {
     let sums = sums(&page);
     assert!(sums.len() >= 8 && sums.iter().any(|(_, total)| *total > 100), "{sums:?}");
     assert!(sums.iter().all(|(sum, total)| sum == total), "{sums:?}");
-    assert!(page.body.contains("14/18 台设备"), "{}", page.body);
+    assert!(
+        page.body.contains("14/18 台设备") && page.body.contains("class=\"figure bad\""),
+        "{}",
+        page.body
+    );
 }
 
 #[tokio::test]
@@ -56,11 +60,17 @@ async fn follow(browser: &mut Browser, path: &str, seen: &mut BTreeSet<String>) 
             let column = list.rows()[0].len();
             let totals = list.rows().into_iter().rfind(|row| row[0] == "合计").unwrap();
             assert_eq!(totals.len(), column);
-            assert!(totals.iter().any(|cell| whole(cell) == Some(figure)), "{path} → {link}: {figure} in {totals:?}");
+            assert!(
+                totals.iter().any(|cell| whole(cell) == Some(figure)),
+                "{path} → {link}: {figure} in {totals:?}"
+            );
         } else {
             assert_eq!(list.count(), Some(figure), "{path} → {link}");
             let rows = list.body.matches("<tr>").count() as i64 - 1;
-            assert!(figure > 200 || !link.contains("visits") || rows == figure.max(1), "{path} → {link}: {rows} rows");
+            assert!(
+                figure > 200 || !link.contains("visits") || rows == figure.max(1),
+                "{path} → {link}: {rows} rows"
+            );
         }
         seen.insert(link.split('?').next().unwrap_or_default().to_owned());
         compared += 1;

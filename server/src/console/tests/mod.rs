@@ -56,7 +56,10 @@ async fn logging_in_and_out() {
     let running = Running::start(EMPTY).await;
     let mut browser = running.browser();
     let answer = browser.get("/unit/none?day=2026-11-23").await;
-    assert_eq!((answer.status, answer.header("location")), (303, Some("/login?next=%2Funit%2Fnone%3Fday%3D2026-11-23")));
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (303, Some("/login?next=%2Funit%2Fnone%3Fday%3D2026-11-23"))
+    );
     let answer = browser.log_in("hq", PASSWORD).await;
     assert_eq!((answer.status, answer.header("location")), (303, Some("/")));
     let page = browser.get("/").await;
@@ -122,7 +125,9 @@ async fn addresses_that_mean_nothing_are_answered_clearly() {
     let running = Running::start(EMPTY).await;
     let mut browser = running.logged_in("hq").await;
     let unknown = id("nothing");
-    for path in ["/nothing", &format!("/unit/{unknown}"), &format!("/person/{unknown}"), &format!("/visit/{unknown}")] {
+    for path in
+        ["/nothing", &format!("/unit/{unknown}"), &format!("/person/{unknown}"), &format!("/visit/{unknown}")]
+    {
         assert_eq!(browser.get(path).await.status, 404, "{path}");
     }
     let bad = [
@@ -156,7 +161,10 @@ async fn every_answer_keeps_browsers_strict() {
     assert_eq!(browser.get("/healthz").await.body, "ok\n");
     for path in ["/healthz", "/login", "/nothing", "/style.css"] {
         let answer = browser.get(path).await;
-        assert!(answer.header("content-security-policy").unwrap().starts_with("default-src 'none'"), "{path}");
+        assert!(
+            answer.header("content-security-policy").unwrap().starts_with("default-src 'none'"),
+            "{path}"
+        );
         assert_eq!(answer.header("x-frame-options"), Some("DENY"), "{path}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
         let kept = if path == "/style.css" { "max-age=3600" } else { "no-store" };
@@ -189,7 +197,8 @@ async fn nobody_sees_past_their_scope() {
         format!("/visit/{}", id("no visit at all")),
     ];
     let lists = ["/visits", "/issues", "/products", "/shelf", "/stock", "/devices"];
-    let whose = ["", "?unit=none", &format!("?unit={}", id("HUA_NAN")), &format!("?person={}", id("HUA_NAN-P0"))];
+    let whose =
+        ["", "?unit=none", &format!("?unit={}", id("HUA_NAN")), &format!("?person={}", id("HUA_NAN-P0"))];
     let lists = lists.iter().flat_map(|list| whose.iter().map(move |whose| format!("{list}{whose}")));
     let denied: Vec<String> = others.into_iter().chain(lists).collect();
     for user in ["north", "wang", "loose"] {
