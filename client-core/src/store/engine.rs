@@ -182,11 +182,6 @@ impl Engine {
         self.scan(KeyRange { from: from.to_vec(), to: Some(to.to_vec()) })
     }
 
-    /// The last entry whose key begins with the prefix.
-    pub(crate) fn last_with_prefix(&self, prefix: &[u8]) -> Result<Option<Entry>, EngineError> {
-        self.read(|pending| scan::last_entry(&self.tree, pending, &KeyRange::of_prefix(prefix)))
-    }
-
     /// Writes a batch, all or nothing, and returns when it is durable. Readers see it only then.
     /// After [`EngineError::Io`] or [`EngineError::Damaged`] the store must be opened again; the batch may or may
     /// not be found there.

@@ -85,6 +85,7 @@ impl FrameStream {
     }
 
     /// After [`finish`](Self::finish): waits until the server's host has acknowledged every byte.
+    #[cfg(test)]
     pub(crate) async fn delivered(&self) -> Result<(), StreamError> {
         match self.send.stopped().await {
             Ok(None) => Ok(()),

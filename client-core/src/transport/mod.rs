@@ -148,15 +148,8 @@ impl Connection {
         self.connection.open_bi().await.map(FrameStream::new).map_err(explain)
     }
 
-    /// The certificate of the authority that vouched for the server, to be kept after enrolment:
-    /// the one with this BLAKE3 fingerprint, which connecting with it has already verified.
-    pub(crate) fn authority_der(&self, fingerprint: &[u8; 32]) -> Option<Vec<u8>> {
-        let identity = self.connection.peer_identity()?;
-        let chain = identity.downcast_ref::<Vec<rustls::pki_types::CertificateDer<'static>>>()?;
-        chain.iter().find(|der| blake3::hash(der).as_bytes() == fingerprint).map(|der| der.to_vec())
-    }
-
     /// Waits until the connection is gone and says why.
+    #[cfg(test)]
     pub(crate) async fn closed(&self) -> ConnectError {
         explain(self.connection.closed().await)
     }

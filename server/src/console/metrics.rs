@@ -61,6 +61,7 @@ pub(super) const PEOPLE_COLUMNS: &[Metric] =
 enum Tone {
     Plain,
     Zero,
+    Waiting,
     Bad,
 }
 
@@ -168,9 +169,9 @@ impl Metric {
 
     fn tone(self, figures: &Figures) -> Tone {
         match (self, self.count(figures)) {
-            (Overdue | Absent, Some(1..)) => Tone::Bad,
+            (Overdue, Some(1..)) => Tone::Bad,
             (_, Some(0)) => Tone::Zero,
-            (Devices, _) if figures.completeness.complete < figures.completeness.devices => Tone::Bad,
+            (Devices, _) if figures.completeness.complete < figures.completeness.devices => Tone::Waiting,
             _ => Tone::Plain,
         }
     }
@@ -213,7 +214,7 @@ impl Metric {
         let tone = self.tone(figures);
         let link = self.link(whose, period);
         html! {
-            a.figure .zero[tone == Tone::Zero] .bad[tone == Tone::Bad] href=(link) { (self.text(ask, figures)) }
+            a.figure .zero[tone == Tone::Zero] .waiting[tone == Tone::Waiting] .bad[tone == Tone::Bad] href=(link) { (self.text(ask, figures)) }
         }
     }
 }

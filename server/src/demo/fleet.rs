@@ -131,7 +131,8 @@ impl Phone {
         who: Merchandiser,
         at_ms: i64,
     ) -> Result<Self, PhoneError> {
-        let new = tokio::task::block_in_place(|| server.invite(who.person, INVITATION_VALID_MS, "demo", now_ms()))?;
+        let new =
+            tokio::task::block_in_place(|| server.invite(who.person, INVITATION_VALID_MS, "demo", now_ms()))?;
         let invitation = Invitation::new(address.to_string(), new.authority_fingerprint, new.secret)?;
         let label = format!("{} 的手机", who.name);
         drop(Client::enrol(&folder, &invitation.to_string(), &label).await?);

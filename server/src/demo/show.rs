@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use xundian_protocol::access::Directory;
 use xundian_protocol::calendar::Day;
@@ -159,6 +159,9 @@ fn outlets(directory: &Directory, scope: Scope, day: Day) -> usize {
 fn table(heads: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    for lines in [TableComponent::HorizontalLines, TableComponent::MiddleIntersections] {
+        table.remove_style(lines);
+    }
     table.set_header(heads);
     for column in 1..heads.len() {
         if let Some(column) = table.column_mut(column) {

@@ -54,30 +54,11 @@ pub(super) fn first_entries(
     let mut overlay =
         pending.range(range.from.clone()..).take_while(|(key, _)| range.contains(key)).peekable();
     while page.len() < entries_max && page_bytes < bytes_max {
-        let Some(entry) = next_merged(tree, &mut stored, &mut overlay, Ord::cmp)? else { break };
+        let Some(entry) = next_merged(tree, &mut stored, &mut overlay)? else { break };
         page_bytes += entry.0.len() + entry.1.len();
         page.push(entry);
     }
     Ok(page)
-}
-
-/// The last entry of a range.
-pub(super) fn last_entry(
-    tree: &sled::Tree,
-    pending: &Writes,
-    range: &KeyRange,
-) -> Result<Option<Entry>, ReadError> {
-    if range.is_empty() {
-        return Ok(None);
-    }
-    let mut stored = stored_range(tree, range).rev().peekable();
-    let mut overlay = match &range.to {
-        Some(to) => pending.range(range.from.clone()..to.clone()),
-        None => pending.range(range.from.clone()..),
-    }
-    .rev()
-    .peekable();
-    next_merged(tree, &mut stored, &mut overlay, |left, right| right.cmp(left))
 }
 
 fn stored_range(tree: &sled::Tree, range: &KeyRange) -> sled::Iter {
@@ -89,14 +70,13 @@ fn next_merged<'a>(
     tree: &sled::Tree,
     stored: &mut Peekable<impl Iterator<Item = sled::Result<(sled::IVec, sled::IVec)>>>,
     overlay: &mut Peekable<impl Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)>>,
-    order: fn(&[u8], &[u8]) -> Ordering,
 ) -> Result<Option<Entry>, ReadError> {
     loop {
         let turn = match (stored.peek(), overlay.peek()) {
             (None, None) => return Ok(None),
             (Some(Err(_)), _) | (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some(Ok((data_key, _))), Some((key, _))) => order(&data_key[1..], key),
+            (Some(Ok((data_key, _))), Some((key, _))) => data_key[1..].cmp(key),
         };
         if turn != Ordering::Greater {
             let (data_key, value) = stored.next().transpose()?.unwrap_or_default();

@@ -86,25 +86,6 @@ fn scans_do_not_leak_into_neighbours() {
 }
 
 #[test]
-fn the_last_of_a_prefix_is_the_greatest_key_that_is_left() {
-    let folder = folder();
-    let engine = Engine::open(folder.path()).unwrap();
-    assert_eq!(engine.last_with_prefix(b"op").unwrap(), None);
-    for number in 0..600_u64 {
-        put(&engine, &[b"op", &number.to_be_bytes()[..]].concat(), &number.to_be_bytes());
-    }
-    put(&engine, b"oq", b"a neighbour");
-    assert_eq!(engine.last_with_prefix(b"op").unwrap().unwrap().1, 599_u64.to_be_bytes());
-    let mut batch = Batch::default();
-    for number in 300..600_u64 {
-        batch.remove([b"op", &number.to_be_bytes()[..]].concat());
-    }
-    engine.commit(batch).unwrap();
-    assert_eq!(engine.last_with_prefix(b"op").unwrap().unwrap().1, 299_u64.to_be_bytes());
-    assert_eq!(engine.scan_prefix(b"op").count(), 300);
-}
-
-#[test]
 fn a_store_is_open_once() {
     let folder = folder();
     let engine = Engine::open(folder.path()).unwrap();
@@ -321,7 +302,6 @@ proptest! {
         let engine = engine.unwrap();
         for prefix in 0..5_u8 {
             let expected: Vec<Entry> = model.range(vec![prefix]..vec![prefix + 1]).map(|(k, v)| (k.clone(), v.clone())).collect();
-            prop_assert_eq!(engine.last_with_prefix(&[prefix]).unwrap(), expected.last().cloned());
             let found: Vec<Entry> = engine.scan_prefix(&[prefix]).map(Result::unwrap).collect();
             prop_assert_eq!(found, expected);
         }

@@ -24,27 +24,25 @@ pub(in crate::console) fn stock(ask: &Ask) -> Result<Page, Failure> {
         (list::head(ask, &name, t::STOCK, sum, t::UNITS_UNIT))
         p.small { (ask.t(t::OF_DAY)) " " (period.to) " · " (rows.len()) " " (ask.t(t::ROWS)) }
         @if let Some(gtin) = gtin { p { (ask.product(gtin)?) } }
-        (table(ask, shown)?)
+        (table(ask, shown, gtin.is_none())?)
         (pager)
     };
     let crumbs = behind::crumbs(ask, whose, period, ask.t(t::STOCK));
     Ok(Page { title: format!("{name} · {}", ask.t(t::STOCK)), crumbs, period: Some(period), body })
 }
 
-fn table(ask: &Ask, rows: &[OnHand]) -> Result<Markup, Failure> {
-    let heads = [
-        (t::OUTLET, false),
-        (t::CITY, false),
-        (t::PRODUCT_COLUMN, false),
-        (t::UNITS, true),
-        (t::LAST_ENTRY, false),
-        (t::PERSON, false),
-    ];
+fn table(ask: &Ask, rows: &[OnHand], names_product: bool) -> Result<Markup, Failure> {
+    let mut heads = vec![(t::OUTLET, false), (t::CITY, false)];
+    if names_product {
+        heads.push((t::PRODUCT_COLUMN, false));
+    }
+    let before_units = heads.len();
+    heads.extend([(t::UNITS, true), (t::LAST_ENTRY, false), (t::PERSON, false)]);
     let row = |row: &OnHand| {
         if !ask.may_see_event(row.outlet, row.level.day, row.level.person) {
             let units = show::number(row.level.units);
             return Ok(
-                html! { tr { td.muted colspan="3" { (ask.t(t::OUTSIDE_SCOPE)) } td.n { (units) } td {} td {} } },
+                html! { tr { td.muted colspan=(before_units) { (ask.t(t::OUTSIDE_SCOPE)) } td.n { (units) } td {} td {} } },
             );
         }
         let entry = ask.directory.outlet(row.outlet);
@@ -53,7 +51,7 @@ fn table(ask: &Ask, rows: &[OnHand]) -> Result<Markup, Failure> {
             tr {
                 td { (ask.link(Whose::Outlet(row.outlet), None)) }
                 td { (entry.map_or("", |entry| entry.city.as_str())) }
-                td { @if let Some(product) = product { (product) } }
+                @if names_product { td { @if let Some(product) = product { (product) } } }
                 td.n { (show::number(row.level.units)) }
                 td.nowrap { (row.level.day) }
                 td { @if let Some(person) = row.level.person { (ask.link(Whose::Person(person), None)) } }
