@@ -152,7 +152,8 @@ async fn tell(options: &Options, folder: &Folder) -> Result<Running, DemoError> 
 
     checks::all_of_them(&running.server, phones, yesterday.day, saved).await?;
     let logins = add_logins(folder.path(), &company)?;
-    farewell(options, folder, &running, &logins, began);
+    say(format!("\n用时 took {:.1} s", began.elapsed().as_secs_f64()));
+    farewell(options, folder, &running, &logins, yesterday.day);
     Ok(running)
 }
 
@@ -295,15 +296,15 @@ fn password() -> String {
     (0..12).map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())])).collect()
 }
 
-fn farewell(options: &Options, folder: &Folder, running: &Running, logins: &[Login], began: Instant) {
-    say(format!("\n用时 took {:.1} s", began.elapsed().as_secs_f64()));
+fn farewell(options: &Options, folder: &Folder, running: &Running, logins: &[Login], day: Day) {
     let kept = if folder.is_removed() { "结束时删除 removed at the end" } else { "保留 kept" };
     say(format!("数据 data      {} ({kept})", folder.path().display()));
     if options.exit && folder.is_removed() {
         return;
     }
     if !options.exit {
-        say(format!("控制台 console  http://{}/", reachable(running.http)));
+        // The console opens with today, which is empty.
+        say(format!("控制台 console  http://{}/?day={day}", reachable(running.http)));
     }
     for Login { name, password, sees } in logins {
         say(format!("登录 login     {name} / {password}  ({sees})"));

@@ -94,8 +94,7 @@ fn assert_whole(home: &Path, acknowledged: &[VisitId]) -> usize {
         assert_eq!(lines, [LINES as usize; 4], "{id} is not whole");
     }
     assert_eq!((shelves.len(), counts.len()), (visits.len(), visits.len()), "no part is there without its visit");
-    let unsent = client.status().expect("readable").unsent_ops;
-    assert_eq!(unsent, 3 * visits.len() as u64, "all of it waits to be sent");
+    assert_eq!(client.status().expect("readable").unsent_ops, 3 * visits.len() as u64, "all of it waits to be sent");
     visits.len()
 }
 
@@ -110,14 +109,15 @@ fn by_id(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_visit_is_whole_after_fifty_kills_of_the_recording_program() {
     let mut rng = seed::rng("device kills");
-    let service = Service::start().await;
     let work = work(Day(today().0 - 1));
     for _ in 0..KILLS / KILLS_A_STORE {
+        let service = Service::start().await;
         let home = service.device("W1").await.close();
         let mut acknowledged = Vec::new();
         for _ in 0..KILLS_A_STORE {
-            acknowledged.extend(record_until_killed(home.path(), &work, &mut rng));
+            let t=std::time::Instant::now(); acknowledged.extend(record_until_killed(home.path(), &work, &mut rng)); eprintln!("record {:?} {}",t.elapsed(),acknowledged.len()); let t=std::time::Instant::now();
             let whole = assert_whole(home.path(), &acknowledged);
+            eprintln!("check {:?}",t.elapsed());
             // A visit may be durable and die before it is acknowledged, but only the last one.
             assert!(whole - acknowledged.len() <= KILLS_A_STORE, "{whole} visits, {} known", acknowledged.len());
         }
