@@ -72,7 +72,8 @@ pub const fn bytes_in_frame(stored_bytes: usize, fields: usize) -> usize {
 const _: () = assert!(RECORD_FIELDS_MAX <= FRAME_FIELDS_MAX);
 const _: () = assert!(FRAME_BYTES_MAX <= FRAME_PLAIN_BYTES_MAX);
 const _: () = assert!(FRAME_PLAIN_BYTES_MAX <= DECODE_BYTES_MAX);
-const _: () = assert!(SMALL_BYTES_MAX <= SMALL_DECODE_BYTES_MAX && SMALL_DECODE_BYTES_MAX <= DECODE_BYTES_MAX);
+const _: () =
+    assert!(SMALL_BYTES_MAX <= SMALL_DECODE_BYTES_MAX && SMALL_DECODE_BYTES_MAX <= DECODE_BYTES_MAX);
 // What is filled up to its target fits into a frame, even where it does not compress at all.
 const _: () = assert!(BATCH_PLAIN_BYTES_TARGET + OP_BYTES_MAX <= FRAME_BYTES_MAX);
 const _: () = assert!(CHANGES_PLAIN_BYTES_TARGET + RECORD_BYTES_MAX <= FRAME_BYTES_MAX);

@@ -69,7 +69,13 @@ fn secret_hash(secret: &[u8; 16]) -> [u8; 32] {
 
 impl Server {
     /// Makes an invitation for one device of a person, good for `valid_ms`. `by` is who asked for it.
-    pub fn invite(&self, person: PersonId, valid_ms: i64, by: &str, now_ms: i64) -> Result<NewInvitation, InviteError> {
+    pub fn invite(
+        &self,
+        person: PersonId,
+        valid_ms: i64,
+        by: &str,
+        now_ms: i64,
+    ) -> Result<NewInvitation, InviteError> {
         if self.directory().person(person).is_none_or(|entry| !entry.active) {
             return Err(InviteError::NoSuchPerson(person));
         }

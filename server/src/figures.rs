@@ -21,7 +21,7 @@ pub enum Scope {
     Nation,
     /// A unit and all below it.
     Unit(OrgUnitId),
-    /// The outlets of no unit.
+    /// What belongs to no region: outlets of no unit, and units above the regions.
     Unassigned,
     /// One person.
     Person(PersonId),
@@ -220,8 +220,7 @@ impl Server {
 
     const fn subjects(&self, scope: Scope) -> Of {
         match scope {
-            Scope::Nation | Scope::Unit(_) => Of::Units,
-            Scope::Unassigned => Of::Unit(None),
+            Scope::Nation | Scope::Unit(_) | Scope::Unassigned => Of::Units,
             Scope::Person(person) => Of::Person(person),
         }
     }

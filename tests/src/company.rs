@@ -52,7 +52,13 @@ pub fn outlet_id(code: &str) -> OutletId {
 
 impl Company {
     /// Adds a unit.
-    pub fn unit(&mut self, code: &str, name: &str, unit_type: UnitType, parent: Option<OrgUnitId>) -> OrgUnitId {
+    pub fn unit(
+        &mut self,
+        code: &str,
+        name: &str,
+        unit_type: UnitType,
+        parent: Option<OrgUnitId>,
+    ) -> OrgUnitId {
         let id = unit_id(code);
         let form = OrgUnit {
             code: Some(code.into()),

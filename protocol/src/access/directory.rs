@@ -113,8 +113,14 @@ impl Directory {
 
     /// Whether a record of this kind moves what a directory answers.
     pub fn concerns(kind: crate::ids::KindId) -> bool {
-        [OrgUnit::SPEC.kind, Position::SPEC.kind, Person::SPEC.kind, Outlet::SPEC.kind, OutletAssignment::SPEC.kind]
-            .contains(&kind)
+        [
+            OrgUnit::SPEC.kind,
+            Position::SPEC.kind,
+            Person::SPEC.kind,
+            Outlet::SPEC.kind,
+            OutletAssignment::SPEC.kind,
+        ]
+        .contains(&kind)
     }
 
     fn assign(&mut self, outlet: OutletId, id: crate::ids::RecordId, entry: Option<Assignment>) {
@@ -187,7 +193,9 @@ impl Directory {
     pub fn assignment_on(&self, outlet: OutletId, day: Day) -> Option<Assignment> {
         let in_force =
             |assignment: &Assignment| assignment.from <= day && assignment.to.is_none_or(|last| day <= last);
-        self.assignments(outlet).filter(in_force).max_by_key(|assignment| (assignment.epoch, assignment.position))
+        self.assignments(outlet)
+            .filter(in_force)
+            .max_by_key(|assignment| (assignment.epoch, assignment.position))
     }
 
     /// The outlets that a position looks after on a day.

@@ -76,7 +76,9 @@ impl Directory {
             None => {}
             Some(Grant::Own) => homes.extend(self.outlets_of(position, day).map(Home::Outlet)),
             Some(Grant::Unit(unit)) => {
-                homes.extend(self.units().map(|(id, _)| id).filter(|id| self.is_within(*id, unit)).map(Home::Unit));
+                homes.extend(
+                    self.units().map(|(id, _)| id).filter(|id| self.is_within(*id, unit)).map(Home::Unit),
+                );
                 homes.extend(self.people_within(unit).map(Home::Person));
                 let outlets = self.outlet_ids().filter(|id| self.outlet_within(*id, unit, day));
                 homes.extend(outlets.map(Home::Outlet));
@@ -134,10 +136,12 @@ impl Directory {
         match home {
             Home::Company => "the company".into(),
             Home::Unit(id) => self.unit(id).map_or_else(|| format!("unit {id}"), |unit| unit.name_zh.clone()),
-            Home::Outlet(id) => {
-                self.outlet(id).map_or_else(|| format!("outlet {id}"), |outlet| format!("outlet {}", outlet.code))
+            Home::Outlet(id) => self
+                .outlet(id)
+                .map_or_else(|| format!("outlet {id}"), |outlet| format!("outlet {}", outlet.code)),
+            Home::Person(id) => {
+                self.person(id).map_or_else(|| format!("person {id}"), |person| person.name.clone())
             }
-            Home::Person(id) => self.person(id).map_or_else(|| format!("person {id}"), |person| person.name.clone()),
         }
     }
 

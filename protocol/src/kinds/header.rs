@@ -95,7 +95,9 @@ impl Header {
             actor: PersonId::from_value(value(ACTOR)?)?,
             captured_at_ms: i64::from_value(value(CAPTURED_AT_MS)?)?,
             utc_offset_min: value(UTC_OFFSET_MIN).and_then(i64::from_value).unwrap_or(0),
-            clock_grade: value(CLOCK_GRADE).and_then(ClockGrade::from_value).unwrap_or(ClockGrade::Unverified),
+            clock_grade: value(CLOCK_GRADE)
+                .and_then(ClockGrade::from_value)
+                .unwrap_or(ClockGrade::Unverified),
             business_day: Day::from_value(value(BUSINESS_DAY)?)?,
             corrects: value(CORRECTS).and_then(RecordId::from_value),
         })

@@ -94,6 +94,7 @@ fn contribute(record: &Record) -> Vec<Contribution> {
         outlet: Some(outlet),
         person: issue.raised_by,
         day,
+        unit_on: raised_on,
         dimension: Dimension::default(),
         measures: Measures::of(measures),
     };

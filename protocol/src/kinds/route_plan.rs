@@ -30,7 +30,8 @@ kind! {
 
 fn contribute(record: &Record) -> Vec<Contribution> {
     let plan = <RoutePlan as super::Typed>::read(record);
-    let (Home::Person(person), Some(day), false) = (record.home, plan.day, header::is_corrected(record)) else {
+    let (Home::Person(person), Some(day), false) = (record.home, plan.day, header::is_corrected(record))
+    else {
         return Vec::new();
     };
     plan.call_order.keys().map(|outlet| planned_call(person, *outlet, day)).collect()
@@ -42,6 +43,7 @@ fn planned_call(person: PersonId, outlet: OutletId, day: Day) -> Contribution {
         outlet: Some(outlet),
         person: Some(person),
         day,
+        unit_on: day,
         dimension: Dimension::default(),
         measures: VisitFigures { planned: 1, ..Default::default() }.measures(),
     }

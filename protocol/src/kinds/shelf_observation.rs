@@ -69,6 +69,7 @@ fn contribute(record: &Record) -> Vec<Contribution> {
             outlet: Some(outlet),
             person: Some(header.actor),
             day: header.business_day,
+            unit_on: header.business_day,
             dimension: Dimension(*gtin),
             measures: figures.measures(),
         })

@@ -100,7 +100,8 @@ impl<K: LineKey, V: FieldValue> Slot for BTreeMap<K, V> {
     }
 
     fn read(&mut self, lines: &[Field]) {
-        let known = |field: &Field| Some((K::from_key(&field.at.key)?, V::from_value(&field.register.value)?));
+        let known =
+            |field: &Field| Some((K::from_key(&field.at.key)?, V::from_value(&field.register.value)?));
         *self = lines.iter().filter_map(known).collect();
     }
 }
@@ -222,7 +223,11 @@ impl Gtin {
         }
         let expected = check_digit(number / 10);
         if number % 10 != expected {
-            return Err(GtinError::CheckDigit { text: format!("{number:014}"), found: number % 10, expected });
+            return Err(GtinError::CheckDigit {
+                text: format!("{number:014}"),
+                found: number % 10,
+                expected,
+            });
         }
         Ok(Self(number))
     }

@@ -1,8 +1,8 @@
 //! Whether an op keeps what its kind declares. The device refuses to save what the server would refuse.
 
+use super::Unit;
 use super::spec::{FieldSpec, KeyType, KindSpec};
 use super::{Gtin, header};
-use super::Unit;
 use crate::limits::{OP_BYTES_MAX, RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
 use crate::record::{Key, Op, Record, Value, Write, field_bytes_max};
 
@@ -52,7 +52,9 @@ pub enum Invalid {
         writes: usize,
     },
     /// The op, or the record with it, is too large to be sent.
-    #[error("a {kind} cannot hold that much: {fields} fields of {bytes} bytes, at most {RECORD_FIELDS_MAX} of {bytes_max}")]
+    #[error(
+        "a {kind} cannot hold that much: {fields} fields of {bytes} bytes, at most {RECORD_FIELDS_MAX} of {bytes_max}"
+    )]
     TooLarge {
         /// The kind's code.
         kind: &'static str,
@@ -125,7 +127,8 @@ fn validate_write(kind: &'static str, field: Option<&FieldSpec>, write: &Write) 
     }
     // A choice that this version does not know passes: it comes from a newer one.
     let other_type = write.value.value_type().is_some_and(|found| found != field.value);
-    let no_day = matches!(write.value, Value::Int(day) if field.unit == Unit::Day && i32::try_from(day).is_err());
+    let no_day =
+        matches!(write.value, Value::Int(day) if field.unit == Unit::Day && i32::try_from(day).is_err());
     if other_type || no_day {
         return Err(Invalid::Value { kind, field: name, found: cut(&write.value) });
     }

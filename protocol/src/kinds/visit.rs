@@ -86,6 +86,7 @@ fn contribute(record: &Record) -> Vec<Contribution> {
         outlet: Some(outlet),
         person: Some(header.actor),
         day: header.business_day,
+        unit_on: header.business_day,
         dimension: Dimension::default(),
         measures: visit.figures().measures(),
     }]

@@ -7,7 +7,9 @@
 use super::SessionError;
 use crate::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
 use crate::record::{Home, Op};
-use crate::wire::v1::{Answer, Ask, Changes, ClientFrame, Hello, Pull, Receipt, Refusal, Refused, ServerFrame, Welcome};
+use crate::wire::v1::{
+    Answer, Ask, Changes, ClientFrame, Hello, Pull, Receipt, Refusal, Refused, ServerFrame, Welcome,
+};
 use std::collections::VecDeque;
 
 /// What the driver has to do next.
@@ -76,7 +78,12 @@ impl ServerSession {
     ///
     /// # Errors
     /// Where the frame has no place here; [`refusal`] makes the answer.
-    pub fn handle(&mut self, frame: ClientFrame, now_ms: i64, applied_through: OpSeq) -> Result<(), SessionError> {
+    pub fn handle(
+        &mut self,
+        frame: ClientFrame,
+        now_ms: i64,
+        applied_through: OpSeq,
+    ) -> Result<(), SessionError> {
         match frame {
             ClientFrame::Hello(hello) => {
                 if hello.device != self.device {

@@ -37,18 +37,41 @@ enum Fate {
 #[derive(Clone, Copy, Debug)]
 enum Event {
     /// A save; `field` 0 is one that the server rejects.
-    Save { device: u8, record: u8, field: u8, value: i8 },
+    Save {
+        device: u8,
+        record: u8,
+        field: u8,
+        value: i8,
+    },
     /// A new session, whatever was under way.
-    Connect { device: u8 },
-    Up { device: u8, fate: Fate },
-    Down { device: u8, fate: Fate },
+    Connect {
+        device: u8,
+    },
+    Up {
+        device: u8,
+        fate: Fate,
+    },
+    Down {
+        device: u8,
+        fate: Fate,
+    },
     /// So many payloads cross undisturbed.
-    Calm { device: u8, payloads: u8 },
+    Calm {
+        device: u8,
+        payloads: u8,
+    },
     /// The homes of the device's scope, as bits.
-    Rescope { device: u8, homes: u8 },
+    Rescope {
+        device: u8,
+        homes: u8,
+    },
     /// The first flight of a session arrives once more, as 0-RTT data may.
-    Replay { device: u8 },
-    Time { ms: u16 },
+    Replay {
+        device: u8,
+    },
+    Time {
+        ms: u16,
+    },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -146,7 +169,8 @@ impl World {
 
     fn connect(&mut self, at: usize) {
         let device = &self.devices[at];
-        let hello = Hello { app: "test".into(), device: device.no, next_seq: device.next_seq, now_ms: self.now_ms };
+        let hello =
+            Hello { app: "test".into(), device: device.no, next_seq: device.next_seq, now_ms: self.now_ms };
         self.links[at] = Some(Link {
             client: ClientSession::new(hello, device.outbox_first()),
             server: ServerSession::new(device.no, PersonId(RecordId::NIL)),
@@ -221,8 +245,8 @@ impl World {
             let applied = self.server.applied_through(no);
             let handled = session.handle(frame, self.now_ms, applied);
             let mut unheard = VecDeque::new();
-            let worked =
-                handled.and_then(|()| self.server.work(no, &mut session, &mut None, self.now_ms, &mut unheard));
+            let worked = handled
+                .and_then(|()| self.server.work(no, &mut session, &mut None, self.now_ms, &mut unheard));
             if worked.is_err() {
                 return;
             }

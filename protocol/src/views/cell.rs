@@ -138,12 +138,16 @@ pub struct Cell {
 pub struct Contribution {
     /// The family of figures.
     pub view: View,
-    /// The outlet it happened in; decides the unit, by the assignment in force on the day.
+    /// The outlet it happened in; decides the unit, by the assignment in force on `unit_on`.
     pub outlet: Option<OutletId>,
     /// The person who recorded it, or whose plan it is.
     pub person: Option<PersonId>,
     /// The business day.
     pub day: Day,
+    /// The day whose assignment decides the unit: the business day for what happens in a moment. What
+    /// comes in on one day and goes out on another, as an open issue or a stock level does, goes out for
+    /// the unit that it came in for, even if the outlet has changed hands since.
+    pub unit_on: Day,
     /// What it is split by.
     pub dimension: Dimension,
     /// What is added.
@@ -155,7 +159,9 @@ impl View {
     pub fn periods(self, day: Day) -> impl Iterator<Item = Period> {
         let coarse = match self.nature() {
             Nature::Flow => [None, None],
-            Nature::Level => [Some(Period::Month(day.month())), Some(Period::Year(day.month().div_euclid(12)))],
+            Nature::Level => {
+                [Some(Period::Month(day.month())), Some(Period::Year(day.month().div_euclid(12)))]
+            }
         };
         std::iter::once(Period::Day(day)).chain(coarse.into_iter().flatten())
     }

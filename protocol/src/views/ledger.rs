@@ -65,37 +65,25 @@ pub fn level_after(before: Option<Level>, entry: &Entry) -> Level {
 }
 
 /// What `entry` adds to the figures: its level comes in for its own person and unit on its day, and the
-/// level before it goes out for the ones who held it. Both are given with the day that decides the unit.
+/// level before it goes out for the ones who held it.
 pub fn changes(
     outlet: OutletId,
     gtin: u64,
     before: Option<Level>,
     entry: &Entry,
-) -> impl Iterator<Item = LevelChange> {
-    let change = move |level: Level, units: i64| LevelChange {
-        contribution: Contribution {
-            view: View::Stock,
-            outlet: Some(outlet),
-            person: level.person,
-            day: entry.day,
-            dimension: Dimension(gtin),
-            measures: Measures::of(&[units]),
-        },
+) -> impl Iterator<Item = Contribution> {
+    let change = move |level: Level, units: i64| Contribution {
+        view: View::Stock,
+        outlet: Some(outlet),
+        person: level.person,
+        day: entry.day,
         unit_on: level.day,
+        dimension: Dimension(gtin),
+        measures: Measures::of(&[units]),
     };
-    let goes = before.map(|level| change(level, level.units.wrapping_neg()));
+    let goes = before.map(|level| change(level, -level.units));
     let after = level_after(before, entry);
     goes.into_iter().chain(std::iter::once(change(after, after.units)))
-}
-
-/// A change of a level, and the day on which the outlet's unit is to be looked up: a level goes out for
-/// the unit it once came in for, even if the outlet has changed hands since.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LevelChange {
-    /// What is added, on the day of the change.
-    pub contribution: Contribution,
-    /// The day that decides the unit.
-    pub unit_on: Day,
 }
 
 #[cfg(test)]
@@ -115,8 +103,8 @@ mod tests {
         let mut sum = 0;
         for e in entries {
             for change in changes(OutletId(RecordId::NIL), 1, before, e) {
-                if change.contribution.day <= Day(until) {
-                    sum += change.contribution.measures.0[0];
+                if change.day <= Day(until) {
+                    sum += change.measures.0[0];
                 }
             }
             before = Some(level_after(before, e));
@@ -126,8 +114,12 @@ mod tests {
 
     #[test]
     fn the_level_of_a_day_is_the_last_count_and_what_moved_since() {
-        let entries =
-            [entry(1, Stock::Counted(10)), entry(2, Stock::Moved(5)), entry(4, Stock::Counted(8)), entry(5, Stock::Moved(-3))];
+        let entries = [
+            entry(1, Stock::Counted(10)),
+            entry(2, Stock::Moved(5)),
+            entry(4, Stock::Counted(8)),
+            entry(5, Stock::Moved(-3)),
+        ];
         let levels: Vec<i64> = (0..7).map(|day| on_hand(&entries, day)).collect();
         assert_eq!(levels, [0, 10, 15, 15, 8, 5, 5]);
     }

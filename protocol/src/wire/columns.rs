@@ -4,9 +4,11 @@
 //! what grows slowly (times, stamps) lies side by side where the stream compressor finds it. Rows that
 //! look alike share one shape.
 
-use super::codec::{put, take};
-use super::rows::{FieldsReader, KeyBudget, Row, RunShape, WireHome, WireKey, WireRecordKey, WireStamp, WireValue, runs};
 use super::DecodeError;
+use super::codec::{put, take};
+use super::rows::{
+    FieldsReader, KeyBudget, Row, RunShape, WireHome, WireKey, WireRecordKey, WireStamp, WireValue, runs,
+};
 use crate::limits::{FRAME_COLUMNS_MAX, FRAME_FIELDS_MAX};
 use crate::record::{Key, Value};
 use bincode::{Decode, Encode};
@@ -132,8 +134,7 @@ impl Writer {
         let mut shapes: Vec<(Shape, u32)> = self.shapes.into_iter().collect();
         shapes.sort_by_key(|(_, index)| *index);
         self.out.shapes = shapes.into_iter().map(|(shape, _)| shape).collect();
-        let column =
-            |((kind, tag), (keys, values))| Column { kind, tag, keys, values: Values::of(values) };
+        let column = |((kind, tag), (keys, values))| Column { kind, tag, keys, values: Values::of(values) };
         self.out.columns = self.columns.into_iter().map(column).collect();
         self.out
     }

@@ -1,8 +1,11 @@
 //! Records and ops at rest, one by one, in the stores of device and server.
 
-use super::codec::{put, take, take_all, version};
-use super::rows::{FieldsReader, KeyBudget, Row, RowField, RunShape, WireHome, WireKey, WireRecordKey, WireStamp, WireValue, runs};
 use super::DecodeError;
+use super::codec::{put, take, take_all, version};
+use super::rows::{
+    FieldsReader, KeyBudget, Row, RowField, RunShape, WireHome, WireKey, WireRecordKey, WireStamp, WireValue,
+    runs,
+};
 use crate::clock::Stamp;
 use crate::ids::OpSeq;
 use crate::record::{Field, Op, Record, Register, Write};

@@ -61,7 +61,9 @@ impl Whose {
         match self {
             Self::Person(person) => part.person == Some(person),
             Self::Outlet(outlet) => part.outlet == Some(outlet),
-            _ => part.outlet.is_some_and(|outlet| self.holds(directory, directory.unit_on(outlet, part.day))),
+            _ => part
+                .outlet
+                .is_some_and(|outlet| self.holds(directory, directory.unit_on(outlet, part.unit_on))),
         }
     }
 

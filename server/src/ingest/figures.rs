@@ -66,7 +66,7 @@ pub(super) fn owners(record: &Record, units: &mut Units<'_>) -> Vec<(Owner, Day)
         owners.extend(contribution.person.map(|person| (Owner::Person(person), day)));
         if let Some(outlet) = contribution.outlet {
             owners.push((Owner::Outlet(outlet), day));
-            owners.push((Owner::Unit(units.on(outlet, day)), day));
+            owners.push((Owner::Unit(units.on(outlet, contribution.unit_on)), day));
         }
     }
     if let Some((outlet, _, entry)) = stock_entries(record).first() {
@@ -160,11 +160,11 @@ pub(crate) fn plan_stock(work: &StockWork, units: &mut Units<'_>, out: &mut Figu
         let mut level = level_before;
         for entry in entries {
             for change in changes(*outlet, *gtin, level, entry) {
-                let unit = units.on(*outlet, change.unit_on);
+                let unit = units.of(&change);
                 if sign > 0 {
-                    out.add(change.contribution, unit);
+                    out.add(change, unit);
                 } else {
-                    out.take_back(change.contribution, unit);
+                    out.take_back(change, unit);
                 }
             }
             let next = level_after(level, entry);

@@ -61,6 +61,6 @@ impl<'a> Units<'a> {
     }
 
     fn of(&mut self, contribution: &Contribution) -> Option<OrgUnitId> {
-        contribution.outlet.and_then(|outlet| self.on(outlet, contribution.day))
+        contribution.outlet.and_then(|outlet| self.on(outlet, contribution.unit_on))
     }
 }

@@ -9,6 +9,7 @@ use xundian_protocol::access::Directory;
 use xundian_protocol::ids::{OutletId, PositionId};
 use xundian_protocol::kinds::{Outlet, OutletAssignment, Position};
 use xundian_protocol::record::{Home, Record, RecordKey};
+use xundian_protocol::views::Contribution;
 use xundian_protocol::views::ledger::{changes, level_after};
 
 /// The outlets whose unit may be another one after these records changed.
@@ -51,13 +52,7 @@ pub(crate) fn restate_outlet(
     let mut units_after = Units::new(after);
     for record in records {
         for contribution in contributions_of(record, outlet) {
-            let (old, new) = (units_before.of(&contribution), units_after.of(&contribution));
-            if old != new {
-                // Only the unit's cells move: the person's stay.
-                let of_unit = xundian_protocol::views::Contribution { person: None, ..contribution };
-                out.take_back(of_unit, old);
-                out.add(of_unit, new);
-            }
+            move_unit(contribution, &mut units_before, &mut units_after, out);
         }
         // A route plan names many outlets; its traces move once, for all of them.
         if !traced.insert(record.key) {
@@ -77,16 +72,24 @@ pub(crate) fn restate_outlet(
         let mut level = None;
         for StockEntry { entry, .. } in entries {
             for change in changes(outlet, *gtin, level, entry) {
-                let (old, new) =
-                    (units_before.on(outlet, change.unit_on), units_after.on(outlet, change.unit_on));
-                if old != new {
-                    let of_unit =
-                        xundian_protocol::views::Contribution { person: None, ..change.contribution };
-                    out.take_back(of_unit, old);
-                    out.add(of_unit, new);
-                }
+                move_unit(change, &mut units_before, &mut units_after, out);
             }
             level = Some(level_after(level, entry));
         }
+    }
+}
+
+/// Moves a contribution from one unit to another. Only the unit's cells move: the person's stay.
+fn move_unit(
+    contribution: Contribution,
+    before: &mut Units<'_>,
+    after: &mut Units<'_>,
+    out: &mut FigureChanges,
+) {
+    let (old, new) = (before.of(&contribution), after.of(&contribution));
+    if old != new {
+        let of_unit = Contribution { person: None, ..contribution };
+        out.take_back(of_unit, old);
+        out.add(of_unit, new);
     }
 }

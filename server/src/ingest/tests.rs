@@ -417,3 +417,30 @@ fn stock_leaves_the_old_unit_with_the_first_count_of_the_new_one() {
     assert_eq!(on_hand(4), (0, 8));
     assert_clean(&server);
 }
+
+#[test]
+fn an_issue_stays_with_the_unit_in_which_it_was_raised() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = company(folder.path());
+    let issue = |closed| Job { work: Work::Issue { closed }, outlet: 0, product: 0, day: 1, record: 0 };
+    send(&server, DeviceNo(1), &[op(DeviceNo(1), 1, &issue(None))], 1);
+    server.write(vec![assignment(0, 1, 2, DAY_ZERO + 3)], "test", NOW_MS).expect("a hand-over");
+    let open_and_overdue = |n: u64, day| {
+        let day = Day(DAY_ZERO + day);
+        let issues = server.figures(Scope::Unit(unit(n)), day, day).expect("figures").issues;
+        (issues.open, issues.overdue)
+    };
+    assert_eq!((open_and_overdue(0, 6), open_and_overdue(1, 6)), ((1, 1), (0, 0)));
+    let mut closed = op(DeviceNo(2), 1, &issue(Some(4)));
+    closed.home = Home::Outlet(outlet(0));
+    closed.record = op(DeviceNo(1), 1, &issue(None)).record;
+    let receipt = server.ingest(DeviceNo(2), vec![closed], NOW_MS).expect("ingest works");
+    assert_eq!(
+        receipt.rejections.len(),
+        1,
+        "the work was done before the hand-over, so by somebody else's day"
+    );
+    send(&server, DeviceNo(1), &[op(DeviceNo(1), 2, &issue(Some(4)))], 1);
+    assert_eq!((open_and_overdue(0, 6), open_and_overdue(1, 6)), ((0, 0), (0, 0)));
+    assert_clean(&server);
+}

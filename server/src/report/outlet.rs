@@ -13,8 +13,9 @@ use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::ids::{OutletId, PersonId};
 use xundian_protocol::kinds::{self, Choice, Gtin, Header, Typed, Visit, header};
 use xundian_protocol::record::Record;
+use xundian_protocol::views::ledger::{Level, changes, level_after};
 use xundian_protocol::views::{
-    Completeness, Contribution, Dimension, IssueFigures, Measures, Nature, ProductFigures, View,
+    Completeness, Contribution, IssueFigures, Measures, Nature, ProductFigures, View,
 };
 
 const VISITS: [Head; 12] = [
@@ -164,26 +165,15 @@ fn contributions(server: &Server, outlet: OutletId, to: Day) -> Result<Vec<Contr
     Ok(found)
 }
 
-/// The steps of the outlet's stock timelines: each entry takes back what the one before left, and puts its
-/// own level in its place.
+/// The changes of the outlet's stock timelines.
 fn stock(server: &Server, outlet: OutletId) -> Result<Vec<Contribution>, StoreError> {
     let mut steps = Vec::new();
-    let mut before: Option<(u64, Option<PersonId>, i64)> = None;
+    let mut before: Option<(u64, Level)> = None;
     for row in server.store.reader().stock(Some(outlet)) {
         let (_, gtin, stored) = row?;
-        let step = |person, units| Contribution {
-            view: View::Stock,
-            outlet: Some(outlet),
-            person,
-            day: stored.entry.day,
-            dimension: Dimension(gtin),
-            measures: Measures::of(&[units]),
-        };
-        if let Some((_, person, units)) = before.filter(|(of, ..)| *of == gtin) {
-            steps.push(step(person, -units));
-        }
-        steps.push(step(stored.entry.person, stored.units_after));
-        before = Some((gtin, stored.entry.person, stored.units_after));
+        let level = before.filter(|(of, _)| *of == gtin).map(|(_, level)| level);
+        steps.extend(changes(outlet, gtin, level, &stored.entry));
+        before = Some((gtin, level_after(level, &stored.entry)));
     }
     Ok(steps)
 }

@@ -28,7 +28,8 @@ pub(super) async fn view() -> Result<(), PeerError> {
     let server = ([127, 0, 0, 1], number("LAB_PORT")?).into();
     let endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into())?;
     ready_go()?;
-    let connection = endpoint.connect_with(config, server, SERVER_NAME).map_err(asking)?.await.map_err(asking)?;
+    let connection =
+        endpoint.connect_with(config, server, SERVER_NAME).map_err(asking)?.await.map_err(asking)?;
     let answer = ask(&connection, Ask { view: View::Products, from: LAB_DAY, to: LAB_DAY }).await?;
     done()?;
     connection.close(0u32.into(), b"answered");

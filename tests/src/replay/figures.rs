@@ -33,14 +33,16 @@ impl Truth {
                 command.arg("--sample");
             }
         }
-        let output = command.arg("--out").arg(out).output().map_err(|error| ReplayError::Truth(error.to_string()))?;
+        let output =
+            command.arg("--out").arg(out).output().map_err(|error| ReplayError::Truth(error.to_string()))?;
         if !output.status.success() {
             return Err(ReplayError::Truth(String::from_utf8_lossy(&output.stderr).into_owned()));
         }
         let mut reader = csv::Reader::from_path(out)?;
         let mut truth = BTreeMap::new();
         for row in reader.deserialize() {
-            let (level, region, week, product, rows, absent): (String, String, String, String, i64, i64) = row?;
+            let (level, region, week, product, rows, absent): (String, String, String, String, i64, i64) =
+                row?;
             truth.insert((level, region, week, product), (rows, absent));
         }
         Ok(Self(truth))
@@ -95,7 +97,13 @@ impl Cells {
         Ok(())
     }
 
-    fn add(&mut self, region: Option<&str>, week: Option<Day>, product: Option<&str>, figures: &ProductFigures) {
+    fn add(
+        &mut self,
+        region: Option<&str>,
+        week: Option<Day>,
+        product: Option<&str>,
+        figures: &ProductFigures,
+    ) {
         if figures.audited == 0 && figures.absent == 0 {
             return;
         }
@@ -130,11 +138,13 @@ impl Cells {
         for (place, found) in &self.0 {
             match truth.0.get(place) {
                 Some(counted) if counted == found => {}
-                counted => differences.push(format!("{place:?}: the server says {found:?}, the truth is {counted:?}")),
+                counted => differences
+                    .push(format!("{place:?}: the server says {found:?}, the truth is {counted:?}")),
             }
         }
         let missing = truth.0.iter().filter(|(place, _)| !self.0.contains_key(*place));
-        differences.extend(missing.map(|(place, counted)| format!("{place:?}: missing, the truth is {counted:?}")));
+        differences
+            .extend(missing.map(|(place, counted)| format!("{place:?}: missing, the truth is {counted:?}")));
         differences
     }
 }

@@ -86,7 +86,11 @@ struct Phone {
 
 impl Phone {
     /// Enrols, and fetches what the device needs before it goes offline.
-    async fn enrol(device: Device, gtins: Arc<BTreeMap<usize, Gtin>>, random: &mut StdRng) -> Result<Self, ReplayError> {
+    async fn enrol(
+        device: Device,
+        gtins: Arc<BTreeMap<usize, Gtin>>,
+        random: &mut StdRng,
+    ) -> Result<Self, ReplayError> {
         let client = Client::enrol(&device.home, &device.invitation, "replay").await?;
         client.sync(|_| {}).await?;
         let mut weeks: Vec<Week> = device.weeks.into_iter().collect();
@@ -97,7 +101,12 @@ impl Phone {
     }
 
     /// Records one round of weeks, then syncs in one of three ways.
-    async fn take_turn(&mut self, server: &Server, random: &mut StdRng, counts: &mut Counts) -> Result<(), ReplayError> {
+    async fn take_turn(
+        &mut self,
+        server: &Server,
+        random: &mut StdRng,
+        counts: &mut Counts,
+    ) -> Result<(), ReplayError> {
         let round = self.rounds.pop_front().unwrap_or_default();
         tokio::task::block_in_place(|| round.iter().try_for_each(|week| self.record(week)))?;
         let ops = round.len() as u64 * OPS_PER_VISIT;
@@ -117,7 +126,8 @@ impl Phone {
     }
 
     fn record(&self, (day, lines): &Week) -> Result<(), ReplayError> {
-        let midnight_ms = day.start_ms(DEFAULT_ZONE).ok_or_else(|| ReplayError::Device(format!("no day {day}")))?;
+        let midnight_ms =
+            day.start_ms(DEFAULT_ZONE).ok_or_else(|| ReplayError::Device(format!("no day {day}")))?;
         let opened_at_ms = midnight_ms + 9 * HOUR_MS;
         let mut visit = VisitBundle::new(self.outlet, opened_at_ms, opened_at_ms + HOUR_MS / 2);
         let line = |(product, in_stock): &(usize, bool)| Some((*self.gtins.get(product)?, *in_stock));

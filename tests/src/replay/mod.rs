@@ -136,7 +136,9 @@ pub fn run(source: &Source, folder: &Path, seed: u64) -> Result<Report, ReplayEr
 async fn replay(source: &Source, folder: &Path, seed: u64) -> Result<Report, ReplayError> {
     let mut times = Vec::new();
     let mut begun = Instant::now();
-    let mut lap = |what, times: &mut Vec<_>| times.push((what, std::mem::replace(&mut begun, Instant::now()).elapsed()));
+    let mut lap = |what, times: &mut Vec<_>| {
+        times.push((what, std::mem::replace(&mut begun, Instant::now()).elapsed()))
+    };
     let series = Series::read(source)?;
     let truth = Truth::count(source, &folder.join("truth.csv"))?;
     lap("series and truth", &mut times);
@@ -229,7 +231,11 @@ async fn run_devices(
         counts += lane?;
     }
     if counts.visits != series.visits() {
-        return Err(ReplayError::Device(format!("{} of {} visits were recorded", counts.visits, series.visits())));
+        return Err(ReplayError::Device(format!(
+            "{} of {} visits were recorded",
+            counts.visits,
+            series.visits()
+        )));
     }
     Ok(counts)
 }
@@ -240,7 +246,10 @@ impl fmt::Display for Report {
         let Counts { visits, syncs, syncs_again, resent_ops } = counts;
         writeln!(f, "replay, seed {seed} (XUNDIAN_SEED={seed} repeats it)")?;
         writeln!(f, "  {rows} rows, {out_of_stock} out of stock; {visits} visits by {stores} devices")?;
-        writeln!(f, "  {syncs} syncs, {syncs_again} of them twice; {resent_ops} saves sent again after lost receipts")?;
+        writeln!(
+            f,
+            "  {syncs} syncs, {syncs_again} of them twice; {resent_ops} saves sent again after lost receipts"
+        )?;
         writeln!(f, "  {:<22} {:>9}", "figures compared", "agree")?;
         for (level, count) in &self.compared {
             writeln!(f, "    {level:<20} {count:>9}")?;
@@ -250,7 +259,11 @@ impl fmt::Display for Report {
             writeln!(f, "    {difference}")?;
         }
         let VerifyReport { records, cells, traces, findings, .. } = verify;
-        writeln!(f, "  verify: {records} records, {cells} cells, {traces} traces, {} findings", findings.len())?;
+        writeln!(
+            f,
+            "  verify: {records} records, {cells} cells, {traces} traces, {} findings",
+            findings.len()
+        )?;
         for finding in findings.iter().take(20) {
             writeln!(f, "    {finding}")?;
         }

@@ -80,10 +80,16 @@ impl Series {
         for row in reader.deserialize() {
             let row: Row = row?;
             let week: Day = row.week_start.parse()?;
-            weeks.entry(row.store).or_default().entry(week).or_default().push((row.product, row.in_stock == 1));
+            weeks
+                .entry(row.store)
+                .or_default()
+                .entry(week)
+                .or_default()
+                .push((row.product, row.in_stock == 1));
             rows += 1;
         }
-        let used: BTreeSet<usize> = weeks.values().flat_map(BTreeMap::values).flatten().map(|line| line.0).collect();
+        let used: BTreeSet<usize> =
+            weeks.values().flat_map(BTreeMap::values).flatten().map(|line| line.0).collect();
         let stores = weeks.last_key_value().map_or(0, |(last, _)| last + 1);
         let (places, gtins) = match &source.public {
             Some((stores, products)) => (public_places(stores)?, public_gtins(products, &used)?),
@@ -185,5 +191,7 @@ fn sample_places(stores: usize) -> Vec<Shop> {
 }
 
 fn sample_gtins(used: &BTreeSet<usize>) -> Result<BTreeMap<usize, Gtin>, ReplayError> {
-    used.iter().map(|product| Ok((*product, Gtin::with_check_digit(SAMPLE_GTIN_BODY + *product as u64)?))).collect()
+    used.iter()
+        .map(|product| Ok((*product, Gtin::with_check_digit(SAMPLE_GTIN_BODY + *product as u64)?)))
+        .collect()
 }

@@ -12,8 +12,8 @@
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::ids::{OrgUnitId, OutletId, PersonId, PositionId, RecordId};
 use xundian_protocol::kinds::{
-    Channel, Gtin, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position, Product, Role,
-    RoutePlan, Typed, UnitType,
+    Channel, Gtin, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position, Product,
+    Role, RoutePlan, Typed, UnitType,
 };
 use xundian_protocol::record::Home;
 use xundian_server::{Draft, Server, sessions};

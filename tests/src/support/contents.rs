@@ -31,7 +31,8 @@ impl Contents {
                 figures.push((view, server.cells(view, of, from, to).expect("readable cells")));
             }
         }
-        let records = |spec: &&kinds::KindSpec| (spec.code, server.records(spec.kind).expect("readable records"));
+        let records =
+            |spec: &&kinds::KindSpec| (spec.code, server.records(spec.kind).expect("readable records"));
         Self { records: kinds::ALL.iter().map(records).collect(), figures }
     }
 

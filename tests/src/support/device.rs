@@ -120,7 +120,9 @@ impl Device {
         self.clock.set(day, 10);
         let opened_at_ms = self.clock.read_ms();
         self.clock.advance_ms(600_000);
-        self.client.record(&bundle(company::outlet(outlet), opened_at_ms, lines)).expect("the visit is recorded")
+        self.client
+            .record(&bundle(company::outlet(outlet), opened_at_ms, lines))
+            .expect("the visit is recorded")
     }
 }
 

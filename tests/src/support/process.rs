@@ -213,7 +213,11 @@ impl ServerProcess {
         let start = Instant::now();
         // The console is the last to listen.
         while TcpStream::connect_timeout(&self.http, Duration::from_millis(200)).is_err() {
-            assert!(running.is_running(), "the server ended at once: run it by hand on {}", self.folder.display());
+            assert!(
+                running.is_running(),
+                "the server ended at once: run it by hand on {}",
+                self.folder.display()
+            );
             assert!(start.elapsed() < DEADLINE, "the server does not come up");
             std::thread::sleep(Duration::from_millis(10));
         }

@@ -108,7 +108,9 @@ impl Service {
 /// # Panics
 /// Where the person does not work here.
 pub fn invitation(server: &Server, address: SocketAddr, person: &str, valid_ms: i64) -> String {
-    let new = server.invite(company::person(person), valid_ms, "test", sessions::now_ms()).expect("somebody of the company");
+    let new = server
+        .invite(company::person(person), valid_ms, "test", sessions::now_ms())
+        .expect("somebody of the company");
     let invitation = Invitation::new(address.to_string(), new.authority_fingerprint, new.secret);
     invitation.expect("a host and a port").to_string()
 }

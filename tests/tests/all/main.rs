@@ -2,6 +2,6 @@
 
 mod e2e;
 mod raw;
-mod security;
 mod replay;
+mod security;
 mod tidy;

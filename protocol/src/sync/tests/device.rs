@@ -55,7 +55,11 @@ impl Device {
         let key = RecordKey { kind: KindId(900), id: RecordId::from_bytes([record; 16]) };
         let home = home(record);
         let tag = u16::from(field);
-        let keys = if field < 4 { vec![Key::Single] } else { vec![Key::Number(1), Key::Number(value as u64 % 3 + 2)] };
+        let keys = if field < 4 {
+            vec![Key::Single]
+        } else {
+            vec![Key::Number(1), Key::Number(value as u64 % 3 + 2)]
+        };
         let mut standing = self.confirmed.get(&key).cloned().unwrap_or_else(|| Record::empty(key, home));
         for op in self.outbox.values().filter(|op| op.record == key) {
             standing.apply(op);
@@ -73,7 +77,11 @@ impl Device {
     }
 
     /// Does what the session asks for until it waits.
-    pub(super) fn work(&mut self, session: &mut ClientSession, sent: &mut Vec<ClientFrame>) -> Result<(), SessionError> {
+    pub(super) fn work(
+        &mut self,
+        session: &mut ClientSession,
+        sent: &mut Vec<ClientFrame>,
+    ) -> Result<(), SessionError> {
         loop {
             match session.poll() {
                 Step::Wait | Step::Done(_) => return Ok(()),
@@ -120,7 +128,8 @@ impl Device {
                 op.stamp.hlc = *hlc;
             }
             if self.held.contains_key(&op.home) {
-                let record = self.confirmed.entry(op.record).or_insert_with(|| Record::empty(op.record, op.home));
+                let record =
+                    self.confirmed.entry(op.record).or_insert_with(|| Record::empty(op.record, op.home));
                 record.apply(&op);
             }
         }

@@ -90,7 +90,9 @@ impl Server {
             match session.poll() {
                 Step::Wait => return Ok(()),
                 Step::Send(frame) => down.push_back(encode_server(&frame)),
-                Step::Refuse(_) => return Err(SessionError::Unexpected { got: "a refusal", expected: "none" }),
+                Step::Refuse(_) => {
+                    return Err(SessionError::Unexpected { got: "a refusal", expected: "none" });
+                }
                 Step::Greet(_) => {}
                 Step::Ingest(ops) => session.ingested(self.ingest(device, ops, now_ms)),
                 Step::CheckScope(pull) => self.check_scope(device, session, puller, pull),
@@ -116,7 +118,10 @@ impl Server {
         puller: &mut Option<Puller>,
         pull: Pull,
     ) {
-        assert!(pull.captured_through_ms <= pull.sent_through.0.cast_signed(), "{device} claims what it has not sent");
+        assert!(
+            pull.captured_through_ms <= pull.sent_through.0.cast_signed(),
+            "{device} claims what it has not sent"
+        );
         let scope = &self.scopes[&device];
         if scope_digest(scope) != pull.scope_digest {
             return session.scope(pull, Some(scope.clone()));
@@ -137,7 +142,8 @@ impl Server {
             }
         }
         let account = &self.accounts[&device];
-        let rejection = |(seq, why): (&OpSeq, &Refusal)| Rejection { seq: *seq, why: *why, message: String::new() };
+        let rejection =
+            |(seq, why): (&OpSeq, &Refusal)| Rejection { seq: *seq, why: *why, message: String::new() };
         Receipt {
             through: account.applied_through,
             rejections: account.rejected.range(first..=last).map(rejection).collect(),
@@ -189,8 +195,10 @@ impl Server {
     fn changes(&self, homes: &[Home], reader: Option<DeviceNo>, after: FeedSeq) -> (Changes, bool) {
         let place = |stored: &Stored| if reader == Some(stored.author) { stored.foreign } else { stored.seq };
         let of_homes = self.records.values().filter(|stored| homes.contains(&stored.record.home));
-        let mut found: Vec<(FeedSeq, &Record)> =
-            of_homes.map(|stored| (place(stored), &stored.record)).filter(|(place, _)| *place > after).collect();
+        let mut found: Vec<(FeedSeq, &Record)> = of_homes
+            .map(|stored| (place(stored), &stored.record))
+            .filter(|(place, _)| *place > after)
+            .collect();
         found.sort_unstable_by_key(|(place, record)| (*place, record.key));
         let more = found.len() > CHANGES_RECORDS;
         found.truncate(CHANGES_RECORDS);

@@ -2,15 +2,15 @@
 
 use super::VERSION;
 use super::frame::{
-    Answer, Ask, Changes, ClientFrame, Enrol, Granted, Hello, Pull, Push, Receipt, Refusal, Refused, Rejection,
-    ServerFrame, Welcome,
+    Answer, Ask, Changes, ClientFrame, Enrol, Granted, Hello, Pull, Push, Receipt, Refusal, Refused,
+    Rejection, ServerFrame, Welcome,
 };
 use crate::calendar::Day;
 use crate::clock::Hlc;
 use crate::ids::{DeviceNo, FeedSeq, OpSeq, OrgUnitId, PersonId, RecordId};
 use crate::limits::{
-    BATCH_OPS_MAX, CERTIFICATE_BYTES_MAX, CHANGES_RECORDS_MAX, FIGURE_ROWS_MAX, FRAME_BYTES_MAX, FRAME_PLAIN_BYTES_MAX,
-    MESSAGE_BYTES_MAX, RECEIPT_REJECTIONS_MAX, SCOPE_HOMES_MAX,
+    BATCH_OPS_MAX, CERTIFICATE_BYTES_MAX, CHANGES_RECORDS_MAX, FIGURE_ROWS_MAX, FRAME_BYTES_MAX,
+    FRAME_PLAIN_BYTES_MAX, MESSAGE_BYTES_MAX, RECEIPT_REJECTIONS_MAX, SCOPE_HOMES_MAX,
 };
 use crate::record::{Op, Record};
 use crate::views::{MEASURES_MAX, Measures, Subject, View};
@@ -30,23 +30,69 @@ const ZSTD: u8 = 1;
 
 #[derive(Encode, Decode)]
 enum WireClient {
-    Hello { app: String, device: u32, next_seq: u64, now_ms: i64 },
-    Push { first_seq: u64, seen: Vec<(u32, Vec<Seen>)>, columns: Columns },
-    Pull { digest: [u8; 16], cursor: u64, behind: Vec<(WireHome, u64)>, sent_through: u64, captured_through_ms: i64 },
-    Ask { view: u8, from: i32, to: i32 },
-    Enrol { secret: [u8; 16], request_der: Vec<u8>, label: String },
+    Hello {
+        app: String,
+        device: u32,
+        next_seq: u64,
+        now_ms: i64,
+    },
+    Push {
+        first_seq: u64,
+        seen: Vec<(u32, Vec<Seen>)>,
+        columns: Columns,
+    },
+    Pull {
+        digest: [u8; 16],
+        cursor: u64,
+        behind: Vec<(WireHome, u64)>,
+        sent_through: u64,
+        captured_through_ms: i64,
+    },
+    Ask {
+        view: u8,
+        from: i32,
+        to: i32,
+    },
+    Enrol {
+        secret: [u8; 16],
+        request_der: Vec<u8>,
+        label: String,
+    },
 }
 
 #[derive(Encode, Decode)]
 enum WireServer {
-    Welcome { now_ms: i64, applied_through: u64, person: [u8; 16] },
-    Receipt { first: u64, through: u64, rejections: Vec<(u64, u16, String)>, restamped: Vec<(u64, u64)> },
+    Welcome {
+        now_ms: i64,
+        applied_through: u64,
+        person: [u8; 16],
+    },
+    Receipt {
+        first: u64,
+        through: u64,
+        rejections: Vec<(u64, u16, String)>,
+        restamped: Vec<(u64, u64)>,
+    },
     Scope(Vec<WireHome>),
-    Changes { home: Option<WireHome>, from: u64, to: u64, columns: Columns },
+    Changes {
+        home: Option<WireHome>,
+        from: u64,
+        to: u64,
+        columns: Columns,
+    },
     Pulled(u64),
     Answer(Vec<(WireSubject, u64, Vec<i64>)>),
-    Granted { device: u32, certificate_der: Vec<u8>, authority_der: Vec<u8>, person: [u8; 16], person_name: String },
-    Refused { why: u16, message: String },
+    Granted {
+        device: u32,
+        certificate_der: Vec<u8>,
+        authority_der: Vec<u8>,
+        person: [u8; 16],
+        person_name: String,
+    },
+    Refused {
+        why: u16,
+        message: String,
+    },
 }
 
 #[derive(Encode, Decode)]
@@ -118,12 +164,14 @@ pub fn encode_server(frame: &ServerFrame) -> Vec<u8> {
             applied_through: applied_through.0,
             person: *person.0.as_bytes(),
         },
-        ServerFrame::Receipt { first, receipt: Receipt { through, rejections, restamped } } => WireServer::Receipt {
-            first: first.0,
-            through: through.0,
-            rejections: rejections.iter().map(|r| (r.seq.0, r.why as u16, r.message.clone())).collect(),
-            restamped: restamped.iter().map(|(seq, hlc)| (seq.0, hlc.0)).collect(),
-        },
+        ServerFrame::Receipt { first, receipt: Receipt { through, rejections, restamped } } => {
+            WireServer::Receipt {
+                first: first.0,
+                through: through.0,
+                rejections: rejections.iter().map(|r| (r.seq.0, r.why as u16, r.message.clone())).collect(),
+                restamped: restamped.iter().map(|(seq, hlc)| (seq.0, hlc.0)).collect(),
+            }
+        }
         ServerFrame::Scope(homes) => WireServer::Scope(homes.iter().map(|home| (*home).into()).collect()),
         ServerFrame::Changes(changes) => WireServer::Changes {
             home: changes.home.map(Into::into),
@@ -157,11 +205,8 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
         WireServer::Receipt { first, through, rejections, restamped } => {
             DecodeError::bound("rejections of a receipt", rejections.len(), RECEIPT_REJECTIONS_MAX)?;
             DecodeError::bound("restamped ops of a receipt", restamped.len(), BATCH_OPS_MAX)?;
-            let rejection = |(seq, why, message)| Rejection {
-                seq: OpSeq(seq),
-                why: Refusal::from_number(why),
-                message,
-            };
+            let rejection =
+                |(seq, why, message)| Rejection { seq: OpSeq(seq), why: Refusal::from_number(why), message };
             let rejections = rejections.into_iter().map(rejection).collect();
             let restamped = restamped.into_iter().map(|(seq, hlc)| (OpSeq(seq), Hlc(hlc))).collect();
             let receipt = Receipt { through: OpSeq(through), rejections, restamped };
@@ -212,7 +257,11 @@ fn push_to_wire(push: &Push) -> WireClient {
     }
 }
 
-fn push_from_wire(first: u64, seen: Vec<(u32, Vec<Seen>)>, columns: Columns) -> Result<ClientFrame, DecodeError> {
+fn push_from_wire(
+    first: u64,
+    seen: Vec<(u32, Vec<Seen>)>,
+    columns: Columns,
+) -> Result<ClientFrame, DecodeError> {
     let rows = columns.rows(BATCH_OPS_MAX)?;
     let last = first.checked_add(rows.len() as u64);
     last.ok_or_else(|| DecodeError::malformed("sequence numbers run over"))?;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use xundian_client::{
-    AbortReason, DayReport, DepartureCheck, Due, Issue, IssueKind, IssueState, MovementCause, NewIssue, Severity,
-    ShelfObservation, StockCount, StockMovement,
+    AbortReason, DayReport, DepartureCheck, Due, Issue, IssueKind, IssueState, MovementCause, NewIssue,
+    Severity, ShelfObservation, StockCount, StockMovement,
 };
 use xundian_protocol::calendar::Day;
 use xundian_protocol::kinds::{Gtin, Outlet, Product, RoutePlan, Visit};
@@ -27,7 +27,8 @@ fn work_a_day(device: &Device, day: Day) {
     let (client, clock) = (&device.client, &device.clock);
     clock.set(day, 8);
     let yes = Some(true);
-    let check = DepartureCheck { folder: yes, cloth: yes, knife: yes, gifts: Some(6), ..DepartureCheck::default() };
+    let check =
+        DepartureCheck { folder: yes, cloth: yes, knife: yes, gifts: Some(6), ..DepartureCheck::default() };
     client.check_departure(&check).expect("the bag is checked");
 
     clock.set(day, 9);
@@ -173,7 +174,11 @@ async fn a_day_is_worked_offline_and_its_figures_are_those_made_by_hand() {
     company::write(service.server(), vec![company::route("W1", day, &["A1", "A2", "A3"])]);
 
     let w1 = service.device("W1").await;
-    assert_eq!(codes(&w1), ["A1", "A2", "A3"], "the first sync brings the outlets of the scope and no others");
+    assert_eq!(
+        codes(&w1),
+        ["A1", "A2", "A3"],
+        "the first sync brings the outlets of the scope and no others"
+    );
     assert_eq!(w1.client.list(Product::SPEC.kind, None).expect("readable").len(), 10);
     assert_eq!(w1.client.list(RoutePlan::SPEC.kind, None).expect("readable").len(), 1);
     let (w2, w3) = (service.device("W2").await, service.device("W3").await);

@@ -12,9 +12,8 @@ use xundian_tests::support::service::Service;
 
 /// Visits, shelves and counts of A1 on a device.
 fn history(device: &Device) -> [usize; 3] {
-    [Visit::SPEC.kind, ShelfObservation::SPEC.kind, StockCount::SPEC.kind].map(|kind| {
-        device.client.list_home(Home::Outlet(outlet("A1")), Some(kind)).expect("readable").len()
-    })
+    [Visit::SPEC.kind, ShelfObservation::SPEC.kind, StockCount::SPEC.kind]
+        .map(|kind| device.client.list_home(Home::Outlet(outlet("A1")), Some(kind)).expect("readable").len())
 }
 
 /// From a day on A1 is looked after by another position.

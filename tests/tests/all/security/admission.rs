@@ -25,7 +25,8 @@ fn certify(device: Device, authority_of: &Path, from_ms: i64, to_ms: i64) -> Dev
     let home = device.close();
     let pem = fs::read_to_string(home.path().join("device.key")).expect("its key");
     let request = CertificateParams::default().serialize_request(&KeyPair::from_pem(&pem).expect("a key"));
-    let authority = Authority::open_or_create(&authority_of.join("authority"), from_ms).expect("an authority");
+    let authority =
+        Authority::open_or_create(&authority_of.join("authority"), from_ms).expect("an authority");
     let certificate = authority.sign_device(request.expect("a request").der(), no, from_ms, to_ms);
     fs::write(home.path().join("device.crt"), certificate.expect("a certificate")).expect("written");
     Device::open(home)
@@ -64,7 +65,11 @@ async fn a_device_with_a_certificate_of_another_authority_is_told_so() {
     let other = tempfile::tempdir().expect("a folder");
     let now_ms = device.clock.read_ms();
     let device = certify(device, other.path(), now_ms - DAY_MS, now_ms + DAY_MS);
-    assert_kept_out(&device, &["does not know this device's certificate", "another server", "unsent work is kept"]).await;
+    assert_kept_out(
+        &device,
+        &["does not know this device's certificate", "another server", "unsent work is kept"],
+    )
+    .await;
     assert_unchanged(&service, &before);
 }
 
@@ -164,7 +169,8 @@ async fn a_device_that_says_it_is_another_one_is_refused() {
     let service = Service::start().await;
     let (device, other) = (service.device("W1").await, service.device("W2").await);
     let no = other.client.identity().expect("enrolled").device;
-    let mut wire = Wire::open(&Papers::of(device.folder()), service.address()).await.expect("a good certificate");
+    let mut wire =
+        Wire::open(&Papers::of(device.folder()), service.address()).await.expect("a good certificate");
     wire.send(&ClientFrame::Hello(hello(no))).await;
     let heard = wire.hear().await;
     assert_says(heard.complaint().unwrap_or_default(), &[&no.to_string(), "enrol this device anew"]);

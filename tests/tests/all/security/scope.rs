@@ -84,7 +84,11 @@ async fn forged_ops_are_rejected_one_by_one_and_the_sound_op_behind_them_is_merg
     let receipt = raw.push(ops).await;
     let why: Vec<Refusal> = receipt.rejections.iter().map(|rejection| rejection.why).collect();
     let (scope, writer, invalid) = (Refusal::OutOfScope, Refusal::NotAWriter, Refusal::Invalid);
-    assert_eq!(why, [scope, scope, invalid, writer, writer, writer, invalid, invalid, invalid], "{receipt:?}");
+    assert_eq!(
+        why,
+        [scope, scope, invalid, writer, writer, writer, invalid, invalid, invalid],
+        "{receipt:?}"
+    );
     assert!(receipt.rejections.iter().all(|rejection| !rejection.message.is_empty()));
     assert_unchanged(&service, &before);
 
@@ -124,7 +128,8 @@ async fn a_home_outside_the_scope_gives_nothing_away_by_whatever_name_it_is_aske
     let c1 = Home::Outlet(outlet("C1"));
     assert!(!scope.contains(&c1));
     // The homes that are behind are asked for by name: here one that is not in the scope.
-    let records = raw.pull(&scope, &[Home::Outlet(outlet("A1")), c1, Home::Person(company::person("W3"))]).await;
+    let records =
+        raw.pull(&scope, &[Home::Outlet(outlet("A1")), c1, Home::Person(company::person("W3"))]).await;
     let seen: Vec<Home> = records.iter().map(|record| record.home).collect();
     assert!(seen.contains(&Home::Outlet(outlet("A1"))), "what is in scope comes");
     let outside: Vec<&Home> = seen.iter().filter(|home| !scope.contains(home)).collect();

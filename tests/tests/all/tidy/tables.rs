@@ -162,7 +162,18 @@ pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
     (
         "server",
         "demo",
-        &["store", "server", "enrolment", "figures", "verify", "imports", "sessions", "console", "serve", "report"],
+        &[
+            "store",
+            "server",
+            "enrolment",
+            "figures",
+            "verify",
+            "imports",
+            "sessions",
+            "console",
+            "serve",
+            "report",
+        ],
     ),
     ("server", "cli", &[]),
 ];
