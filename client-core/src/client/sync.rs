@@ -24,6 +24,9 @@ use crate::transport::{ConnectError, Connection, FrameStream, StreamError, TlsId
 
 /// How long the server may take for one answer; it answers within a second unless something is wrong.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// A day's saves are folded into their records as soon as they are settled; more of them at the next sync,
+/// so that nobody waits for it now.
+const FOLDED_AT_ONCE_MAX: u64 = 512;
 const APP: &str = concat!("xundian ", env!("CARGO_PKG_VERSION"));
 
 /// How far a sync is. Each figure only grows, and `ops_done` never passes `ops_total`.
@@ -204,6 +207,8 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     pub(super) fn new(client: &'a Client, identity: &Identity) -> Result<Self, StoreError> {
         let store = &client.store;
+        // What the last sync settled and left lying, as it was much.
+        store.fold_settled()?;
         let next_seq = store.next_seq();
         let outbox_first = store.oldest_unsent()?.map_or(next_seq, |op| op.seq);
         let now_ms = (client.clocks)().now_ms;
@@ -310,6 +315,9 @@ impl<'a> Run<'a> {
             boot: moment.boot,
         };
         self.client.store.finish_sync(sync)?;
+        if self.client.store.settled_ops() <= FOLDED_AT_ONCE_MAX {
+            self.client.store.fold_settled()?;
+        }
         self.report.captured_through_ms = self.captured_through_ms;
         self.report.unsent_ops = self.client.store.unsent_ops();
         Ok(self.report)

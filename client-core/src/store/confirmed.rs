@@ -135,6 +135,8 @@ impl Store {
     /// Where the store cannot be read or written.
     pub(crate) fn set_scope(&self, homes: &[Home]) -> Result<ScopeChange, StoreError> {
         let writer = self.write_lock();
+        // What is settled leaves with its home.
+        self.fold_settled_locked(&writer)?;
         // A home that returns before its old records have left must not lose its new ones to that.
         self.clear_left_homes(&writer)?;
         let (standing, new) = (self.standing(), homes.iter().copied().collect::<BTreeSet<_>>());

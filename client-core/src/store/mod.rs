@@ -59,9 +59,8 @@ pub(crate) struct Store {
 /// What is held in memory: all of it can be read from the engine again.
 struct State {
     meta: Meta,
-    /// Saves that wait in the outbox, by record. A record's numbers are in order.
+    /// Saves that lie in the outbox, settled ones included, by record. A record's numbers are in order.
     pending: BTreeMap<RecordKey, Pending>,
-    pending_ops: u64,
     /// Entries of the rejected tray, by record.
     tray: BTreeMap<RecordKey, Vec<RejectedId>>,
     /// The homes of the scope; `Some` where a home came into scope lately and is complete up to there only.
@@ -102,6 +101,8 @@ impl Store {
     /// Where the store cannot be written.
     pub(crate) fn set_identity(&self, identity: &Identity) -> Result<(), StoreError> {
         let writer = self.write_lock();
+        // Only what waits gets new numbers.
+        self.fold_settled_locked(&writer)?;
         let mut meta = self.state().meta.clone();
         let mut batch = Batch::default();
         batch.put(keys::meta(MetaKey::Identity), meta::encode_identity(identity));
@@ -218,7 +219,6 @@ impl State {
         let mut state = Self {
             meta: Meta::load(engine)?,
             pending: BTreeMap::new(),
-            pending_ops: 0,
             tray: BTreeMap::new(),
             held: BTreeMap::new(),
             open_visits: Vec::new(),
@@ -229,7 +229,6 @@ impl State {
             let seq = keys::seq_of(&key).ok_or_else(|| StoreFault::malformed("outbox"))?;
             let op = stored::decode_op(&bytes).map_err(StoreFault::decode(format!("save {}", seq.0)))?;
             state.note_pending(op.record, op.home, seq);
-            state.pending_ops += 1;
             state.meta.next_seq = state.meta.next_seq.max(seq.next());
             state.meta.hlc = state.meta.hlc.max(op.stamp.hlc);
         }

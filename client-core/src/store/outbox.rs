@@ -1,21 +1,22 @@
-//! Saves, and what becomes of them: they wait in the outbox until a receipt merges them into the confirmed
-//! record or lays them into the rejected tray.
+//! Saves, and what becomes of them: they wait in the outbox until a receipt settles them or lays them into
+//! the rejected tray. Settled ones are folded into the confirmed records afterwards.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::MutexGuard;
 
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::OpSeq;
 use xundian_protocol::limits::{BATCH_OPS_MAX, BATCH_PLAIN_BYTES_TARGET, OUTBOX_OPS_MAX};
 use xundian_protocol::record::{Op, Record, RecordKey};
 use xundian_protocol::wire::stored;
-use xundian_protocol::wire::v1::{Receipt, Rejection};
+use xundian_protocol::wire::v1::Receipt;
 
 use super::engine::Batch;
 use super::keys::{self, MetaKey};
 use super::{OpenVisit, Rejected, RejectedId, Store, StoreError, StoreFault, put_number};
 
-/// Ops that one batch of a receipt moves. A longer receipt is done in several; each op moves in one.
-const RECEIPT_OPS_PER_BATCH: usize = BATCH_OPS_MAX;
+/// Settled saves that one batch moves into their records.
+const FOLDED_OPS_PER_BATCH: usize = BATCH_OPS_MAX;
 
 /// What one save writes.
 #[derive(Debug, Default)]
@@ -28,13 +29,6 @@ pub(crate) struct Save {
     pub(crate) closes: Option<xundian_protocol::ids::RecordId>,
     /// A rejected save that it sends again.
     pub(crate) resends: Option<RejectedId>,
-}
-
-/// A receipt, op by op.
-struct Verdicts<'a> {
-    rejections: HashMap<OpSeq, &'a Rejection>,
-    /// The moment that the server put in the place of one that lay in the future.
-    restamped: HashMap<OpSeq, Hlc>,
 }
 
 /// What a receipt did.
@@ -54,10 +48,7 @@ impl Store {
     /// was saved then.
     pub(crate) fn save(&self, save: Save) -> Result<(), StoreError> {
         let writer = self.write_lock();
-        let (mut next, unsent) = {
-            let state = self.state();
-            (state.meta.next_seq, state.pending_ops)
-        };
+        let (mut next, unsent) = (self.next_seq(), self.unsent_ops());
         if unsent + save.ops.len() as u64 > OUTBOX_OPS_MAX {
             return Err(StoreFault::OutboxFull { unsent }.into());
         }
@@ -89,7 +80,6 @@ impl Store {
         state.meta.next_seq = next;
         for op in &save.ops {
             state.note_pending(op.record, op.home, op.seq);
-            state.pending_ops += 1;
             state.meta.hlc = state.meta.hlc.max(op.stamp.hlc);
         }
         state.open_visits.extend(save.opens);
@@ -108,7 +98,8 @@ impl Store {
 
     /// How many saves wait to be sent.
     pub(crate) fn unsent_ops(&self) -> u64 {
-        self.state().pending_ops
+        let state = self.state();
+        state.meta.next_seq.0 - 1 - state.meta.applied_through.0
     }
 
     /// The oldest save that waits to be sent.
@@ -116,10 +107,7 @@ impl Store {
     /// # Errors
     /// Where the store cannot be read.
     pub(crate) fn oldest_unsent(&self) -> Result<Option<Op>, StoreError> {
-        match self.engine.scan_prefix(&[keys::OUTBOX]).next() {
-            None => Ok(None),
-            Some(entry) => Ok(Some(stored::decode_op(&entry?.1).map_err(StoreFault::decode("outbox"))?)),
-        }
+        self.waiting(self.state().meta.applied_through.next())
     }
 
     /// The waiting saves from a number on, as many as fit into one push.
@@ -129,9 +117,10 @@ impl Store {
     pub(crate) fn unsent_from(&self, from: OpSeq) -> Result<Vec<Op>, StoreError> {
         let mut ops = Vec::new();
         let mut bytes_taken = 0;
+        let from = from.max(self.state().meta.applied_through.next());
         for entry in self.engine.scan_range(&keys::outbox(from), &[keys::OUTBOX + 1]) {
             let (_, bytes) = entry?;
-            ops.push(stored::decode_op(&bytes).map_err(StoreFault::decode("outbox"))?);
+            ops.push(decode_op(&bytes)?);
             bytes_taken += bytes.len();
             if ops.len() >= BATCH_OPS_MAX || bytes_taken >= BATCH_PLAIN_BYTES_TARGET {
                 break;
@@ -140,65 +129,96 @@ impl Store {
         Ok(ops)
     }
 
-    /// Commits a receipt: the ops that it names leave the outbox, merged or rejected. Committing the same
-    /// receipt again does nothing.
+    /// Commits a receipt: what it names is settled, and no longer waits; what was rejected goes to the tray.
+    /// Committing the same receipt again does nothing.
+    ///
+    /// Settled saves stay where they lie, and readers see them as before, until [`Self::fold_settled`] moves
+    /// them into their records: so a receipt for thousands of saves is one small commit.
     ///
     /// # Errors
     /// Where the store cannot be read or written.
     pub(crate) fn receive(&self, receipt: &Receipt) -> Result<ReceiptOutcome, StoreError> {
         let writer = self.write_lock();
-        let verdicts = Verdicts {
-            rejections: receipt.rejections.iter().map(|rejection| (rejection.seq, rejection)).collect(),
-            restamped: receipt.restamped.iter().copied().collect(),
+        let (before, next_seq, hlc) = {
+            let state = self.state();
+            (state.meta.applied_through, state.meta.next_seq, state.meta.hlc)
         };
-        let mut outcome = ReceiptOutcome::default();
-        loop {
-            let ops = self.outbox_through(receipt.through)?;
-            if ops.is_empty() {
-                break;
-            }
-            let moved = self.move_out(ops, &verdicts)?;
-            outcome.merged += moved.merged;
-            outcome.rejected += moved.rejected;
+        let through = receipt.through.min(OpSeq(next_seq.0.saturating_sub(1)));
+        if through <= before {
+            return Ok(ReceiptOutcome::default());
         }
+        let is_news = |seq: OpSeq| before < seq && seq <= through;
+        let mut batch = Batch::default();
+        for (seq, hlc) in receipt.restamped.iter().filter(|(seq, _)| is_news(*seq)) {
+            if let Some(mut op) = self.waiting(*seq)? {
+                op.stamp.hlc = *hlc;
+                batch.put(keys::outbox(*seq), stored::encode_op(&op));
+            }
+        }
+        let mut rejected = Vec::new();
+        for rejection in receipt.rejections.iter().filter(|rejection| is_news(rejection.seq)) {
+            if let Some(op) = self.waiting(rejection.seq)? {
+                let id = RejectedId { device: op.stamp.device, seq: op.seq };
+                let value = Rejected::encode(rejection.why, &rejection.message, &stored::encode_op(&op));
+                batch.put(keys::rejected(id), value);
+                batch.remove(keys::outbox(rejection.seq));
+                rejected.push((op.record, id));
+            }
+        }
+        let left = self.state().settled_out_of_scope(through);
+        for (_, seq) in &left {
+            batch.remove(keys::outbox(*seq));
+        }
+        put_number(&mut batch, MetaKey::NextSeq, next_seq.0);
+        put_number(&mut batch, MetaKey::Hlc, hlc.0);
+        put_number(&mut batch, MetaKey::AppliedThrough, through.0);
+        self.engine.commit(batch)?;
+        for (record, seq) in left {
+            self.state_mut().forget_pending(record, |found| found == seq);
+        }
+        let all = through.0 - before.0;
+        let outcome = ReceiptOutcome { merged: all - rejected.len() as u64, rejected: rejected.len() as u64 };
+        self.note_settled(rejected, through);
         drop(writer);
         Ok(outcome)
     }
 
-    fn outbox_through(&self, through: OpSeq) -> Result<Vec<(Op, Vec<u8>)>, StoreError> {
-        let to = keys::outbox(OpSeq(through.0.saturating_add(1)));
-        let entries = self.engine.scan_range(&[keys::OUTBOX], &to).take(RECEIPT_OPS_PER_BATCH);
-        entries
-            .map(|entry| {
-                let (_, bytes) = entry?;
-                Ok((stored::decode_op(&bytes).map_err(StoreFault::decode("outbox"))?, bytes))
-            })
-            .collect()
+    fn note_settled(&self, rejected: Vec<(RecordKey, RejectedId)>, through: OpSeq) {
+        let mut state = self.state_mut();
+        state.meta.applied_through = through;
+        for (record, id) in rejected {
+            state.forget_pending(record, |seq| seq == id.seq);
+            state.tray.entry(record).or_default().push(id);
+        }
     }
 
-    fn move_out(
-        &self,
-        mut ops: Vec<(Op, Vec<u8>)>,
-        verdicts: &Verdicts<'_>,
-    ) -> Result<ReceiptOutcome, StoreError> {
+    /// Moves settled saves into their records, a bounded batch at a time. It changes nothing that a reader
+    /// sees, and may be left off at any moment.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or written.
+    pub(crate) fn fold_settled(&self) -> Result<(), StoreError> {
+        let writer = self.write_lock();
+        self.fold_settled_locked(&writer)
+    }
+
+    pub(super) fn fold_settled_locked(&self, _writer: &MutexGuard<'_, ()>) -> Result<(), StoreError> {
+        let end = keys::outbox(self.state().meta.applied_through.next());
+        loop {
+            let entries = self.engine.scan_range(&[keys::OUTBOX], &end).take(FOLDED_OPS_PER_BATCH);
+            let ops = entries.map(|entry| decode_op(&entry?.1)).collect::<Result<Vec<Op>, StoreError>>()?;
+            if ops.is_empty() {
+                return Ok(());
+            }
+            self.fold(&ops)?;
+        }
+    }
+
+    fn fold(&self, ops: &[Op]) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         let mut merged: BTreeMap<RecordKey, (Record, bool)> = BTreeMap::new();
-        let mut rejected = Vec::new();
-        let (mut through, mut merged_ops) = (OpSeq(0), 0);
-        for (op, bytes) in &mut ops {
-            through = op.seq;
+        for op in ops {
             batch.remove(keys::outbox(op.seq));
-            if let Some(rejection) = verdicts.rejections.get(&op.seq) {
-                let id = RejectedId { device: op.stamp.device, seq: op.seq };
-                let value = Rejected::encode(rejection.why, &rejection.message, bytes);
-                batch.put(keys::rejected(id), value);
-                rejected.push((op.record, id));
-                continue;
-            }
-            merged_ops += 1;
-            if let Some(hlc) = verdicts.restamped.get(&op.seq) {
-                op.stamp.hlc = *hlc;
-            }
             // The server has it; what left the scope meanwhile is not kept here.
             if !self.state().keeps(op.home) {
                 continue;
@@ -211,17 +231,23 @@ impl Store {
         for (record, is_new) in merged.values() {
             self.put_confirmed(&mut batch, record, *is_new);
         }
-        let (next_seq, hlc) = {
-            let state = self.state();
-            (state.meta.next_seq, state.meta.hlc)
-        };
-        put_number(&mut batch, MetaKey::NextSeq, next_seq.0);
-        put_number(&mut batch, MetaKey::Hlc, hlc.0);
-        put_number(&mut batch, MetaKey::AppliedThrough, through.0);
         self.engine.commit(batch)?;
-        let outcome = ReceiptOutcome { merged: merged_ops, rejected: rejected.len() as u64 };
-        self.note_moved(&ops, rejected, through);
-        Ok(outcome)
+        let mut state = self.state_mut();
+        for op in ops {
+            state.forget_pending(op.record, |seq| seq == op.seq);
+        }
+        Ok(())
+    }
+
+    /// How many settled saves are not in their records yet.
+    pub(crate) fn settled_ops(&self) -> u64 {
+        let state = self.state();
+        let through = state.meta.applied_through;
+        state.pending.values().map(|p| p.seqs.iter().filter(|seq| **seq <= through).count() as u64).sum()
+    }
+
+    fn waiting(&self, seq: OpSeq) -> Result<Option<Op>, StoreError> {
+        self.engine.get(&keys::outbox(seq))?.map(|bytes| decode_op(&bytes)).transpose()
     }
 
     /// The confirmed record with an op merged in, and whether there was none before.
@@ -231,23 +257,6 @@ impl Store {
         let mut record = standing.unwrap_or_else(|| Record::empty(op.record, op.home));
         let _conflicts_are_the_servers = record.apply(op);
         Ok((record, is_new))
-    }
-
-    fn note_moved(&self, ops: &[(Op, Vec<u8>)], rejected: Vec<(RecordKey, RejectedId)>, through: OpSeq) {
-        let mut state = self.state_mut();
-        for (op, _) in ops {
-            if let Some(pending) = state.pending.get_mut(&op.record) {
-                pending.seqs.retain(|seq| *seq > through);
-                if pending.seqs.is_empty() {
-                    state.pending.remove(&op.record);
-                }
-            }
-        }
-        state.pending_ops = state.pending_ops.saturating_sub(ops.len() as u64);
-        state.meta.applied_through = through;
-        for (record, id) in rejected {
-            state.tray.entry(record).or_default().push(id);
-        }
     }
 
     /// The greatest number that was ever handed to the network.
@@ -318,7 +327,27 @@ impl Store {
     }
 }
 
+fn decode_op(bytes: &[u8]) -> Result<Op, StoreError> {
+    Ok(stored::decode_op(bytes).map_err(StoreFault::decode("outbox"))?)
+}
+
 impl super::State {
+    /// Saves up to a number whose home is no longer in scope: the server has them, and they are not kept.
+    fn settled_out_of_scope(&self, through: OpSeq) -> Vec<(RecordKey, OpSeq)> {
+        let left = self.pending.iter().filter(|(_, pending)| !self.keeps(pending.home));
+        let saves = left.flat_map(|(record, pending)| pending.seqs.iter().map(|seq| (*record, *seq)));
+        saves.filter(|(_, seq)| *seq <= through).collect()
+    }
+
+    fn forget_pending(&mut self, record: RecordKey, is_gone: impl Fn(OpSeq) -> bool) {
+        if let Some(pending) = self.pending.get_mut(&record) {
+            pending.seqs.retain(|seq| !is_gone(*seq));
+            if pending.seqs.is_empty() {
+                self.pending.remove(&record);
+            }
+        }
+    }
+
     fn forget_rejected(&mut self, id: RejectedId) {
         for ids in self.tray.values_mut() {
             ids.retain(|found| *found != id);

@@ -28,7 +28,7 @@ impl Store {
     /// # Errors
     /// Where the store cannot be read.
     pub(crate) fn record(&self, key: RecordKey) -> Result<Option<Record>, StoreError> {
-        // First the outbox, then the confirmed record: an op that a receipt moves in between is missing
+        // First the outbox, then the confirmed record: an op that is folded in between is missing
         // from the first and present in the second. Merging it twice would do no harm either.
         let seqs = match self.state().pending.get(&key) {
             Some(pending) => pending.seqs.clone(),
@@ -122,9 +122,13 @@ impl Store {
             if let Some(ids) = state.tray.get(&key) {
                 return Ok(Some(SaveState::Rejected(ids.clone())));
             }
-            if let Some(pending) = state.pending.get(&key) {
-                let is_sent = pending.seqs.last().is_some_and(|last| *last <= state.meta.sent_through);
-                return Ok(Some(if is_sent { SaveState::Sent } else { SaveState::Saved }));
+            if let Some(last) = state.pending.get(&key).and_then(|pending| pending.seqs.last()) {
+                let meta = &state.meta;
+                return Ok(Some(match *last {
+                    last if last <= meta.applied_through => SaveState::Confirmed,
+                    last if last <= meta.sent_through => SaveState::Sent,
+                    _ => SaveState::Saved,
+                }));
             }
         }
         Ok(self.engine.contains(&keys::record(key))?.then_some(SaveState::Confirmed))

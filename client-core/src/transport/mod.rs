@@ -16,8 +16,9 @@ pub(crate) use tls::{DeviceKey, TlsIdentity, TlsIdentityError};
 
 /// How long a server may take until the handshake is done.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a closing connection waits to tell the server.
-const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a closing connection waits to tell the server: the farewell leaves at once, and waiting longer
+/// would only be for a lost one's repetition.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(10);
 /// The code of a normal end.
 const CLOSE_DONE: u32 = 0;
 /// The server's code for stopping: `CLOSE_SERVER_STOPPING` in its `transport`.

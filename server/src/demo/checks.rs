@@ -154,3 +154,37 @@ async fn sync_again(phones: Vec<Phone>) -> Result<(Vec<Phone>, u64), FleetError>
     step.bar.finish_and_clear();
     Ok((phones, merged.into_iter().sum()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xundian_protocol::views::VisitFigures;
+
+    fn visits(visits: i64) -> Figures {
+        Figures { visits: VisitFigures { visits, ..Default::default() }, ..Default::default() }
+    }
+
+    fn found(nation: i64, regions: &[i64]) -> Everything {
+        let regions = regions.iter().map(|of| (Scope::Unassigned, visits(*of))).collect();
+        Everything { nation: visits(nation), regions, people: Vec::new(), products: Vec::new() }
+    }
+
+    #[test]
+    fn a_sum_that_is_off_by_one_is_found() {
+        let held = |visits| Holds { visits, unsent: 0, rejected: 0 };
+        assert!(adds_up(&found(5, &[2, 3, 0]), 5, held(5)).holds);
+        assert!(!adds_up(&found(5, &[2, 2, 0]), 5, held(5)).holds);
+        assert!(!adds_up(&found(5, &[2, 3, 0]), 6, held(6)).holds);
+        assert!(!adds_up(&found(5, &[2, 3, 0]), 5, held(4)).holds);
+        assert!(!adds_up(&found(5, &[2, 3, 0]), 5, Holds { unsent: 1, ..held(5) }).holds);
+        assert!(!adds_up(&found(5, &[2, 3, 0]), 5, Holds { rejected: 1, ..held(5) }).holds);
+        assert!(!adds_up(&found(0, &[]), 0, held(0)).holds, "a demo without visits shows nothing");
+    }
+
+    #[test]
+    fn a_figure_that_moves_is_found() {
+        assert!(stands(&found(5, &[5]), &found(5, &[5]), 0).holds);
+        assert!(!stands(&found(5, &[5]), &found(5, &[4]), 0).holds);
+        assert!(!stands(&found(5, &[5]), &found(5, &[5]), 1).holds);
+    }
+}

@@ -104,6 +104,14 @@ fn build(profile: &Path) {
     // All of the workspace, as `cargo test --workspace` builds it: another choice of crates would give the
     // dependencies other features, and compile them once more.
     command.args(["build", "--quiet", "--locked", "--offline", "--workspace", "--bins"]);
+    // What cargo tells us of our own crate is not for the build of others: ring's build script would take it
+    // for a change, and half of all crates would be compiled once more.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"].iter().any(|own| text.starts_with(own)) {
+            command.env_remove(&name);
+        }
+    }
     if profile.file_name() == Some(OsStr::new("release")) {
         command.arg("--release");
     }

@@ -1,0 +1,285 @@
+//! Acceptance: a device that sends nonsense is told so and let go; the server serves the others meanwhile, and
+//! its memory stays bounded.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, RngCore};
+use tempfile::TempDir;
+use xundian_protocol::calendar::Day;
+use xundian_protocol::limits::{FRAME_BYTES_MAX, FRAME_PLAIN_BYTES_MAX};
+use xundian_protocol::record::Home;
+use xundian_protocol::wire::v1::{ClientFrame, Enrol, Push, VERSION, encode_client};
+use xundian_server::{Server, sessions};
+use xundian_tests::support::company::{self, today};
+use xundian_tests::support::contents::Contents;
+use xundian_tests::support::device::Device;
+use xundian_tests::support::process::ServerProcess;
+use xundian_tests::support::service::{self, HOUR_MS, Service};
+use xundian_tests::support::{DEADLINE, seed};
+
+use crate::raw::{Heard, Papers, RawDevice, Wire, hello, pull};
+
+const ROUNDS: usize = 120;
+const MEMORY_KIB_MAX: u64 = 50 * 1024;
+const PLAIN: u8 = 0;
+const ZSTD: u8 = 1;
+
+/// What a hostile device sends.
+#[derive(Debug)]
+enum Nonsense {
+    /// Bytes as they are, then the end of the stream.
+    Bytes(Vec<u8>),
+    /// One payload as a whole frame.
+    Payload(Vec<u8>),
+    /// Frames of this version at the wrong place.
+    Frames(Vec<ClientFrame>),
+}
+
+/// Zeros as one zstd frame (RFC 8878) that says how many there are: 4 bytes for each 128 KiB.
+fn zeros(len: usize) -> Vec<u8> {
+    const BLOCK: usize = 128 * 1024;
+    let mut frame = vec![0x28, 0xB5, 0x2F, 0xFD, 0xA0];
+    frame.extend(u32::try_from(len).expect("a content of 4 bytes' length").to_le_bytes());
+    let mut left = len;
+    while left > 0 {
+        let size = left.min(BLOCK);
+        left -= size;
+        // One byte, repeated: the last block's bit, the kind, the size.
+        let header = u32::from(left == 0) | 1 << 1 | u32::try_from(size).expect("a block's size") << 3;
+        frame.extend(&header.to_le_bytes()[..3]);
+        frame.push(0);
+    }
+    frame
+}
+
+/// A compressed payload that claims a length.
+fn bomb(claimed: usize, content: usize) -> Vec<u8> {
+    let mut payload = vec![VERSION, ZSTD];
+    payload.extend(u32::try_from(claimed).unwrap_or(u32::MAX).to_be_bytes());
+    payload.extend(zeros(content));
+    payload
+}
+
+/// One of each kind, and words that the server's answer has.
+fn all_kinds(rng: &mut StdRng) -> Vec<(Nonsense, &'static str)> {
+    let mut garbage = vec![0; rng.random_range(5..4096)];
+    rng.fill_bytes(&mut garbage);
+    let mut garbled = garbage.clone();
+    garbled.splice(0..2, [VERSION, PLAIN]);
+    let mut half = 1000u32.to_be_bytes().to_vec();
+    half.extend(&garbage[..5]);
+    let device = xundian_protocol::ids::DeviceNo(1);
+    let cut = encode_client(&ClientFrame::Hello(hello(device)));
+    let frames = Nonsense::Frames;
+    let empty_push = || ClientFrame::Push(Push { ops: Vec::new() });
+    let enrol = || ClientFrame::Enrol(Enrol { secret: [0; 16], request_der: garbage.clone(), label: String::new() });
+    vec![
+        (Nonsense::Bytes(vec![0xFF; 64]), "over the limit"),
+        (Nonsense::Bytes((FRAME_BYTES_MAX as u32 + 1).to_be_bytes().to_vec()), "over the limit"),
+        (Nonsense::Bytes(vec![0; 4]), "empty"),
+        (Nonsense::Bytes(half), "ended inside a frame"),
+        (Nonsense::Bytes(vec![0, 0]), "ended inside a frame"),
+        (Nonsense::Payload([&[99], &garbage[..]].concat()), "version 99"),
+        (Nonsense::Payload(garbled), "malformed"),
+        (Nonsense::Payload(vec![VERSION, 77, 1, 2, 3]), "compression"),
+        (Nonsense::Payload(cut[..cut.len() - 1].to_vec()), "malformed"),
+        (Nonsense::Payload([&cut[..], &[0; 9]].concat()), "bytes too many"),
+        (Nonsense::Payload(bomb(usize::MAX, 1024)), "too large"),
+        (Nonsense::Payload(bomb(FRAME_PLAIN_BYTES_MAX, FRAME_PLAIN_BYTES_MAX)), "malformed"),
+        (Nonsense::Payload(bomb(1024, 64 * 1024 * 1024)), "malformed"),
+        (Nonsense::Payload(bomb(FRAME_PLAIN_BYTES_MAX, 100 * 1024 * 1024)), "malformed"),
+        (frames(vec![empty_push()]), "hello"),
+        (frames(vec![ClientFrame::Pull(pull(&[], &[]))]), "hello"),
+        (frames(vec![ClientFrame::Hello(hello(device)), empty_push()]), "without ops"),
+        (frames(vec![ClientFrame::Hello(hello(device)), enrol()]), "enrolment"),
+        (frames(vec![enrol()]), "enrolment"),
+    ]
+}
+
+async fn say(wire: &mut Wire, nonsense: &Nonsense) {
+    match nonsense {
+        Nonsense::Bytes(bytes) => {
+            wire.send_bytes(bytes).await;
+            wire.finish();
+        }
+        Nonsense::Payload(payload) => wire.send_payload(payload).await,
+        Nonsense::Frames(frames) => {
+            for frame in frames {
+                wire.send(frame).await;
+            }
+        }
+    }
+}
+
+/// Says it, and fails unless the server answers with a clear complaint and ends the connection.
+async fn assert_refused(papers: &Papers, server: SocketAddr, nonsense: &Nonsense, says: &str) {
+    let mut wire = Wire::open(papers, server).await.expect("a good certificate");
+    say(&mut wire, nonsense).await;
+    loop {
+        let heard = wire.hear().await;
+        if let Some(complaint) = heard.complaint() {
+            assert!(complaint.contains(says), "{complaint:?} does not say {says:?} to {nonsense:.200?}");
+            break;
+        }
+    }
+    wire.reason().await;
+}
+
+/// A server process with the small company, and devices of W1 (hostile) and W2 (sound).
+async fn serve() -> (TempDir, ServerProcess, Device, Device) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut process = ServerProcess::new(folder.path());
+    let [hostile, sound] = {
+        let server = Server::open(folder.path(), sessions::now_ms()).expect("a folder of our own");
+        company::found(&server);
+        ["W1", "W2"].map(|person| service::invitation(&server, process.quic, person, HOUR_MS))
+    };
+    tokio::task::block_in_place(|| process.start());
+    let (hostile, sound) = (Device::enrol(&hostile, "hostile").await, Device::enrol(&sound, "sound").await);
+    sound.sync().await;
+    (folder, process, hostile, sound)
+}
+
+fn held(folder: &Path) -> Contents {
+    let server = Server::open(folder, sessions::now_ms()).expect("it was stopped");
+    let report = server.verify().expect("readable");
+    assert!(report.is_clean(), "{:#?}", report.findings);
+    Contents::of(&server)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_hostile_frames_cost_the_server_no_memory_and_the_others_no_service() {
+    let mut rng = seed::rng("hostile frames");
+    let (folder, mut process, hostile, sound) = serve().await;
+    let (papers, server) = (Papers::of(hostile.folder()), process.quic);
+    let nobody = Papers::of_nobody(hostile.folder());
+    let day = Day(today().0 - 1);
+    let (mut frames, mut visits) = (0, 0);
+    let mut first_kib = None;
+    for _ in 0..ROUNDS {
+        let kinds = all_kinds(&mut rng);
+        // All at once: what they cost together is what counts.
+        let asked = kinds.iter().map(|(nonsense, says)| assert_refused(&papers, server, nonsense, says));
+        for refused in asked {
+            refused.await;
+            frames += 1;
+        }
+        let mut wire = Wire::open(&nobody, server).await.expect("for an enrolment the door is open");
+        let (nonsense, _) = &kinds[rng.random_range(0..kinds.len())];
+        say(&mut wire, nonsense).await;
+        assert!(wire.hear().await.complaint().is_some());
+        frames += 1;
+        if visits < ROUNDS / 10 {
+            sound.visit("B1", day, 3);
+            assert_eq!(sound.sync().await.merged, 3, "the others are served meanwhile");
+            visits += 1;
+        }
+        first_kib = first_kib.or_else(|| process.process().resident_kib());
+    }
+    let last_kib = process.process().resident_kib();
+    eprintln!("{frames} hostile frames; resident KiB: {first_kib:?} at first, {last_kib:?} at last");
+    if let Some((first, last)) = first_kib.zip(last_kib) {
+        assert!(last < first + MEMORY_KIB_MAX, "the server grew from {first} to {last} KiB");
+    }
+    assert_eq!(sound.sync().await.unsent_ops, 0);
+    process.kill();
+    assert_eq!(held(folder.path()).count("visit"), visits);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_frames_that_never_end_keep_nobody_waiting() {
+    let (folder, mut process, hostile, sound) = serve().await;
+    let (papers, nobody) = (Papers::of(hostile.folder()), Papers::of_nobody(hostile.folder()));
+    let mut lorises = Vec::new();
+    let before_kib = process.process().resident_kib();
+    for nth in 0..100 {
+        let papers = if nth % 2 == 0 { &papers } else { &nobody };
+        let mut wire = Wire::open(papers, process.quic).await.expect("the door is open");
+        // A frame of a megabyte is announced, and a few bytes of it come.
+        wire.send_bytes(&1_000_000u32.to_be_bytes()).await;
+        wire.send_bytes(&[VERSION, PLAIN, 1]).await;
+        lorises.push(wire);
+    }
+    let day = Day(today().0 - 1);
+    for _ in 0..5 {
+        sound.visit("B1", day, 3);
+        assert_eq!(sound.sync().await.merged, 3);
+        for loris in &mut lorises {
+            loris.send_bytes(&[0]).await;
+        }
+    }
+    // What was announced was not believed.
+    if let Some((before, after)) = before_kib.zip(process.process().resident_kib()) {
+        assert!(after < before + MEMORY_KIB_MAX, "the server grew from {before} to {after} KiB");
+    }
+    process.kill();
+    assert_eq!(held(folder.path()).count("visit"), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices_that_ask_for_much_and_read_nothing_keep_nobody_waiting() {
+    let service = Service::start().await;
+    let (greedy, sound) = (service.device("W1").await, service.device("W2").await);
+    let scope = service.server().directory().scope(company::person("W1"), today());
+    let mut unread = Vec::new();
+    for _ in 0..12 {
+        // The server may send a few bytes and must then wait until somebody reads.
+        let wire = Wire::open_with_window(&Papers::of(greedy.folder()), service.address(), 200).await;
+        let mut raw = RawDevice::greet(&greedy, wire.expect("a good certificate")).await;
+        raw.wire.send(&ClientFrame::Pull(pull(&scope, &[]))).await;
+        unread.push(raw);
+    }
+    sound.visit("B1", Day(today().0 - 1), 3);
+    let synced = tokio::time::timeout(DEADLINE, sound.try_sync()).await;
+    let report = synced.expect("twelve slow readers must not keep the others waiting").expect("synced");
+    assert_eq!(report.merged, 3);
+    // They may read on when they like.
+    let mut last = unread.pop().expect("one of them");
+    let records = read_on(&mut last).await;
+    assert!(records.contains(&Home::Company));
+}
+
+/// The homes of all records that are still on their way.
+async fn read_on(raw: &mut RawDevice) -> Vec<Home> {
+    let mut homes = Vec::new();
+    loop {
+        match raw.wire.hear().await {
+            Heard::Frame(frame) => match *frame {
+                xundian_protocol::wire::v1::ServerFrame::Changes(changes) => {
+                    homes.extend(changes.records.iter().map(|record| record.home));
+                }
+                _ => return homes,
+            },
+            Heard::End(words) => panic!("the connection ended: {words}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn absurd_numbers_in_sound_frames_do_no_harm() {
+    let service = Service::start().await;
+    let device = service.device("W1").await;
+    let before = Contents::of(service.server());
+    let scope = service.server().directory().scope(company::person("W1"), today());
+    let no = device.client.identity().expect("enrolled").device;
+    for (now_ms, cursor, captured) in [(i64::MIN, u64::MAX, i64::MAX), (i64::MAX, 0, i64::MIN)] {
+        let mut wire = Wire::open(&Papers::of(device.folder()), service.address()).await.expect("a good certificate");
+        let mut greeting = hello(no);
+        greeting.now_ms = now_ms;
+        wire.send(&ClientFrame::Hello(greeting)).await;
+        assert!(wire.hear().await.complaint().is_none(), "a wrong clock is no reason to refuse");
+        let mut asked = pull(&scope, &[]);
+        asked.cursor.0 = cursor;
+        asked.captured_through_ms = captured;
+        asked.sent_through.0 = u64::MAX;
+        wire.send(&ClientFrame::Pull(asked)).await;
+        assert!(wire.hear().await.complaint().is_none());
+    }
+    let entry = service.server().device(no).expect("readable").expect("there");
+    assert!(entry.captured_through_ms <= Some(sessions::now_ms()), "nobody has sent what is not yet captured");
+    assert_eq!(before.differences(&Contents::of(service.server())), Vec::<String>::new());
+    tokio::time::timeout(Duration::from_secs(60), device.sync()).await.expect("the device itself is served on");
+}
