@@ -14,7 +14,7 @@ pub const SMALL_DECODE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Ops in one push frame.
 pub const BATCH_OPS_MAX: usize = 4096;
 /// Plain bytes of ops that a device puts into one push frame; one op more may go over it.
-pub const BATCH_PLAIN_BYTES_TARGET: usize = 2 * 1024 * 1024;
+pub const BATCH_PLAIN_BYTES_TARGET: usize = 512 * 1024;
 /// Push frames that a device sends ahead of their receipts.
 pub const PUSH_FRAMES_IN_FLIGHT_MAX: usize = 4;
 /// Records in one frame of changes.

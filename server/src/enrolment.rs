@@ -167,10 +167,11 @@ impl Server {
         self.revoked.subscribe()
     }
 
-    /// Notes what a device told of itself. Watermarks only rise.
+    /// Notes what a device told of itself. It says the same at its next sync, so this need not wait for the
+    /// disk: a watermark that a power cut takes back makes a figure look less complete than it is, never more.
     pub(crate) fn note_device(&self, no: DeviceNo, note: impl FnOnce(&mut Device)) -> Result<(), StoreError> {
         self.change(|reader| {
-            let mut changes = Changes::default();
+            let mut changes = Changes { may_be_lost: true, ..Default::default() };
             if let Some(mut device) = reader.device(no)? {
                 note(&mut device);
                 changes.devices.push(device);

@@ -8,6 +8,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
 
+/// Threads for store work. More would not be faster on one store, and each keeps memory of its own.
+const BLOCKING_THREADS: usize = 4;
+
+/// The runtime that a server runs on.
+///
+/// # Errors
+/// Where the system gives no threads.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build()
+}
+
 /// What to serve, and where.
 #[derive(Clone, Debug)]
 pub struct Config {

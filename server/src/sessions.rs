@@ -122,12 +122,10 @@ impl Session {
             let no = device.no;
             self.still_welcome(no).await?;
             self.begin_work().await;
-            let decoded = tokio::task::block_in_place(|| decode_client(&payload));
-            let frame = match decoded {
+            let frame = match apart(move || decode_client(&payload)).await? {
                 Ok(frame) => frame,
                 Err(error) => return self.refuse(malformed(&error)).await,
             };
-            drop(payload);
             let applied = self.blocking(move |server| server.device(no)).await?;
             let applied_through = applied.map(|device| device.applied_through).unwrap_or_default();
             if let Err(error) = session.handle(frame, now_ms(), applied_through) {
@@ -259,7 +257,7 @@ impl Session {
     async fn enrol(&mut self) -> Result<(), End> {
         let Some(payload) = self.receive().await? else { return Ok(()) };
         self.begin_work().await;
-        let enrol = match decode_client(&payload) {
+        let enrol = match apart(move || decode_client(&payload)).await? {
             Ok(ClientFrame::Enrol(enrol)) => enrol,
             Ok(_) => {
                 let message = "this needs a device's certificate: enrol first";
@@ -288,8 +286,7 @@ impl Session {
 
     async fn send(&mut self, frame: ServerFrame) -> Result<(), End> {
         self.begin_work().await;
-        let payload = tokio::task::block_in_place(|| encode_server(&frame));
-        drop(frame);
+        let payload = apart(move || encode_server(&frame)).await?;
         self.permit = None;
         let patience = IDLE + Duration::from_secs(payload.len() as u64 / READ_BYTES_PER_S_MIN);
         let sent = tokio::time::timeout(patience, self.stream.send(&payload)).await;
@@ -333,7 +330,8 @@ impl Session {
         work: impl FnOnce(&Server) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, End> {
         self.begin_work().await;
-        let done = tokio::task::block_in_place(|| work(&self.server));
+        let server = Arc::clone(&self.server);
+        let done = apart(move || work(&server)).await?;
         match done {
             Ok(value) => Ok(value),
             Err(error) => {
@@ -342,6 +340,16 @@ impl Session {
             }
         }
     }
+}
+
+/// Runs work that takes long or waits for the disk on a thread of its own. The runtime keeps such threads and
+/// uses them again; as the work is bounded by permits, there are few of them.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, End> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| {
+        tracing::error!("the work for a session was given up: {error}");
+        End::Lost("the server could not do its work".into())
+    })
 }
 
 fn malformed(error: &DecodeError) -> ServerFrame {

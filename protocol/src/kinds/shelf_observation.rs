@@ -47,21 +47,28 @@ fn contribute(record: &Record) -> Vec<Contribution> {
     else {
         return Vec::new();
     };
-    let number = |tag, gtin| match record.register(&crate::record::FieldKey { tag, key: Key::Number(gtin) }) {
-        Some(crate::record::Register { value: Value::Int(number), .. }) => *number,
-        Some(crate::record::Register { value: Value::Bool(yes), .. }) => i64::from(*yes),
-        _ => 0,
+    // All maps are in the order of their GTINs, so each is walked once beside `present`.
+    let mut others =
+        [IN_BACKROOM, FACINGS_OWN, FACINGS_CATEGORY].map(|tag| record.lines(tag).iter().peekable());
+    let mut number = |map: usize, at: &Key| {
+        while others[map].next_if(|field| field.at.key < *at).is_some() {}
+        match others[map].next_if(|field| field.at.key == *at).map(|field| &field.register.value) {
+            Some(Value::Int(number)) => *number,
+            Some(Value::Bool(yes)) => i64::from(*yes),
+            _ => 0,
+        }
     };
     let line = |field: &crate::record::Field| {
         let (Key::Number(gtin), Value::Bool(present)) = (&field.at.key, &field.register.value) else {
             return None;
         };
+        let [in_backroom, facings_own, facings_category] = [0, 1, 2].map(|map| number(map, &field.at.key));
         let figures = ProductFigures {
             audited: 1,
             absent: i64::from(!present),
-            backroom_only: if *present { 0 } else { number(IN_BACKROOM, *gtin) },
-            facings_own: number(FACINGS_OWN, *gtin),
-            facings_category: number(FACINGS_CATEGORY, *gtin),
+            backroom_only: if *present { 0 } else { in_backroom },
+            facings_own,
+            facings_category,
             ..Default::default()
         };
         Some(Contribution {

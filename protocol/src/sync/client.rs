@@ -33,7 +33,8 @@ pub enum Step {
     CommitChanges(Changes),
     /// Wait for a frame.
     Wait,
-    /// The session is complete; the device has everything up to here.
+    /// The session is complete; the device has everything up to here, and no home is behind any more. Only
+    /// now: a home whose place is past the cursor may still lack records that moved up in its feed.
     Done(FeedSeq),
 }
 

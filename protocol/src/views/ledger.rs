@@ -81,7 +81,7 @@ pub fn changes(
         dimension: Dimension(gtin),
         measures: Measures::of(&[units]),
     };
-    let goes = before.map(|level| change(level, -level.units));
+    let goes = before.map(|level| change(level, level.units.wrapping_neg()));
     let after = level_after(before, entry);
     goes.into_iter().chain(std::iter::once(change(after, after.units)))
 }

@@ -7,7 +7,8 @@
 use super::DecodeError;
 use super::codec::{put, take};
 use super::rows::{
-    FieldsReader, KeyBudget, Row, RunShape, WireHome, WireKey, WireRecordKey, WireStamp, WireValue, runs,
+    FieldRef, FieldsReader, KeyBudget, Row, RowField, RunShape, WireHome, WireKey, WireKeyRef, WireRecordKey,
+    WireStamp, WireValue, WireValueRef, runs,
 };
 use crate::limits::{FRAME_COLUMNS_MAX, FRAME_FIELDS_MAX};
 use crate::record::{Key, Value};
@@ -55,10 +56,10 @@ enum Values {
 
 impl Columns {
     /// The columns of rows.
-    pub(super) fn of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Self {
+    pub(super) fn of<'a>(rows: impl IntoIterator<Item = Row<FieldRef<'a>>>) -> Self {
         let mut writer = Writer::default();
         for row in rows {
-            writer.row(row);
+            writer.row(&row);
         }
         writer.finish()
     }
@@ -69,7 +70,7 @@ impl Columns {
     }
 
     /// The rows, of which there must be no more than `rows_max`.
-    pub(super) fn rows(self, rows_max: usize) -> Result<Vec<Row>, DecodeError> {
+    pub(super) fn rows(self, rows_max: usize) -> Result<Vec<Row<RowField>>, DecodeError> {
         let rows = self.len();
         DecodeError::bound("rows of a frame", rows, rows_max)?;
         DecodeError::bound("shapes of a frame", self.shapes.len(), rows)?;
@@ -89,15 +90,15 @@ impl Columns {
 }
 
 #[derive(Default)]
-struct Writer {
+struct Writer<'a> {
     out: Columns,
     shapes: BTreeMap<Shape, u32>,
-    columns: BTreeMap<(u16, u16), (Vec<u8>, Vec<Value>)>,
+    columns: BTreeMap<(u16, u16), (Vec<u8>, Vec<&'a Value>)>,
     last_hlc: u64,
 }
 
-impl Writer {
-    fn row(&mut self, row: &Row) {
+impl<'a> Writer<'a> {
+    fn row(&mut self, row: &Row<FieldRef<'a>>) {
         let kind = row.record.kind.0;
         let runs = runs(&row.fields);
         let shape = Shape { kind, runs: runs.iter().map(|run| run.shape).collect() };
@@ -117,10 +118,10 @@ impl Writer {
             let (keys, values) = self.columns.entry((kind, run.shape.tag)).or_default();
             if run.shape.lines > 0 && !run.shape.shared_keys {
                 for field in run.fields {
-                    put(&WireKey::from(field.at.key.clone()), keys);
+                    put(&WireKeyRef::from(&field.at.key), keys);
                 }
             }
-            values.extend(run.fields.iter().map(|field| field.value.clone()));
+            values.extend(run.fields.iter().map(|field| field.value));
         }
         if row.stamps.len() > 1 {
             for field in &row.fields {
@@ -134,23 +135,24 @@ impl Writer {
         let mut shapes: Vec<(Shape, u32)> = self.shapes.into_iter().collect();
         shapes.sort_by_key(|(_, index)| *index);
         self.out.shapes = shapes.into_iter().map(|(shape, _)| shape).collect();
-        let column = |((kind, tag), (keys, values))| Column { kind, tag, keys, values: Values::of(values) };
+        let column =
+            |((kind, tag), (keys, values)): (_, (_, Vec<_>))| Column { kind, tag, keys, values: Values::of(&values) };
         self.out.columns = self.columns.into_iter().map(column).collect();
         self.out
     }
 }
 
 impl Values {
-    fn of(values: Vec<Value>) -> Self {
+    fn of(values: &[&Value]) -> Self {
         let mut plain = Vec::new();
         let mut differences = Vec::new();
         if values.iter().all(|value| matches!(value, Value::Int(_))) {
             let mut last = 0i64;
             for value in values {
                 let Value::Int(number) = value else { continue };
-                put(&number, &mut plain);
+                put(number, &mut plain);
                 put(&number.wrapping_sub(last), &mut differences);
-                last = number;
+                last = *number;
             }
             return if differences.len() < plain.len() {
                 Self::IntDifferences(differences)
@@ -159,10 +161,10 @@ impl Values {
             };
         }
         if values.iter().all(|value| matches!(value, Value::Bool(_))) {
-            return Self::Bools(values.iter().map(|value| u8::from(*value == Value::Bool(true))).collect());
+            return Self::Bools(values.iter().map(|value| u8::from(**value == Value::Bool(true))).collect());
         }
         for value in values {
-            put(&WireValue::from(value), &mut plain);
+            put(&WireValueRef::from(*value), &mut plain);
         }
         Self::Mixed(plain)
     }
@@ -218,7 +220,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn row(&self) -> Result<Row, DecodeError> {
+    fn row(&self) -> Result<Row<RowField>, DecodeError> {
         let shape: u32 = take(&mut self.row_shapes.borrow_mut())?;
         let shape = self.shapes.get(shape as usize).ok_or_else(|| DecodeError::malformed("no such shape"))?;
         let id: [u8; 16] = take(&mut self.ids.borrow_mut())?;

@@ -11,21 +11,29 @@ use crate::record::{FieldKey, Home, Key, RecordKey, Value};
 use bincode::{Decode, Encode};
 use std::cell::Cell;
 
+/// An op or a record on its way to bytes, whose fields lie elsewhere, or from them.
+#[derive(Debug)]
+pub(super) struct Row<F> {
+    pub(super) record: RecordKey,
+    pub(super) home: Home,
+    pub(super) stamps: Vec<Stamp>,
+    pub(super) fields: Vec<F>,
+}
+
 /// A field on its way to bytes. `stamp` is an index into the row's stamps.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FieldRef<'a> {
+    pub(super) at: &'a FieldKey,
+    pub(super) value: &'a Value,
+    pub(super) stamp: u32,
+}
+
+/// A field that was read.
+#[derive(Debug)]
 pub(super) struct RowField {
     pub(super) at: FieldKey,
     pub(super) value: Value,
     pub(super) stamp: u32,
-}
-
-/// An op or a record on its way to bytes.
-#[derive(Clone, PartialEq, Debug)]
-pub(super) struct Row {
-    pub(super) record: RecordKey,
-    pub(super) home: Home,
-    pub(super) stamps: Vec<Stamp>,
-    pub(super) fields: Vec<RowField>,
 }
 
 #[derive(Encode, Decode, Clone, Copy, PartialEq, Debug)]
@@ -46,7 +54,32 @@ impl From<WireStamp> for Stamp {
     }
 }
 
-#[derive(Encode, Decode, Clone, PartialEq, Debug)]
+/// A value as bytes: encoded from where it lies.
+#[derive(Encode)]
+pub(super) enum WireValueRef<'a> {
+    Absent,
+    Bool(bool),
+    Int(i64),
+    Text(&'a str),
+    Id(&'a [u8; 16]),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> From<&'a Value> for WireValueRef<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Absent => Self::Absent,
+            Value::Bool(v) => Self::Bool(*v),
+            Value::Int(v) => Self::Int(*v),
+            Value::Text(v) => Self::Text(v),
+            Value::Id(v) => Self::Id(v.as_bytes()),
+            Value::Bytes(v) => Self::Bytes(v),
+        }
+    }
+}
+
+/// The same, decoded.
+#[derive(Decode)]
 pub(super) enum WireValue {
     Absent,
     Bool(bool),
@@ -54,19 +87,6 @@ pub(super) enum WireValue {
     Text(String),
     Id([u8; 16]),
     Bytes(Vec<u8>),
-}
-
-impl From<Value> for WireValue {
-    fn from(value: Value) -> Self {
-        match value {
-            Value::Absent => Self::Absent,
-            Value::Bool(v) => Self::Bool(v),
-            Value::Int(v) => Self::Int(v),
-            Value::Text(v) => Self::Text(v),
-            Value::Id(v) => Self::Id(*v.as_bytes()),
-            Value::Bytes(v) => Self::Bytes(v),
-        }
-    }
 }
 
 impl From<WireValue> for Value {
@@ -82,25 +102,36 @@ impl From<WireValue> for Value {
     }
 }
 
-#[derive(Encode, Decode, Clone, PartialEq, Debug)]
+/// A line's key as bytes: encoded from where it lies.
+#[derive(Encode)]
+pub(super) enum WireKeyRef<'a> {
+    Single,
+    Number(u64),
+    Text(&'a str),
+    Id(&'a [u8; 16]),
+    NumberText(u64, &'a str),
+}
+
+impl<'a> From<&'a Key> for WireKeyRef<'a> {
+    fn from(key: &'a Key) -> Self {
+        match key {
+            Key::Single => Self::Single,
+            Key::Number(n) => Self::Number(*n),
+            Key::Text(t) => Self::Text(t),
+            Key::Id(id) => Self::Id(id.as_bytes()),
+            Key::NumberText(n, t) => Self::NumberText(*n, t),
+        }
+    }
+}
+
+/// The same, decoded.
+#[derive(Decode)]
 pub(super) enum WireKey {
     Single,
     Number(u64),
     Text(String),
     Id([u8; 16]),
     NumberText(u64, String),
-}
-
-impl From<Key> for WireKey {
-    fn from(key: Key) -> Self {
-        match key {
-            Key::Single => Self::Single,
-            Key::Number(n) => Self::Number(n),
-            Key::Text(t) => Self::Text(t),
-            Key::Id(id) => Self::Id(*id.as_bytes()),
-            Key::NumberText(n, t) => Self::NumberText(n, t),
-        }
-    }
 }
 
 impl From<WireKey> for Key {
@@ -174,15 +205,15 @@ pub(super) struct RunShape {
 }
 
 /// Fields of one tag that follow each other, with their shape.
-pub(super) struct Run<'a> {
+pub(super) struct Run<'r, 'a> {
     pub(super) shape: RunShape,
-    pub(super) fields: &'a [RowField],
+    pub(super) fields: &'r [FieldRef<'a>],
 }
 
 /// Groups a row's fields, which are in order, into runs.
-pub(super) fn runs(fields: &[RowField]) -> Vec<Run<'_>> {
-    let mut keys: &[RowField] = &[];
-    let same_tag_and_form = |a: &RowField, b: &RowField| {
+pub(super) fn runs<'r, 'a>(fields: &'r [FieldRef<'a>]) -> Vec<Run<'r, 'a>> {
+    let mut keys: &[FieldRef<'a>] = &[];
+    let same_tag_and_form = |a: &FieldRef<'_>, b: &FieldRef<'_>| {
         a.at.tag == b.at.tag && a.at.key != Key::Single && b.at.key != Key::Single
     };
     fields

@@ -3,8 +3,8 @@
 use super::DecodeError;
 use super::codec::{put, take, take_all, version};
 use super::rows::{
-    FieldsReader, KeyBudget, Row, RowField, RunShape, WireHome, WireKey, WireRecordKey, WireStamp, WireValue,
-    runs,
+    FieldRef, FieldsReader, KeyBudget, Row, RowField, RunShape, WireHome, WireKey, WireKeyRef, WireRecordKey,
+    WireStamp, WireValue, WireValueRef, runs,
 };
 use crate::clock::Stamp;
 use crate::ids::OpSeq;
@@ -64,17 +64,12 @@ pub(super) fn seen_of(op: &Op) -> Vec<Seen> {
     op.writes.iter().enumerate().filter_map(seen).collect()
 }
 
-pub(super) fn op_row(op: &Op) -> Row {
-    let field = |write: &Write| RowField { at: write.at.clone(), value: write.value.clone(), stamp: 0 };
-    Row {
-        record: op.record,
-        home: op.home,
-        stamps: vec![op.stamp],
-        fields: op.writes.iter().map(field).collect(),
-    }
+pub(super) fn op_row(op: &Op) -> Row<FieldRef<'_>> {
+    let fields = op.writes.iter().map(|write| FieldRef { at: &write.at, value: &write.value, stamp: 0 });
+    Row { record: op.record, home: op.home, stamps: vec![op.stamp], fields: fields.collect() }
 }
 
-pub(super) fn row_op(row: Row, seq: OpSeq, seen: &[Seen]) -> Result<Op, DecodeError> {
+pub(super) fn row_op(row: Row<RowField>, seq: OpSeq, seen: &[Seen]) -> Result<Op, DecodeError> {
     let [stamp] = row.stamps[..] else {
         return Err(DecodeError::malformed("an op has one stamp"));
     };
@@ -89,7 +84,7 @@ pub(super) fn row_op(row: Row, seq: OpSeq, seen: &[Seen]) -> Result<Op, DecodeEr
     if op.is_ordered() { Ok(op) } else { Err(DecodeError::malformed("the writes of an op are not in order")) }
 }
 
-pub(super) fn record_row(record: &Record) -> Row {
+pub(super) fn record_row(record: &Record) -> Row<FieldRef<'_>> {
     let mut stamps: Vec<Stamp> = Vec::new();
     let mut fields = Vec::with_capacity(record.fields().len());
     for Field { at, register } in record.fields() {
@@ -98,12 +93,12 @@ pub(super) fn record_row(record: &Record) -> Row {
             stamps.len() - 1
         });
         let stamp = u32::try_from(found).unwrap_or(u32::MAX);
-        fields.push(RowField { at: at.clone(), value: register.value.clone(), stamp });
+        fields.push(FieldRef { at, value: &register.value, stamp });
     }
     Row { record: record.key, home: record.home, stamps, fields }
 }
 
-pub(super) fn row_record(row: Row) -> Result<Record, DecodeError> {
+pub(super) fn row_record(row: Row<RowField>) -> Result<Record, DecodeError> {
     let mut fields = Vec::with_capacity(row.fields.len());
     for field in row.fields {
         let stamp = row.stamps.get(field.stamp as usize).copied();
@@ -116,7 +111,7 @@ pub(super) fn row_record(row: Row) -> Result<Record, DecodeError> {
     Ok(Record::from_fields(row.record, row.home, fields))
 }
 
-fn put_row(row: &Row, out: &mut Vec<u8>) {
+fn put_row(row: &Row<FieldRef<'_>>, out: &mut Vec<u8>) {
     put(&WireRecordKey::from(row.record), out);
     put(&WireHome::from(row.home), out);
     put(&row.stamps.iter().map(|stamp| WireStamp::from(*stamp)).collect::<Vec<_>>(), out);
@@ -125,11 +120,11 @@ fn put_row(row: &Row, out: &mut Vec<u8>) {
     for run in runs {
         if run.shape.lines > 0 && !run.shape.shared_keys {
             for field in run.fields {
-                put(&WireKey::from(field.at.key.clone()), out);
+                put(&WireKeyRef::from(&field.at.key), out);
             }
         }
         for field in run.fields {
-            put(&WireValue::from(field.value.clone()), out);
+            put(&WireValueRef::from(field.value), out);
             if row.stamps.len() > 1 {
                 put(&field.stamp, out);
             }
@@ -137,7 +132,7 @@ fn put_row(row: &Row, out: &mut Vec<u8>) {
     }
 }
 
-fn take_row(rest: &mut &[u8]) -> Result<Row, DecodeError> {
+fn take_row(rest: &mut &[u8]) -> Result<Row<RowField>, DecodeError> {
     let record = take::<WireRecordKey>(rest)?.into();
     let home = take::<WireHome>(rest)?.into();
     let stamps: Vec<Stamp> = take::<Vec<WireStamp>>(rest)?.into_iter().map(Stamp::from).collect();

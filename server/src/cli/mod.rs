@@ -203,12 +203,12 @@ fn run(data: Option<PathBuf>, command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Serve { listen } => {
             let config = serve::Config { data: folder(data), http: listen.http, quic: listen.quic };
-            runtime()?.block_on(serve::run(&config))?;
+            serve::runtime()?.block_on(serve::run(&config))?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo { listen, exit } => {
             let options = demo::Options { exit, data, http: listen.http, quic: listen.quic };
-            runtime()?.block_on(demo::run(&options))?;
+            serve::runtime()?.block_on(demo::run(&options))?;
             Ok(ExitCode::SUCCESS)
         }
         other => administer::run(&folder(data), other),
@@ -217,10 +217,6 @@ fn run(data: Option<PathBuf>, command: Command) -> Result<ExitCode, Failure> {
 
 fn folder(data: Option<PathBuf>) -> PathBuf {
     data.unwrap_or_else(|| PathBuf::from("./xundian-data"))
-}
-
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
 #[cfg(test)]

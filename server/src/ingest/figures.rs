@@ -19,31 +19,68 @@ pub(super) fn contributions(record: &Record) -> Vec<Contribution> {
 /// Plans what changed records do to flows and to levels that depend on one record alone.
 pub(crate) fn plan_figures(changed: &[ChangedRecord], units: &mut Units<'_>, out: &mut FigureChanges) {
     for change in changed {
-        let old = change.old.as_ref().map_or_else(Vec::new, |old| contributions(&old.record));
-        let new = contributions(&change.new);
+        let key = change.new.key;
+        let old = change.old.as_ref().map(|old| Said::by(&old.record)).unwrap_or_default();
+        let new = Said::by(&change.new);
         if old == new {
             continue;
         }
-        for contribution in old {
-            let unit = units.of(&contribution);
-            out.take_back(contribution, unit);
+        for contribution in &old.contributions {
+            let unit = units.of(contribution);
+            out.take_back(*contribution, unit);
         }
-        for contribution in new {
-            let unit = units.of(&contribution);
-            out.add(contribution, unit);
+        for contribution in &new.contributions {
+            let unit = units.of(contribution);
+            out.add(*contribution, unit);
         }
-    }
-    for change in changed {
-        let key = change.new.key;
-        let before = change.old.as_ref().map_or_else(Vec::new, |old| owners(&old.record, units));
-        let after = owners(&change.new, units);
-        let mut count = |owners: &[(Owner, Day)], by: i32| {
-            for (owner, day) in owners {
-                *out.traces.entry((*owner, *day, key)).or_default() += by;
+        let mut count = |said: &Said, by: i32| {
+            for (owner, day) in said.owners(units) {
+                *out.traces.entry((owner, day, key)).or_default() += by;
             }
         };
-        count(&before, -1);
-        count(&after, 1);
+        count(&old, -1);
+        count(&new, 1);
+    }
+}
+
+/// What a record says: what it adds to the figures, and where and when it speaks of stock.
+#[derive(Default, PartialEq)]
+struct Said {
+    contributions: Vec<Contribution>,
+    stock: Option<(OutletId, Entry)>,
+}
+
+impl Said {
+    fn by(record: &Record) -> Self {
+        let stock = stock_entries(record).first().map(|(outlet, _, entry)| (*outlet, *entry));
+        Self { contributions: contributions(record), stock }
+    }
+
+    /// Whose figures it adds to, on which days; each once.
+    fn owners(&self, units: &mut Units<'_>) -> Vec<(Owner, Day)> {
+        let mut owners = Vec::new();
+        let mut last = None;
+        for contribution in &self.contributions {
+            let place = (contribution.outlet, contribution.person, contribution.day, contribution.unit_on);
+            // The lines of one record mostly speak of one place and day.
+            if last.replace(place) == Some(place) {
+                continue;
+            }
+            let day = contribution.day;
+            owners.extend(contribution.person.map(|person| (Owner::Person(person), day)));
+            if let Some(outlet) = contribution.outlet {
+                owners.push((Owner::Outlet(outlet), day));
+                owners.push((Owner::Unit(units.of(contribution)), day));
+            }
+        }
+        if let Some((outlet, entry)) = &self.stock {
+            owners.extend(entry.person.map(|person| (Owner::Person(person), entry.day)));
+            owners.push((Owner::Outlet(*outlet), entry.day));
+            owners.push((Owner::Unit(units.on(*outlet, entry.day)), entry.day));
+        }
+        owners.sort_unstable();
+        owners.dedup();
+        owners
     }
 }
 
@@ -60,23 +97,7 @@ pub(crate) fn recompute(record: &Record, units: &mut Units<'_>, out: &mut Figure
 
 /// Whose figures a record adds to, on which days; each once.
 pub(super) fn owners(record: &Record, units: &mut Units<'_>) -> Vec<(Owner, Day)> {
-    let mut owners = Vec::new();
-    for contribution in contributions(record) {
-        let day = contribution.day;
-        owners.extend(contribution.person.map(|person| (Owner::Person(person), day)));
-        if let Some(outlet) = contribution.outlet {
-            owners.push((Owner::Outlet(outlet), day));
-            owners.push((Owner::Unit(units.on(outlet, contribution.unit_on)), day));
-        }
-    }
-    if let Some((outlet, _, entry)) = stock_entries(record).first() {
-        owners.extend(entry.person.map(|person| (Owner::Person(person), entry.day)));
-        owners.push((Owner::Outlet(*outlet), entry.day));
-        owners.push((Owner::Unit(units.on(*outlet, entry.day)), entry.day));
-    }
-    owners.sort_unstable();
-    owners.dedup();
-    owners
+    Said::by(record).owners(units)
 }
 
 /// What a record says of the stock of products.

@@ -24,6 +24,11 @@ use xundian_protocol::wire::stored;
 /// The format of the folder; another one is refused when it is opened.
 const FORMAT: &[u8] = b"1";
 
+/// Blocks of tables that are kept in memory.
+const CACHE_BYTES: u64 = 8 << 20;
+/// What one table gathers in memory before it is written out.
+const MEMTABLE_BYTES_MAX: u64 = 8 << 20;
+
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -124,6 +129,8 @@ pub struct Changes {
     pub feed_head: Option<FeedSeq>,
     /// The last moment that the server's own clock gave.
     pub clock: Option<Hlc>,
+    /// Whether a power cut may take these changes back, as one of a device's last sync may be.
+    pub may_be_lost: bool,
 }
 
 /// The open store.
@@ -148,8 +155,11 @@ pub struct Store {
 impl Store {
     /// Opens the store in a folder, or makes it.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let db = Database::builder(folder).cache_size(16 << 20).worker_threads(1).open()?;
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(8 << 20);
+        let db = Database::builder(folder)
+            .cache_size(CACHE_BYTES)
+            .worker_threads(1)
+            .open()?;
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);
         let table = |name| db.keyspace(name, options);
         let store = Self {
             meta: table("meta")?,
@@ -183,9 +193,10 @@ impl Store {
         Ok(store)
     }
 
-    /// Commits changes: all of them or none, and on the disk when it returns.
+    /// Commits changes: all of them or none, and on the disk when it returns unless they may be lost.
     pub fn commit(&self, changes: &Changes) -> Result<(), StoreError> {
-        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
+        let mode = if changes.may_be_lost { PersistMode::Buffer } else { PersistMode::SyncData };
+        let mut batch = self.db.batch().durability(Some(mode));
         for (home, seq) in &changes.left_places {
             batch.remove(&self.feed, keys::feed(*home, *seq));
         }

@@ -65,7 +65,7 @@ pub fn run(command: &str) -> Result<(), PeerError> {
         println!("xundian {}", env!("CARGO_PKG_VERSION"));
         return Ok(());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = xundian_server::serve::runtime()?;
     runtime.block_on(async {
         match command {
             "serve" => provision::serve().await,

@@ -84,7 +84,11 @@ impl Device {
     ) -> Result<(), SessionError> {
         loop {
             match session.poll() {
-                Step::Wait | Step::Done(_) => return Ok(()),
+                Step::Wait => return Ok(()),
+                Step::Done(_) => {
+                    self.held.values_mut().for_each(|place| *place = None);
+                    return Ok(());
+                }
                 Step::Send(frame) => sent.push(frame),
                 Step::Welcome(_) => {}
                 Step::ReadOps(from) => {
@@ -156,7 +160,7 @@ impl Device {
                 if let Some(place) = self.held.get_mut(&home)
                     && *place == Some(changes.from)
                 {
-                    *place = Some(changes.to).filter(|to| *to < self.cursor);
+                    *place = Some(changes.to);
                 }
             }
         }

@@ -177,7 +177,7 @@ pub fn encode_server(frame: &ServerFrame) -> Vec<u8> {
             home: changes.home.map(Into::into),
             from: changes.from.0,
             to: changes.to.0,
-            columns: Columns::of(changes.records.iter().map(record_row).collect::<Vec<_>>().iter()),
+            columns: Columns::of(changes.records.iter().map(record_row)),
         },
         ServerFrame::Pulled(seq) => WireServer::Pulled(seq.0),
         ServerFrame::Answer(Answer { rows }) => WireServer::Answer(rows.iter().map(row_to_wire).collect()),
@@ -253,7 +253,7 @@ fn push_to_wire(push: &Push) -> WireClient {
     WireClient::Push {
         first_seq: push.ops.first().map_or(0, |op| op.seq.0),
         seen: push.ops.iter().enumerate().filter_map(seen).collect(),
-        columns: Columns::of(push.ops.iter().map(op_row).collect::<Vec<_>>().iter()),
+        columns: Columns::of(push.ops.iter().map(op_row)),
     }
 }
 

@@ -1,0 +1,166 @@
+//! The command lines as people and programs use them.
+
+use std::path::Path;
+
+use serde_json::Value as Json;
+use xundian_tests::support::company::{self, product, today};
+use xundian_tests::support::process::{Program, Ran, ServerProcess};
+use xundian_server::{Server, sessions};
+
+/// One device's folder.
+struct Phone<'a>(&'a Path);
+
+impl Phone<'_> {
+    fn run(&self, command: &[&str]) -> Ran {
+        let mut arguments = vec!["--home".into(), self.0.as_os_str().to_owned()];
+        arguments.extend(command.iter().map(Into::into));
+        Program::Device.run(arguments)
+    }
+
+    /// What people read.
+    fn says(&self, command: &[&str]) -> String {
+        self.run(command).ok()
+    }
+
+    /// What programs read.
+    fn json(&self, command: &[&str]) -> Json {
+        let text = self.run(&[&["--json"], command].concat()).ok();
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"))
+    }
+}
+
+/// A command to the server of a folder.
+fn administer(data: &Path, command: &[&str]) -> Ran {
+    let mut arguments = vec!["--data".into(), data.as_os_str().to_owned()];
+    arguments.extend(command.iter().map(Into::into));
+    Program::Server.run(arguments)
+}
+
+/// A server process with the small company and a plan of W1 for today.
+fn serve(data: &Path) -> ServerProcess {
+    let mut process = ServerProcess::new(data);
+    let server = Server::open(data, sessions::now_ms()).expect("a folder of our own");
+    company::found(&server);
+    company::write(&server, vec![company::route("W1", today(), &["A1", "A2"])]);
+    drop(server);
+    process.start();
+    process
+}
+
+#[test]
+fn a_day_on_the_command_line_from_invitation_to_report() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, home) = (folder.path().join("data"), folder.path().join("phone"));
+    let process = serve(&data);
+    let address = process.quic.to_string();
+    let invitation = administer(&data, &["invite", "W1", "--address", &address]).ok();
+    let phone = Phone(&home);
+    let enrolled = phone.json(&["enrol", invitation.trim(), "--label", "试机"]);
+    assert_eq!((&enrolled["person_name"], &enrolled["device"]), (&Json::from("王芳"), &Json::from(1)));
+    assert!(phone.json(&["sync"])["records_pulled"].as_u64() > Some(10));
+
+    work(&phone);
+    reads(&phone);
+    let synced = phone.json(&["sync"]);
+    assert_eq!((&synced["rejected"], &synced["unsent_ops"]), (&Json::from(0), &Json::from(0)));
+    assert!(phone.says(&["sync"]).contains("同步完成"), "people read Chinese first");
+    assert_eq!(phone.json(&["rejected", "list"]), Json::Array(Vec::new()));
+    reports(&data);
+}
+
+/// What W1 does offline.
+fn work(phone: &Phone<'_>) {
+    let gtin = product(1).to_string();
+    phone.json(&["day", "check", "--folder", "--cloth", "--knife", "--gifts", "3"]);
+    let opened = phone.json(&["visit", "open", "A1", "--lat", "39.9", "--lon", "116.4"]);
+    let refused = phone.run(&["visit", "open", "A2"]).failure();
+    assert!(refused.contains("still open"), "{refused}");
+    phone.json(&["shelf", &gtin, "--present", "true", "--facings", "3", "--category", "10"]);
+    assert!(phone.says(&["count", &gtin, "--shelf", "5", "--backroom", "12"]).contains("库存已记录"));
+    phone.json(&["visit", "task", "clean", "true"]);
+    phone.json(&["visit", "note", "店长换人"]);
+    phone.json(&["issue", "raise", "out_of_stock", "缺货", "--due", "same_day"]);
+    let closed = phone.json(&["visit", "close"]);
+    assert_eq!(closed["saved"], opened["saved"]);
+    phone.json(&["visit", "open", "A2"]);
+    phone.json(&["visit", "abort", "refused", "--note", "店方忙"]);
+    phone.json(&["move", "A1", "sell_in", &gtin, "24", "--document", "S-1"]);
+    phone.json(&["day", "report", "--remarks", "一切正常"]);
+    let wrong = phone.run(&["count", "6901234567890", "--shelf", "5"]).failure();
+    assert!(wrong.contains("check digit") || wrong.contains("校验"), "a mistyped GTIN is refused: {wrong}");
+}
+
+/// What the phone shows of it, to people and to programs.
+fn reads(phone: &Phone<'_>) {
+    let status = phone.json(&["status"]);
+    assert!(status["unsent_ops"].as_u64() > Some(8), "{status}");
+    assert!(phone.says(&["status"]).contains("待发送"));
+    let day = phone.json(&["day", "show"]);
+    assert_eq!((&day["visits_planned"], &day["visits_done"]), (&Json::from(2), &Json::from(1)));
+    assert_eq!((&day["visits_aborted"], &day["visits_open"]), (&Json::from(1), &Json::from(0)));
+    let visits = phone.json(&["list", "visit"]);
+    assert_eq!(visits.as_array().map(Vec::len), Some(2));
+    assert_eq!(visits[0]["state"], "saved");
+    assert!(phone.says(&["list", "visit"]).contains("拜访") || phone.says(&["list", "visit"]).contains("进店时间"));
+    let outlet = phone.json(&["show", "outlet", "A1"]);
+    assert_eq!((&outlet["kind"], &outlet["fields"]["code"]), (&Json::from("outlet"), &Json::from("A1")));
+    assert!(phone.says(&["show", "outlet", "A1"]).contains("门店编码"));
+    let unknown = phone.run(&["list", "nonsense"]).failure();
+    assert!(unknown.contains("visit") && unknown.contains("outlet"), "it names what there is: {unknown}");
+    let issues = phone.json(&["list", "issue"]);
+    let issue = issues[0]["id"].as_str().expect("an id").to_owned();
+    phone.json(&["issue", "ack", &issue]);
+    phone.json(&["issue", "close", &issue, "已补货"]);
+    assert_eq!(phone.json(&["show", "issue", &issue])["fields"]["state"], "closed");
+}
+
+/// What headquarters sees, in every format.
+fn reports(data: &Path) {
+    let json: Json = serde_json::from_str(&administer(data, &["report", "nation", "--format", "json"]).ok()).expect("JSON");
+    assert!(json.to_string().contains("华北大区"), "{json}");
+    let csv = administer(data, &["report", "nation", "--by", "person", "--format", "csv"]).ok();
+    let rows: Vec<_> = csv::Reader::from_reader(csv.as_bytes()).into_records().collect::<Result<_, _>>().expect("CSV");
+    assert!(rows.iter().any(|row| row.iter().any(|cell| cell == "王芳")), "{csv}");
+    let marked = administer(data, &["report", "region", "HB", "--format", "csv", "--bom"]).0.stdout;
+    assert!(marked.starts_with(b"\xEF\xBB\xBF"), "the mark by which Excel knows UTF-8");
+    assert!(administer(data, &["report", "outlet", "A1"]).ok().contains("A1"));
+    assert!(administer(data, &["report", "unassigned"]).ok().contains("未分配"));
+    assert!(administer(data, &["devices"]).ok().contains("试机"));
+    assert!(administer(data, &["verify"]).ok().contains("一致"));
+    let unknown = administer(data, &["report", "outlet", "Z9"]).failure();
+    assert!(unknown.contains("Z9"), "{unknown}");
+    let visits = administer(data, &["report", "outlet", "A1", "--format", "json"]).ok();
+    serde_json::from_str::<Json>(&visits).expect("JSON");
+}
+
+#[test]
+fn a_command_without_its_folder_or_enrolment_says_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path().join("phone");
+    let phone = Phone(&home);
+    let refused = phone.run(&["sync"]).failure();
+    assert!(refused.contains("not enrolled") && refused.contains("enrol"), "{refused}");
+    let refused = phone.run(&["enrol", "xd1-nonsense"]).failure();
+    assert!(refused.contains("copy all of it again") || refused.contains("invitation"), "{refused}");
+    let refused = administer(&folder.path().join("nowhere"), &["devices"]).failure();
+    assert!(refused.contains("no data folder") && refused.contains("--data"), "{refused}");
+}
+
+#[test]
+fn a_line_that_is_no_visit_is_told_with_its_number_and_the_others_are_saved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, home) = (folder.path().join("data"), folder.path().join("phone"));
+    let process = serve(&data);
+    let invitation = administer(&data, &["invite", "W1", "--address", &process.quic.to_string()]).ok();
+    let phone = Phone(&home);
+    phone.json(&["enrol", invitation.trim()]);
+    phone.json(&["sync"]);
+    let file = folder.path().join("visits.ndjson");
+    let visit = |outlet: &str| format!(r#"{{"outlet":"{outlet}","opened_at":1795395600000,"closed_at":1795396600000}}"#);
+    std::fs::write(&file, [visit("A1"), "{".into(), visit("Z9"), visit("A2")].join("\n")).expect("written");
+    let ran = phone.run(&["--json", "record", &file.display().to_string()]);
+    assert_eq!(ran.out().lines().filter(|line| line.contains("saved")).count(), 2);
+    let told = ran.failure();
+    assert!(told.contains(":2:") && told.contains(":3:") && told.contains("Z9"), "{told}");
+    assert_eq!(phone.json(&["list", "visit"]).as_array().map(Vec::len), Some(2));
+}
