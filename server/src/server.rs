@@ -262,7 +262,7 @@ impl Server {
             changes.stock.extend(entries);
             changes.levels.extend(plan.latest.map(|latest| (work.outlet, work.gtin, latest)));
         }
-        changes.cells = figures.cells;
+        changes.cells = figures.cells();
         let moved = figures.traces.into_iter().filter(|(_, count)| *count != 0);
         changes.traces = moved.map(|((owner, day, key), count)| (owner, day, key, count > 0)).collect();
         place_in_feed(reader.feed_head()?, changed, author, &mut changes);

@@ -86,8 +86,7 @@ fn compare_cells(
     figures: &FigureChanges,
     report: &mut VerifyReport,
 ) -> Result<(), StoreError> {
-    let mut expected = figures.cells.clone();
-    expected.retain(|_, measures| !measures.is_zero());
+    let mut expected = figures.cells();
     reader.all_cells(|cell, kept| {
         report.cells += 1;
         let computed = expected.remove(&cell).unwrap_or_default();

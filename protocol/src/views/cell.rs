@@ -168,15 +168,9 @@ impl View {
 }
 
 impl Contribution {
-    /// The cells that this contribution moves, once the unit of its outlet on its day is known.
-    pub fn cells(self, unit: Option<OrgUnitId>) -> impl Iterator<Item = (Cell, Measures)> {
+    /// Whose cells this contribution moves, once the unit of its outlet is known.
+    pub fn subjects(&self, unit: Option<OrgUnitId>) -> impl Iterator<Item = Subject> {
         let of_unit = self.outlet.map(|_| Subject::Unit(unit));
-        let subjects = of_unit.into_iter().chain(self.person.map(Subject::Person));
-        subjects.flat_map(move |subject| {
-            self.view.periods(self.day).map(move |period| {
-                let cell = Cell { view: self.view, subject, period, dimension: self.dimension };
-                (cell, self.measures)
-            })
-        })
+        of_unit.into_iter().chain(self.person.map(Subject::Person))
     }
 }

@@ -89,11 +89,14 @@ impl Columns {
     }
 }
 
+/// The keys and values of one column so far.
+type Gathered<'a> = (Vec<u8>, Vec<&'a Value>);
+
 #[derive(Default)]
 struct Writer<'a> {
     out: Columns,
     shapes: BTreeMap<Shape, u32>,
-    columns: BTreeMap<(u16, u16), (Vec<u8>, Vec<&'a Value>)>,
+    columns: BTreeMap<(u16, u16), Gathered<'a>>,
     last_hlc: u64,
 }
 
@@ -135,8 +138,12 @@ impl<'a> Writer<'a> {
         let mut shapes: Vec<(Shape, u32)> = self.shapes.into_iter().collect();
         shapes.sort_by_key(|(_, index)| *index);
         self.out.shapes = shapes.into_iter().map(|(shape, _)| shape).collect();
-        let column =
-            |((kind, tag), (keys, values)): (_, (_, Vec<_>))| Column { kind, tag, keys, values: Values::of(&values) };
+        let column = |((kind, tag), (keys, values)): (_, (_, Vec<_>))| Column {
+            kind,
+            tag,
+            keys,
+            values: Values::of(&values),
+        };
         self.out.columns = self.columns.into_iter().map(column).collect();
         self.out
     }

@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{
-    DeviceNo, FeedSeq, KindId, OpSeq, OrgUnitId, OutletId, PersonId, PositionId, RecordId, RoutePlanId, VisitId,
+    DeviceNo, FeedSeq, KindId, OpSeq, OrgUnitId, OutletId, PersonId, PositionId, RecordId, RoutePlanId,
+    VisitId,
 };
 use xundian_protocol::kinds::{
     AbortReason, Channel, ClockGrade, DayReport, DepartureCheck, Gtin, Header, Issue, IssueKind, IssueState,
-    MovementCause, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position, PositionGrade,
-    Product, Role, RoutePlan, Severity, ShelfObservation, StockCount, StockMovement, Typed, UnitType, Visit,
+    MovementCause, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position,
+    PositionGrade, Product, Role, RoutePlan, Severity, ShelfObservation, StockCount, StockMovement, Typed,
+    UnitType, Visit,
 };
 use xundian_protocol::record::{FieldKey, Home, Key, Op, Record, RecordKey, Value, Write};
 use xundian_protocol::views::{Measures, Subject, View};
 use xundian_protocol::wire::v1::{
-    Answer, Ask, Changes, ClientFrame, Enrol, Granted, Hello, Pull, Push, Receipt, Refusal, Refused, Rejection,
-    ServerFrame, Welcome,
+    Answer, Ask, Changes, ClientFrame, Enrol, Granted, Hello, Pull, Push, Receipt, Refusal, Refused,
+    Rejection, ServerFrame, Welcome,
 };
 
 pub(crate) const NOON_MS: i64 = 1_795_406_400_000;
@@ -157,7 +159,8 @@ fn field_work() -> Vec<(&'static str, Op)> {
         lot: BTreeMap::from([(gtin(1), "L7".into())]),
         ..Default::default()
     };
-    let report = DayReport { day: Some(DAY), visits_done: Some(8), remarks: text("顺利"), ..Default::default() };
+    let report =
+        DayReport { day: Some(DAY), visits_done: Some(8), remarks: text("顺利"), ..Default::default() };
     vec![
         ("route_plan", create(&plan, person(), 60)),
         ("departure_check", create(&check, person(), 61)),
@@ -254,14 +257,21 @@ pub(crate) fn merged_record() -> Record {
     for (device, units) in [(8, 11), (9, 12)] {
         let form = StockCount { shelf_units: BTreeMap::from([(gtin(device), units)]), ..Default::default() };
         let stamp = stamp(device.cast_signed() * 1000, u32::try_from(device).unwrap());
-        record.apply(&Op { seq: OpSeq(1), stamp, record: record.key, home: record.home, writes: form.writes() });
+        record.apply(&Op {
+            seq: OpSeq(1),
+            stamp,
+            record: record.key,
+            home: record.home,
+            writes: form.writes(),
+        });
     }
     record
 }
 
 pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
     let app = "xundian 1.0 (Android 15)".into();
-    let pushed: Vec<Op> = ops().into_iter().zip(1..).map(|((_, op), seq)| Op { seq: OpSeq(seq), ..op }).collect();
+    let pushed: Vec<Op> =
+        ops().into_iter().zip(1..).map(|((_, op), seq)| Op { seq: OpSeq(seq), ..op }).collect();
     let hello = Hello { app, device: DeviceNo(7), next_seq: OpSeq(16), now_ms: NOON_MS };
     let pull = Pull {
         scope_digest: [9; 16],
@@ -285,8 +295,11 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
     let mut records: Vec<Record> = ops().iter().map(|(_, op)| record_of(op)).collect();
     records.push(merged_record());
     let changes = |home, records| Changes { home, from: FeedSeq(1_000_000), to: FeedSeq(1_000_321), records };
-    let rejections =
-        vec![Rejection { seq: OpSeq(3), why: Refusal::OutOfScope, message: "S1-01 was not in your scope".into() }];
+    let rejections = vec![Rejection {
+        seq: OpSeq(3),
+        why: Refusal::OutOfScope,
+        message: "S1-01 was not in your scope".into(),
+    }];
     let receipt = Receipt { through: OpSeq(15), rejections, restamped: vec![(OpSeq(4), stamp(5, 0).hlc)] };
     let rows = vec![
         (Subject::Unit(None), 0, Measures::of(&[1])),

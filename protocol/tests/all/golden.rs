@@ -33,8 +33,9 @@ fn every_stored_value_of_version_1_still_reads_and_is_still_written_so() {
 #[test]
 fn every_frame_of_version_1_still_reads_and_is_still_written_so() {
     let kept = read("wire_v1.hex");
-    let uncompressed =
-        |(name, bytes): (&String, &Vec<u8>)| (!name.ends_with(COMPRESSED)).then(|| (name.clone(), bytes.clone()));
+    let uncompressed = |(name, bytes): (&String, &Vec<u8>)| {
+        (!name.ends_with(COMPRESSED)).then(|| (name.clone(), bytes.clone()))
+    };
     let now: Fixtures = frames().iter().filter_map(uncompressed).collect();
     assert_eq!(now, kept.iter().filter_map(uncompressed).collect::<Fixtures>());
     for (name, frame) in examples::client_frames() {
@@ -47,7 +48,10 @@ fn every_frame_of_version_1_still_reads_and_is_still_written_so() {
             assert_eq!(decode_server(bytes).as_ref(), Ok(&frame), "{name}");
         }
     }
-    assert!(kept.keys().any(|name| name.ends_with(COMPRESSED)), "some example is large enough to be compressed");
+    assert!(
+        kept.keys().any(|name| name.ends_with(COMPRESSED)),
+        "some example is large enough to be compressed"
+    );
 }
 
 #[test]
@@ -82,8 +86,10 @@ fn measures() -> Measures {
 
 fn frames() -> Fixtures {
     let mut fixtures = Fixtures::new();
-    let client = examples::client_frames().into_iter().map(|(name, f)| (format!("client.{name}"), encode_client(&f)));
-    let server = examples::server_frames().into_iter().map(|(name, f)| (format!("server.{name}"), encode_server(&f)));
+    let client =
+        examples::client_frames().into_iter().map(|(name, f)| (format!("client.{name}"), encode_client(&f)));
+    let server =
+        examples::server_frames().into_iter().map(|(name, f)| (format!("server.{name}"), encode_server(&f)));
     for (name, bytes) in client.chain(server) {
         if let Some(plain) = plain_form(&bytes) {
             fixtures.insert(format!("{name}{COMPRESSED}"), bytes);
@@ -96,7 +102,7 @@ fn frames() -> Fixtures {
 }
 
 /// The uncompressed form of a compressed payload.
-fn plain_form(payload: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn plain_form(payload: &[u8]) -> Option<Vec<u8>> {
     let [version, 1, packed @ ..] = payload else { return None };
     let (len, packed) = packed.split_first_chunk::<4>()?;
     let plain = zstd::bulk::decompress(packed, u32::from_be_bytes(*len) as usize).ok()?;

@@ -173,7 +173,8 @@ fn a_device_does_not_conflict_with_itself() {
 #[test]
 fn a_removal_that_was_not_seen_is_a_conflict_as_any_other_write() {
     let mut record = standing(stamp(5, 1), 1);
-    let removal = Op { writes: vec![Write { at: AT, value: Value::Absent, seen: None }], ..op(stamp(7, 2), 0, None) };
+    let removal =
+        Op { writes: vec![Write { at: AT, value: Value::Absent, seen: None }], ..op(stamp(7, 2), 0, None) };
     assert_eq!(record.apply(&removal).conflicts.len(), 1);
     assert_eq!(record.value(16), None);
     assert_eq!(record.register(&AT).map(|register| &register.value), Some(&Value::Absent));

@@ -32,7 +32,8 @@ fn field_work() -> Vec<Op> {
             lines.iter().map(|gtin| (*gtin, low + random.below(span).cast_signed())).collect()
         };
         let (facings, shelf_units, backroom) = (of(1, 8), of(0, 30), of(0, 60));
-        let price_minor = lines.iter().map(|gtin| (*gtin, 590 + (gtin.number() / 10 % 40).cast_signed() * 50)).collect();
+        let price_minor =
+            lines.iter().map(|gtin| (*gtin, 590 + (gtin.number() / 10 % 40).cast_signed() * 50)).collect();
         let present = shelf_units.iter().map(|(gtin, units)| (*gtin, *units > 2)).collect();
         let visit = Visit {
             opened_at_ms: Some(at_ms - 1_500_000 - random.below(600_000).cast_signed()),
@@ -109,7 +110,8 @@ fn measure_a_push_of_six_thousand_ops() {
     println!("{} ops, {fields} fields, day {DAY}", ops.len());
     let (encoded, took) = time(|| ops.iter().map(stored::encode_op).collect::<Vec<_>>());
     println!("stored: {} KB, encode {took:?}", encoded.iter().map(Vec::len).sum::<usize>() / 1000);
-    let (_, took) = time(|| encoded.iter().map(|bytes| stored::decode_op(bytes).unwrap()).collect::<Vec<_>>());
+    let (_, took) =
+        time(|| encoded.iter().map(|bytes| stored::decode_op(bytes).unwrap()).collect::<Vec<_>>());
     println!("stored: decode {took:?}");
     let records: Vec<Record> = ops.iter().map(crate::examples::record_of).collect();
 
@@ -124,18 +126,22 @@ fn measure_a_push_of_six_thousand_ops() {
     let plain: Vec<Vec<u8>> = payloads.iter().map(|payload| plain_of(payload)).collect();
     println!("plain: {} KB", plain.iter().map(Vec::len).sum::<usize>() / 1000);
     for level in [1, 3, 6, 9, 12, 19] {
-        let (packed, took) =
-            time(|| plain.iter().map(|plain| zstd::bulk::compress(plain, level).unwrap()).collect::<Vec<_>>());
+        let (packed, took) = time(|| {
+            plain.iter().map(|plain| zstd::bulk::compress(plain, level).unwrap()).collect::<Vec<_>>()
+        });
         println!("zstd {level}: {} KB, {took:?}", packed.iter().map(Vec::len).sum::<usize>() / 1000);
     }
 
     let from = xundian_protocol::ids::FeedSeq(0);
     let changes: Vec<ServerFrame> = records
         .chunks(3_000)
-        .map(|records| ServerFrame::Changes(Changes { home: None, from, to: from, records: records.to_vec() }))
+        .map(|records| {
+            ServerFrame::Changes(Changes { home: None, from, to: from, records: records.to_vec() })
+        })
         .collect();
     let (payloads, took) = time(|| changes.iter().map(encode_server).collect::<Vec<_>>());
     println!("changes: {} KB, encode {took:?}", payloads.iter().map(Vec::len).sum::<usize>() / 1000);
-    let (_, took) = time(|| payloads.iter().map(|payload| decode_server(payload).unwrap()).collect::<Vec<_>>());
+    let (_, took) =
+        time(|| payloads.iter().map(|payload| decode_server(payload).unwrap()).collect::<Vec<_>>());
     println!("changes: decode {took:?}");
 }

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, OrgUnitId, OutletId, PersonId, RecordId};
 use xundian_protocol::kinds::{self, FieldSpec, Gtin, HomeKind, KeyType, KindSpec, header};
-use xundian_protocol::record::{Field, FieldKey, Home, Key, Op, Record, RecordKey, Register, Value, ValueType, Write};
+use xundian_protocol::record::{
+    Field, FieldKey, Home, Key, Op, Record, RecordKey, Register, Value, ValueType, Write,
+};
 
 /// A small generator for what needs no shrinking (SplitMix64, Steele et al. 2014).
 pub(crate) struct Random(u64);
@@ -34,7 +36,10 @@ impl Random {
 }
 
 pub(crate) fn id() -> impl Strategy<Value = RecordId> {
-    prop_oneof![(0u8..4).prop_map(|n| RecordId::from_bytes([n; 16])), any::<[u8; 16]>().prop_map(RecordId::from_bytes)]
+    prop_oneof![
+        (0u8..4).prop_map(|n| RecordId::from_bytes([n; 16])),
+        any::<[u8; 16]>().prop_map(RecordId::from_bytes)
+    ]
 }
 
 /// Few moments and few devices, so that equal stamps and every order of them come about.
@@ -178,17 +183,18 @@ pub(crate) fn record() -> impl Strategy<Value = Record> {
 /// Several copies of one record.
 pub(crate) fn copies(count: usize) -> impl Strategy<Value = Vec<Record>> {
     spec().prop_flat_map(move |spec| {
-        (key_and_home(spec), prop::collection::vec(fields_of(spec), count)).prop_map(|((key, home), copies)| {
-            copies.into_iter().map(|fields| Record::from_fields(key, home, fields)).collect()
-        })
+        (key_and_home(spec), prop::collection::vec(fields_of(spec), count)).prop_map(
+            |((key, home), copies)| {
+                copies.into_iter().map(|fields| Record::from_fields(key, home, fields)).collect()
+            },
+        )
     })
 }
 
 /// Several ops on one record.
 pub(crate) fn ops_on_one(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Op>> {
     spec().prop_flat_map(move |spec| {
-        (key_and_home(spec), prop::collection::vec(op_of(spec), count.clone())).prop_map(|((key, home), ops)| {
-            ops.into_iter().map(|op| Op { record: key, home, ..op }).collect()
-        })
+        (key_and_home(spec), prop::collection::vec(op_of(spec), count.clone()))
+            .prop_map(|((key, home), ops)| ops.into_iter().map(|op| Op { record: key, home, ..op }).collect())
     })
 }

@@ -12,12 +12,13 @@ use xundian_protocol::wire::stored::{
     decode_measures, decode_op, decode_record, encode_measures, encode_op, encode_record,
 };
 use xundian_protocol::wire::v1::{
-    Answer, Ask, Changes, ClientFrame, Enrol, Granted, Hello, Pull, Push, Receipt, Refusal, Refused, Rejection,
-    ServerFrame, Welcome, decode_client, decode_server, encode_client, encode_server,
+    Answer, Ask, Changes, ClientFrame, Enrol, Granted, Hello, Pull, Push, Receipt, Refusal, Refused,
+    Rejection, ServerFrame, Welcome, decode_client, decode_server, encode_client, encode_server,
 };
 
 fn measures() -> impl Strategy<Value = Measures> {
-    prop::collection::vec(prop_oneof![Just(0i64), any::<i64>()], 0..=MEASURES_MAX).prop_map(|m| Measures::of(&m))
+    prop::collection::vec(prop_oneof![Just(0i64), any::<i64>()], 0..=MEASURES_MAX)
+        .prop_map(|m| Measures::of(&m))
 }
 
 fn push() -> impl Strategy<Value = ClientFrame> {
@@ -70,10 +71,11 @@ fn server_frame() -> impl Strategy<Value = ServerFrame> {
     let welcome = (any::<i64>(), seq(), person()).prop_map(|(now_ms, applied, person)| {
         ServerFrame::Welcome(Welcome { now_ms, applied_through: OpSeq(applied), person })
     });
-    let changes = (prop::option::of(random::home()), seq(), seq(), prop::collection::vec(random::record(), 0..9))
-        .prop_map(|(home, from, to, records)| {
-            ServerFrame::Changes(Changes { home, from: FeedSeq(from), to: FeedSeq(to), records })
-        });
+    let changes =
+        (prop::option::of(random::home()), seq(), seq(), prop::collection::vec(random::record(), 0..9))
+            .prop_map(|(home, from, to, records)| {
+                ServerFrame::Changes(Changes { home, from: FeedSeq(from), to: FeedSeq(to), records })
+            });
     let subject = prop_oneof![
         Just(Subject::Unit(None)),
         random::id().prop_map(|id| Subject::Unit(Some(OrgUnitId(id)))),
@@ -81,10 +83,17 @@ fn server_frame() -> impl Strategy<Value = ServerFrame> {
     ];
     let rows = prop::collection::vec((subject, any::<u64>(), measures()), 0..20);
     let der = || prop::collection::vec(any::<u8>(), 0..600);
-    let granted =
-        (any::<u32>(), der(), der(), person(), ".{0,9}").prop_map(|(device, certificate_der, authority_der, person, person_name)| {
-            ServerFrame::Granted(Granted { device: DeviceNo(device), certificate_der, authority_der, person, person_name })
-        });
+    let granted = (any::<u32>(), der(), der(), person(), ".{0,9}").prop_map(
+        |(device, certificate_der, authority_der, person, person_name)| {
+            ServerFrame::Granted(Granted {
+                device: DeviceNo(device),
+                certificate_der,
+                authority_der,
+                person,
+                person_name,
+            })
+        },
+    );
     let refused = (prop::sample::select(Refusal::ALL.to_vec()), ".{0,30}")
         .prop_map(|(why, message)| ServerFrame::Refused(Refused { why, message }));
     prop_oneof![

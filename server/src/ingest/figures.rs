@@ -27,11 +27,11 @@ pub(crate) fn plan_figures(changed: &[ChangedRecord], units: &mut Units<'_>, out
         }
         for contribution in &old.contributions {
             let unit = units.of(contribution);
-            out.take_back(*contribution, unit);
+            out.take_back(contribution, unit);
         }
         for contribution in &new.contributions {
             let unit = units.of(contribution);
-            out.add(*contribution, unit);
+            out.add(contribution, unit);
         }
         let mut count = |said: &Said, by: i32| {
             for (owner, day) in said.owners(units) {
@@ -88,7 +88,7 @@ impl Said {
 pub(crate) fn recompute(record: &Record, units: &mut Units<'_>, out: &mut FigureChanges) {
     for contribution in contributions(record) {
         let unit = units.of(&contribution);
-        out.add(contribution, unit);
+        out.add(&contribution, unit);
     }
     for (owner, day) in owners(record, units) {
         out.traces.insert((owner, day, record.key), 1);
@@ -183,9 +183,9 @@ pub(crate) fn plan_stock(work: &StockWork, units: &mut Units<'_>, out: &mut Figu
             for change in changes(*outlet, *gtin, level, entry) {
                 let unit = units.of(&change);
                 if sign > 0 {
-                    out.add(change, unit);
+                    out.add(&change, unit);
                 } else {
-                    out.take_back(change, unit);
+                    out.take_back(&change, unit);
                 }
             }
             let next = level_after(level, entry);

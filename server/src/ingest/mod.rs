@@ -22,26 +22,41 @@ use xundian_protocol::access::Directory;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OrgUnitId, OutletId};
 use xundian_protocol::record::RecordKey;
-use xundian_protocol::views::{Cell, Contribution, Measures};
+use xundian_protocol::views::{Cell, Contribution, Dimension, Measures, Subject, View};
 
-/// Changes of figures, gathered.
+/// Changes of figures, gathered by the day: one record speaks of many products but of few days and subjects.
 #[derive(Default, Debug)]
 pub(crate) struct FigureChanges {
-    /// What is added to cells.
-    pub(crate) cells: BTreeMap<Cell, Measures>,
+    days: BTreeMap<(View, Subject, Day), BTreeMap<Dimension, Measures>>,
     /// How often each trace comes (+) or goes (−).
     pub(crate) traces: BTreeMap<(Owner, Day, RecordKey), i32>,
 }
 
 impl FigureChanges {
-    fn add(&mut self, contribution: Contribution, unit: Option<OrgUnitId>) {
-        for (cell, measures) in contribution.cells(unit) {
-            *self.cells.entry(cell).or_default() += measures;
+    fn add(&mut self, contribution: &Contribution, unit: Option<OrgUnitId>) {
+        for subject in contribution.subjects(unit) {
+            let day = self.days.entry((contribution.view, subject, contribution.day)).or_default();
+            *day.entry(contribution.dimension).or_default() += contribution.measures;
         }
     }
 
-    fn take_back(&mut self, contribution: Contribution, unit: Option<OrgUnitId>) {
-        self.add(Contribution { measures: -contribution.measures, ..contribution }, unit);
+    fn take_back(&mut self, contribution: &Contribution, unit: Option<OrgUnitId>) {
+        self.add(&Contribution { measures: -contribution.measures, ..*contribution }, unit);
+    }
+
+    /// What is added to each cell, those of months and years included; cells that stay as they are left out.
+    pub(crate) fn cells(&self) -> BTreeMap<Cell, Measures> {
+        let mut cells: BTreeMap<Cell, Measures> = BTreeMap::new();
+        for ((view, subject, day), dimensions) in &self.days {
+            for period in view.periods(*day) {
+                for (dimension, measures) in dimensions {
+                    let cell = Cell { view: *view, subject: *subject, period, dimension: *dimension };
+                    *cells.entry(cell).or_default() += *measures;
+                }
+            }
+        }
+        cells.retain(|_, measures| !measures.is_zero());
+        cells
     }
 }
 

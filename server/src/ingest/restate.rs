@@ -89,7 +89,7 @@ fn move_unit(
     let (old, new) = (before.of(&contribution), after.of(&contribution));
     if old != new {
         let of_unit = Contribution { person: None, ..contribution };
-        out.take_back(of_unit, old);
-        out.add(of_unit, new);
+        out.take_back(&of_unit, old);
+        out.add(&of_unit, new);
     }
 }

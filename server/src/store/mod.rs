@@ -155,10 +155,7 @@ pub struct Store {
 impl Store {
     /// Opens the store in a folder, or makes it.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let db = Database::builder(folder)
-            .cache_size(CACHE_BYTES)
-            .worker_threads(1)
-            .open()?;
+        let db = Database::builder(folder).cache_size(CACHE_BYTES).worker_threads(1).open()?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);
         let table = |name| db.keyspace(name, options);
         let store = Self {

@@ -108,7 +108,10 @@ fn build(profile: &Path) {
     // for a change, and half of all crates would be compiled once more.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"].iter().any(|own| text.starts_with(own)) {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"]
+            .iter()
+            .any(|own| text.starts_with(own))
+        {
             command.env_remove(&name);
         }
     }
