@@ -72,8 +72,7 @@ impl FrameStream {
         }
     }
 
-    /// Says that no more frames follow. What was sent keeps travelling: see
-    /// [`delivered`](Self::delivered) before closing the connection.
+    /// Says that no more frames follow. What was sent keeps travelling; closing the connection drops it.
     pub(crate) fn finish(&mut self) -> Result<(), StreamError> {
         self.send.finish().map_err(|_| StreamError::Finished)
     }
@@ -84,7 +83,7 @@ impl FrameStream {
         self.send.write_all(&[0, 0, 0, 9, 1]).await.unwrap();
     }
 
-    /// After [`finish`](Self::finish): waits until the server's host has acknowledged every byte.
+    /// After `finish`: waits until the server's host has acknowledged every byte.
     #[cfg(test)]
     pub(crate) async fn delivered(&self) -> Result<(), StreamError> {
         match self.send.stopped().await {

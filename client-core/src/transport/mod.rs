@@ -156,7 +156,7 @@ impl Connection {
     }
 
     /// Ends the connection at once and lets the server know why. What is still unacknowledged is
-    /// dropped: finish the streams and await `delivered` first if that matters.
+    /// dropped: a session closes when it has the answers to all that it sent.
     pub(crate) async fn close(self, reason: &str) {
         self.connection.close(CLOSE_DONE.into(), reason.as_bytes());
         // The farewell is a courtesy: without it the server notices by its idle timeout.

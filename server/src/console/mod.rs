@@ -2,7 +2,7 @@
 //!
 //! Every figure is a link to the list that it is made of. What a user sees follows from the position of
 //! the person behind them; a user without a person is headquarters. This module alone knows HTTP: no type
-//! of axum or maud leaves it but the router that [`serve`] takes. It only reads the data.
+//! of axum or maud leaves it but the router that [`serve()`] takes. It only reads the data.
 
 mod ask;
 mod attempts;

@@ -1,8 +1,8 @@
 //! Ingest: how ops become records, figures and a receipt. `load → plan → commit`, where every plan is a
 //! pure function of what was loaded.
 //!
-//! Two plans follow each other: [`merge`] decides what happens to each op and record, [`figures`] what the
-//! changed records do to the figures. [`restate`] moves figures when outlets change hands.
+//! Two plans follow each other: [`mod@merge`] decides what happens to each op and record, [`mod@figures`] what the
+//! changed records do to the figures. [`mod@restate`] moves figures when outlets change hands.
 
 mod figures;
 mod merge;

@@ -15,8 +15,11 @@ pub const ALWAYS: (Day, Day) = (Day(0), Day(36_500));
 #[derive(Clone, PartialEq, Debug)]
 pub struct Contents {
     records: BTreeMap<&'static str, Vec<Record>>,
-    figures: Vec<(View, Vec<(Subject, u64, Measures)>)>,
+    figures: Vec<(View, Vec<CellSum>)>,
 }
+
+/// A subject, a dimension and what its cells add up to.
+type CellSum = (Subject, u64, Measures);
 
 impl Contents {
     /// Reads all of it.

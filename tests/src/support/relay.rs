@@ -1,6 +1,7 @@
 //! A relay of datagrams between devices and a server, which counts the bytes both ways.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,17 +50,20 @@ async fn relay(socket: Arc<UdpSocket>, server: SocketAddr, bytes: Arc<AtomicU64>
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     while let Ok((len, device)) = socket.recv_from(&mut buffer).await {
         bytes.fetch_add(len as u64, Ordering::Relaxed);
-        if !onward.contains_key(&device) {
-            let Ok(own) = UdpSocket::bind("127.0.0.1:0").await else { continue };
-            if own.connect(server).await.is_err() {
-                continue;
+        let own = match onward.entry(device) {
+            Entry::Occupied(known) => Arc::clone(known.get()),
+            Entry::Vacant(new) => {
+                let Ok(own) = UdpSocket::bind("127.0.0.1:0").await else { continue };
+                if own.connect(server).await.is_err() {
+                    continue;
+                }
+                let own = Arc::new(own);
+                tokio::spawn(back(Arc::clone(&own), Arc::clone(&socket), device, Arc::clone(&bytes)));
+                Arc::clone(new.insert(own))
             }
-            let own = Arc::new(own);
-            onward.insert(device, Arc::clone(&own));
-            tokio::spawn(back(own, Arc::clone(&socket), device, Arc::clone(&bytes)));
-        }
+        };
         // A datagram that cannot be sent is a datagram lost, which QUIC bears.
-        let _sent = onward[&device].send(&buffer[..len]).await.is_ok();
+        let _sent = own.send(&buffer[..len]).await.is_ok();
     }
 }
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use serde_json::Value as Json;
+use xundian_server::{Server, sessions};
 use xundian_tests::support::company::{self, product, today};
 use xundian_tests::support::process::{Program, Ran, ServerProcess};
-use xundian_server::{Server, sessions};
 
 /// One device's folder.
 struct Phone<'a>(&'a Path);
@@ -101,7 +101,10 @@ fn reads(phone: &Phone<'_>) {
     let visits = phone.json(&["list", "visit"]);
     assert_eq!(visits.as_array().map(Vec::len), Some(2));
     assert_eq!(visits[0]["state"], "saved");
-    assert!(phone.says(&["list", "visit"]).contains("拜访") || phone.says(&["list", "visit"]).contains("进店时间"));
+    assert!(
+        phone.says(&["list", "visit"]).contains("拜访")
+            || phone.says(&["list", "visit"]).contains("进店时间")
+    );
     let outlet = phone.json(&["show", "outlet", "A1"]);
     assert_eq!((&outlet["kind"], &outlet["fields"]["code"]), (&Json::from("outlet"), &Json::from("A1")));
     assert!(phone.says(&["show", "outlet", "A1"]).contains("门店编码"));
@@ -116,10 +119,12 @@ fn reads(phone: &Phone<'_>) {
 
 /// What headquarters sees, in every format.
 fn reports(data: &Path) {
-    let json: Json = serde_json::from_str(&administer(data, &["report", "nation", "--format", "json"]).ok()).expect("JSON");
+    let json: Json = serde_json::from_str(&administer(data, &["report", "nation", "--format", "json"]).ok())
+        .expect("JSON");
     assert!(json.to_string().contains("华北大区"), "{json}");
     let csv = administer(data, &["report", "nation", "--by", "person", "--format", "csv"]).ok();
-    let rows: Vec<_> = csv::Reader::from_reader(csv.as_bytes()).into_records().collect::<Result<_, _>>().expect("CSV");
+    let rows: Vec<_> =
+        csv::Reader::from_reader(csv.as_bytes()).into_records().collect::<Result<_, _>>().expect("CSV");
     assert!(rows.iter().any(|row| row.iter().any(|cell| cell == "王芳")), "{csv}");
     let marked = administer(data, &["report", "region", "HB", "--format", "csv", "--bom"]).0.stdout;
     assert!(marked.starts_with(b"\xEF\xBB\xBF"), "the mark by which Excel knows UTF-8");
@@ -156,7 +161,9 @@ fn a_line_that_is_no_visit_is_told_with_its_number_and_the_others_are_saved() {
     phone.json(&["enrol", invitation.trim()]);
     phone.json(&["sync"]);
     let file = folder.path().join("visits.ndjson");
-    let visit = |outlet: &str| format!(r#"{{"outlet":"{outlet}","opened_at":1795395600000,"closed_at":1795396600000}}"#);
+    let visit = |outlet: &str| {
+        format!(r#"{{"outlet":"{outlet}","opened_at":1795395600000,"closed_at":1795396600000}}"#)
+    };
     std::fs::write(&file, [visit("A1"), "{".into(), visit("Z9"), visit("A2")].join("\n")).expect("written");
     let ran = phone.run(&["--json", "record", &file.display().to_string()]);
     assert_eq!(ran.out().lines().filter(|line| line.contains("saved")).count(), 2);

@@ -79,7 +79,8 @@ fn all_kinds(rng: &mut StdRng) -> Vec<(Nonsense, &'static str)> {
     let cut = encode_client(&ClientFrame::Hello(hello(device)));
     let frames = Nonsense::Frames;
     let empty_push = || ClientFrame::Push(Push { ops: Vec::new() });
-    let enrol = || ClientFrame::Enrol(Enrol { secret: [0; 16], request_der: garbage.clone(), label: String::new() });
+    let enrol =
+        || ClientFrame::Enrol(Enrol { secret: [0; 16], request_der: garbage.clone(), label: String::new() });
     vec![
         (Nonsense::Bytes(vec![0xFF; 64]), "over the limit"),
         (Nonsense::Bytes((FRAME_BYTES_MAX as u32 + 1).to_be_bytes().to_vec()), "over the limit"),
@@ -185,7 +186,9 @@ async fn thousands_of_hostile_frames_cost_the_server_no_memory_and_the_others_no
         }
     }
     let last_kib = process.process().resident_kib();
-    eprintln!("{frames} hostile frames; resident KiB: {warm_kib:?} after the first, {last_kib:?} after the last");
+    eprintln!(
+        "{frames} hostile frames; resident KiB: {warm_kib:?} after the first, {last_kib:?} after the last"
+    );
     if let Some((warm, last)) = warm_kib.zip(last_kib) {
         assert!(last < warm + MEMORY_KIB_MAX, "the server grew from {warm} to {last} KiB");
     }
@@ -271,7 +274,8 @@ async fn absurd_numbers_in_sound_frames_do_no_harm() {
     let scope = service.server().directory().scope(company::person("W1"), today());
     let no = device.client.identity().expect("enrolled").device;
     for (now_ms, cursor, captured) in [(i64::MIN, u64::MAX, i64::MAX), (i64::MAX, 0, i64::MIN)] {
-        let mut wire = Wire::open(&Papers::of(device.folder()), service.address()).await.expect("a good certificate");
+        let mut wire =
+            Wire::open(&Papers::of(device.folder()), service.address()).await.expect("a good certificate");
         let mut greeting = hello(no);
         greeting.now_ms = now_ms;
         wire.send(&ClientFrame::Hello(greeting)).await;
@@ -284,7 +288,12 @@ async fn absurd_numbers_in_sound_frames_do_no_harm() {
         assert!(wire.hear().await.complaint().is_none());
     }
     let entry = service.server().device(no).expect("readable").expect("there");
-    assert!(entry.captured_through_ms <= Some(sessions::now_ms()), "nobody has sent what is not yet captured");
+    assert!(
+        entry.captured_through_ms <= Some(sessions::now_ms()),
+        "nobody has sent what is not yet captured"
+    );
     assert_eq!(before.differences(&Contents::of(service.server())), Vec::<String>::new());
-    tokio::time::timeout(Duration::from_secs(60), device.sync()).await.expect("the device itself is served on");
+    tokio::time::timeout(Duration::from_secs(60), device.sync())
+        .await
+        .expect("the device itself is served on");
 }

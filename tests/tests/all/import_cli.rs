@@ -56,7 +56,8 @@ fn outcome(ran: Ran) -> Json {
 
 /// Rows created, changed, unchanged, bad; and outlets of no unit.
 fn counts(outcome: &Json) -> [u64; 5] {
-    ["created", "changed", "unchanged", "bad_rows", "unassigned"].map(|name| outcome[name].as_u64().expect(name))
+    ["created", "changed", "unchanged", "bad_rows", "unassigned"]
+        .map(|name| outcome[name].as_u64().expect(name))
 }
 
 fn held(data: &Path) -> Contents {
@@ -85,7 +86,11 @@ fn all_shops_land_in_their_region_and_those_of_none_count_for_the_nation() {
     let imported = outcome(import(&data, "outlets", &shops, &[]));
     assert_eq!(counts(&imported), [SHOPS as u64, 0, 0, 0, SHOPS_OF_NO_REGION as u64]);
     let again = outcome(import(&data, "outlets", &shops, &[]));
-    assert_eq!(counts(&again), [0, 0, SHOPS as u64, 0, SHOPS_OF_NO_REGION as u64], "a second import changes nothing");
+    assert_eq!(
+        counts(&again),
+        [0, 0, SHOPS as u64, 0, SHOPS_OF_NO_REGION as u64],
+        "a second import changes nothing"
+    );
     assert_every_shop_is_in_its_region(&data, &shops);
 }
 
@@ -180,9 +185,9 @@ fn a_file_is_read_as_excel_in_china_writes_it_and_as_others_do() {
     let data = folder.path().join("data");
     // 工号,姓名,岗位 / M001,王芳, / M002,李雷, in GB18030, by hand.
     let gb18030: &[u8] = &[
-        0xB9, 0xA4, 0xBA, 0xC5, b',', 0xD0, 0xD5, 0xC3, 0xFB, b',', 0xB8, 0xDA, 0xCE, 0xBB, b'\r', b'\n', b'M',
-        b'0', b'0', b'1', b',', 0xCD, 0xF5, 0xB7, 0xBC, b',', b'\r', b'\n', b'M', b'0', b'0', b'2', b',', 0xC0,
-        0xEE, 0xC0, 0xD7, b',', b'\r', b'\n',
+        0xB9, 0xA4, 0xBA, 0xC5, b',', 0xD0, 0xD5, 0xC3, 0xFB, b',', 0xB8, 0xDA, 0xCE, 0xBB, b'\r', b'\n',
+        b'M', b'0', b'0', b'1', b',', 0xCD, 0xF5, 0xB7, 0xBC, b',', b'\r', b'\n', b'M', b'0', b'0', b'2',
+        b',', 0xC0, 0xEE, 0xC0, 0xD7, b',', b'\r', b'\n',
     ];
     let first = outcome(import(&data, "people", &write(folder.path(), "gb.csv", gb18030), &[]));
     assert_eq!(counts(&first)[..4], [2, 0, 0, 0]);

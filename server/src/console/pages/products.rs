@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use xundian_protocol::kinds::{Gtin, Label, ShelfObservation, StockCount};
 use xundian_protocol::views::{Measures, ProductFigures, Subject, View};
 
-/// The lists of [`super::shelf`] and the stock, as `what` names them; a column each.
+/// The lists of [`mod@super::shelf`] and the stock, as `what` names them; a column each.
 pub(super) const WHAT: [(&str, Label); 7] = [
     ("audited", t::AUDITED),
     ("absent", t::ABSENT),

@@ -33,8 +33,11 @@ fn work(day: Day) -> String {
         for n in 0..LINES {
             let comma = if n == 0 { "" } else { "," };
             let gtin = product(n);
-            write!(lines, r#"{comma}{{"gtin":"{gtin}","present":true,"facings":{nth},"shelf":{nth},"backroom":{n}}}"#)
-                .expect("writing into memory");
+            write!(
+                lines,
+                r#"{comma}{{"gtin":"{gtin}","present":true,"facings":{nth},"shelf":{nth},"backroom":{n}}}"#
+            )
+            .expect("writing into memory");
         }
         writeln!(
             text,
@@ -49,7 +52,12 @@ fn work(day: Day) -> String {
 /// had acknowledged by then.
 fn record_until_killed(home: &Path, work: &str, rng: &mut StdRng) -> Vec<VisitId> {
     let mut command = Program::Device.command();
-    command.arg("--home").arg(home).args(["--json", "record", "-"]).stdin(Stdio::piped()).stderr(Stdio::inherit());
+    command
+        .arg("--home")
+        .arg(home)
+        .args(["--json", "record", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::inherit());
     let mut running = Running::start(&mut command);
     let mut input = running.input();
     let written = work.to_owned();
@@ -66,7 +74,8 @@ fn record_until_killed(home: &Path, work: &str, rng: &mut StdRng) -> Vec<VisitId
     std::thread::sleep(pause);
     running.kill();
     // What it said before it died it has promised, even where we read it later. Its last line may be torn.
-    acknowledged.extend(lines.map_while(Result::ok).filter(|line| line.ends_with('}')).map(|line| saved(&line)));
+    acknowledged
+        .extend(lines.map_while(Result::ok).filter(|line| line.ends_with('}')).map(|line| saved(&line)));
     let _all_was_read = feeding.join().expect("no panic");
     acknowledged
 }
@@ -90,11 +99,24 @@ fn assert_whole(home: &Path, acknowledged: &[VisitId]) -> usize {
         assert!(visit.closed_at_ms.is_some() && visit.note.is_some(), "{id} is not whole: {visit:?}");
         let shelf = shelves.get(id).map(ShelfObservation::read).expect("a visit's shelf comes with it");
         let count = counts.get(id).map(StockCount::read).expect("a visit's count comes with it");
-        let lines = [shelf.present.len(), shelf.facings_own.len(), count.shelf_units.len(), count.backroom_units.len()];
+        let lines = [
+            shelf.present.len(),
+            shelf.facings_own.len(),
+            count.shelf_units.len(),
+            count.backroom_units.len(),
+        ];
         assert_eq!(lines, [LINES as usize; 4], "{id} is not whole");
     }
-    assert_eq!((shelves.len(), counts.len()), (visits.len(), visits.len()), "no part is there without its visit");
-    assert_eq!(client.status().expect("readable").unsent_ops, 3 * visits.len() as u64, "all of it waits to be sent");
+    assert_eq!(
+        (shelves.len(), counts.len()),
+        (visits.len(), visits.len()),
+        "no part is there without its visit"
+    );
+    assert_eq!(
+        client.status().expect("readable").unsent_ops,
+        3 * visits.len() as u64,
+        "all of it waits to be sent"
+    );
     visits.len()
 }
 
@@ -118,7 +140,11 @@ async fn every_acknowledged_visit_is_whole_after_fifty_kills_of_the_recording_pr
             acknowledged.extend(record_until_killed(home.path(), &work, &mut rng));
             let whole = assert_whole(home.path(), &acknowledged);
             // A visit may be durable and die before it is acknowledged, but only the last one.
-            assert!(whole - acknowledged.len() <= KILLS_A_STORE, "{whole} visits, {} known", acknowledged.len());
+            assert!(
+                whole - acknowledged.len() <= KILLS_A_STORE,
+                "{whole} visits, {} known",
+                acknowledged.len()
+            );
         }
         // What survived syncs as if nothing had been.
         let device = xundian_tests::support::device::Device::open(home);

@@ -37,7 +37,8 @@ async fn live(device: Device, outlet: &'static str, day: Day, over: Arc<AtomicBo
             saved += 1;
         }
         // Dropping a sync is like losing the network.
-        let _synced = tokio::time::timeout(PATIENCE, device.try_sync()).await.is_ok_and(|synced| synced.is_ok());
+        let _synced =
+            tokio::time::timeout(PATIENCE, device.try_sync()).await.is_ok_and(|synced| synced.is_ok());
     }
     for attempt in 1.. {
         match tokio::time::timeout(10 * PATIENCE, device.try_sync()).await {
@@ -58,7 +59,9 @@ async fn everything_acknowledged_is_there_once_after_the_server_was_killed_twent
     let invitations: Vec<(String, &str)> = {
         let server = Server::open(folder.path(), sessions::now_ms()).expect("a folder of our own");
         company::found(&server);
-        let of = |nth: usize| (service::invitation(&server, process.quic, WHO[nth % 4].0, HOUR_MS), WHO[nth % 4].1);
+        let of = |nth: usize| {
+            (service::invitation(&server, process.quic, WHO[nth % 4].0, HOUR_MS), WHO[nth % 4].1)
+        };
         (0..DEVICES).map(of).collect()
     };
     process.start();
