@@ -46,6 +46,11 @@ pub enum EnrolError {
     /// It is too old.
     #[error("this invitation has expired: ask for a new one")]
     ExpiredInvitation,
+    /// The key is that of another person's device.
+    #[error(
+        "this folder is a device of another person: enrol in a folder of your own, the invitation is still good"
+    )]
+    OtherPerson,
     /// The certificate request is no good.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -96,10 +101,11 @@ impl Server {
     }
 
     /// Makes a device of a program that shows an invitation. The same request again, as after a lost
-    /// answer, gets the same device.
+    /// answer, gets the same device. With another invitation it gets a new number, and the old one is revoked:
+    /// nobody shall wait for what a number that is no longer used may still send.
     pub fn enrol(&self, enrol: &Enrol, now_ms: i64) -> Result<Granted, EnrolError> {
         let request_hash = *blake3::hash(&enrol.request_der).as_bytes();
-        self.change(|reader| {
+        let (granted, replaced) = self.change(|reader| {
             let invitation = reader.invitation(&secret_hash(&enrol.secret))?;
             let invitation = invitation.ok_or(EnrolError::UnknownInvitation)?;
             if invitation.expires_at_ms < now_ms {
@@ -116,12 +122,26 @@ impl Server {
                 }
                 None => DeviceNo(devices.last().map_or(0, |device| device.no.0) + 1),
             };
+            let person = invitation.person;
+            let is_same =
+                |d: &&Device| d.request_hash == request_hash && d.no != no && d.revoked_at_ms.is_none();
+            let replaced: Vec<Device> = devices.iter().filter(is_same).cloned().collect();
+            if replaced.iter().any(|device| device.person != person) {
+                return Err(EnrolError::OtherPerson);
+            }
             let not_after_ms = now_ms + CERTIFICATE_VALID_MS;
             let not_before_ms = now_ms - CERTIFICATE_BACKDATED_MS;
             let certificate_der =
                 self.authority.sign_device(&enrol.request_der, no.0, not_before_ms, not_after_ms)?;
-            let person = invitation.person;
             let mut changes = Changes::default();
+            for device in &replaced {
+                changes.devices.push(Device { revoked_at_ms: Some(now_ms), ..device.clone() });
+                changes.audit.push(audit(
+                    now_ms,
+                    "enrol",
+                    format!("revoked {}, replaced by {no}", device.no),
+                ));
+            }
             if invitation.used_by.is_none() {
                 changes.devices.push(new_device(no, person, enrol, request_hash, now_ms, not_after_ms));
                 changes.invitations.push(InvitationEntry { used_by: Some(no.0), ..invitation });
@@ -130,8 +150,14 @@ impl Server {
             let person_name =
                 self.directory().person(person).map(|entry| entry.name.clone()).unwrap_or_default();
             let authority_der = self.authority.certificate_der().to_vec();
-            Ok((changes, Granted { device: no, certificate_der, authority_der, person, person_name }))
-        })
+            let granted = Granted { device: no, certificate_der, authority_der, person, person_name };
+            let replaced: Vec<DeviceNo> = replaced.into_iter().map(|device| device.no).collect();
+            Ok((changes, (granted, replaced)))
+        })?;
+        for no in replaced {
+            self.end_sessions_of(no);
+        }
+        Ok(granted)
     }
 
     /// All devices, by number.
@@ -156,10 +182,14 @@ impl Server {
             };
             Ok::<_, RevokeError>((changes, ()))
         })?;
+        self.end_sessions_of(no);
+        Ok(())
+    }
+
+    fn end_sessions_of(&self, no: DeviceNo) {
         if self.revoked.send(no).is_err() {
             tracing::debug!("no session is running that {no} could have");
         }
-        Ok(())
     }
 
     /// Devices from now on as they are revoked.
@@ -192,7 +222,7 @@ fn new_device(
     Device {
         no,
         person,
-        label: enrol.label.clone(),
+        label: printable(&enrol.label),
         enrolled_at_ms: now_ms,
         certificate_not_after_ms,
         request_hash,
@@ -203,6 +233,11 @@ fn new_device(
         clock_offset_ms: None,
         app: String::new(),
     }
+}
+
+/// A device's own words, fit for a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }
 
 fn audit(at_ms: i64, by: &str, what: String) -> AuditEntry {

@@ -3,8 +3,11 @@
 //! Every roll-up is a sum of the same leaf cells, so the regions and the outlets of no region always add
 //! up to the nation.
 
+#[cfg(test)]
+mod tests;
+
 use crate::server::Server;
-use crate::store::{Device, StoreError};
+use crate::store::{Device, StoreError, Subjects};
 use std::collections::BTreeMap;
 use xundian_protocol::access::Directory;
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
@@ -96,21 +99,15 @@ impl Server {
         from: Day,
         to: Day,
     ) -> Result<Vec<(Subject, u64, Measures)>, StoreError> {
-        let one = match of {
-            Of::Units | Of::People => None,
-            Of::Unit(unit) => Some(Subject::Unit(unit)),
-            Of::Person(person) => Some(Subject::Person(person)),
+        let subjects = match of {
+            Of::Units => Subjects::Units,
+            Of::People => Subjects::People,
+            Of::Unit(unit) => Subjects::One(Subject::Unit(unit)),
+            Of::Person(person) => Subjects::One(Subject::Person(person)),
         };
         let mut sums: BTreeMap<(Subject, u64), Measures> = BTreeMap::new();
-        self.store.reader().cells(view, one, from, to, |cell, measures| {
-            let wanted = matches!(
-                (of, cell.subject),
-                (Of::Units | Of::Unit(_), Subject::Unit(_))
-                    | (Of::People | Of::Person(_), Subject::Person(_))
-            );
-            if wanted {
-                *sums.entry((cell.subject, cell.dimension.0)).or_default() += measures;
-            }
+        self.store.reader().cells(view, subjects, from, to, |cell, measures| {
+            *sums.entry((cell.subject, cell.dimension.0)).or_default() += measures;
         })?;
         let standing = sums.into_iter().filter(|(_, measures)| !measures.is_zero());
         Ok(standing.map(|((subject, dimension), measures)| (subject, dimension, measures)).collect())

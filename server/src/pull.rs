@@ -6,12 +6,9 @@ use std::collections::{BTreeSet, VecDeque};
 use xundian_protocol::access::scope_digest;
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::ids::{DeviceNo, FeedSeq, PersonId};
-use xundian_protocol::limits::{CHANGES_PLAIN_BYTES_TARGET, CHANGES_RECORDS_MAX, FRAME_FIELDS_MAX};
+use xundian_protocol::limits::{CHANGES_PLAIN_BYTES_TARGET, CHANGES_RECORDS_MAX, bytes_in_frame};
 use xundian_protocol::record::{Home, RecordKey};
 use xundian_protocol::wire::v1::{Changes, Pull};
-
-/// What a field of a record takes on the wire, roughly; it only sizes frames.
-const FIELD_BYTES: usize = 24;
 
 /// One pull of one device, read frame by frame.
 pub(crate) struct Puller {
@@ -71,10 +68,10 @@ impl Puller {
                 let one = home.map(|home| vec![home]);
                 let mut found = Vec::new();
                 for of in one.as_ref().unwrap_or(&self.homes) {
-                    let needed =
-                        |(_, place): &(RecordKey, FeedPlace)| home.is_some() || self.needs(*place, after);
-                    let changes = reader.feed(*of, after)?.into_iter().filter(needed);
-                    found.extend(changes.map(|(key, place)| (place.seq, key)));
+                    let place = |place: FeedPlace| if home.is_some() { place.seq } else { self.news(place) };
+                    let changes = reader.feed(*of, after)?.into_iter();
+                    let changes = changes.map(|(key, at)| (place(at), key));
+                    found.extend(changes.filter(|(news, _)| *news > after));
                 }
                 found.sort_unstable();
                 Reading { home, at: after, head, changes: found.into() }
@@ -83,10 +80,11 @@ impl Puller {
         self.frame(&reader, reading)
     }
 
-    /// A device needs no echo of what it changed itself, unless somebody else changed the same record
-    /// since the device last looked.
-    fn needs(&self, place: FeedPlace, after: FeedSeq) -> bool {
-        place.author != self.device || place.foreign > after
+    /// The place of what is news to the device in a record: it needs no echo of what it changed itself, so
+    /// for its own changes that is the latest one by somebody else. Frames are cut at such places; cut at the
+    /// places of its own changes, a session that ends between two frames would lose the news before them.
+    fn news(&self, place: FeedPlace) -> FeedSeq {
+        if place.author == self.device { place.foreign } else { place.seq }
     }
 
     fn frame(
@@ -96,16 +94,13 @@ impl Puller {
     ) -> Result<(Changes, bool), StoreError> {
         let mut changes =
             Changes { home: reading.home, from: reading.at, to: reading.head, records: Vec::new() };
-        let (mut bytes, mut fields) = (0, 0);
+        let mut bytes = 0;
         while let Some((seq, key)) = reading.changes.pop_front() {
             if let Some(stored) = reader.record(key)? {
-                fields += stored.record.fields().len();
-                bytes += stored.record.fields().len() * FIELD_BYTES;
+                bytes += bytes_in_frame(stored.record.bytes_max(), stored.record.fields().len());
                 changes.records.push(stored.record);
             }
-            let full = changes.records.len() == CHANGES_RECORDS_MAX
-                || bytes >= CHANGES_PLAIN_BYTES_TARGET
-                || fields >= FRAME_FIELDS_MAX / 2;
+            let full = changes.records.len() == CHANGES_RECORDS_MAX || bytes >= CHANGES_PLAIN_BYTES_TARGET;
             if full && !reading.changes.is_empty() {
                 changes.to = seq;
                 reading.at = seq;

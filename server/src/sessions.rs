@@ -1,6 +1,6 @@
 //! Sessions with devices over QUIC: the driver of [`xundian_protocol::sync::server`].
 
-use crate::enrolment::EnrolError;
+use crate::enrolment::{EnrolError, printable};
 use crate::pull::Puller;
 use crate::server::Server;
 use crate::store::{Device, StoreError};
@@ -25,6 +25,8 @@ const CLOSE_REFUSED: u32 = 3;
 const CLOSE_REVOKED: u32 = 4;
 /// How long a session may be silent before its next frame.
 const IDLE: Duration = Duration::from_secs(120);
+/// How long somebody without a certificate may take to say what they want.
+const STRANGER_IDLE: Duration = Duration::from_secs(20);
 /// A device must read so many bytes of a frame in a second, on top of [`IDLE`], or its session ends.
 const READ_BYTES_PER_S_MIN: u64 = 1024;
 
@@ -206,7 +208,7 @@ impl Session {
         let applied = self.blocking(move |server| {
             server.note_device(no, |device| {
                 applied = device.applied_through;
-                device.app = hello.app;
+                device.app = printable(&hello.app);
                 device.clock_offset_ms = Some(offset);
                 device.last_sync_ms = Some(now_ms());
             })?;
@@ -275,7 +277,8 @@ impl Session {
 
     async fn receive(&mut self) -> Result<Option<Vec<u8>>, End> {
         self.permit = None;
-        let received = tokio::time::timeout(IDLE, self.stream.recv()).await;
+        let patience = if self.peer.device_no.is_some() { IDLE } else { STRANGER_IDLE };
+        let received = tokio::time::timeout(patience, self.stream.recv()).await;
         let received = received.map_err(|_| End::Lost("the device fell silent".into()))?;
         match received {
             Ok(payload) => Ok(payload),

@@ -6,7 +6,7 @@ use std::sync::MutexGuard;
 
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::OpSeq;
-use xundian_protocol::limits::{BATCH_OPS_MAX, BATCH_PLAIN_BYTES_TARGET, OUTBOX_OPS_MAX};
+use xundian_protocol::limits::{BATCH_OPS_MAX, BATCH_PLAIN_BYTES_TARGET, OUTBOX_OPS_MAX, bytes_in_frame};
 use xundian_protocol::record::{Op, Record, RecordKey};
 use xundian_protocol::wire::stored;
 use xundian_protocol::wire::v1::Receipt;
@@ -120,8 +120,9 @@ impl Store {
         let from = from.max(self.state().meta.applied_through.next());
         for entry in self.engine.scan_range(&keys::outbox(from), &[keys::OUTBOX + 1]) {
             let (_, bytes) = entry?;
-            ops.push(decode_op(&bytes)?);
-            bytes_taken += bytes.len();
+            let op = decode_op(&bytes)?;
+            bytes_taken += bytes_in_frame(bytes.len(), op.writes.len());
+            ops.push(op);
             if ops.len() >= BATCH_OPS_MAX || bytes_taken >= BATCH_PLAIN_BYTES_TARGET {
                 break;
             }

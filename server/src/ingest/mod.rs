@@ -7,8 +7,6 @@
 mod figures;
 mod merge;
 mod restate;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use figures::{
     StockWork, Touched, plan_figures, plan_stock, recompute, stock_entries, touched_stock,

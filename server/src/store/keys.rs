@@ -118,11 +118,38 @@ pub(super) fn cell(cell: &Cell) -> Vec<u8> {
     out
 }
 
-/// The front of `cells` of one subject.
-pub(super) fn cell_subject(view: View, period: Period, of: Subject) -> Vec<u8> {
-    let mut out = cell_period(view, period);
-    out.extend(subject(of));
-    out
+/// Whose cells are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subjects {
+    /// All units, and the outlets of none.
+    Units,
+    /// All people.
+    People,
+    /// One of them.
+    One(Subject),
+}
+
+impl Subjects {
+    /// Whether a subject is among them.
+    pub fn holds(self, found: Subject) -> bool {
+        match self {
+            Self::Units => matches!(found, Subject::Unit(_)),
+            Self::People => matches!(found, Subject::Person(_)),
+            Self::One(subject) => found == subject,
+        }
+    }
+}
+
+/// The first and the last key that cells of one period can have.
+pub(super) fn cell_range(view: View, period: Period, of: Subjects) -> (Vec<u8>, Vec<u8>) {
+    let (first, last) = match of {
+        Subjects::Units => (tagged(0, RecordId::NIL), tagged(1, RecordId::from_bytes([0xff; 16]))),
+        Subjects::People => (tagged(2, RecordId::NIL), tagged(2, RecordId::from_bytes([0xff; 16]))),
+        Subjects::One(one) => (subject(one), subject(one)),
+    };
+    let period = cell_period(view, period);
+    let key = |of: [u8; 17], dimension: u64| [&period[..], &of, &dimension.to_be_bytes()].concat();
+    (key(first, 0), key(last, u64::MAX))
 }
 
 pub(super) fn read_cell(bytes: &[u8]) -> Option<Cell> {

@@ -7,7 +7,7 @@ mod keys;
 mod reader;
 mod rows;
 
-pub use keys::Owner;
+pub use keys::{Owner, Subjects};
 pub use reader::Reader;
 pub use rows::{AuditEntry, ConflictEntry, Device, InvitationEntry, RejectedOp};
 
@@ -27,7 +27,7 @@ const FORMAT: &[u8] = b"1";
 /// Blocks of tables that are kept in memory.
 const CACHE_BYTES: u64 = 8 << 20;
 /// What one table gathers in memory before it is written out.
-const MEMTABLE_BYTES_MAX: u64 = 8 << 20;
+const MEMTABLE_BYTES_MAX: u64 = 4 << 20;
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use super::{
     AuditEntry, ConflictEntry, Device, FeedPlace, InvitationEntry, LatestLevel, Owner, RejectedOp,
-    StockEntry, Store, StoreError, StoredRecord, keys, rows,
+    StockEntry, Store, StoreError, StoredRecord, Subjects, keys, rows,
 };
 use fjall::{Readable, Snapshot};
 use xundian_protocol::calendar::Day;
@@ -10,7 +10,7 @@ use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, OutletId};
 use xundian_protocol::record::{Home, RecordKey};
 use xundian_protocol::views::ledger::{At, Stock};
-use xundian_protocol::views::{Cell, Measures, Nature, Period, Subject, View};
+use xundian_protocol::views::{Cell, Measures, Nature, Period, View};
 use xundian_protocol::wire::stored;
 
 /// Reads the store as of one moment.
@@ -72,35 +72,24 @@ impl Reader<'_> {
     }
 
     /// Cells of a view, by subject and dimension: flows summed over the days, levels as of the last one.
-    /// `of` narrows it to one subject.
     pub fn cells(
         &self,
         view: View,
-        of: Option<Subject>,
+        of: Subjects,
         from: Day,
         to: Day,
         mut each: impl FnMut(Cell, Measures),
     ) -> Result<(), StoreError> {
         for (first, last) in stretches(view, from, to) {
-            match of {
-                Some(subject) if first == last => {
-                    self.cells_in(
-                        self.at.prefix(&self.store.cells, keys::cell_subject(view, first, subject)),
-                        &mut each,
-                    )?;
+            let (start, _) = keys::cell_range(view, first, of);
+            let (_, end) = keys::cell_range(view, last, of);
+            // Over several periods the cells of other subjects lie in between.
+            let mut wanted = |cell: Cell, measures| {
+                if of.holds(cell.subject) {
+                    each(cell, measures);
                 }
-                _ => {
-                    let mut end = keys::cell_period(view, last);
-                    end.extend([0xff; 26]);
-                    let rows = self.at.range(&self.store.cells, keys::cell_period(view, first)..=end);
-                    let mut of_subject = |cell: Cell, measures| {
-                        if of.is_none_or(|subject| subject == cell.subject) {
-                            each(cell, measures);
-                        }
-                    };
-                    self.cells_in(rows, &mut of_subject)?;
-                }
-            }
+            };
+            self.cells_in(self.at.range(&self.store.cells, start..=end), &mut wanted)?;
         }
         Ok(())
     }
@@ -247,10 +236,16 @@ impl Reader<'_> {
     }
 }
 
+/// Up to so many days are read one by one, so that the cells of other subjects are passed over.
+const DAYS_READ_APART: i32 = 31;
+
 /// The stretches of periods whose cells make up a figure: the days themselves for a flow; for a level all
 /// years before, all months of the year before, all days of the month up to the last.
 fn stretches(view: View, from: Day, to: Day) -> Vec<(Period, Period)> {
     match view.nature() {
+        Nature::Flow if to.0.saturating_sub(from.0) < DAYS_READ_APART => {
+            (from.0..=to.0).map(|day| (Period::Day(Day(day)), Period::Day(Day(day)))).collect()
+        }
         Nature::Flow => vec![(Period::Day(from), Period::Day(to))],
         Nature::Level => {
             let month = to.month();

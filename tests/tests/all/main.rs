@@ -1,6 +1,10 @@
 //! The integration tests, in one binary so that everything is linked once.
 
+mod cli;
 mod e2e;
+mod hostile;
+mod import_cli;
+mod kill;
 mod raw;
 mod replay;
 mod security;

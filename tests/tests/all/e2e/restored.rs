@@ -47,6 +47,9 @@ async fn a_phone_restored_from_a_backup_is_told_so_and_its_new_work_arrives_afte
     drop(Client::enrol(home.path(), &service.invitation("W1"), "again").await.expect("a new invitation"));
     let restored = Device::open(home);
     assert_eq!(restored.sync().await.merged, 3);
+    let devices = service.server().devices().expect("readable");
+    let active: Vec<_> = devices.iter().filter(|device| device.revoked_at_ms.is_none()).collect();
+    assert_eq!((devices.len(), active.len()), (2, 1), "completeness waits for the new number alone");
     let visits = service.server().records(Visit::SPEC.kind).expect("readable");
     assert!(visits.len() == 2 && visits.iter().any(|visit| visit.key.id == second.0));
     service.verify();

@@ -125,6 +125,32 @@ async fn an_invitation_is_good_for_one_device() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invitation_used_in_another_persons_folder_harms_neither_of_the_two() {
+    let service = Service::start().await;
+    let device = with_unsent_work(&service).await;
+    let invitation = service.invitation("W2");
+    let home = device.close();
+    let refused =
+        Client::enrol(home.path(), &invitation, "mixed up").await.expect_err("another person's folder");
+    assert_says(&refused.to_string(), &["folder", "person"]);
+    assert_eq!(
+        service.server().devices().expect("readable").len(),
+        1,
+        "nobody waits for a device that is none"
+    );
+    assert_eq!(Device::open(home).sync().await.merged, 3);
+    Device::enrol(&invitation, "her own").await.sync().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_label_cannot_write_on_the_administrators_terminal() {
+    let service = Service::start().await;
+    Device::enrol(&service.invitation("W1"), "\u{1b}[2J店长\n手机").await;
+    let devices = service.server().devices().expect("readable");
+    assert_eq!(devices[0].label, " [2J店长 手机");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_expired_or_unknown_invitation_is_refused_and_leaves_nothing_behind() {
     let (service, other) = (Service::start().await, Service::start().await);
     let expired = service::invitation(service.server(), service.address(), "W1", -1);

@@ -151,7 +151,8 @@ pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
     ("server", "pull", &["store", "server"]),
     ("server", "sessions", &["store", "transport", "server", "enrolment", "figures", "pull"]),
     ("server", "imports", &["store", "server"]),
-    ("server", "report", &["store", "server", "figures"]),
+    // A report's unit may be named in every way that an import may name it.
+    ("server", "report", &["store", "server", "figures", "imports"]),
     ("server", "console", &["store", "server", "figures", "sessions"]),
     (
         "server",

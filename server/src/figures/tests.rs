@@ -1,6 +1,6 @@
-//! Ingest on a real store: whatever comes in whatever order, the figures equal a recomputation.
+//! Ingest and figures on a real store: whatever comes in whatever order, the figures equal a recomputation.
 
-use crate::figures::Scope;
+use super::Scope;
 use crate::server::{Draft, Server};
 use crate::store::{Changes, Device};
 use proptest::prelude::*;
