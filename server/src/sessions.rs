@@ -19,6 +19,8 @@ use xundian_protocol::wire::v1::{
 
 /// Frames that are decoded or planned at one time, over all sessions: what bounds the memory they take.
 const WORKING_MAX: usize = 4;
+/// What somebody without a certificate may send: an enrolment takes a few hundred bytes.
+const STRANGER_PAYLOAD_BYTES_MAX: usize = 16 * 1024;
 /// The code with which a connection is closed after a refusal.
 const CLOSE_REFUSED: u32 = 3;
 /// The code with which the connection of a revoked device is closed.
@@ -257,6 +259,7 @@ impl Session {
     }
 
     async fn enrol(&mut self) -> Result<(), End> {
+        self.stream.limit_payload(STRANGER_PAYLOAD_BYTES_MAX);
         let Some(payload) = self.receive().await? else { return Ok(()) };
         self.begin_work().await;
         let enrol = match apart(move || decode_client(&payload)).await? {

@@ -105,6 +105,16 @@ pub enum SyncError {
         /// The last save that the server has.
         applied_through: u64,
     },
+    /// The server has lost what it confirmed.
+    #[error(
+        "the server has this device's saves up to {applied_through} only, though it confirmed those up to {confirmed_through}: it was restored from an older backup. Keep this device as it is and tell headquarters; nothing on it is lost"
+    )]
+    ServerRestored {
+        /// The last save that the server has.
+        applied_through: u64,
+        /// The last save that it has confirmed.
+        confirmed_through: u64,
+    },
     /// The session cannot go on.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -123,9 +133,8 @@ impl SyncError {
             Self::Connection { is_retryable, .. } => *is_retryable,
             Self::Session(SessionError::Refused(refused)) => refused.why.is_retryable(),
             Self::Running | Self::Address { .. } | Self::NoAnswer | Self::Ended | Self::Session(_) => true,
-            Self::NotEnrolled | Self::Restored { .. } | Self::Frame(_) | Self::File(_) | Self::Store(_) => {
-                false
-            }
+            Self::NotEnrolled | Self::Restored { .. } | Self::ServerRestored { .. } => false,
+            Self::Frame(_) | Self::File(_) | Self::Store(_) => false,
         }
     }
 }
@@ -263,6 +272,13 @@ impl<'a> Run<'a> {
         // the same numbers, so its receipts must not be believed.
         if welcome.applied_through > self.sent_before {
             return Err(SyncError::Restored { applied_through: welcome.applied_through.0 });
+        }
+        let confirmed_through = self.client.store.applied_through();
+        if welcome.applied_through < confirmed_through {
+            return Err(SyncError::ServerRestored {
+                applied_through: welcome.applied_through.0,
+                confirmed_through: confirmed_through.0,
+            });
         }
         self.server_offset_ms = welcome.now_ms.saturating_sub((self.client.clocks)().now_ms);
         self.client.store.note_hlc(Hlc::at_ms(welcome.now_ms));

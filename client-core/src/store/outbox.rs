@@ -96,6 +96,11 @@ impl Store {
         self.state().open_visits.clone()
     }
 
+    /// The last save that the server has confirmed, merged or rejected.
+    pub(crate) fn applied_through(&self) -> OpSeq {
+        self.state().meta.applied_through
+    }
+
     /// How many saves wait to be sent.
     pub(crate) fn unsent_ops(&self) -> u64 {
         let state = self.state();

@@ -444,3 +444,35 @@ fn an_issue_stays_with_the_unit_in_which_it_was_raised() {
     assert_eq!((open_and_overdue(0, 6), open_and_overdue(1, 6)), ((0, 0), (0, 0)));
     assert_clean(&server);
 }
+
+#[test]
+fn nobody_blanks_another_persons_record_without_a_record_in_its_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = company(folder.path());
+    let count = |record| {
+        op(DeviceNo(1), 1, &Job { work: Work::Count { units: 5 }, outlet: 0, product: 0, day: 1, record })
+    };
+    let theirs = count(0);
+    server.ingest(DeviceNo(1), vec![theirs.clone()], NOW_MS).expect("ingest works");
+    server.write(vec![assignment(0, 1, 2, DAY_ZERO)], "test", NOW_MS).expect("a hand-over");
+    let blank = |seq: i64, by| {
+        let value = xundian_protocol::record::Value::Id(by);
+        let at = xundian_protocol::record::FieldKey::single(xundian_protocol::kinds::header::CORRECTED_BY);
+        let stamp =
+            Stamp { hlc: Hlc::at_ms(i64::from(DAY_ZERO + 2) * 86_400_000 + seq), device: DeviceNo(2) };
+        let seq = OpSeq(seq.unsigned_abs());
+        Op { seq, stamp, writes: vec![Write { at, value, seen: None }], ..theirs.clone() }
+    };
+    let receipt = server.ingest(DeviceNo(2), vec![blank(1, RecordId::NIL)], NOW_MS).expect("ingest works");
+    assert_eq!(receipt.rejections.iter().map(|r| r.why).collect::<Vec<_>>(), [Refusal::NotTheAuthor]);
+
+    let mut own =
+        op(DeviceNo(2), 2, &Job { work: Work::Count { units: 7 }, outlet: 0, product: 0, day: 1, record: 1 });
+    own.home = theirs.home;
+    let by = own.record.id;
+    let receipt = server.ingest(DeviceNo(2), vec![own, blank(3, by)], NOW_MS).expect("ingest works");
+    assert_eq!(receipt.rejections, []);
+    let day = Day(DAY_ZERO + 5);
+    assert_eq!(server.figures(Scope::Nation, day, day).expect("figures").stock_units, 7);
+    assert_clean(&server);
+}

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use xundian_protocol::access::{Denied, Directory, Writer};
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::clock::{Clock, Hlc, Stamp, clamp_future};
-use xundian_protocol::ids::{DeviceNo, OpSeq};
+use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId};
 use xundian_protocol::kinds::{self, Header, Lineage, header};
-use xundian_protocol::record::{Conflict, Home, Op, Record, RecordKey};
+use xundian_protocol::limits::MESSAGE_BYTES_MAX;
+use xundian_protocol::record::{Conflict, Home, Op, Record, RecordKey, Value};
 use xundian_protocol::wire::stored;
 use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection};
 
@@ -94,7 +95,8 @@ pub(crate) fn merge(batch: Batch, loaded: Loaded, directory: &Directory, clock: 
         receipt.through = op.seq;
         let believed = clamp_future(op.stamp.hlc, now_ms);
         let restamp = believed != op.stamp.hlc;
-        if let Err(refused) = plan.check(&op, device) {
+        if let Err(mut refused) = plan.check(&op, device) {
+            refused.message.truncate(refused.message.floor_char_boundary(MESSAGE_BYTES_MAX));
             rejected.push(rejection(&op, device, &refused, now_ms));
             receipt.rejections.push(Rejection { seq: op.seq, why: refused.why, message: refused.message });
             continue;
@@ -169,13 +171,23 @@ impl Planner<'_> {
             && let Writer::Person(person) = self.writer
             && let Some(author) = standing.and_then(Header::read).map(|header| header.actor)
             && author != person
-            && op.writes.iter().any(|write| write.at.tag != header::CORRECTED_BY)
+            && !self.only_names_a_correction(op, person)
         {
             let message =
                 format!("the {} was written by another person: save a new one that corrects it", spec.code);
             return refuse(Refusal::NotTheAuthor, message);
         }
         Ok(())
+    }
+
+    /// Whether an op on another person's record does nothing but name the record that corrects it: one of the
+    /// same kind and home, which its writer has written.
+    fn only_names_a_correction(&self, op: &Op, writer: PersonId) -> bool {
+        let [write] = &op.writes[..] else { return false };
+        let Value::Id(id) = &write.value else { return false };
+        let by = self.standing(RecordKey { id: *id, ..op.record });
+        write.at.tag == header::CORRECTED_BY
+            && by.is_some_and(|by| by.home == op.home && Header::read(by).is_some_and(|h| h.actor == writer))
     }
 
     /// A kind that this server does not know yet comes from a newer app; it is kept, and sent on to whoever

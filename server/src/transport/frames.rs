@@ -42,6 +42,11 @@ impl FrameStream {
         Self { send, receive, reader: FrameReader::new(FRAME_BYTES_MAX) }
     }
 
+    /// Takes only payloads of so many bytes from here on. To be called before the first is received.
+    pub fn limit_payload(&mut self, payload_bytes_max: usize) {
+        self.reader = FrameReader::new(payload_bytes_max);
+    }
+
     /// Sends one payload; waits while the device's window is full. If the future is dropped before
     /// it is done, the frame may be half sent: drop the stream as well.
     pub async fn send(&mut self, payload: &[u8]) -> Result<(), StreamError> {

@@ -17,9 +17,8 @@ use xundian_tests::support::relay::Relay;
 use xundian_tests::support::service::{self, Service};
 
 const MINUTE_MS: i64 = 60_000;
-/// A handshake of padded packets, four small frames, and quinn's probes of the path's MTU, which are three
-/// quarters of it.
-const SECOND_SYNC_BYTES_MAX: u64 = 18_000;
+/// A handshake of padded packets and four small frames.
+const SECOND_SYNC_BYTES_MAX: u64 = 6_000;
 
 fn lines<T>(lines: impl IntoIterator<Item = (u64, T)>) -> BTreeMap<Gtin, T> {
     lines.into_iter().map(|(n, value)| (product(n), value)).collect()
