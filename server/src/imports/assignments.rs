@@ -1,7 +1,7 @@
 //! `import assignments`: which position looks after which outlet 门店分配, from when to when.
 
 use super::cells::Cells;
-use super::known::{Codes, Standing, id_of};
+use super::known::{Codes, NO_OUTLET, Standing, id_of};
 use super::plan::{Filled, Form};
 use super::rows::Table;
 use super::{Checked, ImportError};
@@ -65,35 +65,19 @@ pub(super) fn check(
 }
 
 fn read(cells: &mut Cells<'_>, codes: &Codes, place: usize) -> Option<Entry> {
-    let (outlet_code, position_code) = (cells.required_code("outlet"), cells.required_code("position"));
-    let outlet = outlet_code.as_ref().and_then(|code| codes.outlets.get(code).copied());
-    if outlet_code.is_some() && outlet.is_none() {
-        cells.refuse("outlet", "no outlet has this code: import the outlets first");
-    }
-    let position = position_code.as_ref().and_then(|code| codes.positions.get(code).copied());
-    if position_code.is_some() && position.is_none() {
-        cells.refuse("position", "no position has this code: import the organisation first");
-    }
+    let outlet = cells.required_name("outlet", &codes.outlets, NO_OUTLET);
+    let no_position = "no position has this code: import the organisation first";
+    let position = cells.required_name("position", &codes.positions, no_position);
     cells.require("from");
     let (from, to) = (cells.day("from"), cells.day("to"));
     if from.zip(to).is_some_and(|(from, to)| to < from) {
         cells.refuse("to", "is before the first day");
     }
     let (epoch, reason) = (cells.int("epoch", 1, i64::from(i32::MAX)), cells.text("reason"));
-    let from = from?;
-    let id = id_of::<OutletAssignment>(&[&outlet_code?, &position_code?, &from.to_string()]);
+    let (from, (outlet_code, outlet), (position_code, position)) = (from?, outlet?, position?);
+    let id = id_of::<OutletAssignment>(&[&outlet_code, &position_code, &from.to_string()]);
     let key = OutletAssignment::key(id);
-    Some(Entry {
-        place,
-        line: cells.line(),
-        key,
-        outlet: outlet?,
-        position: position?,
-        from,
-        to,
-        epoch,
-        reason,
-    })
+    Some(Entry { place, line: cells.line(), key, outlet, position, from, to, epoch, reason })
 }
 
 /// The numbers of hand-overs that are given, by outlet.

@@ -2,6 +2,7 @@
 
 use super::BadRow;
 use super::rows::{Row, Table, trim};
+use std::collections::BTreeMap;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::kinds::Choice;
 use xundian_protocol::limits::TEXT_BYTES_MAX;
@@ -130,6 +131,21 @@ impl<'a> Cells<'a> {
     pub(super) fn required_code(&mut self, column: &str) -> Option<String> {
         self.require(column);
         self.code(column)
+    }
+
+    /// A code that must be there and must name one of `known`; `unknown` says what to do where it does not.
+    pub(super) fn required_name<Id: Copy>(
+        &mut self,
+        column: &str,
+        known: &BTreeMap<String, Id>,
+        unknown: &str,
+    ) -> Option<(String, Id)> {
+        let code = self.required_code(column)?;
+        let found = known.get(&code).copied();
+        if found.is_none() {
+            self.refuse(column, unknown);
+        }
+        Some((code, found?))
     }
 
     /// A choice, by its code or by its Chinese or English label.

@@ -11,6 +11,9 @@ use xundian_protocol::record::{Home, Record, RecordKey};
 
 use crate::server::Server;
 
+/// What to do where no outlet has a code.
+pub(super) const NO_OUTLET: &str = "no outlet has this code: import the outlets first";
+
 /// Where standing records come from.
 pub(super) trait Standing {
     /// The organisation.

@@ -1,7 +1,7 @@
 //! `import routes`: route plans 路线计划, one record a person and day, a row a call.
 
 use super::cells::Cells;
-use super::known::{Codes, Standing, id_of, plan_on};
+use super::known::{Codes, NO_OUTLET, Standing, id_of, plan_on};
 use super::plan::Form;
 use super::rows::Table;
 use super::{Checked, ImportError};
@@ -83,28 +83,15 @@ pub(super) fn check(
 }
 
 fn read(cells: &mut Cells<'_>, codes: &Codes) -> Option<Call> {
-    let (person_code, outlet_code) = (cells.required_code("person"), cells.required_code("outlet"));
-    let person = person_code.as_ref().and_then(|code| codes.people.get(code).copied());
-    if person_code.is_some() && person.is_none() {
-        cells.refuse("person", "nobody has this staff number: import the people first");
-    }
-    let outlet = outlet_code.as_ref().and_then(|code| codes.outlets.get(code).copied());
-    if outlet_code.is_some() && outlet.is_none() {
-        cells.refuse("outlet", "no outlet has this code: import the outlets first");
-    }
+    let no_person = "nobody has this staff number: import the people first";
+    let person = cells.required_name("person", &codes.people, no_person);
+    let outlet = cells.required_name("outlet", &codes.outlets, NO_OUTLET);
     cells.require("day");
     let day = cells.day("day");
     let (order, purpose, must) =
         (cells.int("order", 1, ORDER_MAX), cells.text("purpose"), cells.flag("must"));
-    Some(Call {
-        person_code: person_code?,
-        person: person?,
-        day: day?,
-        outlet: outlet?,
-        order,
-        purpose,
-        must,
-    })
+    let ((person_code, person), (_, outlet)) = (person?, outlet?);
+    Some(Call { person_code, person, day: day?, outlet, order, purpose, must })
 }
 
 impl Plan {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::OutletId;
 use xundian_protocol::kinds::{self, Header};
-use xundian_protocol::record::{Home, Record, RecordKey};
+use xundian_protocol::record::{Home, Record};
 use xundian_protocol::views::Contribution;
 use xundian_protocol::views::ledger::{At, Entry, Level, changes, level_after};
 
@@ -216,17 +216,7 @@ pub(crate) fn plan_stock(work: &StockWork, units: &mut Units<'_>, out: &mut Figu
     StockPlan { entries, latest: reaches_end.then(end) }
 }
 
-/// The record behind a trace must be asked for its home outlet's contributions only when that outlet is
-/// restated.
+/// What a record adds to the figures of one outlet; a route plan speaks of many.
 pub(super) fn contributions_of(record: &Record, outlet: OutletId) -> impl Iterator<Item = Contribution> {
     contributions(record).into_iter().filter(move |contribution| contribution.outlet == Some(outlet))
-}
-
-/// A trace of a record under a unit.
-pub(super) const fn unit_trace(
-    unit: Option<xundian_protocol::ids::OrgUnitId>,
-    day: Day,
-    key: RecordKey,
-) -> (Owner, Day, RecordKey) {
-    (Owner::Unit(unit), day, key)
 }

@@ -10,7 +10,7 @@ use xundian_protocol::clock::{Clock, Hlc, Stamp, clamp_future};
 use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId};
 use xundian_protocol::kinds::{self, Header, Lineage, header};
 use xundian_protocol::limits::MESSAGE_BYTES_MAX;
-use xundian_protocol::record::{Conflict, Home, Op, Record, RecordKey, Value};
+use xundian_protocol::record::{Conflict, Op, Record, RecordKey, Value};
 use xundian_protocol::wire::stored;
 use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection};
 
@@ -261,12 +261,5 @@ fn conflict_entry(key: RecordKey, conflict: &Conflict, now_ms: i64) -> ConflictE
         kept: format!("{:?}", conflict.kept.value),
         lost: format!("{:?}", conflict.lost.value),
         lost_by: (device.0, moment),
-    }
-}
-
-/// The homes of changed records, for whoever waits for news of them.
-impl ChangedRecord {
-    pub(crate) const fn home(&self) -> Home {
-        self.new.home
     }
 }

@@ -1,7 +1,7 @@
 //! Restating: when an outlet changes hands, or a position its unit, the figures of the days concerned move
 //! from one unit to the other. A backdated change moves past days as well (DESIGN section 6).
 
-use super::figures::{contributions_of, owners, unit_trace};
+use super::figures::{contributions_of, owners};
 use super::{ChangedRecord, FigureChanges, Units};
 use crate::store::{Owner, StockEntry};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ pub(crate) fn affected_outlets(
                 outlets.extend(after.outlets_ever_of(id).chain(before.outlets_ever_of(id)));
             }
         } else if (key.kind == Outlet::SPEC.kind || key.kind == OutletAssignment::SPEC.kind)
-            && let Home::Outlet(outlet) = change.home()
+            && let Home::Outlet(outlet) = change.new.home
         {
             outlets.insert(outlet);
         }
@@ -60,8 +60,8 @@ pub(crate) fn restate_outlet(
         }
         let mut count = |units: &mut Units<'_>, by: i32| {
             for (owner, day) in owners(record, units) {
-                if let Owner::Unit(unit) = owner {
-                    *out.traces.entry(unit_trace(unit, day, record.key)).or_default() += by;
+                if matches!(owner, Owner::Unit(_)) {
+                    *out.traces.entry((owner, day, record.key)).or_default() += by;
                 }
             }
         };
