@@ -1,18 +1,19 @@
 //! Ingest: how ops become records, figures and a receipt. `load → plan → commit`, where every plan is a
 //! pure function of what was loaded.
 //!
-//! Two plans follow each other: [`mod@merge`] decides what happens to each op and record, [`mod@figures`] what the
-//! changed records do to the figures. [`mod@restate`] moves figures when outlets change hands.
+//! Three plans follow each other: [`mod@merge`] decides what happens to each op and record, [`mod@figures`] what
+//! the changed records do to the figures, [`mod@stock`] what they do to the stock of outlets. [`mod@restate`]
+//! moves figures when outlets change hands.
 
 mod figures;
 mod merge;
 mod restate;
+mod stock;
 
-pub(crate) use figures::{
-    StockWork, Touched, plan_figures, plan_stock, recompute, stock_entries, touched_stock,
-};
+pub(crate) use figures::{plan_figures, recompute, stock_entries};
 pub(crate) use merge::{Batch, ChangedRecord, Loaded, merge};
 pub(crate) use restate::{affected_outlets, restate_outlet};
+pub(crate) use stock::{OutletStock, TouchedProducts, late, plan_stock, stock_changes, touched_stock};
 
 use crate::store::Owner;
 use std::collections::BTreeMap;

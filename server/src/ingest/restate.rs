@@ -2,15 +2,14 @@
 //! from one unit to the other. A backdated change moves past days as well (DESIGN section 6).
 
 use super::figures::{contributions_of, owners};
-use super::{ChangedRecord, FigureChanges, Units};
-use crate::store::{Owner, StockEntry};
-use std::collections::{BTreeMap, BTreeSet};
+use super::{ChangedRecord, FigureChanges, Units, stock_changes};
+use crate::store::{Owner, Statement};
+use std::collections::BTreeSet;
 use xundian_protocol::access::Directory;
 use xundian_protocol::ids::{OutletId, PositionId};
 use xundian_protocol::kinds::{Outlet, OutletAssignment, Position};
 use xundian_protocol::record::{Home, Record, RecordKey};
 use xundian_protocol::views::Contribution;
-use xundian_protocol::views::ledger::{changes, level_after};
 
 /// The outlets whose unit may be another one after these records changed.
 pub(crate) fn affected_outlets(
@@ -37,12 +36,11 @@ pub(crate) fn affected_outlets(
 }
 
 /// Moves the figures of one outlet from the units that it had to those that it has. `records` are all that
-/// add to its figures, `stock` all its stock entries by product and place, both as they stand before the
-/// batch. `traced` remembers whose traces have moved already.
+/// add to its figures, `stock` all its statements by place, both as they stand before the batch. `traced` remembers whose traces have moved already.
 pub(crate) fn restate_outlet(
     outlet: OutletId,
     records: &[Record],
-    stock: &BTreeMap<u64, Vec<StockEntry>>,
+    stock: &[Statement],
     before: &Directory,
     after: &Directory,
     traced: &mut BTreeSet<RecordKey>,
@@ -68,14 +66,8 @@ pub(crate) fn restate_outlet(
         count(&mut units_before, -1);
         count(&mut units_after, 1);
     }
-    for (gtin, entries) in stock {
-        let mut level = None;
-        for StockEntry { entry, .. } in entries {
-            for change in changes(outlet, *gtin, level, entry) {
-                move_unit(change, &mut units_before, &mut units_after, out);
-            }
-            level = Some(level_after(level, entry));
-        }
+    for change in stock_changes(outlet, stock) {
+        move_unit(change, &mut units_before, &mut units_after, out);
     }
 }
 
