@@ -3,8 +3,8 @@
 
 use crate::authority::{Authority, AuthorityError};
 use crate::ingest::{
-    Batch, ChangedRecord, FigureChanges, Loaded, OutletStock, TouchedProducts, Units, affected_outlets, late,
-    merge, plan_figures, plan_stock, restate_outlet, stock_changes, touched_stock,
+    Batch, ChangedRecord, FigureChanges, Loaded, OutletStock, TouchedProducts, TouchedStock, Units,
+    affected_outlets, late, merge, plan_figures, plan_stock, restate_outlet, said_anew, stock_changes,
 };
 use crate::store::{AuditEntry, Changes, Device, FeedPlace, Owner, Reader, Store, StoreError, StoredRecord};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -256,8 +256,9 @@ impl Server {
         }
         let current = after.as_ref().unwrap_or(&before);
         let mut units = Units::new(current);
-        plan_figures(&changed, &mut units, &mut figures);
-        for (outlet, touched) in touched_stock(&changed) {
+        let said = said_anew(&changed);
+        plan_figures(&said, &mut units, &mut figures);
+        for (outlet, touched) in TouchedStock::by(&said).0 {
             let stock = load_stock(reader, outlet, &touched)?;
             let plan = plan_stock(outlet, &touched, stock, &mut units, &mut figures);
             changes.stock.extend(plan.statements.into_iter().map(|(at, statement)| (outlet, at, statement)));

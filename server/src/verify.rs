@@ -1,8 +1,6 @@
 //! `verify`: recomputes every figure from all records and compares (promise 4).
 
-use crate::ingest::{
-    FigureChanges, OutletStock, TouchedProducts, Units, plan_stock, recompute, stock_entries,
-};
+use crate::ingest::{FigureChanges, OutletStock, Said, Sign, TouchedStock, Units, plan_stock};
 use crate::server::Server;
 use crate::store::{Levels, Reader, Statement, StoreError};
 use std::collections::BTreeMap;
@@ -50,19 +48,18 @@ impl Server {
         let mut units = Units::new(&directory);
         let mut report = VerifyReport::default();
         let mut figures = FigureChanges::default();
-        let mut said: BTreeMap<OutletId, TouchedProducts> = BTreeMap::new();
+        let mut stock = TouchedStock::default();
         for stored in reader.records(None) {
             let record = stored?.record;
             report.records += 1;
-            recompute(&record, &mut units, &mut figures);
-            for (outlet, gtin, entry) in stock_entries(&record) {
-                said.entry(outlet).or_default().entry(gtin).or_default().insert.push(entry);
-            }
+            let said = Said::by(&record);
+            figures.say(record.key, &said, Sign::Add, &mut units);
+            stock.say(&said, Sign::Add);
         }
         let mut statements = BTreeMap::new();
         let mut levels = BTreeMap::new();
-        for (outlet, said) in said {
-            let plan = plan_stock(outlet, &said, OutletStock::default(), &mut units, &mut figures);
+        for (outlet, touched) in stock.0 {
+            let plan = plan_stock(outlet, &touched, OutletStock::default(), &mut units, &mut figures);
             let made = plan.statements.into_iter().filter_map(|(at, made)| Some(((outlet, at), made?)));
             statements.extend(made);
             levels.insert(outlet, plan.levels);

@@ -1,9 +1,9 @@
 //! Restating: when an outlet changes hands, or a position its unit, the figures of the days concerned move
 //! from one unit to the other. A backdated change moves past days as well (DESIGN section 6).
 
-use super::figures::{contributions_of, owners};
-use super::{ChangedRecord, FigureChanges, Units, stock_changes};
-use crate::store::{Owner, Statement};
+use super::said::Said;
+use super::{ChangedRecord, FigureChanges, Sign, Units, stock_changes};
+use crate::store::Statement;
 use std::collections::BTreeSet;
 use xundian_protocol::access::Directory;
 use xundian_protocol::ids::{OutletId, PositionId};
@@ -49,39 +49,28 @@ pub(crate) fn restate_outlet(
     let mut units_before = Units::new(before);
     let mut units_after = Units::new(after);
     for record in records {
-        for contribution in contributions_of(record, outlet) {
-            move_unit(contribution, &mut units_before, &mut units_after, out);
-        }
+        let mut said = Said::by(record);
         // A route plan names many outlets; its traces move once, for all of them.
-        if !traced.insert(record.key) {
-            continue;
+        if traced.insert(record.key) {
+            out.trace_units(record.key, &said, Sign::TakeBack, &mut units_before);
+            out.trace_units(record.key, &said, Sign::Add, &mut units_after);
         }
-        let mut count = |units: &mut Units<'_>, by: i32| {
-            for (owner, day) in owners(record, units) {
-                if matches!(owner, Owner::Unit(_)) {
-                    *out.traces.entry((owner, day, record.key)).or_default() += by;
-                }
-            }
-        };
-        count(&mut units_before, -1);
-        count(&mut units_after, 1);
+        said.contributions.retain(|contribution| contribution.outlet == Some(outlet));
+        move_units(said.contributions, &mut units_before, &mut units_after, out);
     }
-    for change in stock_changes(outlet, stock) {
-        move_unit(change, &mut units_before, &mut units_after, out);
-    }
+    move_units(stock_changes(outlet, stock), &mut units_before, &mut units_after, out);
 }
 
-/// Moves a contribution from one unit to another. Only the unit's cells move: the person's stay.
-fn move_unit(
-    contribution: Contribution,
+/// Moves contributions from units to units. Only the units' cells move: the people's stay.
+fn move_units(
+    mut contributions: Vec<Contribution>,
     before: &mut Units<'_>,
     after: &mut Units<'_>,
     out: &mut FigureChanges,
 ) {
-    let (old, new) = (before.of(&contribution), after.of(&contribution));
-    if old != new {
-        let of_unit = Contribution { person: None, ..contribution };
-        out.take_back(&of_unit, old);
-        out.add(&of_unit, new);
+    for contribution in &mut contributions {
+        contribution.person = None;
     }
+    out.count(&contributions, Sign::TakeBack, before);
+    out.count(&contributions, Sign::Add, after);
 }

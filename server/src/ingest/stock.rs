@@ -3,8 +3,8 @@
 //! Most counts are newer than all before: then the ends of the timelines are all there is to know. A late
 //! entry moves itself and what follows it up to the next count.
 
-use super::figures::stock_entries;
-use super::{ChangedRecord, FigureChanges, Units};
+use super::said::{Said, SaidAnew};
+use super::{FigureChanges, Sign, Units};
 use crate::store::{LatestLevel, Levels, Statement, StatementLine};
 use std::collections::{BTreeMap, BTreeSet};
 use xundian_protocol::ids::OutletId;
@@ -15,7 +15,7 @@ use xundian_protocol::views::ledger::{At, Entry, Level, changes, level_after};
 #[derive(Default, Debug)]
 pub(crate) struct Touched {
     remove: Vec<At>,
-    pub(crate) insert: Vec<Entry>,
+    insert: Vec<Entry>,
 }
 
 impl Touched {
@@ -29,23 +29,34 @@ impl Touched {
 /// What a batch touches in one outlet, by GTIN.
 pub(crate) type TouchedProducts = BTreeMap<u64, Touched>;
 
-/// The timelines that changed records touch.
-pub(crate) fn touched_stock(changed: &[ChangedRecord]) -> BTreeMap<OutletId, TouchedProducts> {
-    let mut touched: BTreeMap<OutletId, TouchedProducts> = BTreeMap::new();
-    for change in changed {
-        let old = change.old.as_ref().map_or_else(Vec::new, |old| stock_entries(&old.record));
-        let new = stock_entries(&change.new);
-        if old == new {
-            continue;
+/// What all touch together, by outlet.
+#[derive(Default, Debug)]
+pub(crate) struct TouchedStock(pub(crate) BTreeMap<OutletId, TouchedProducts>);
+
+impl TouchedStock {
+    /// The timelines that changed records touch.
+    pub(crate) fn by(changes: &[SaidAnew]) -> Self {
+        let mut touched = Self::default();
+        for SaidAnew { old, new, .. } in changes.iter().filter(|change| change.old.stock != change.new.stock)
+        {
+            touched.say(old, Sign::TakeBack);
+            touched.say(new, Sign::Add);
         }
-        for (outlet, gtin, entry) in old {
-            touched.entry(outlet).or_default().entry(gtin).or_default().remove.push(entry.at);
-        }
-        for (outlet, gtin, entry) in new {
-            touched.entry(outlet).or_default().entry(gtin).or_default().insert.push(entry);
+        touched
+    }
+
+    /// Puts in what a record states, or takes it out.
+    pub(crate) fn say(&mut self, said: &Said, sign: Sign) {
+        let Some(stock) = &said.stock else { return };
+        let products = self.0.entry(stock.outlet).or_default();
+        for (gtin, entry) in stock.entries() {
+            let touched = products.entry(gtin).or_default();
+            match sign {
+                Sign::Add => touched.insert.push(entry),
+                Sign::TakeBack => touched.remove.push(entry.at),
+            }
         }
     }
-    touched
 }
 
 /// What must be loaded besides the ends of an outlet's timelines.
@@ -101,11 +112,13 @@ pub(crate) fn plan_stock(
 ) -> StockPlan {
     let OutletStock { mut levels, mut statements } = stock;
     let mut moved = BTreeSet::new();
+    let (mut goes, mut comes) = (Vec::new(), Vec::new());
     for (gtin, touched) in touched {
         let Some((first, _)) = touched.span() else { continue };
         let timeline = Timeline::around(*gtin, first, levels.get(gtin), &statements);
         let after = timeline.after(touched);
-        timeline.restate(outlet, &after, units, out);
+        timeline.changes(outlet, &timeline.stretch, &mut goes);
+        timeline.changes(outlet, &after, &mut comes);
         for gone in timeline.stretch.iter().filter(|gone| !after.iter().any(|kept| kept.at == gone.at)) {
             moved.insert(gone.at);
             if let Some(statement) = statements.get_mut(&gone.at) {
@@ -130,6 +143,11 @@ pub(crate) fn plan_stock(
                 None => levels.remove(gtin),
             };
         }
+    }
+    for (mut changes, sign) in [(goes, Sign::TakeBack), (comes, Sign::Add)] {
+        // What comes for one person and day lies together then, however many products there are.
+        changes.sort_by_key(|change| (change.day, change.unit_on, change.person));
+        out.count(&changes, sign, units);
     }
     let after = |at: At| (at, statements.remove(&at).filter(|statement| !statement.lines.is_empty()));
     StockPlan { statements: moved.into_iter().map(after).collect(), levels }
@@ -191,23 +209,11 @@ impl Timeline {
         after
     }
 
-    /// Takes the changes of the stretch out of the levels by day, and puts those of `after` in.
-    fn restate(&self, outlet: OutletId, after: &[Entry], units: &mut Units<'_>, out: &mut FigureChanges) {
-        let before = self.before.map(|before| before.level);
-        let mut level = before;
-        for entry in &self.stretch {
-            for change in changes(outlet, self.gtin, level, entry) {
-                let unit = units.of(&change);
-                out.take_back(&change, unit);
-            }
-            level = Some(level_after(level, entry));
-        }
-        level = before;
-        for entry in after {
-            for change in changes(outlet, self.gtin, level, entry) {
-                let unit = units.of(&change);
-                out.add(&change, unit);
-            }
+    /// What entries in the place of the stretch add to the levels by day.
+    fn changes(&self, outlet: OutletId, entries: &[Entry], found: &mut Vec<Contribution>) {
+        let mut level = self.before.map(|before| before.level);
+        for entry in entries {
+            found.extend(changes(outlet, self.gtin, level, entry));
             level = Some(level_after(level, entry));
         }
     }
