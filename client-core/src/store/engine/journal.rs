@@ -146,7 +146,7 @@ impl Journal {
         self.file = file;
     }
 
-    // The place is part of the call on no platform alike; the journal has one writer, so that seeking does.
+    // Each platform has positioned writes of its own; seeking is the same on all, and there is one writer.
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(at))?;
         self.file.write_all(bytes)
