@@ -1,5 +1,7 @@
 //! What an opened store makes of a journal, whatever a crash left in it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::super::layout;
 use super::*;
 
@@ -211,4 +213,35 @@ fn after_a_write_that_failed_the_store_stops_until_it_is_opened_again() {
     assert!(matches!(engine.get(&[1]), Err(EngineError::Stopped { .. })));
     drop(engine);
     assert_holds(folder.path(), [1]);
+}
+
+#[test]
+fn readers_see_every_key_while_the_journal_is_folded() {
+    let folder = folder();
+    let engine = Engine::open(folder.path()).unwrap();
+    let write = |round: u8| {
+        let mut batch = Batch::default();
+        for key in 0..300_u16 {
+            // Some values are cut in pieces in one round and short in another.
+            let bytes = if (key + u16::from(round)).is_multiple_of(50) { 20_000 } else { 100 };
+            batch.put(key.to_be_bytes(), vec![round; bytes]);
+        }
+        engine.commit(batch).unwrap();
+    };
+    write(0);
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            while !is_done.load(Ordering::SeqCst) {
+                assert_eq!(engine.scan_prefix(b"").map(Result::unwrap).count(), 300);
+                assert!((0..300_u16).all(|key| engine.get(&key.to_be_bytes()).unwrap().is_some()));
+            }
+        });
+        (1..40).for_each(|round| {
+            fold(&engine);
+            write(round);
+        });
+        is_done.store(true, Ordering::SeqCst);
+        reader.join().unwrap();
+    });
 }
