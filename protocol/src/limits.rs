@@ -24,6 +24,8 @@ pub const CHANGES_PLAIN_BYTES_TARGET: usize = 2 * 1024 * 1024;
 
 /// Fields written by one op, and fields of one record.
 pub const RECORD_FIELDS_MAX: usize = 8192;
+/// A quantity, in whatever unit, above and below zero: a million of the largest still add up in a cell.
+pub const QUANTITY_MAX: i64 = 1_000_000_000_000;
 /// A text value, in bytes of UTF-8.
 pub const TEXT_BYTES_MAX: usize = 8 * 1024;
 /// A value of raw bytes.

@@ -4,7 +4,7 @@ use super::Directory;
 use crate::calendar::Day;
 use crate::ids::{OrgUnitId, OutletId, PersonId};
 use crate::kinds::{KindSpec, Role};
-use crate::record::Home;
+use crate::record::{Home, Op};
 
 /// Somebody who writes: the person behind a device, or headquarters by way of the server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +31,16 @@ pub enum Denied {
         role: &'static str,
         /// The kind's code.
         kind: &'static str,
+    },
+    /// The field is not written by that role, though the kind is.
+    #[error("a {role} does not write {kind}.{field}: ask headquarters")]
+    Field {
+        /// The role's code.
+        role: &'static str,
+        /// The kind's code.
+        kind: &'static str,
+        /// The field's name.
+        field: &'static str,
     },
     /// The home was not in scope on the day.
     #[error("{home} was not in your scope on {day}: ask your manager whether it is assigned to you")]
@@ -117,18 +127,24 @@ impl Directory {
         }
     }
 
-    /// Whether somebody may write a record of a kind into a home, for work done on a day.
-    pub fn may_write(&self, writer: Writer, kind: &KindSpec, home: Home, day: Day) -> Result<(), Denied> {
+    /// Whether somebody may write an op on a record of a kind, for work done on a day.
+    pub fn may_write(&self, writer: Writer, kind: &KindSpec, op: &Op, day: Day) -> Result<(), Denied> {
         let Writer::Person(person) = writer else { return Ok(()) };
         let (_, entry) = self.held_by(person).ok_or(Denied::NoPosition { person })?;
-        if entry.role != Role::Headquarters && !kind.writers.contains(&entry.role) {
-            let role = crate::kinds::Choice::code(entry.role);
-            return Err(Denied::Role { role, kind: kind.code });
+        if entry.role != Role::Headquarters {
+            let (role, kind_code) = (crate::kinds::Choice::code(entry.role), kind.code);
+            if !kind.writers.contains(&entry.role) {
+                return Err(Denied::Role { role, kind: kind_code });
+            }
+            let mut reserved = kind.fields.iter().filter(|field| field.headquarters);
+            if let Some(field) = reserved.find(|field| op.written(field.tag).is_some()) {
+                return Err(Denied::Field { role, kind: kind_code, field: field.name });
+            }
         }
-        if self.sees(person, home, day) {
+        if self.sees(person, op.home, day) {
             return Ok(());
         }
-        Err(Denied::Scope { home: self.home_name(home), day })
+        Err(Denied::Scope { home: self.home_name(op.home), day })
     }
 
     /// A home's name for people.

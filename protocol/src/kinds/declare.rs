@@ -1,7 +1,8 @@
 //! The `kind!` macro: from one declaration a typed form and its [`super::KindSpec`].
 
 /// Declares a kind. A field reads `name: Type = tag, "中文" / "English", Unit;`, with `required` at the end
-/// where a record without it is refused; a map is a `BTreeMap`, everything else an `Option`.
+/// where a record without it is refused, and `headquarters` where nobody else writes it; a map is a `BTreeMap`,
+/// everything else an `Option`.
 macro_rules! kind {
     (
         $(#[$doc:meta])*
@@ -11,7 +12,7 @@ macro_rules! kind {
         $(stock $stock:path;)?
         { $(
             $(#[$field_doc:meta])*
-            $field:ident : $ty:ty = $tag:literal, $field_zh:literal / $field_en:literal, $unit:ident $(, $required:ident)?;
+            $field:ident : $ty:ty = $tag:literal, $field_zh:literal / $field_en:literal, $unit:ident $(, $mark:ident)*;
         )* }
     ) => {
         $(#[$doc])*
@@ -34,7 +35,8 @@ macro_rules! kind {
                     key: <$ty as $crate::kinds::types::Slot>::KEY,
                     unit: $crate::kinds::Unit::$unit,
                     choices: <$ty as $crate::kinds::types::Slot>::CHOICES,
-                    required: kind!(@required $($required)?),
+                    required: false $(|| kind!(@required $mark))*,
+                    headquarters: false $(|| kind!(@headquarters $mark))*,
                 } ),*],
                 contribute: kind!(@or_none $($contribute)?),
                 stock: kind!(@or_none $($stock)?),
@@ -60,7 +62,9 @@ macro_rules! kind {
         }
     };
     (@required required) => { true };
-    (@required) => { false };
+    (@required headquarters) => { false };
+    (@headquarters headquarters) => { true };
+    (@headquarters required) => { false };
     (@or_none $path:path) => { $path };
     (@or_none) => { |_| Vec::new() };
 }

@@ -35,7 +35,17 @@ const fn field(
 ) -> FieldSpec {
     let required = matches!(tag, ACTOR | CAPTURED_AT_MS | BUSINESS_DAY);
     let choices: &[_] = if tag == CLOCK_GRADE { <ClockGrade as Choice>::CHOICES } else { &[] };
-    FieldSpec { tag, name, label: Label { zh, en }, value, key: KeyType::Single, unit, choices, required }
+    FieldSpec {
+        tag,
+        name,
+        label: Label { zh, en },
+        value,
+        key: KeyType::Single,
+        unit,
+        choices,
+        required,
+        headquarters: false,
+    }
 }
 
 /// The declarations of the header's fields.

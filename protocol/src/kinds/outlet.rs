@@ -51,8 +51,9 @@ kind! {
         division: Option<String> = 20, "行政区划代码" / "Division code", None;
         /// The city's name.
         city: Option<String> = 21, "城市" / "City", None;
-        /// The unit whose territory it lies in; none where no region names its province (S2.2).
-        unit: Option<OrgUnitId> = 22, "所属组织" / "Unit", None;
+        /// The unit whose territory it lies in; none where no region names its province (S2.2). It decides who sees
+        /// the outlet and where its figures count.
+        unit: Option<OrgUnitId> = 22, "所属组织" / "Unit", None, headquarters;
         /// Latitude, WGS-84.
         latitude_e7: Option<i64> = 23, "纬度" / "Latitude", DegreesE7;
         /// Longitude, WGS-84.

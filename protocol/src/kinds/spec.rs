@@ -80,6 +80,8 @@ pub struct FieldSpec {
     pub choices: &'static [(i64, &'static str, Label)],
     /// Whether a record without it is refused.
     pub required: bool,
+    /// Whether headquarters alone writes it, whoever else writes the kind.
+    pub headquarters: bool,
 }
 
 /// Where records of a kind live.

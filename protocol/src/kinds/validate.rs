@@ -3,7 +3,7 @@
 use super::Unit;
 use super::spec::{FieldSpec, KeyType, KindSpec};
 use super::{Gtin, header};
-use crate::limits::{OP_BYTES_MAX, RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
+use crate::limits::{OP_BYTES_MAX, QUANTITY_MAX, RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
 use crate::record::{Key, Op, Record, Value, Write, field_bytes_max};
 
 /// What is wrong with an op, with the field it is about.
@@ -25,7 +25,7 @@ pub enum Invalid {
         /// The field's name.
         field: &'static str,
     },
-    /// A value is of another type, too long, or no known choice.
+    /// A value is of another type, too long, too great, or no known choice.
     #[error("{kind}.{field} cannot be {found}")]
     Value {
         /// The kind's code.
@@ -127,12 +127,23 @@ fn validate_write(kind: &'static str, field: Option<&FieldSpec>, write: &Write) 
     }
     // A choice that this version does not know passes: it comes from a newer one.
     let other_type = write.value.value_type().is_some_and(|found| found != field.value);
-    let no_day =
-        matches!(write.value, Value::Int(day) if field.unit == Unit::Day && i32::try_from(day).is_err());
-    if other_type || no_day {
+    let fits = match write.value {
+        Value::Int(number) => int_fits(field.unit, number),
+        _ => true,
+    };
+    if other_type || !fits {
         return Err(Invalid::Value { kind, field: name, found: cut(&write.value) });
     }
     Ok(())
+}
+
+fn int_fits(unit: Unit, number: i64) -> bool {
+    match unit {
+        Unit::Day => i32::try_from(number).is_ok(),
+        // A moment is no quantity: none is ever added up.
+        Unit::None | Unit::UnixMs => true,
+        _ => number.unsigned_abs() <= QUANTITY_MAX.unsigned_abs(),
+    }
 }
 
 fn key_fits(declared: KeyType, key: &Key) -> bool {

@@ -2,15 +2,15 @@
 
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-use xundian_protocol::access::{Directory, Grant, Writer, scope_digest};
+use xundian_protocol::access::{Denied, Directory, Grant, Writer, scope_digest};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Hlc, Stamp};
-use xundian_protocol::ids::{DeviceNo, OpSeq, OrgUnitId, OutletId, PersonId, PositionId, RecordId};
+use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, OrgUnitId, OutletId, PersonId, PositionId, RecordId};
 use xundian_protocol::kinds::{
     self, Channel, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position, Role,
     Typed, UnitType,
 };
-use xundian_protocol::record::{Home, Op, Record};
+use xundian_protocol::record::{Home, Op, Record, RecordKey, Write};
 
 const COUNT: u8 = 5;
 const DAYS: i32 = 8;
@@ -138,6 +138,11 @@ fn all_homes() -> Vec<Home> {
     std::iter::once(Home::Company).chain((0..COUNT + 2).flat_map(of)).collect()
 }
 
+fn op(kind: KindId, home: Home, writes: Vec<Write>) -> Op {
+    let stamp = Stamp { hlc: Hlc(1), device: DeviceNo(1) };
+    Op { seq: OpSeq(1), stamp, record: RecordKey { kind, id: id(9, 9) }, home, writes }
+}
+
 /// Homes that something is known of; of the others nobody's device could be told.
 fn is_known(directory: &Directory, home: Home) -> bool {
     match home {
@@ -164,7 +169,8 @@ proptest! {
                     prop_assert!(!(sees && known), "{person} sees {home:?} without holding it");
                 }
                 for spec in kinds::ALL {
-                    let may = directory.may_write(Writer::Person(person), spec, home, Day(day)).is_ok();
+                    let op = op(spec.kind, home, Vec::new());
+                    let may = directory.may_write(Writer::Person(person), spec, &op, Day(day)).is_ok();
                     prop_assert!(sees || !may, "{person} writes {} into {home:?} unseen", spec.code);
                 }
             }
@@ -304,6 +310,30 @@ fn a_role_gives_its_grant() {
         let records =
             [unit_record(0, None, &[]), position_record(0, 0, role), person_record(0, true, Some(0))];
         assert_eq!(directory(&records).grant(person(0)), Some(grant));
+    }
+}
+
+#[test]
+fn the_unit_of_an_outlet_is_written_by_headquarters_alone() {
+    let form = Outlet { name: text(7), ..Default::default() };
+    let moving = Outlet { unit: Some(unit(1)), ..form.clone() };
+    for (role, may_move) in
+        [(Role::Representative, false), (Role::Manager, false), (Role::Headquarters, true)]
+    {
+        let directory = directory(&[
+            unit_record(0, None, &[]),
+            position_record(0, 0, role),
+            person_record(0, true, Some(0)),
+            outlet_record(0, Some(0)),
+            assignment(0, 0, 0, 1, (0, None)),
+        ]);
+        let may = |form: &Outlet| {
+            let op = op(Outlet::SPEC.kind, Home::Outlet(outlet(0)), form.writes());
+            directory.may_write(Writer::Person(person(0)), &Outlet::SPEC, &op, Day(1))
+        };
+        assert_eq!(may(&form), Ok(()), "{role:?}");
+        assert_eq!(may(&moving).is_ok(), may_move, "{role:?}");
+        assert!(may_move || matches!(may(&moving), Err(Denied::Field { field: "unit", .. })), "{role:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use xundian_protocol::kinds::{
     self, DayReport, Header, Invalid, Issue, IssueState, KindSpec, ShelfObservation, StockCount,
     StockMovement, Typed, Visit, header as header_tags, validate_op,
 };
-use xundian_protocol::limits::{KEY_TEXT_BYTES_MAX, RECORD_FIELDS_MAX, TEXT_BYTES_MAX};
+use xundian_protocol::limits::{KEY_TEXT_BYTES_MAX, QUANTITY_MAX, RECORD_FIELDS_MAX, TEXT_BYTES_MAX};
 use xundian_protocol::record::{FieldKey, Home, Key, Op, Record, Value, Write};
 use xundian_protocol::views::ledger::Stock;
 use xundian_protocol::views::{Contribution, IssueFigures, Measures, ProductFigures, View, VisitFigures};
@@ -96,6 +96,22 @@ fn a_day_that_no_calendar_has_is_refused() {
         assert!(!contributions(&create(&days, outlet(), 1)).is_empty(), "and no day overflows");
         let _ =
             (Day(extreme).week_start(), Day(extreme).month(), Day(extreme).next(), Day(extreme).to_string());
+    }
+}
+
+#[test]
+fn a_quantity_that_no_sum_could_bear_is_refused() {
+    let op = create(&count(1), outlet(), 1);
+    let line =
+        |units| with(op.clone(), FieldKey { tag: 17, key: Key::Number(gtin(7).number()) }, Value::Int(units));
+    for units in [QUANTITY_MAX, -QUANTITY_MAX] {
+        assert_eq!(validate(&line(units)), Ok(()));
+    }
+    for units in [QUANTITY_MAX + 1, -QUANTITY_MAX - 1, i64::MIN, i64::MAX] {
+        assert!(
+            matches!(validate(&line(units)), Err(Invalid::Value { field: "shelf_units", .. })),
+            "{units}"
+        );
     }
 }
 

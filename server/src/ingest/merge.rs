@@ -159,9 +159,11 @@ impl Planner<'_> {
         let Some(spec) = kinds::spec(op.record.kind) else {
             return self.check_unknown_kind(op, day);
         };
-        if let Err(denied) = self.directory.may_write(self.writer, spec, op.home, day) {
-            let why =
-                if matches!(denied, Denied::Role { .. }) { Refusal::NotAWriter } else { Refusal::OutOfScope };
+        if let Err(denied) = self.directory.may_write(self.writer, spec, op, day) {
+            let why = match denied {
+                Denied::Role { .. } | Denied::Field { .. } => Refusal::NotAWriter,
+                Denied::NoPosition { .. } | Denied::Scope { .. } => Refusal::OutOfScope,
+            };
             return refuse(why, denied.to_string());
         }
         if let Err(invalid) = kinds::validate_op(spec, op, standing) {
