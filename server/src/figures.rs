@@ -117,9 +117,12 @@ impl CellSums {
         }
     }
 
-    fn finish(mut self) -> BTreeMap<(Subject, u64), Measures> {
+    fn finish(mut self) -> Vec<((Subject, u64), Measures)> {
+        if self.sums.is_empty() {
+            return self.period;
+        }
         self.end_period();
-        self.sums
+        self.sums.into_iter().collect()
     }
 }
 
