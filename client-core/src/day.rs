@@ -207,12 +207,12 @@ pub(crate) fn record_visit(
     };
     recorder.write(&target, captured, &visit)?;
     if bundle.shelf != ShelfObservation::default() {
-        let shelf = ShelfObservation { visit: Some(VisitId(id)), ..bundle.shelf.clone() };
-        recorder.write(&target, captured, &shelf)?;
+        let visit = ShelfObservation { visit: Some(VisitId(id)), ..ShelfObservation::default() };
+        recorder.write_over(&target, captured, &bundle.shelf, &visit)?;
     }
     if bundle.count != StockCount::default() {
-        let count = StockCount { visit: Some(VisitId(id)), ..bundle.count.clone() };
-        recorder.write(&target, captured, &count)?;
+        let visit = StockCount { visit: Some(VisitId(id)), ..StockCount::default() };
+        recorder.write_over(&target, captured, &bundle.count, &visit)?;
     }
     for issue in &bundle.issues {
         raise_issue(recorder, random, issue, outlet, Some(VisitId(id)), captured)?;

@@ -109,6 +109,20 @@ impl<'a> Recorder<'a> {
         self.add(&T::SPEC, target, captured, form.writes())
     }
 
+    /// The same with a second form over the first: what it sets counts.
+    pub(crate) fn write_over<T: Typed>(
+        &mut self,
+        target: &Target<'_>,
+        captured: Captured,
+        form: &T,
+        over: &T,
+    ) -> Result<(), RecordError> {
+        let (mut writes, over) = (form.writes(), over.writes());
+        writes.retain(|write| over.iter().all(|over| over.at != write.at));
+        writes.extend(over);
+        self.add(&T::SPEC, target, captured, writes)
+    }
+
     /// Marks an older record as corrected by a newer one, so that its figures no longer count.
     pub(crate) fn mark_corrected(
         &mut self,

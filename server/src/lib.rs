@@ -11,6 +11,7 @@ pub mod enrolment;
 pub mod figures;
 pub mod imports;
 mod ingest;
+mod memory;
 mod pull;
 pub mod report;
 pub mod serve;

@@ -1,5 +1,6 @@
 //! `serve`: sessions, console and administration of one data folder, until the process is told to stop.
 
+use crate::memory::share_one_heap;
 use crate::server::{OpenError, Server};
 use crate::sessions;
 use crate::transport::{BindError, Listener};
@@ -11,11 +12,12 @@ use tokio::sync::watch;
 /// Threads for store work. More would not be faster on one store, and each keeps memory of its own.
 const BLOCKING_THREADS: usize = 4;
 
-/// The runtime that a server runs on.
+/// The runtime that a server runs on. It also sets how this process takes memory, so it is made first.
 ///
 /// # Errors
 /// Where the system gives no threads.
 pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    share_one_heap();
     tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build()
 }
 

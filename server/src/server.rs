@@ -3,8 +3,8 @@
 
 use crate::authority::{Authority, AuthorityError};
 use crate::ingest::{
-    Batch, ChangedRecord, FigureChanges, Loaded, StockWork, Units, affected_outlets, merge, plan_figures,
-    plan_stock, restate_outlet, touched_stock,
+    Batch, ChangedRecord, FigureChanges, Loaded, OutletStock, TouchedProducts, TouchedStock, Units,
+    affected_outlets, late, merge, plan_figures, plan_stock, restate_outlet, said_anew, stock_changes,
 };
 use crate::store::{AuditEntry, Changes, Device, FeedPlace, Owner, Reader, Store, StoreError, StoredRecord};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -15,9 +15,10 @@ use tokio::sync::broadcast;
 use xundian_protocol::access::{Directory, Writer};
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day, utc_offset_min};
 use xundian_protocol::clock::{Clock, Stamp};
-use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, PersonId, RecordId};
+use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, OutletId, PersonId, RecordId};
 use xundian_protocol::kinds::{ClockGrade, Header};
 use xundian_protocol::record::{Home, Op, Record, RecordKey, Value, Write};
+use xundian_protocol::views::Contribution;
 use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection};
 
 /// Why the data folder could not be opened.
@@ -255,12 +256,13 @@ impl Server {
         }
         let current = after.as_ref().unwrap_or(&before);
         let mut units = Units::new(current);
-        plan_figures(&changed, &mut units, &mut figures);
-        for work in load_stock(reader, &changed)? {
-            let plan = plan_stock(&work, &mut units, &mut figures);
-            let entries = plan.entries.into_iter().map(|(at, entry)| (work.outlet, work.gtin, at, entry));
-            changes.stock.extend(entries);
-            changes.levels.extend(plan.latest.map(|latest| (work.outlet, work.gtin, latest)));
+        let said = said_anew(&changed);
+        plan_figures(&said, &mut units, &mut figures);
+        for (outlet, touched) in TouchedStock::by(&said).0 {
+            let stock = load_stock(reader, outlet, &touched)?;
+            let plan = plan_stock(outlet, &touched, stock, &mut units, &mut figures);
+            changes.stock.extend(plan.statements.into_iter().map(|(at, statement)| (outlet, at, statement)));
+            changes.levels.push((outlet, plan.levels));
         }
         changes.cells = figures.cells();
         let moved = figures.traces.into_iter().filter(|(_, count)| *count != 0);
@@ -311,6 +313,11 @@ impl Server {
         let keys = reader.keys_of_home(home, kind)?;
         let records = keys.into_iter().map(|key| Ok(reader.record(key)?.map(|stored| stored.record)));
         records.filter_map(Result::transpose).collect()
+    }
+
+    /// What the stock timelines of an outlet add to its levels by day.
+    pub fn stock_changes(&self, outlet: OutletId) -> Result<Vec<Contribution>, StoreError> {
+        Ok(stock_changes(outlet, &self.store.reader().statements_of(outlet)?))
     }
 
     /// The records that add to the figures of an owner on these days, newest day first: what a figure is
@@ -367,36 +374,17 @@ fn load_records(reader: &Reader<'_>, ops: &[Op]) -> Result<HashMap<RecordKey, St
     Ok(records)
 }
 
-fn load_stock(reader: &Reader<'_>, changed: &[ChangedRecord]) -> Result<Vec<StockWork>, StoreError> {
-    let mut works = Vec::new();
-    let mut levels = BTreeMap::new();
-    let mut loaded = None;
-    for ((outlet, gtin), touched) in touched_stock(changed) {
-        if loaded != Some(outlet) {
-            levels = reader.levels(outlet)?.into_iter().collect();
-            loaded = Some(outlet);
-        }
-        let latest = levels.get(&gtin).copied();
-        let Some((first, last)) = touched.span() else { continue };
-        // Most counts are newer than all before: then the end of the timeline is all there is to know.
-        let (before, stretch) = if latest.is_none_or(|latest| latest.at < first) {
-            (latest.map(|latest| (latest.at, latest.level)), Vec::new())
-        } else {
-            let (before, stretch) = reader.stock_around(outlet, gtin, &first, &last)?;
-            let level = |stored: crate::store::StockEntry| {
-                let entry = stored.entry;
-                let level = xundian_protocol::views::ledger::Level {
-                    units: stored.units_after,
-                    day: entry.day,
-                    person: entry.person,
-                };
-                (entry.at, level)
-            };
-            (before.map(level), stretch)
-        };
-        works.push(StockWork { outlet, gtin, touched, before, stretch, latest });
-    }
-    Ok(works)
+fn load_stock(
+    reader: &Reader<'_>,
+    outlet: OutletId,
+    touched: &TouchedProducts,
+) -> Result<OutletStock, StoreError> {
+    let levels = reader.levels(outlet)?;
+    let statements = match late(touched, &levels) {
+        Some(late) => reader.statements_around(outlet, &late.products, &late.first, &late.last)?,
+        None => BTreeMap::new(),
+    };
+    Ok(OutletStock { levels, statements })
 }
 
 fn restate(
@@ -417,11 +405,7 @@ fn restate(
         for key in keys {
             records.extend(reader.record(key)?.map(|stored| stored.record));
         }
-        let mut stock: BTreeMap<u64, Vec<_>> = BTreeMap::new();
-        for row in reader.stock(Some(outlet)) {
-            let (_, gtin, entry) = row?;
-            stock.entry(gtin).or_default().push(entry);
-        }
+        let stock = reader.statements_of(outlet)?;
         restate_outlet(outlet, &records, &stock, before, after, &mut traced, figures);
     }
     Ok(())

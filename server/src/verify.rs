@@ -1,12 +1,12 @@
 //! `verify`: recomputes every figure from all records and compares (promise 4).
 
-use crate::ingest::{FigureChanges, StockWork, Touched, Units, plan_stock, recompute, stock_entries};
+use crate::ingest::{FigureChanges, OutletStock, Said, Sign, TouchedStock, Units, plan_stock};
 use crate::server::Server;
-use crate::store::{LatestLevel, Reader, StockEntry, StoreError};
+use crate::store::{Levels, Reader, Statement, StoreError};
 use std::collections::BTreeMap;
 use xundian_protocol::ids::OutletId;
 use xundian_protocol::views::Measures;
-use xundian_protocol::views::ledger::{At, Entry};
+use xundian_protocol::views::ledger::At;
 
 /// What `verify` found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -39,8 +39,6 @@ impl VerifyReport {
     }
 }
 
-type Timelines = BTreeMap<(OutletId, u64), Vec<Entry>>;
-
 impl Server {
     /// Reads every record, recomputes all cells, traces and stock timelines from them, and compares each
     /// with what is kept. It sees one moment of the store, so it may run while devices sync.
@@ -50,33 +48,26 @@ impl Server {
         let mut units = Units::new(&directory);
         let mut report = VerifyReport::default();
         let mut figures = FigureChanges::default();
-        let mut timelines = Timelines::new();
+        let mut stock = TouchedStock::default();
         for stored in reader.records(None) {
             let record = stored?.record;
             report.records += 1;
-            recompute(&record, &mut units, &mut figures);
-            for (outlet, gtin, entry) in stock_entries(&record) {
-                timelines.entry((outlet, gtin)).or_default().push(entry);
-            }
+            let said = Said::by(&record);
+            figures.say(record.key, &said, Sign::Add, &mut units);
+            stock.say(&said, Sign::Add);
         }
-        let mut expected = BTreeMap::new();
-        for ((outlet, gtin), entries) in timelines {
-            let work = StockWork {
-                outlet,
-                gtin,
-                touched: Touched { remove: Vec::new(), insert: entries },
-                before: None,
-                stretch: Vec::new(),
-                latest: None,
-            };
-            let plan = plan_stock(&work, &mut units, &mut figures);
-            let entries: BTreeMap<At, StockEntry> =
-                plan.entries.into_iter().filter_map(|(at, entry)| Some((at, entry?))).collect();
-            expected.insert((outlet, gtin), (entries, plan.latest.flatten()));
+        let mut statements = BTreeMap::new();
+        let mut levels = BTreeMap::new();
+        for (outlet, touched) in stock.0 {
+            let plan = plan_stock(outlet, &touched, OutletStock::default(), &mut units, &mut figures);
+            let made = plan.statements.into_iter().filter_map(|(at, made)| Some(((outlet, at), made?)));
+            statements.extend(made);
+            levels.insert(outlet, plan.levels);
         }
         compare_cells(&reader, &figures, &mut report)?;
         compare_traces(&reader, &figures, &mut report)?;
-        compare_stock(&reader, expected, &mut report)?;
+        compare_statements(&reader, statements, &mut report)?;
+        compare_levels(&reader, levels, &mut report)?;
         Ok(report)
     }
 }
@@ -119,34 +110,40 @@ fn compare_traces(
     Ok(())
 }
 
-type Expected = BTreeMap<(OutletId, u64), (BTreeMap<At, StockEntry>, Option<LatestLevel>)>;
-
-fn compare_stock(
+fn compare_statements(
     reader: &Reader<'_>,
-    mut expected: Expected,
+    mut expected: BTreeMap<(OutletId, At), Statement>,
     report: &mut VerifyReport,
 ) -> Result<(), StoreError> {
-    for row in reader.stock(None) {
-        let (outlet, gtin, kept) = row?;
-        report.stock_entries += 1;
-        let computed =
-            expected.get_mut(&(outlet, gtin)).and_then(|(entries, _)| entries.remove(&kept.entry.at));
-        if computed != Some(kept) {
-            report.find(|| {
-                format!("stock of {gtin} in {outlet}: {kept:?} is kept, the records make {computed:?}")
-            });
+    for row in reader.statements() {
+        let (outlet, kept) = row?;
+        report.stock_entries += kept.lines.len();
+        let computed = expected.remove(&(outlet, kept.at));
+        if computed.as_ref() != Some(&kept) {
+            report.find(|| format!("stock in {outlet}: {kept:?} is kept, the records make {computed:?}"));
         }
     }
-    for ((outlet, gtin), (missing, latest)) in expected {
-        for entry in missing.values() {
-            report.find(|| format!("stock of {gtin} in {outlet}: {entry:?} is missing"));
+    for ((outlet, _), missing) in expected {
+        report.find(|| format!("stock in {outlet}: {missing:?} is missing"));
+    }
+    Ok(())
+}
+
+fn compare_levels(
+    reader: &Reader<'_>,
+    mut expected: BTreeMap<OutletId, Levels>,
+    report: &mut VerifyReport,
+) -> Result<(), StoreError> {
+    for row in reader.all_levels() {
+        let (outlet, kept) = row?;
+        let computed = expected.remove(&outlet).unwrap_or_default();
+        if computed != kept {
+            report
+                .find(|| format!("the stock in {outlet} ends with {kept:?}, the records make {computed:?}"));
         }
-        let kept = reader.levels(outlet)?.into_iter().find(|(of, _)| *of == gtin).map(|(_, level)| level);
-        if kept != latest {
-            report.find(|| {
-                format!("stock of {gtin} in {outlet} ends with {kept:?}, the records make {latest:?}")
-            });
-        }
+    }
+    for outlet in expected.keys() {
+        report.find(|| format!("the ends of the stock timelines in {outlet} are missing"));
     }
     Ok(())
 }

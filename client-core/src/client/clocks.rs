@@ -20,16 +20,21 @@ fn wall_ms() -> i64 {
 
 #[cfg(target_os = "linux")]
 fn since_boot() -> Option<(u64, [u8; 16])> {
-    static BOOT: OnceLock<Option<[u8; 16]>> = OnceLock::new();
-    let read_boot = || {
+    use std::os::unix::fs::FileExt;
+
+    // The file stays open: a save reads it each time, and opening costs more than reading.
+    static BOOT: OnceLock<Option<(std::fs::File, [u8; 16])>> = OnceLock::new();
+    let open = || {
         let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        Some(uuid::Uuid::parse_str(text.trim()).ok()?.into_bytes())
+        let boot = uuid::Uuid::parse_str(text.trim()).ok()?.into_bytes();
+        Some((std::fs::File::open("/proc/uptime").ok()?, boot))
     };
-    let boot = (*BOOT.get_or_init(read_boot))?;
-    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
-    let (seconds, rest) = uptime.split_once('.')?;
+    let (uptime, boot) = BOOT.get_or_init(open).as_ref()?;
+    let mut text = [0; 32];
+    let length = uptime.read_at(&mut text, 0).ok()?;
+    let (seconds, rest) = std::str::from_utf8(&text[..length]).ok()?.split_once('.')?;
     let hundredths: u64 = rest.get(..2)?.parse().ok()?;
-    Some((seconds.parse::<u64>().ok()? * 1000 + hundredths * 10, boot))
+    Some((seconds.parse::<u64>().ok()? * 1000 + hundredths * 10, *boot))
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -52,6 +57,11 @@ mod tests {
         let (before, after) = (system(), system());
         assert_eq!(before.boot, after.boot);
         assert!(before.mono_ms <= after.mono_ms);
+        assert_eq!(
+            since_boot().is_some(),
+            cfg!(target_os = "linux"),
+            "a start of the device has a name there"
+        );
         assert!(before.now_ms > 1_700_000_000_000);
         assert!(since_process_start().0 <= since_process_start().0);
     }

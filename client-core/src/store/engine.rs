@@ -1,13 +1,15 @@
 //! The one module that knows sled 0.34.7. Owns a store's folder, its lock, its one tree of keys and bytes, and
 //! what makes a commit durable. Knows nothing of records, ops, outbox or encodings; no type of sled leaves it.
 //!
-//! A commit is durable when it returns, with one sync. sled's own batches cost two, because it syncs a batch's
-//! beginning apart from its content; so a small commit becomes one entry of a journal inside the tree, and many
-//! entries are folded into place together by one of sled's batches. Readers see the journal as an overlay.
+//! A commit is durable when it returns, with one sync: it becomes one entry of a journal of our own, a file
+//! beside sled's. Readers see the journal as an overlay. When the file is full, all that it holds is folded into
+//! the tree and made durable there; only then is the file written anew from its front. The tree alone may be
+//! half of a commit or more at any time, and is never read without the journal over it.
 //! docs/adr/0002-sled-on-the-device.md has the reasons and the figures.
 
 #[cfg(target_os = "linux")]
 mod durable_linux;
+mod journal;
 mod layout;
 mod opening;
 mod scan;
@@ -17,14 +19,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use layout::{KEY_BYTES_MAX, ReadError, VALUE_BYTES_MAX, Writes};
-use opening::Claim;
+use journal::Journal;
+use layout::{Fault, KEY_BYTES_MAX, VALUE_BYTES_MAX, Writes};
+use opening::{Claim, Opened};
 pub(crate) use scan::Entry;
 use scan::KeyRange;
 
-/// After so many commits, or bytes of them, the journal is folded in.
-const JOURNAL_ENTRIES_MAX: u64 = 1024;
-const JOURNAL_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// A scan holds the readers' lock for so much at a time.
 const PAGE_ENTRIES_MAX: usize = 128;
 const PAGE_BYTES_MAX: usize = 256 * 1024;
@@ -54,7 +54,7 @@ pub(crate) enum EngineError {
         /// What the system said.
         source: io::Error,
     },
-    /// An earlier write failed, so that what is in memory may be more than what is on disk.
+    /// An earlier write failed, so that what is on disk may differ from what is in memory.
     #[error("an earlier write to the store in {} failed; close the store and open it again", folder.display())]
     Stopped {
         /// The store's folder.
@@ -100,11 +100,11 @@ impl Batch {
 /// An open store. Closing it is dropping it.
 pub(crate) struct Engine {
     folder: PathBuf,
-    /// Held through every commit, so that they are one after the other; sled gains nothing from more writers.
+    /// Held through every commit, so that they are one after the other.
     journal: Mutex<Journal>,
-    /// What the journal holds and the tree does not. Readers share it; it changes only for durable commits.
+    /// What the journal holds, which the tree need not. Readers share it; it changes only for durable commits.
     pending: RwLock<Writes>,
-    /// Set while memory may hold more than the disk: from then on nothing is read or written.
+    /// Set once a write failed, so that nobody knows what the disk holds: from then on nothing is read or written.
     has_failed: AtomicBool,
     // Fields drop in this order: the claim goes last, after sled has written and closed its files.
     tree: sled::Db,
@@ -118,13 +118,6 @@ impl Drop for Engine {
     }
 }
 
-/// Commits have numbers from 0; those from `first` on that have a journal entry wait to be folded in.
-struct Journal {
-    first: u64,
-    next: u64,
-    bytes: usize,
-}
-
 impl Engine {
     /// Opens the store in a folder, or makes a new one. A damaged store is refused and left as it is.
     pub(crate) fn open(folder: &Path) -> Result<Self, EngineError> {
@@ -132,15 +125,10 @@ impl Engine {
         if !durable_linux::in_force() {
             return Err(EngineError::NotDurable);
         }
-        let (tree, recovered, claim) = opening::open(folder)?;
-        let next = recovered.commits;
-        let first = recovered.journal.first().map_or(next, |(number, _)| *number);
-        let pending = recovered.journal.into_iter().flat_map(|(_, writes)| writes).collect();
-        // The bytes are not counted anew: the bound on entries alone folds them in soon.
-        let journal = Mutex::new(Journal { first, next, bytes: 0 });
+        let Opened { tree, journal, pending, claim } = opening::open(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
-            journal,
+            journal: Mutex::new(journal),
             pending: RwLock::new(pending),
             has_failed: AtomicBool::new(false),
             tree,
@@ -195,60 +183,45 @@ impl Engine {
         if self.has_failed.load(Ordering::SeqCst) {
             return Err(self.stopped());
         }
-        let outcome = match layout::encode_writes(&writes) {
-            Some(entry) => self.append(&mut journal, entry, writes),
-            None => self.fold(&mut journal, writes),
-        };
+        let outcome = self.write(&mut journal, writes);
         match &outcome {
-            Ok(()) => self.claim.acknowledge(journal.next),
+            Ok(()) => self.claim.acknowledge(journal.commits()),
             Err(_) => self.has_failed.store(true, Ordering::SeqCst),
         }
-        outcome.map_err(|error| from_read(&self.folder, error))
+        outcome.map_err(|fault| from_fault(&self.folder, fault))
     }
 
     /// What the store's files take on disk.
     pub(crate) fn size_on_disk_bytes(&self) -> Result<u64, EngineError> {
-        self.tree.size_on_disk().map_err(|error| from_sled(&self.folder, error))
+        let journal = self.journal.lock().map_err(|_| self.stopped())?;
+        let sizes = || Ok(self.tree.size_on_disk()? + journal.file_bytes()?);
+        sizes().map_err(|fault| from_fault(&self.folder, fault))
     }
 
-    /// A small commit: one journal entry, one sync.
-    fn append(&self, journal: &mut Journal, entry: Vec<u8>, writes: Writes) -> Result<(), ReadError> {
-        let entry_bytes = entry.len();
-        self.tree.insert(layout::journal_key(journal.next), entry)?;
-        self.tree.flush()?;
-        journal.next += 1;
-        journal.bytes += entry_bytes;
+    fn write(&self, journal: &mut Journal, writes: Writes) -> Result<(), Fault> {
+        let content = layout::encode_writes(&writes);
+        if !journal.has_room(content.len()) {
+            self.fold(journal)?;
+        }
+        journal.append(&content)?;
         self.pending.write().unwrap_or_else(PoisonError::into_inner).extend(writes);
-
-        let is_full =
-            journal.next - journal.first >= JOURNAL_ENTRIES_MAX || journal.bytes >= JOURNAL_BYTES_MAX;
-        if is_full { self.fold(journal, Writes::new()) } else { Ok(()) }
+        Ok(())
     }
 
-    /// Moves the journal and further writes into place, all in one of sled's batches.
-    fn fold(&self, journal: &mut Journal, writes: Writes) -> Result<(), ReadError> {
-        // A panic under this lock is one under the journal's too, so that no commit comes here after it.
-        let mut pending = self.pending.write().unwrap_or_else(PoisonError::into_inner);
-        let mut batch = sled::Batch::default();
-        for (key, value) in pending.iter().filter(|(key, _)| !writes.contains_key(*key)).chain(&writes) {
-            layout::add_write(&self.tree, &mut batch, key, value.as_deref())?;
+    /// Moves what the journal holds into the tree, so that the journal begins anew. Readers go on meanwhile: the
+    /// overlay hides each key that is being moved.
+    fn fold(&self, journal: &mut Journal) -> Result<(), Fault> {
+        let pending = self.pending.read().unwrap_or_else(PoisonError::into_inner);
+        for (key, value) in pending.iter() {
+            layout::fold_write(&self.tree, key, value.as_deref())?;
         }
-        for number in journal.first..journal.next {
-            batch.remove(layout::journal_key(number));
-        }
-        journal.next += u64::from(!writes.is_empty());
-        layout::add_commit_count(&mut batch, journal.next);
-        // Readers wait for the lock above; should this fail, they must not see what it left in memory.
-        self.has_failed.store(true, Ordering::SeqCst);
-        self.tree.apply_batch(batch)?;
-        // Journal entries are durable already, and stay so until a later commit makes this batch durable too.
-        if !writes.is_empty() {
-            self.tree.flush()?;
-        }
-        self.has_failed.store(false, Ordering::SeqCst);
-        pending.clear();
-        journal.first = journal.next;
-        journal.bytes = 0;
+        drop(pending);
+        // The tree says that it has these commits once it has, and the journal lets go of them once it says so.
+        self.tree.flush()?;
+        layout::note_folded(&self.tree, journal.commits())?;
+        self.tree.flush()?;
+        journal.begin_anew()?;
+        self.pending.write().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(())
     }
 
@@ -279,12 +252,12 @@ impl Engine {
         })
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Writes) -> Result<T, ReadError>) -> Result<T, EngineError> {
+    fn read<T>(&self, read: impl FnOnce(&Writes) -> Result<T, Fault>) -> Result<T, EngineError> {
         let pending = self.pending.read().map_err(|_| self.stopped())?;
         if self.has_failed.load(Ordering::SeqCst) {
             return Err(self.stopped());
         }
-        read(&pending).map_err(|error| from_read(&self.folder, error))
+        read(&pending).map_err(|fault| from_fault(&self.folder, fault))
     }
 
     fn stopped(&self) -> EngineError {
@@ -306,12 +279,11 @@ fn check_lengths(writes: &Writes) -> Result<(), EngineError> {
     Ok(())
 }
 
-fn from_read(folder: &Path, error: ReadError) -> EngineError {
-    match error {
-        ReadError::Sled(error) => from_sled(folder, error),
-        ReadError::Malformed(what) => {
-            EngineError::Damaged { folder: folder.to_owned(), detail: what.to_owned() }
-        }
+fn from_fault(folder: &Path, fault: Fault) -> EngineError {
+    match fault {
+        Fault::Sled(error) => from_sled(folder, error),
+        Fault::Io(source) => EngineError::Io { folder: folder.to_owned(), source },
+        Fault::Malformed(what) => EngineError::Damaged { folder: folder.to_owned(), detail: what.to_owned() },
     }
 }
 
@@ -324,5 +296,4 @@ fn from_sled(folder: &Path, error: sled::Error) -> EngineError {
 }
 
 #[cfg(test)]
-#[path = "engine/tests.rs"]
 mod tests;

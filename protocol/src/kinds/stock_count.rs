@@ -5,7 +5,7 @@ use super::header::{self, Header};
 use super::types::Gtin;
 use crate::calendar::Day;
 use crate::ids::VisitId;
-use crate::record::{Home, Key, Record, Value};
+use crate::record::{Field, Home, Key, Record, Value};
 use crate::views::ledger::Stock;
 use crate::views::{Contribution, Dimension, ProductFigures, View};
 use std::collections::BTreeMap;
@@ -38,15 +38,21 @@ kind! {
     }
 }
 
-/// Counted units by product, over all locations.
-fn units_by_product(record: &Record) -> BTreeMap<u64, i64> {
-    let mut units = BTreeMap::new();
-    for field in UNITS.flat_map(|tag| record.lines(tag)) {
-        if let (Key::Number(gtin), Value::Int(counted)) = (&field.at.key, &field.register.value) {
-            let sum: &mut i64 = units.entry(*gtin).or_default();
+/// Counted units by product, over all locations; each product once, in order.
+fn units_by_product(record: &Record) -> Vec<(u64, i64)> {
+    let line = |field: &Field| match (&field.at.key, &field.register.value) {
+        (Key::Number(gtin), Value::Int(counted)) => Some((*gtin, *counted)),
+        _ => None,
+    };
+    let mut units: Vec<(u64, i64)> = UNITS.flat_map(|tag| record.lines(tag)).filter_map(line).collect();
+    units.sort_unstable();
+    units.dedup_by(|(gtin, counted), (first, sum)| {
+        let is_same = gtin == first;
+        if is_same {
             *sum = sum.saturating_add(*counted);
         }
-    }
+        is_same
+    });
     units
 }
 

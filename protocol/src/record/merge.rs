@@ -38,10 +38,19 @@ impl Record {
     /// Takes in another copy of this record. Returns whether anything changed.
     pub fn merge(&mut self, other: &Self) -> bool {
         debug_assert_eq!(self.key, other.key);
+        self.take_in(other.fields.clone())
+    }
+
+    /// Takes in fields in the order of their keys.
+    fn take_in(&mut self, theirs: Vec<Field>) -> bool {
+        if self.fields.is_empty() {
+            self.fields = theirs;
+            return !self.fields.is_empty();
+        }
         let mut changed = false;
-        let mut merged = Vec::with_capacity(self.fields.len().max(other.fields.len()));
+        let mut merged = Vec::with_capacity(self.fields.len().max(theirs.len()));
         let mut mine = std::mem::take(&mut self.fields).into_iter().peekable();
-        for theirs in &other.fields {
+        for theirs in theirs {
             while let Some(field) = mine.next_if(|field| field.at < theirs.at) {
                 merged.push(field);
             }
@@ -49,7 +58,7 @@ impl Record {
                 Some(field) if field.register.rank() >= theirs.register.rank() => merged.push(field),
                 _ => {
                     changed = true;
-                    merged.push(theirs.clone());
+                    merged.push(theirs);
                 }
             }
         }
@@ -70,8 +79,7 @@ impl Record {
                 register: Register { value: write.value.clone(), stamp: op.stamp },
             })
             .collect();
-        let written = Self { key: self.key, home: self.home, fields };
-        Applied { changed: self.merge(&written), conflicts }
+        Applied { changed: self.take_in(fields), conflicts }
     }
 
     fn conflict(&self, write: &super::Write, stamp: Stamp) -> Option<Conflict> {

@@ -9,7 +9,6 @@ use super::rows::{
 use crate::clock::Stamp;
 use crate::ids::OpSeq;
 use crate::record::{Field, Op, Record, Register, Write};
-use crate::views::Measures;
 use bincode::{Decode, Encode};
 
 /// The format version of stored values.
@@ -152,25 +151,25 @@ fn take_row(rest: &mut &[u8]) -> Result<Row<RowField>, DecodeError> {
     Ok(Row { record, home, stamps, fields: reader.finish() })
 }
 
-/// The measures of a cell as bytes.
-pub fn encode_measures(measures: &Measures) -> Vec<u8> {
-    let mut out = vec![VERSION];
-    let used = measures.0.iter().rposition(|measure| *measure != 0).map_or(0, |last| last + 1);
-    for measure in &measures.0[..used] {
-        put(measure, &mut out);
+/// Whole numbers as bytes, small ones in few: what rows of a store are made of that are neither record nor op.
+pub fn encode_numbers(numbers: &[i64]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + 2 * numbers.len());
+    out.push(VERSION);
+    for number in numbers {
+        put(number, &mut out);
     }
     out
 }
 
-/// The measures of a cell from their bytes.
-pub fn decode_measures(bytes: &[u8]) -> Result<Measures, DecodeError> {
+/// Whole numbers from their bytes.
+///
+/// # Errors
+/// Where the version is another one or the bytes end within a number.
+pub fn decode_numbers(bytes: &[u8]) -> Result<Vec<i64>, DecodeError> {
     let mut rest = version(bytes, VERSION)?;
-    let mut measures = Measures::default();
-    for measure in &mut measures.0 {
-        if rest.is_empty() {
-            return Ok(measures);
-        }
-        *measure = take(&mut rest)?;
+    let mut numbers = Vec::with_capacity(rest.len());
+    while !rest.is_empty() {
+        numbers.push(take(&mut rest)?);
     }
-    if rest.is_empty() { Ok(measures) } else { Err(DecodeError::Trailing(rest.len())) }
+    Ok(numbers)
 }

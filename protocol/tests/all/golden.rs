@@ -7,9 +7,8 @@
 use crate::examples;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use xundian_protocol::views::Measures;
 use xundian_protocol::wire::stored::{
-    decode_measures, decode_op, decode_record, encode_measures, encode_op, encode_record,
+    decode_numbers, decode_op, decode_record, encode_numbers, encode_op, encode_record,
 };
 use xundian_protocol::wire::v1::{decode_client, decode_server, encode_client, encode_server};
 
@@ -17,6 +16,7 @@ use xundian_protocol::wire::v1::{decode_client, decode_server, encode_client, en
 type Fixtures = BTreeMap<String, Vec<u8>>;
 
 const COMPRESSED: &str = ".zstd";
+const NUMBERS: [i64; 6] = [1, -2, 0, 1 << 40, i64::MIN, i64::MAX];
 
 #[test]
 fn every_stored_value_of_version_1_still_reads_and_is_still_written_so() {
@@ -27,7 +27,7 @@ fn every_stored_value_of_version_1_still_reads_and_is_still_written_so() {
         assert_eq!(decode_record(&kept[&format!("record.{code}")]), Ok(examples::record_of(&op)), "{code}");
     }
     assert_eq!(decode_record(&kept["record.merged"]), Ok(examples::merged_record()));
-    assert_eq!(decode_measures(&kept["measures"]), Ok(measures()));
+    assert_eq!(decode_numbers(&kept["numbers"]), Ok(NUMBERS.to_vec()));
 }
 
 #[test]
@@ -76,12 +76,8 @@ fn stored() -> Fixtures {
         fixtures.insert(format!("record.{code}"), encode_record(&examples::record_of(&op)));
     }
     fixtures.insert("record.merged".into(), encode_record(&examples::merged_record()));
-    fixtures.insert("measures".into(), encode_measures(&measures()));
+    fixtures.insert("numbers".into(), encode_numbers(&NUMBERS));
     fixtures
-}
-
-fn measures() -> Measures {
-    Measures::of(&[1, -2, 0, 1 << 40])
 }
 
 fn frames() -> Fixtures {

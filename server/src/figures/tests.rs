@@ -139,6 +139,7 @@ enum Work {
 struct Job {
     work: Work,
     outlet: u64,
+    /// Names the products: see [`products`].
     product: u64,
     day: i32,
     /// Names the record: the same number again writes the same record again.
@@ -153,13 +154,25 @@ fn job() -> impl Strategy<Value = Job> {
         (-9..9i64).prop_map(|units| Work::Move { units }),
         prop::option::of(0..4i32).prop_map(|closed| Work::Issue { closed }),
     ];
-    (work, 0..2u64, 0..2u64, 0..8i32, 0..12u64).prop_map(|(work, outlet, product, day, record)| Job {
+    (work, 0..2u64, 0..6u64, 0..8i32, 0..12u64).prop_map(|(work, outlet, product, day, record)| Job {
         work,
         outlet,
         product,
         day,
         record,
     })
+}
+
+/// The products that a job speaks of: one, or several of the same ones.
+fn products(job: &Job) -> &[u64] {
+    match job.product {
+        0 => &[0],
+        1 => &[1],
+        2 => &[2],
+        3 => &[0, 1],
+        4 => &[1, 2],
+        _ => &[0, 1, 2],
+    }
 }
 
 fn header(device: DeviceNo, day: i32, record: u64) -> Header {
@@ -177,7 +190,9 @@ fn op(device: DeviceNo, seq: u64, job: &Job) -> Op {
     let day = DAY_ZERO + job.day;
     let at = outlet(u64::from(device.0 - 1) * 2 + job.outlet);
     let record = id(100, u64::from(device.0) * 100 + job.record * 2 + job.outlet);
-    let line = |units| BTreeMap::from([(gtin(job.product), units)]);
+    let lines = |units: i64| -> BTreeMap<Gtin, i64> {
+        products(job).iter().map(|n| (gtin(*n), units + n.cast_signed())).collect()
+    };
     let (kind, mut writes): (KindId, Vec<Write>) = match job.work {
         Work::Visit { done } => {
             let at_ms = i64::from(day) * 86_400_000;
@@ -191,18 +206,18 @@ fn op(device: DeviceNo, seq: u64, job: &Job) -> Op {
             (Visit::SPEC.kind, form.writes())
         }
         Work::Shelf { present } => {
-            let present = BTreeMap::from([(gtin(job.product), present)]);
+            let present = products(job).iter().map(|n| (gtin(*n), present)).collect();
             let form = ShelfObservation { visit: Some(VisitId(record)), present, ..Default::default() };
             (ShelfObservation::SPEC.kind, form.writes())
         }
         Work::Count { units } => {
-            (StockCount::SPEC.kind, StockCount { shelf_units: line(units), ..Default::default() }.writes())
+            (StockCount::SPEC.kind, StockCount { shelf_units: lines(units), ..Default::default() }.writes())
         }
         Work::Move { units } => {
             let cause = Some(MovementCause::SellIn);
             (
                 StockMovement::SPEC.kind,
-                StockMovement { cause, units: line(units), ..Default::default() }.writes(),
+                StockMovement { cause, units: lines(units), ..Default::default() }.writes(),
             )
         }
         Work::Issue { closed } => {

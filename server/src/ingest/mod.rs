@@ -1,60 +1,50 @@
 //! Ingest: how ops become records, figures and a receipt. `load → plan → commit`, where every plan is a
 //! pure function of what was loaded.
 //!
-//! Two plans follow each other: [`mod@merge`] decides what happens to each op and record, [`mod@figures`] what the
-//! changed records do to the figures. [`mod@restate`] moves figures when outlets change hands.
+//! Three plans follow each other: [`mod@merge`] decides what happens to each op and record, [`mod@figures`] what
+//! the changed records do to the figures, [`mod@stock`] what they do to the stock of outlets; [`mod@said`] is
+//! what records say to the latter two. [`mod@restate`] moves figures when outlets change hands.
 
 mod figures;
 mod merge;
 mod restate;
+mod said;
+mod stock;
 
-pub(crate) use figures::{
-    StockWork, Touched, plan_figures, plan_stock, recompute, stock_entries, touched_stock,
-};
+pub(crate) use figures::{FigureChanges, plan_figures};
 pub(crate) use merge::{Batch, ChangedRecord, Loaded, merge};
 pub(crate) use restate::{affected_outlets, restate_outlet};
+pub(crate) use said::{Said, said_anew};
+pub(crate) use stock::{OutletStock, TouchedProducts, TouchedStock, late, plan_stock, stock_changes};
 
-use crate::store::Owner;
 use std::collections::BTreeMap;
 use xundian_protocol::access::Directory;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OrgUnitId, OutletId};
-use xundian_protocol::record::RecordKey;
-use xundian_protocol::views::{Cell, Contribution, Dimension, Measures, Subject, View};
+use xundian_protocol::views::{Contribution, Measures};
 
-/// Changes of figures, gathered by the day: one record speaks of many products but of few days and subjects.
-#[derive(Default, Debug)]
-pub(crate) struct FigureChanges {
-    days: BTreeMap<(View, Subject, Day), BTreeMap<Dimension, Measures>>,
-    /// How often each trace comes (+) or goes (−).
-    pub(crate) traces: BTreeMap<(Owner, Day, RecordKey), i32>,
+/// Whether what a record says comes in or goes out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sign {
+    /// It is said now.
+    Add,
+    /// It was said before.
+    TakeBack,
 }
 
-impl FigureChanges {
-    fn add(&mut self, contribution: &Contribution, unit: Option<OrgUnitId>) {
-        for subject in contribution.subjects(unit) {
-            let day = self.days.entry((contribution.view, subject, contribution.day)).or_default();
-            *day.entry(contribution.dimension).or_default() += contribution.measures;
+impl Sign {
+    const fn number(self) -> i32 {
+        match self {
+            Self::Add => 1,
+            Self::TakeBack => -1,
         }
     }
 
-    fn take_back(&mut self, contribution: &Contribution, unit: Option<OrgUnitId>) {
-        self.add(&Contribution { measures: -contribution.measures, ..*contribution }, unit);
-    }
-
-    /// What is added to each cell, those of months and years included; cells that stay as they are left out.
-    pub(crate) fn cells(&self) -> BTreeMap<Cell, Measures> {
-        let mut cells: BTreeMap<Cell, Measures> = BTreeMap::new();
-        for ((view, subject, day), dimensions) in &self.days {
-            for period in view.periods(*day) {
-                for (dimension, measures) in dimensions {
-                    let cell = Cell { view: *view, subject: *subject, period, dimension: *dimension };
-                    *cells.entry(cell).or_default() += *measures;
-                }
-            }
+    fn of(self, measures: Measures) -> Measures {
+        match self {
+            Self::Add => measures,
+            Self::TakeBack => -measures,
         }
-        cells.retain(|_, measures| !measures.is_zero());
-        cells
     }
 }
 

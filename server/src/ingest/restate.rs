@@ -1,16 +1,15 @@
 //! Restating: when an outlet changes hands, or a position its unit, the figures of the days concerned move
 //! from one unit to the other. A backdated change moves past days as well (DESIGN section 6).
 
-use super::figures::{contributions_of, owners};
-use super::{ChangedRecord, FigureChanges, Units};
-use crate::store::{Owner, StockEntry};
-use std::collections::{BTreeMap, BTreeSet};
+use super::said::Said;
+use super::{ChangedRecord, FigureChanges, Sign, Units, stock_changes};
+use crate::store::Statement;
+use std::collections::BTreeSet;
 use xundian_protocol::access::Directory;
 use xundian_protocol::ids::{OutletId, PositionId};
 use xundian_protocol::kinds::{Outlet, OutletAssignment, Position};
 use xundian_protocol::record::{Home, Record, RecordKey};
 use xundian_protocol::views::Contribution;
-use xundian_protocol::views::ledger::{changes, level_after};
 
 /// The outlets whose unit may be another one after these records changed.
 pub(crate) fn affected_outlets(
@@ -37,12 +36,11 @@ pub(crate) fn affected_outlets(
 }
 
 /// Moves the figures of one outlet from the units that it had to those that it has. `records` are all that
-/// add to its figures, `stock` all its stock entries by product and place, both as they stand before the
-/// batch. `traced` remembers whose traces have moved already.
+/// add to its figures, `stock` all its statements by place, both as they stand before the batch. `traced` remembers whose traces have moved already.
 pub(crate) fn restate_outlet(
     outlet: OutletId,
     records: &[Record],
-    stock: &BTreeMap<u64, Vec<StockEntry>>,
+    stock: &[Statement],
     before: &Directory,
     after: &Directory,
     traced: &mut BTreeSet<RecordKey>,
@@ -51,45 +49,28 @@ pub(crate) fn restate_outlet(
     let mut units_before = Units::new(before);
     let mut units_after = Units::new(after);
     for record in records {
-        for contribution in contributions_of(record, outlet) {
-            move_unit(contribution, &mut units_before, &mut units_after, out);
-        }
+        let mut said = Said::by(record);
         // A route plan names many outlets; its traces move once, for all of them.
-        if !traced.insert(record.key) {
-            continue;
+        if traced.insert(record.key) {
+            out.trace_units(record.key, &said, Sign::TakeBack, &mut units_before);
+            out.trace_units(record.key, &said, Sign::Add, &mut units_after);
         }
-        let mut count = |units: &mut Units<'_>, by: i32| {
-            for (owner, day) in owners(record, units) {
-                if matches!(owner, Owner::Unit(_)) {
-                    *out.traces.entry((owner, day, record.key)).or_default() += by;
-                }
-            }
-        };
-        count(&mut units_before, -1);
-        count(&mut units_after, 1);
+        said.contributions.retain(|contribution| contribution.outlet == Some(outlet));
+        move_units(said.contributions, &mut units_before, &mut units_after, out);
     }
-    for (gtin, entries) in stock {
-        let mut level = None;
-        for StockEntry { entry, .. } in entries {
-            for change in changes(outlet, *gtin, level, entry) {
-                move_unit(change, &mut units_before, &mut units_after, out);
-            }
-            level = Some(level_after(level, entry));
-        }
-    }
+    move_units(stock_changes(outlet, stock), &mut units_before, &mut units_after, out);
 }
 
-/// Moves a contribution from one unit to another. Only the unit's cells move: the person's stay.
-fn move_unit(
-    contribution: Contribution,
+/// Moves contributions from units to units. Only the units' cells move: the people's stay.
+fn move_units(
+    mut contributions: Vec<Contribution>,
     before: &mut Units<'_>,
     after: &mut Units<'_>,
     out: &mut FigureChanges,
 ) {
-    let (old, new) = (before.of(&contribution), after.of(&contribution));
-    if old != new {
-        let of_unit = Contribution { person: None, ..contribution };
-        out.take_back(&of_unit, old);
-        out.add(&of_unit, new);
+    for contribution in &mut contributions {
+        contribution.person = None;
     }
+    out.count(&contributions, Sign::TakeBack, before);
+    out.count(&contributions, Sign::Add, after);
 }

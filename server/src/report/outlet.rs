@@ -13,7 +13,6 @@ use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::ids::{OutletId, PersonId};
 use xundian_protocol::kinds::{self, Choice, Gtin, Header, Typed, Visit, header};
 use xundian_protocol::record::Record;
-use xundian_protocol::views::ledger::{Level, changes, level_after};
 use xundian_protocol::views::{
     Completeness, Contribution, IssueFigures, Measures, Nature, ProductFigures, View,
 };
@@ -155,7 +154,7 @@ fn contributions(server: &Server, outlet: OutletId, to: Day) -> Result<Vec<Contr
     let traces = server.traces(Owner::Outlet(outlet), None, Day(0), to)?;
     // A record that adds to several days is traced under each.
     let keys: BTreeSet<_> = traces.into_iter().map(|(_, key)| key).collect();
-    let mut found = stock(server, outlet)?;
+    let mut found = server.stock_changes(outlet)?;
     for key in keys {
         if let (Some(spec), Some(record)) = (kinds::spec(key.kind), server.record(key)?) {
             found.append(&mut (spec.contribute)(&record));
@@ -163,19 +162,6 @@ fn contributions(server: &Server, outlet: OutletId, to: Day) -> Result<Vec<Contr
     }
     found.retain(|added| added.outlet == Some(outlet) && added.day <= to);
     Ok(found)
-}
-
-/// The changes of the outlet's stock timelines.
-fn stock(server: &Server, outlet: OutletId) -> Result<Vec<Contribution>, StoreError> {
-    let mut steps = Vec::new();
-    let mut before: Option<(u64, Level)> = None;
-    for row in server.store.reader().stock(Some(outlet)) {
-        let (_, gtin, stored) = row?;
-        let level = before.filter(|(of, _)| *of == gtin).map(|(_, level)| level);
-        steps.extend(changes(outlet, gtin, level, &stored.entry));
-        before = Some((gtin, level_after(level, &stored.entry)));
-    }
-    Ok(steps)
 }
 
 /// Flows from a day on, and levels at the end.

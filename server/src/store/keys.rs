@@ -5,7 +5,9 @@ use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, OrgUnitId, OutletId, PersonId, RecordId};
 use xundian_protocol::record::{Home, RecordKey};
 use xundian_protocol::views::ledger::At;
-use xundian_protocol::views::{Cell, Dimension, Period, Subject, View};
+use xundian_protocol::views::{Period, Subject, View};
+
+use super::cells::Block;
 
 /// Whose figures a record adds to: the owner of a trace.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -110,11 +112,11 @@ pub(super) fn cell_period(view: View, period: Period) -> Vec<u8> {
     out
 }
 
-/// `cells`: view, grain, period, subject (tag u8, id), dimension u64.
-pub(super) fn cell(cell: &Cell) -> Vec<u8> {
-    let mut out = cell_period(cell.view, cell.period);
-    out.extend(subject(cell.subject));
-    out.extend(cell.dimension.0.to_be_bytes());
+/// `cells`: view, grain, period, subject (tag u8, id), number of the block u64.
+pub(super) fn cells(block: Block) -> Vec<u8> {
+    let mut out = cell_period(block.view, block.period);
+    out.extend(subject(block.subject));
+    out.extend(block.number.to_be_bytes());
     out
 }
 
@@ -141,22 +143,22 @@ impl Subjects {
 }
 
 /// The first and the last key that cells of one period can have.
-pub(super) fn cell_range(view: View, period: Period, of: Subjects) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn cells_range(view: View, period: Period, of: Subjects) -> (Vec<u8>, Vec<u8>) {
     let (first, last) = match of {
         Subjects::Units => (tagged(0, RecordId::NIL), tagged(1, RecordId::from_bytes([0xff; 16]))),
         Subjects::People => (tagged(2, RecordId::NIL), tagged(2, RecordId::from_bytes([0xff; 16]))),
         Subjects::One(one) => (subject(one), subject(one)),
     };
     let period = cell_period(view, period);
-    let key = |of: [u8; 17], dimension: u64| [&period[..], &of, &dimension.to_be_bytes()].concat();
+    let key = |of: [u8; 17], block: u64| [&period[..], &of, &block.to_be_bytes()].concat();
     (key(first, 0), key(last, u64::MAX))
 }
 
-pub(super) fn read_cell(bytes: &[u8]) -> Option<Cell> {
+pub(super) fn read_block(bytes: &[u8]) -> Option<Block> {
     let (&view, rest) = bytes.split_first()?;
     let (&grain, rest) = rest.split_first()?;
     let (number, rest) = rest.split_first_chunk::<4>()?;
-    let (subject, dimension) = rest.split_first_chunk::<17>()?;
+    let (subject, block) = rest.split_first_chunk::<17>()?;
     let number = read_ordered_i32(*number);
     let period = match grain {
         0 => Period::Year(number),
@@ -164,8 +166,8 @@ pub(super) fn read_cell(bytes: &[u8]) -> Option<Cell> {
         2 => Period::Day(Day(number)),
         _ => return None,
     };
-    let dimension = Dimension(u64::from_be_bytes(dimension.try_into().ok()?));
-    Some(Cell { view: View::from_number(view)?, subject: read_subject(*subject)?, period, dimension })
+    let number = u64::from_be_bytes(block.try_into().ok()?);
+    Some(Block { view: View::from_number(view)?, period, subject: read_subject(*subject)?, number })
 }
 
 fn owner(of: Owner) -> [u8; 17] {
@@ -198,39 +200,16 @@ pub(super) fn read_trace(bytes: &[u8]) -> Option<(Day, RecordKey)> {
     Some((Day(read_ordered_i32(*day)), read_record(key)?))
 }
 
-/// `levels`: outlet, GTIN u64.
-pub(super) fn level(outlet: OutletId, gtin: u64) -> Vec<u8> {
-    [&outlet.0.as_bytes()[..], &gtin.to_be_bytes()].concat()
-}
-
-/// The GTIN of a `levels` key.
-pub(super) fn read_level_gtin(bytes: &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(*bytes.last_chunk::<8>()?))
-}
+/// Bytes of a place in a stock timeline.
+pub(super) const AT_BYTES: usize = 36;
 
 /// A place in a stock timeline: captured i64, stamp (u64, u32), record id.
-fn at(place: &At) -> Vec<u8> {
+pub(super) fn at(place: &At) -> Vec<u8> {
     let mut out = ordered_i64(place.captured_at_ms).to_vec();
     out.extend(place.stamp.hlc.0.to_be_bytes());
     out.extend(place.stamp.device.0.to_be_bytes());
     out.extend(place.record.as_bytes());
     out
-}
-
-/// `stock`: outlet, GTIN u64, place.
-pub(super) fn stock(outlet: OutletId, gtin: u64, place: &At) -> Vec<u8> {
-    [level(outlet, gtin), at(place)].concat()
-}
-
-pub(super) fn read_stock(bytes: &[u8]) -> Option<(OutletId, u64, At)> {
-    let (outlet, rest) = bytes.split_first_chunk::<16>()?;
-    let (gtin, rest) = rest.split_first_chunk::<8>()?;
-    let gtin = u64::from_be_bytes(*gtin);
-    Some((OutletId(RecordId::from_bytes(*outlet)), gtin, read_at(rest)?))
-}
-
-pub(super) fn at_bytes(place: &At) -> Vec<u8> {
-    at(place)
 }
 
 pub(super) fn read_at(bytes: &[u8]) -> Option<At> {
@@ -242,6 +221,21 @@ pub(super) fn read_at(bytes: &[u8]) -> Option<At> {
         stamp: Stamp { hlc: Hlc(u64::from_be_bytes(*hlc)), device: DeviceNo(u32::from_be_bytes(*device)) },
         record: RecordId::from_bytes(id.try_into().ok()?),
     })
+}
+
+/// `stock`: outlet, place. (`levels`: the outlet alone.)
+pub(super) fn stock(outlet: OutletId, place: &At) -> Vec<u8> {
+    [&outlet.0.as_bytes()[..], &at(place)].concat()
+}
+
+/// The front of an outlet's `stock` keys, and what none of them is greater than.
+pub(super) fn stock_range(outlet: OutletId) -> (Vec<u8>, Vec<u8>) {
+    (outlet.0.as_bytes().to_vec(), [&outlet.0.as_bytes()[..], &[0xff; AT_BYTES]].concat())
+}
+
+pub(super) fn read_stock(bytes: &[u8]) -> Option<(OutletId, At)> {
+    let (outlet, at) = bytes.split_first_chunk::<16>()?;
+    Some((OutletId(RecordId::from_bytes(*outlet)), read_at(at)?))
 }
 
 /// `rejected`: device u32, op u64.
@@ -259,17 +253,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_come_back_and_sort_by_day() {
-        let on = |day| Cell {
+    fn rows_of_cells_come_back_and_sort_by_day() {
+        let on = |day| Block {
             view: View::Stock,
-            subject: Subject::Unit(None),
             period: Period::Day(Day(day)),
-            dimension: Dimension(7),
+            subject: Subject::Unit(None),
+            number: 7,
         };
         for day in [-1, 0, 20_000] {
-            assert_eq!(read_cell(&cell(&on(day))), Some(on(day)));
+            assert_eq!(read_block(&cells(on(day))), Some(on(day)));
         }
-        assert!(cell(&on(-1)) < cell(&on(0)) && cell(&on(0)) < cell(&on(1)));
+        assert!(cells(on(-1)) < cells(on(0)) && cells(on(0)) < cells(on(1)));
     }
 
     #[test]
@@ -277,6 +271,7 @@ mod tests {
         let stamp = Stamp { hlc: Hlc(9), device: DeviceNo(3) };
         let place = At { captured_at_ms: -5, stamp, record: RecordId::from_bytes([1; 16]) };
         let outlet = OutletId(RecordId::from_bytes([2; 16]));
-        assert_eq!(read_stock(&stock(outlet, 42, &place)), Some((outlet, 42, place)));
+        assert_eq!(at(&place).len(), AT_BYTES);
+        assert_eq!(read_stock(&stock(outlet, &place)), Some((outlet, place)));
     }
 }

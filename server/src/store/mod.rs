@@ -3,26 +3,30 @@
 //! It loads what a plan needs to read and commits what the plan says; it decides nothing. It is the only
 //! module that knows fjall, so that another store can take its place.
 
+mod cells;
 mod keys;
 mod reader;
 mod rows;
+mod stock;
 
+use cells::{Block, Cells};
 pub use keys::{Owner, Subjects};
 pub use reader::Reader;
 pub use rows::{AuditEntry, ConflictEntry, Device, InvitationEntry, RejectedOp};
+pub use stock::{LatestLevel, Levels, Statement, StatementLine};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use std::collections::BTreeMap;
 use std::path::Path;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, OutletId};
 use xundian_protocol::record::{Home, Record, RecordKey};
-use xundian_protocol::views::ledger::{At, Entry, Level};
+use xundian_protocol::views::ledger::At;
 use xundian_protocol::views::{Cell, Measures};
-use xundian_protocol::wire::stored;
 
 /// The format of the folder; another one is refused when it is opened.
-const FORMAT: &[u8] = b"1";
+const FORMAT: &[u8] = b"2";
 
 /// Blocks of tables that are kept in memory.
 const CACHE_BYTES: u64 = 8 << 20;
@@ -80,24 +84,6 @@ pub struct FeedPlace {
     pub foreign: FeedSeq,
 }
 
-/// An entry of a stock timeline with the level after it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct StockEntry {
-    /// The entry.
-    pub entry: Entry,
-    /// Units on hand after it.
-    pub units_after: i64,
-}
-
-/// The end of a stock timeline.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LatestLevel {
-    /// The place of the last entry.
-    pub at: At,
-    /// The level after it.
-    pub level: Level,
-}
-
 /// Everything that one commit changes, atomically.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
@@ -106,13 +92,13 @@ pub struct Changes {
     /// Feed places that records have left.
     pub left_places: Vec<(Home, FeedSeq)>,
     /// What is added to cells.
-    pub cells: std::collections::BTreeMap<Cell, Measures>,
+    pub cells: BTreeMap<Cell, Measures>,
     /// Traces that come (true) or go.
     pub traces: Vec<(Owner, Day, RecordKey, bool)>,
-    /// Stock entries that come (`Some`) or go.
-    pub stock: Vec<(OutletId, u64, At, Option<StockEntry>)>,
-    /// Ends of stock timelines; `None` for one that holds nothing any more.
-    pub levels: Vec<(OutletId, u64, Option<LatestLevel>)>,
+    /// Statements of stock as they stand after (`Some`) or that go.
+    pub stock: Vec<(OutletId, At, Option<Statement>)>,
+    /// The ends of the stock timelines of outlets.
+    pub levels: Vec<(OutletId, Levels)>,
     /// Devices as they stand after.
     pub devices: Vec<Device>,
     /// Invitations as they stand after.
@@ -207,20 +193,7 @@ impl Store {
                 rows::feed(record.key, stored.place),
             );
         }
-        let snapshot = self.db.snapshot();
-        for (cell, added) in changes.cells.iter().filter(|(_, added)| !added.is_zero()) {
-            let key = keys::cell(cell);
-            let mut measures = match snapshot.get(&self.cells, &key)? {
-                Some(bytes) => reader::read_measures(&bytes)?,
-                None => Measures::default(),
-            };
-            measures += *added;
-            if measures.is_zero() {
-                batch.remove(&self.cells, key);
-            } else {
-                batch.insert(&self.cells, key, stored::encode_measures(&measures));
-            }
-        }
+        self.add_to_cells(&mut batch, &changes.cells)?;
         for (owner, day, key, comes) in &changes.traces {
             let key = keys::trace(*owner, *day, *key);
             if *comes {
@@ -229,18 +202,19 @@ impl Store {
                 batch.remove(&self.traces, key);
             }
         }
-        for (outlet, gtin, at, entry) in &changes.stock {
-            let key = keys::stock(*outlet, *gtin, at);
-            match entry {
-                Some(entry) => batch.insert(&self.stock, key, rows::stock(entry)),
+        for (outlet, at, statement) in &changes.stock {
+            let key = keys::stock(*outlet, at);
+            match statement {
+                Some(statement) => batch.insert(&self.stock, key, statement.encode()),
                 None => batch.remove(&self.stock, key),
             }
         }
-        for (outlet, gtin, level) in &changes.levels {
-            let key = keys::level(*outlet, *gtin);
-            match level {
-                Some(level) => batch.insert(&self.levels, key, rows::level(level)),
-                None => batch.remove(&self.levels, key),
+        for (outlet, levels) in &changes.levels {
+            let key = *outlet.0.as_bytes();
+            if levels.is_empty() {
+                batch.remove(&self.levels, key);
+            } else {
+                batch.insert(&self.levels, key, stock::encode_levels(levels));
             }
         }
         self.put_rows(&mut batch, changes)?;
@@ -251,6 +225,32 @@ impl Store {
             batch.insert(&self.meta, "clock", moment.0.to_be_bytes());
         }
         batch.commit()?;
+        Ok(())
+    }
+
+    /// Reads each row of cells once, adds all that is added to it, and writes it.
+    fn add_to_cells(
+        &self,
+        batch: &mut fjall::OwnedWriteBatch,
+        added: &BTreeMap<Cell, Measures>,
+    ) -> Result<(), StoreError> {
+        let snapshot = self.db.snapshot();
+        let mut rest = added.iter().peekable();
+        while let Some((first, _)) = rest.peek() {
+            let block = Block::of(first);
+            let key = keys::cells(block);
+            let standing = snapshot.get(&self.cells, &key)?;
+            let mut cells = standing.map_or_else(|| Ok(Cells::default()), |bytes| Cells::decode(&bytes))?;
+            // Cells are in the order of their addresses, so those of a row follow each other.
+            while let Some((cell, added)) = rest.next_if(|(cell, _)| Block::of(cell) == block) {
+                cells.add(cell, *added);
+            }
+            if cells.is_empty() {
+                batch.remove(&self.cells, key);
+            } else {
+                batch.insert(&self.cells, key, cells.encode());
+            }
+        }
         Ok(())
     }
 

@@ -1,17 +1,17 @@
 //! Reading: everything as of one moment, which later commits do not change.
 
 use super::{
-    AuditEntry, ConflictEntry, Device, FeedPlace, InvitationEntry, LatestLevel, Owner, RejectedOp,
-    StockEntry, Store, StoreError, StoredRecord, Subjects, keys, rows,
+    AuditEntry, Cells, ConflictEntry, Device, FeedPlace, InvitationEntry, Levels, Owner, RejectedOp,
+    Statement, Store, StoreError, StoredRecord, Subjects, keys, rows, stock,
 };
 use fjall::{Readable, Snapshot};
+use std::collections::{BTreeMap, BTreeSet};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::Hlc;
-use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, OutletId};
+use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, OutletId, RecordId};
 use xundian_protocol::record::{Home, RecordKey};
-use xundian_protocol::views::ledger::{At, Stock};
+use xundian_protocol::views::ledger::At;
 use xundian_protocol::views::{Cell, Measures, Nature, Period, View};
-use xundian_protocol::wire::stored;
 
 /// Reads the store as of one moment.
 pub struct Reader<'a> {
@@ -81,8 +81,8 @@ impl Reader<'_> {
         mut each: impl FnMut(Cell, Measures),
     ) -> Result<(), StoreError> {
         for (first, last) in stretches(view, from, to) {
-            let (start, _) = keys::cell_range(view, first, of);
-            let (_, end) = keys::cell_range(view, last, of);
+            let (start, _) = keys::cells_range(view, first, of);
+            let (_, end) = keys::cells_range(view, last, of);
             // Over several periods the cells of other subjects lie in between.
             let mut wanted = |cell: Cell, measures| {
                 if of.holds(cell.subject) {
@@ -97,8 +97,10 @@ impl Reader<'_> {
     fn cells_in(&self, rows: fjall::Iter, each: &mut impl FnMut(Cell, Measures)) -> Result<(), StoreError> {
         for row in rows {
             let (key, value) = row.into_inner()?;
-            let cell = keys::read_cell(&key).ok_or_else(|| StoreError::damaged("cells", "its key"))?;
-            each(cell, read_measures(&value)?);
+            let block = keys::read_block(&key).ok_or_else(|| StoreError::damaged("cells", "its key"))?;
+            for (cell, measures) in Cells::decode(&value)?.of_block(block) {
+                each(cell, measures);
+            }
         }
         Ok(())
     }
@@ -130,47 +132,66 @@ impl Reader<'_> {
         Ok(self.at.contains_key(&self.store.traces, keys::trace(of, day, key))?)
     }
 
-    /// The ends of an outlet's stock timelines, by GTIN.
-    pub fn levels(&self, outlet: OutletId) -> Result<Vec<(u64, LatestLevel)>, StoreError> {
-        let read = |row: fjall::Guard| {
-            let (key, value) = row.into_inner()?;
-            let gtin = keys::read_level_gtin(&key).ok_or_else(|| StoreError::damaged("levels", "its key"))?;
-            Ok((gtin, rows::read_level(&value)?))
-        };
-        self.at.prefix(&self.store.levels, outlet.0.as_bytes()).map(read).collect()
+    /// The ends of an outlet's stock timelines.
+    pub fn levels(&self, outlet: OutletId) -> Result<Levels, StoreError> {
+        let bytes = self.at.get(&self.store.levels, outlet.0.as_bytes())?;
+        bytes.map_or_else(|| Ok(Levels::new()), |bytes| stock::decode_levels(&bytes))
     }
 
-    /// The stretch of a timeline that entries from `first` to `last` can move: the entry before `first`,
-    /// then everything from `first` up to and including the next count after `last`.
-    pub fn stock_around(
+    /// What entries of these products from `first` to `last` can move in an outlet: back to the entry before
+    /// `first` and on to the next count after `last`, for each of them.
+    pub fn statements_around(
         &self,
         outlet: OutletId,
-        gtin: u64,
+        products: &BTreeSet<u64>,
         first: &At,
         last: &At,
-    ) -> Result<(Option<StockEntry>, Vec<StockEntry>), StoreError> {
-        let (start, end) = (keys::level(outlet, gtin), keys::level(outlet, gtin + 1));
-        let from = keys::stock(outlet, gtin, first);
-        let before =
-            self.at.range(&self.store.stock, start..from.clone()).next_back().map(read_stock).transpose()?;
-        let mut stretch = Vec::new();
-        for row in self.at.range(&self.store.stock, from..end) {
-            let entry = read_stock(row)?.2;
-            stretch.push(entry);
-            if entry.entry.at > *last && matches!(entry.entry.stock, Stock::Counted(_)) {
+    ) -> Result<BTreeMap<At, Statement>, StoreError> {
+        let place = keys::stock(outlet, first);
+        let (start, end) = keys::stock_range(outlet);
+        let mut found = BTreeMap::new();
+        let mut unmet = products.clone();
+        for row in self.at.range(&self.store.stock, start..place.clone()).rev() {
+            let (_, statement) = read_statement(row)?;
+            unmet.retain(|gtin| statement.line(*gtin).is_none());
+            found.insert(statement.at, statement);
+            if unmet.is_empty() {
                 break;
             }
         }
-        Ok((before.map(|(_, _, entry)| entry), stretch))
+        let mut uncounted = products.clone();
+        for row in self.at.range(&self.store.stock, place..=end) {
+            let (_, statement) = read_statement(row)?;
+            if statement.at > *last {
+                uncounted.retain(|gtin| !statement.counts(*gtin));
+            }
+            found.insert(statement.at, statement);
+            if uncounted.is_empty() {
+                break;
+            }
+        }
+        Ok(found)
     }
 
-    /// All stock entries of an outlet, by GTIN and place; of all outlets for `None`.
-    pub fn stock(
-        &self,
-        outlet: Option<OutletId>,
-    ) -> impl Iterator<Item = Result<(OutletId, u64, StockEntry), StoreError>> + use<'_> {
-        let prefix = outlet.map_or_else(Vec::new, |outlet| outlet.0.as_bytes().to_vec());
-        self.at.prefix(&self.store.stock, prefix).map(read_stock)
+    /// All statements of stock of an outlet, by place.
+    pub fn statements_of(&self, outlet: OutletId) -> Result<Vec<Statement>, StoreError> {
+        let rows = self.at.prefix(&self.store.stock, outlet.0.as_bytes());
+        rows.map(|row| Ok(read_statement(row)?.1)).collect()
+    }
+
+    /// All statements of stock, by outlet and place.
+    pub fn statements(&self) -> impl Iterator<Item = Result<(OutletId, Statement), StoreError>> + use<'_> {
+        self.at.iter(&self.store.stock).map(read_statement)
+    }
+
+    /// All ends of stock timelines, by outlet.
+    pub fn all_levels(&self) -> impl Iterator<Item = Result<(OutletId, Levels), StoreError>> + use<'_> {
+        let read = |row: fjall::Guard| {
+            let (key, value) = row.into_inner()?;
+            let outlet = key.as_ref().try_into().map_err(|_| StoreError::damaged("levels", "its key"))?;
+            Ok((OutletId(RecordId::from_bytes(outlet)), stock::decode_levels(&value)?))
+        };
+        self.at.iter(&self.store.levels).map(read)
     }
 
     /// A device.
@@ -261,16 +282,12 @@ fn stretches(view: View, from: Day, to: Day) -> Vec<(Period, Period)> {
     }
 }
 
-pub(super) fn read_measures(bytes: &[u8]) -> Result<Measures, StoreError> {
-    stored::decode_measures(bytes).map_err(|error| StoreError::damaged("cells", error))
-}
-
 fn read_trace(row: fjall::Guard) -> Result<(Day, RecordKey), StoreError> {
     keys::read_trace(&row.key()?).ok_or_else(|| StoreError::damaged("traces", "its key"))
 }
 
-fn read_stock(row: fjall::Guard) -> Result<(OutletId, u64, StockEntry), StoreError> {
+fn read_statement(row: fjall::Guard) -> Result<(OutletId, Statement), StoreError> {
     let (key, value) = row.into_inner()?;
-    let (outlet, gtin, at) = keys::read_stock(&key).ok_or_else(|| StoreError::damaged("stock", "its key"))?;
-    Ok((outlet, gtin, rows::read_stock(at, &value)?))
+    let (outlet, at) = keys::read_stock(&key).ok_or_else(|| StoreError::damaged("stock", "its key"))?;
+    Ok((outlet, Statement::decode(at, &value)?))
 }

@@ -1,11 +1,9 @@
 //! The values of the tables: fixed layouts where there are many, JSON where people may want to look.
 
-use super::{FeedPlace, LatestLevel, StockEntry, StoreError, StoredRecord, keys};
+use super::{FeedPlace, StoreError, StoredRecord, keys};
 use serde::{Deserialize, Serialize};
-use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, PersonId, RecordId};
 use xundian_protocol::record::RecordKey;
-use xundian_protocol::views::ledger::{At, Entry, Level, Stock};
 use xundian_protocol::wire::stored;
 
 /// A device that was enrolled.
@@ -154,70 +152,13 @@ pub(super) fn read_feed(key: &[u8], value: &[u8]) -> Result<(RecordKey, FeedPlac
 }
 
 /// The person of a stored row; all zeros for none.
-fn person_of(bytes: [u8; 16]) -> Option<PersonId> {
+pub(super) fn person_of(bytes: [u8; 16]) -> Option<PersonId> {
     let id = RecordId::from_bytes(bytes);
     (id != RecordId::NIL).then_some(PersonId(id))
 }
 
-fn person_bytes(person: Option<PersonId>) -> [u8; 16] {
+pub(super) fn person_bytes(person: Option<PersonId>) -> [u8; 16] {
     *person.map_or(RecordId::NIL, |person| person.0).as_bytes()
-}
-
-/// `stock`: day i32, person, counted or moved u8, units i64, units after i64.
-pub(super) fn stock(stock: &StockEntry) -> Vec<u8> {
-    let (form, units) = match stock.entry.stock {
-        Stock::Counted(units) => (0u8, units),
-        Stock::Moved(units) => (1, units),
-    };
-    let mut out = stock.entry.day.0.to_be_bytes().to_vec();
-    out.extend(person_bytes(stock.entry.person));
-    out.push(form);
-    out.extend(units.to_be_bytes());
-    out.extend(stock.units_after.to_be_bytes());
-    out
-}
-
-pub(super) fn read_stock(at: At, bytes: &[u8]) -> Result<StockEntry, StoreError> {
-    let read = || {
-        let (day, rest) = bytes.split_first_chunk::<4>()?;
-        let (person, rest) = rest.split_first_chunk::<16>()?;
-        let (form, rest) = rest.split_first()?;
-        let (units, after) = rest.split_first_chunk::<8>()?;
-        let units = i64::from_be_bytes(*units);
-        let stock = match form {
-            0 => Stock::Counted(units),
-            1 => Stock::Moved(units),
-            _ => return None,
-        };
-        let day = Day(i32::from_be_bytes(*day));
-        let entry = Entry { at, day, person: person_of(*person), stock };
-        Some(StockEntry { entry, units_after: i64::from_be_bytes(after.try_into().ok()?) })
-    };
-    read().ok_or_else(|| StoreError::damaged("stock", "its layout"))
-}
-
-/// `levels`: units i64, day i32, person, place.
-pub(super) fn level(latest: &LatestLevel) -> Vec<u8> {
-    let mut out = latest.level.units.to_be_bytes().to_vec();
-    out.extend(latest.level.day.0.to_be_bytes());
-    out.extend(person_bytes(latest.level.person));
-    out.extend(keys::at_bytes(&latest.at));
-    out
-}
-
-pub(super) fn read_level(bytes: &[u8]) -> Result<LatestLevel, StoreError> {
-    let read = || {
-        let (units, rest) = bytes.split_first_chunk::<8>()?;
-        let (day, rest) = rest.split_first_chunk::<4>()?;
-        let (person, at) = rest.split_first_chunk::<16>()?;
-        let level = Level {
-            units: i64::from_be_bytes(*units),
-            day: Day(i32::from_be_bytes(*day)),
-            person: person_of(*person),
-        };
-        Some(LatestLevel { at: keys::read_at(at)?, level })
-    };
-    read().ok_or_else(|| StoreError::damaged("levels", "its layout"))
 }
 
 /// `conflicts`: at i64, kind u16, id, the loser's moment and device, the field.

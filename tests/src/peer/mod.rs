@@ -65,7 +65,11 @@ pub fn run(command: &str) -> Result<(), PeerError> {
         println!("xundian {}", env!("CARGO_PKG_VERSION"));
         return Ok(());
     }
-    let runtime = xundian_server::serve::runtime()?;
+    // A device runs as an app's library does: one thread besides the caller's, and none of the server's settings.
+    let runtime = match command {
+        "serve" => xundian_server::serve::runtime()?,
+        _ => tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?,
+    };
     runtime.block_on(async {
         match command {
             "serve" => provision::serve().await,

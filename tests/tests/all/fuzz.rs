@@ -95,7 +95,7 @@ fn targets() -> Vec<Target> {
         Target { name: "decode_server", seeds: frames("server."), run: server },
         Target { name: "decode_record", seeds: stored_seeds("record."), run: record },
         Target { name: "decode_op", seeds: stored_seeds("op."), run: op },
-        Target { name: "decode_measures", seeds: stored_seeds("measures"), run: measures },
+        Target { name: "decode_numbers", seeds: stored_seeds("numbers"), run: numbers },
         Target {
             name: "FrameReader",
             seeds: vec![framed(&frames("client.")), framed(&frames("server."))],
@@ -129,9 +129,9 @@ fn op(input: &[u8]) -> bool {
     true
 }
 
-fn measures(input: &[u8]) -> bool {
-    let Ok(measures) = stored::decode_measures(input) else { return false };
-    assert_eq!(stored::decode_measures(&stored::encode_measures(&measures)), Ok(measures));
+fn numbers(input: &[u8]) -> bool {
+    let Ok(numbers) = stored::decode_numbers(input) else { return false };
+    assert_eq!(stored::decode_numbers(&stored::encode_numbers(&numbers)), Ok(numbers));
     true
 }
 

@@ -1,18 +1,19 @@
-//! How the engine's keys and values lie in sled's one tree. Knows sled's tree and batch; knows no lock or folder.
+//! How the engine's keys and values lie in sled's one tree, and in a commit's bytes. Knows sled's tree; knows
+//! no file, lock or folder.
 //!
 //! | key | value |
 //! |---|---|
 //! | `1`, key | `0`, the value; or `1`, count of pieces u32 BE |
 //! | `2`, length of the key u16 BE, key, index u32 BE | a piece of a value that is too long for one entry |
-//! | `3`, number u64 BE | the journal: a small commit that is not folded in yet, see [`encode_writes`] |
-//! | `4` | how many commits there were when the journal was last folded in, u64 BE |
+//! | `3` | how many commits were folded in, u64 BE |
 //!
 //! Long values are cut in pieces because sled moves a page of more than 128 KiB, some sixteen entries, into a
 //! file of its own under `blobs`, and never syncs that file on any platform.
 
 use std::collections::BTreeMap;
+use std::io;
 
-/// The longest value that stays one entry, and the longest journal entry.
+/// The longest value that stays one entry.
 pub(super) const PIECE_BYTES_MAX: usize = 6 * 1024;
 /// The longest key.
 pub(super) const KEY_BYTES_MAX: usize = 256;
@@ -28,8 +29,7 @@ const _: () =
 
 const DATA: u8 = 1;
 const PIECE: u8 = 2;
-const JOURNAL: u8 = 3;
-const COMMITS: u8 = 4;
+const COMMITS: u8 = 3;
 const WHOLE: u8 = 0;
 const CUT: u8 = 1;
 const REMOVE: u8 = 0;
@@ -41,19 +41,26 @@ pub(super) type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 /// Why bytes could not be read, in words for the person who looks at a damaged store.
 pub(super) type Malformed = &'static str;
 
-/// What reading can run into: sled's own errors, or bytes that we did not write.
-pub(super) enum ReadError {
+/// What reading and writing can run into: sled's errors, the system's, or bytes that we did not write.
+pub(super) enum Fault {
     Sled(sled::Error),
+    Io(io::Error),
     Malformed(Malformed),
 }
 
-impl From<sled::Error> for ReadError {
+impl From<sled::Error> for Fault {
     fn from(error: sled::Error) -> Self {
         Self::Sled(error)
     }
 }
 
-impl From<Malformed> for ReadError {
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Malformed> for Fault {
     fn from(what: Malformed) -> Self {
         Self::Malformed(what)
     }
@@ -80,40 +87,24 @@ fn piece_key(key: &[u8], index: u32) -> Vec<u8> {
     [&[PIECE], &length.to_be_bytes()[..], key, &index.to_be_bytes()].concat()
 }
 
-/// The key of a journal entry.
-pub(super) fn journal_key(number: u64) -> Vec<u8> {
-    [&[JOURNAL], &number.to_be_bytes()[..]].concat()
+/// How many commits the tree has.
+pub(super) fn folded_commits(tree: &sled::Tree) -> Result<u64, Fault> {
+    let Some(bytes) = tree.get([COMMITS])? else { return Ok(0) };
+    Ok(bytes
+        .as_ref()
+        .try_into()
+        .map(u64::from_be_bytes)
+        .map_err(|_| "a count of commits of the wrong length")?)
 }
 
-/// What an opened tree says about the commits in it.
-pub(super) struct Recovered {
-    /// How many commits there were, ever.
-    pub(super) commits: u64,
-    /// The commits that are not folded in yet with their numbers, oldest first.
-    pub(super) journal: Vec<(u64, Writes)>,
-}
-
-/// Reads the journal and counts the commits.
-pub(super) fn recover(tree: &sled::Tree) -> Result<Recovered, ReadError> {
-    let number =
-        |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes).map_err(|_| "a number of the wrong length");
-    let folded = tree.get([COMMITS])?.map_or(Ok(0), |bytes| number(&bytes))?;
-    let mut journal = Vec::new();
-    for entry in tree.scan_prefix([JOURNAL]) {
-        let (key, bytes) = entry?;
-        journal.push((number(&key[1..])?, decode_writes(&bytes)?));
-    }
-    let commits = journal.last().map_or(folded, |(number, _)| number + 1);
-    Ok(Recovered { commits, journal })
-}
-
-/// Adds the number of commits to sled's batch.
-pub(super) fn add_commit_count(batch: &mut sled::Batch, commits: u64) {
-    batch.insert(&[COMMITS], &commits.to_be_bytes());
+/// Notes how many commits the tree has.
+pub(super) fn note_folded(tree: &sled::Tree, commits: u64) -> Result<(), Fault> {
+    tree.insert([COMMITS], &commits.to_be_bytes())?;
+    Ok(())
 }
 
 /// The value behind what the tree holds for a caller's key.
-pub(super) fn read_value(tree: &sled::Tree, key: &[u8], stored: &[u8]) -> Result<Vec<u8>, ReadError> {
+pub(super) fn read_value(tree: &sled::Tree, key: &[u8], stored: &[u8]) -> Result<Vec<u8>, Fault> {
     match stored.split_first() {
         Some((&WHOLE, value)) => Ok(value.to_vec()),
         Some((&CUT, _)) => {
@@ -124,33 +115,29 @@ pub(super) fn read_value(tree: &sled::Tree, key: &[u8], stored: &[u8]) -> Result
             }
             Ok(value)
         }
-        _ => Err(ReadError::Malformed("a value of unknown form")),
+        _ => Err(Fault::Malformed("a value of unknown form")),
     }
 }
 
-/// Adds one write to sled's batch, and the removal of pieces that the old value leaves behind.
-pub(super) fn add_write(
-    tree: &sled::Tree,
-    batch: &mut sled::Batch,
-    key: &[u8],
-    value: Option<&[u8]>,
-) -> Result<(), ReadError> {
+/// Puts one write in place, and removes the pieces that the old value leaves behind. Half of it may be done
+/// when the process ends: then the journal still has the write, hides this half and does it once more.
+pub(super) fn fold_write(tree: &sled::Tree, key: &[u8], value: Option<&[u8]>) -> Result<(), Fault> {
     let data_key = data_key(key);
-    let pieces_old = tree.get(&data_key)?.map_or(Ok(0), |stored| piece_count(&stored))?;
     let mut pieces_new = 0;
-    match value {
-        None => batch.remove(data_key),
-        Some(value) if value.len() <= PIECE_BYTES_MAX => batch.insert(data_key, [&[WHOLE], value].concat()),
+    let before = match value {
+        None => tree.remove(data_key)?,
+        Some(value) if value.len() <= PIECE_BYTES_MAX => tree.insert(data_key, [&[WHOLE], value].concat())?,
         Some(value) => {
             for piece in value.chunks(PIECE_BYTES_MAX) {
-                batch.insert(piece_key(key, pieces_new), piece);
+                tree.insert(piece_key(key, pieces_new), piece)?;
                 pieces_new += 1;
             }
-            batch.insert(data_key, [&[CUT], &pieces_new.to_be_bytes()[..]].concat());
+            tree.insert(data_key, [&[CUT], &pieces_new.to_be_bytes()[..]].concat())?
         }
-    }
+    };
+    let pieces_old = before.map_or(Ok(0), |stored| piece_count(&stored))?;
     for index in pieces_new..pieces_old {
-        batch.remove(piece_key(key, index));
+        tree.remove(piece_key(key, index))?;
     }
     Ok(())
 }
@@ -165,24 +152,27 @@ fn piece_count(stored: &[u8]) -> Result<u32, Malformed> {
     }
 }
 
-/// One commit as a journal entry, or nothing where it is too long for one entry.
+/// One commit as the content of a journal entry.
 /// Each write is `0` or `1`, the key's length u32 BE, the key; after a `1`, the value's length u32 BE, the value.
-pub(super) fn encode_writes(writes: &Writes) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
+pub(super) fn encode_writes(writes: &Writes) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(writes.iter().map(write_bytes).sum());
     for (key, value) in writes {
         bytes.push(if value.is_some() { PUT } else { REMOVE });
         for part in [Some(key), value.as_ref()].into_iter().flatten() {
-            if bytes.len() + part.len() > PIECE_BYTES_MAX {
-                return None;
-            }
-            bytes.extend_from_slice(&u32::try_from(part.len()).ok()?.to_be_bytes());
+            // Keys and values are bounded far below 4 GiB before they come here.
+            bytes.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
             bytes.extend_from_slice(part);
         }
     }
-    (bytes.len() <= PIECE_BYTES_MAX).then_some(bytes)
+    bytes
 }
 
-fn decode_writes(mut bytes: &[u8]) -> Result<Writes, Malformed> {
+fn write_bytes((key, value): (&Vec<u8>, &Option<Vec<u8>>)) -> usize {
+    1 + 4 + key.len() + value.as_ref().map_or(0, |value| 4 + value.len())
+}
+
+/// The commit behind [`encode_writes`].
+pub(super) fn decode_writes(mut bytes: &[u8]) -> Result<Writes, Malformed> {
     const SHORT: Malformed = "a journal entry ends too early";
     fn take<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
         let (length, rest) = bytes.split_first_chunk().ok_or(SHORT)?;

@@ -1,13 +1,15 @@
 //! Opening and closing a store's folder: the lock, the care that sled does not take, and the way back when it
-//! fails. Knows the names of sled's files; knows no key or value.
+//! fails. Knows the names of the files; knows no key or value.
 //!
 //! | name | what it is |
 //! |---|---|
 //! | `db`, `conf`, `snap.*`, `blobs` | sled's own files; `blobs` stays empty |
+//! | `journal` | the latest commits, see [`super::journal`]; made before `db`, never removed |
+//! | `journal.new` | a journal that is being made |
 //! | `lock` | locked while the store is open; never removed |
-//! | `closed` | the store was closed and its log has this length (text); absent while it is open |
+//! | `closed` | the store was closed and sled's log has this length (text); absent while it is open |
 //! | `acknowledged` | how many commits have returned, u64 BE; written after each, never synced |
-//! | `before-open` | while sled opens a store that was not closed: a copy of its files |
+//! | `before-open` | while sled opens a store that was not closed: a copy of sled's files |
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -15,12 +17,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::layout::{Recovered, recover};
-use super::{EngineError, from_read, from_sled};
+use super::journal::{self, Journal};
+use super::layout::{Writes, decode_writes, folded_commits};
+use super::{EngineError, from_fault, from_sled};
 
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 const CLOSING_WAIT_MAX: Duration = Duration::from_secs(3);
 const DETAIL_CHARS_MAX: usize = 160;
+
+/// What an opened store consists of.
+pub(super) struct Opened {
+    pub(super) tree: sled::Db,
+    pub(super) journal: Journal,
+    /// What the journal holds and the tree need not.
+    pub(super) pending: Writes,
+    pub(super) claim: Claim,
+}
 
 /// The right to the folder, from before sled opens it until after sled has closed it.
 pub(super) struct Claim {
@@ -52,16 +64,20 @@ impl Drop for Claim {
 }
 
 /// Opens or makes the store. Where that fails, its files are as they were.
-pub(super) fn open(folder: &Path) -> Result<(sled::Db, Recovered, Claim), EngineError> {
+pub(super) fn open(folder: &Path) -> Result<Opened, EngineError> {
     let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
     fs::create_dir_all(folder).map_err(io_error)?;
     let lock = take_lock(folder)?;
     tidy(folder)?;
+    if !Journal::is_in(folder) {
+        Journal::make(folder).and_then(|()| sync_folder(folder)).map_err(io_error)?;
+    }
 
     let was_closed =
         fs::read_to_string(folder.join("closed")).is_ok_and(|text| text == log_bytes(folder).to_string());
     // sled clears all of its log behind the first damage that it meets, also where it then refuses to open.
-    // A full disk must not keep a store shut: without room for the copy sled opens without it.
+    // A full disk must not keep a store shut: without room for the copy sled opens without it. The journal is
+    // not copied, as opening it changes nothing.
     let has_copy = !was_closed && log_bytes(folder) > 0 && copy_files(folder).is_ok();
     let opened = remove_if_there(&folder.join("closed"))
         .and_then(|()| sync_folder(folder))
@@ -74,27 +90,42 @@ pub(super) fn open(folder: &Path) -> Result<(sled::Db, Recovered, Claim), Engine
         _ if has_copy => fs::remove_dir_all(copy_folder(folder)).map_err(io_error)?,
         _ => {}
     }
-    let (tree, recovered) = opened?;
+    let (tree, mut journal, pending) = opened?;
     tree.flush().map_err(|error| from_sled(folder, error))?;
+    if !was_closed {
+        journal.rewrite().map_err(io_error)?;
+    }
     sync_names(folder).map_err(io_error)?;
     let path = folder.join("acknowledged");
     let acknowledged =
         OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(io_error)?;
     let claim = Claim { folder: folder.to_owned(), is_clean: false, acknowledged, _lock: lock };
-    Ok((tree, recovered, claim))
+    Ok(Opened { tree, journal, pending, claim })
 }
 
-/// Opens sled and counts: it takes damage inside its log for the log's end, and would go on without the rest.
-fn open_whole(folder: &Path) -> Result<(sled::Db, Recovered), EngineError> {
+/// Opens sled and the journal and counts: sled takes damage inside its log for the log's end, the journal
+/// damage for its own, and either would go on without the rest.
+fn open_whole(folder: &Path) -> Result<(sled::Db, Journal, Writes), EngineError> {
     let tree = open_sled(folder)?;
-    let recovered = recover(&tree).map_err(|error| from_read(folder, error))?;
-    let acknowledged = fs::read(folder.join("acknowledged")).unwrap_or_default();
-    let acknowledged = acknowledged.try_into().map_or(0, u64::from_be_bytes);
-    if recovered.commits < acknowledged {
-        let detail = format!("of {acknowledged} commits the log still has {}", recovered.commits);
-        return Err(EngineError::Damaged { folder: folder.to_owned(), detail });
+    let mut pending = Writes::new();
+    let replay = |content: &[u8]| decode_writes(content).map(|writes| pending.extend(writes));
+    let journal = folded_commits(&tree).and_then(|folded| Journal::open(folder, folded, replay));
+    let journal = journal.map_err(|fault| from_fault(folder, fault))?;
+    let (found, returned) = (journal.commits(), acknowledged_commits(folder));
+    if found < returned {
+        return Err(damaged(folder, format!("of {returned} commits {found} are left")));
     }
-    Ok((tree, recovered))
+    Ok((tree, journal, pending))
+}
+
+/// How many commits have returned, as far as that is known.
+fn acknowledged_commits(folder: &Path) -> u64 {
+    let bytes = fs::read(folder.join("acknowledged")).unwrap_or_default();
+    bytes.try_into().map_or(0, u64::from_be_bytes)
+}
+
+fn damaged(folder: &Path, detail: impl Into<String>) -> EngineError {
+    EngineError::Damaged { folder: folder.to_owned(), detail: detail.into() }
 }
 
 /// A lock of our own: sled has none on Android and iOS, and its own says neither who nor what to do.
@@ -126,10 +157,14 @@ fn tidy(folder: &Path) -> Result<(), EngineError> {
             has_snapshot |= name.starts_with("snap.");
         }
     }
-    if has_snapshot && log_bytes(folder) == 0 {
+    journal::remove_unfinished(folder).map_err(io_error)?;
+    let has_log = log_bytes(folder) > 0;
+    if !has_log && (has_snapshot || acknowledged_commits(folder) > 0) {
         // sled would make an empty log in its place.
-        let detail = "the file db is missing or empty".to_owned();
-        return Err(EngineError::Damaged { folder: folder.to_owned(), detail });
+        return Err(damaged(folder, "the file db is missing or empty"));
+    }
+    if has_log && !Journal::is_in(folder) {
+        return Err(damaged(folder, "the file journal is missing"));
     }
     Ok(())
 }
@@ -143,8 +178,7 @@ fn open_sled(folder: &Path) -> Result<sled::Db, EngineError> {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("sled panicked");
             // sled's assertions print whole structures; their beginning tells which one failed.
-            let detail = text.chars().take(DETAIL_CHARS_MAX).collect();
-            EngineError::Damaged { folder: folder.to_owned(), detail }
+            damaged(folder, text.chars().take(DETAIL_CHARS_MAX).collect::<String>())
         })?;
         match opened {
             // We hold our own lock, so this is a store of this process whose threads still close its files.

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::iter::Peekable;
 
-use super::layout::{ReadError, Writes, caller_key, data_end, data_key, read_value};
+use super::layout::{Fault, Writes, caller_key, data_end, data_key, read_value};
 
 /// A key and its value.
 pub(crate) type Entry = (Vec<u8>, Vec<u8>);
@@ -44,7 +44,7 @@ pub(super) fn first_entries(
     range: &KeyRange,
     entries_max: usize,
     bytes_max: usize,
-) -> Result<Vec<Entry>, ReadError> {
+) -> Result<Vec<Entry>, Fault> {
     let mut page = Vec::new();
     let mut page_bytes = 0;
     if range.is_empty() {
@@ -70,7 +70,7 @@ fn next_merged<'a>(
     tree: &sled::Tree,
     stored: &mut Peekable<impl Iterator<Item = sled::Result<(sled::IVec, sled::IVec)>>>,
     overlay: &mut Peekable<impl Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)>>,
-) -> Result<Option<Entry>, ReadError> {
+) -> Result<Option<Entry>, Fault> {
     loop {
         let turn = match (stored.peek(), overlay.peek()) {
             (None, None) => return Ok(None),

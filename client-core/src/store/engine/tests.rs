@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod recovery;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -17,6 +19,11 @@ fn put(engine: &Engine, key: &[u8], value: &[u8]) {
     let mut batch = Batch::default();
     batch.put(key, value);
     engine.commit(batch).unwrap();
+}
+
+/// What a full journal brings about, at once.
+fn fold(engine: &Engine) {
+    engine.fold(&mut engine.journal.lock().unwrap()).ok().unwrap();
 }
 
 fn keys(entries: impl Iterator<Item = Result<Entry, EngineError>>) -> Vec<Vec<u8>> {
@@ -72,10 +79,14 @@ fn scans_do_not_leak_into_neighbours() {
     let folder = folder();
     let engine = Engine::open(folder.path()).unwrap();
     let all: [&[u8]; 7] = [b"a", b"a\xff", b"a\xff\xff", b"b", b"b\x00", b"c", b"\xff\xff"];
-    // Some folded into the tree, some in the journal only.
-    for (index, key) in all.iter().enumerate() {
-        put(&engine, key, if index % 2 == 0 { &[7; 9000] } else { b"short" });
-    }
+    // Some folded into the tree, some in the journal only, and one that is gone.
+    all.iter().step_by(2).for_each(|key| put(&engine, key, b"in the tree"));
+    put(&engine, b"a\xffgone", &[7; 9000]);
+    fold(&engine);
+    all.iter().skip(1).step_by(2).for_each(|key| put(&engine, key, b"in the journal"));
+    let mut batch = Batch::default();
+    batch.remove(b"a\xffgone");
+    engine.commit(batch).unwrap();
     assert_eq!(keys(engine.scan_prefix(b"")), all);
     assert_eq!(keys(engine.scan_prefix(b"a")), all[..3]);
     assert_eq!(keys(engine.scan_prefix(b"a\xff")), all[1..3]);
@@ -113,14 +124,17 @@ fn what_is_committed_survives_a_killed_process() {
     let original = folder.path().join("original");
     let engine = Engine::open(&original).unwrap();
     for number in 0..700_u32 {
-        put(&engine, &number.to_be_bytes(), &[1; 500]);
+        put(&engine, &number.to_be_bytes(), &[1; 10_000]);
         if number % 97 == 0 {
             let copied = folder.path().join(number.to_string());
             copy(&original, &copied);
+            let journal = fs::read(copied.join("journal")).unwrap();
             let found = Engine::open(&copied).unwrap();
             assert_eq!(found.scan_prefix(b"").count(), number as usize + 1);
+            assert!(fs::read(copied.join("journal")).unwrap() == journal, "opening changes nothing in it");
         }
     }
+    assert!(engine.pending.read().unwrap().len() < 700, "the journal was full once");
 }
 
 #[test]
@@ -133,6 +147,8 @@ fn long_values_stay_in_the_log_and_leave_nothing_behind() {
             put(&engine, &[key], &long[..length.min(if key == 0 { length } else { 13_000 })]);
         }
         assert_eq!(engine.get(&[0]).unwrap().unwrap(), long[..length]);
+        fold(&engine);
+        assert_eq!(engine.get(&[0]).unwrap().unwrap(), long[..length]);
     }
     // sled never syncs the files in blobs: none may ever be made.
     assert_eq!(fs::read_dir(folder.path().join("blobs")).unwrap().count(), 0);
@@ -143,6 +159,7 @@ fn long_values_stay_in_the_log_and_leave_nothing_behind() {
     (0..300_u16).for_each(|key| batch.remove(key.to_be_bytes()));
     batch.put("last", vec![0; 7_000]);
     engine.commit(batch).unwrap();
+    fold(&engine);
     assert_eq!(engine.tree.len(), 1 + 2 + 1, "one value, its two pieces and the count of commits are left");
 }
 
@@ -167,6 +184,7 @@ fn closed_store() -> TempDir {
         for key in 0..50_u8 {
             put(&engine, &[round, key], &[key; 300]);
         }
+        fold(&engine);
     }
     folder
 }
@@ -202,6 +220,8 @@ fn a_missing_or_empty_log_is_refused_and_left_untouched() {
     fs::write(folder.path().join("db"), b"").unwrap();
     assert_refused_untouched(folder.path());
     fs::remove_file(folder.path().join("db")).unwrap();
+    assert_refused_untouched(folder.path());
+    fs::remove_file(snapshot(folder.path())).unwrap();
     assert_refused_untouched(folder.path());
 }
 
@@ -245,6 +265,7 @@ fn an_unfinished_snapshot_does_not_stop_the_store() {
 #[derive(Debug, Clone)]
 enum Step {
     Commit(Vec<(u8, Option<usize>)>),
+    Fold,
     Reopen,
     ReopenCopy,
 }
@@ -254,6 +275,7 @@ fn step() -> impl Strategy<Value = Step> {
     let write = (0..40_u8, prop::option::weighted(0.7, length));
     prop_oneof![
         40 => prop::collection::vec(write, 1..6).prop_map(Step::Commit),
+        1 => Just(Step::Fold),
         1 => Just(Step::Reopen),
         1 => Just(Step::ReopenCopy),
     ]
@@ -287,6 +309,7 @@ proptest! {
                     }
                     engine.as_ref().unwrap().commit(batch).unwrap();
                 }
+                Step::Fold => fold(engine.as_ref().unwrap()),
                 Step::Reopen => {
                     engine = None;
                     engine.replace(Engine::open(&path).unwrap());

@@ -141,6 +141,7 @@ pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
     ("client-core", "client", &["store", "transport", "errors", "recorder", "day"]),
     ("client-core", "cli", &["client", "errors", "day"]),
     ("server", "authority", &[]),
+    ("server", "memory", &[]),
     ("server", "store", &[]),
     ("server", "transport", &["authority"]),
     ("server", "ingest", &["store"]),
@@ -159,7 +160,7 @@ pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
         "admin",
         &["store", "server", "enrolment", "figures", "verify", "imports", "report", "sessions", "console"],
     ),
-    ("server", "serve", &["transport", "server", "sessions", "admin", "console"]),
+    ("server", "serve", &["memory", "transport", "server", "sessions", "admin", "console"]),
     (
         "server",
         "demo",

@@ -1,0 +1,247 @@
+//! What an opened store makes of a journal, whatever a crash left in it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::super::layout;
+use super::*;
+
+fn journal(folder: &Path) -> Vec<u8> {
+    fs::read(folder.join("journal")).unwrap()
+}
+
+fn write_journal(folder: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = journal(folder);
+    change(&mut bytes);
+    fs::write(folder.join("journal"), bytes).unwrap();
+}
+
+/// Where each entry begins, and where the last one ends.
+fn entry_starts(journal: &[u8]) -> Vec<usize> {
+    let mut starts = vec![0];
+    loop {
+        let at = starts[starts.len() - 1];
+        let content_bytes = u32::from_be_bytes(journal[at..at + 4].try_into().unwrap());
+        if content_bytes == 0 {
+            return starts;
+        }
+        starts.push(at + 16 + content_bytes as usize);
+    }
+}
+
+/// A store as a killed process leaves it, with one key for each commit.
+fn killed_store(folder: &Path, commits: u8) {
+    let original = folder.join("original");
+    let engine = Engine::open(&original).unwrap();
+    (0..commits).for_each(|key| put(&engine, &[key], &[key; 300]));
+    copy(&original, &folder.join("killed"));
+}
+
+fn assert_holds(folder: &Path, keys_expected: impl IntoIterator<Item = u8>) {
+    let engine = Engine::open(folder).unwrap();
+    let expected: Vec<_> = keys_expected.into_iter().map(|key| vec![key]).collect();
+    assert_eq!(keys(engine.scan_prefix(b"")), expected);
+}
+
+#[test]
+fn a_commit_that_is_half_written_never_was() {
+    let folder = folder();
+    killed_store(folder.path(), 5);
+    let killed = folder.path().join("killed");
+    // It did not return, so it was not acknowledged.
+    fs::write(killed.join("acknowledged"), 4_u64.to_be_bytes()).unwrap();
+    let starts = entry_starts(&journal(&killed));
+    write_journal(&killed, |bytes| bytes[starts[4] + 200..].fill(0));
+    assert_holds(&killed, 0..4);
+    let engine = Engine::open(&killed).unwrap();
+    put(&engine, &[9], b"in its place");
+    drop(engine);
+    assert_holds(&killed, [0, 1, 2, 3, 9]);
+}
+
+#[test]
+fn a_damaged_commit_is_noticed_and_nothing_is_touched() {
+    let folder = folder();
+    killed_store(folder.path(), 5);
+    let killed = folder.path().join("killed");
+    let starts = entry_starts(&journal(&killed));
+    write_journal(&killed, |bytes| bytes[starts[2] + 100] ^= 0x01);
+    assert_refused_untouched(&killed);
+    // What is in front of the damage can be rescued, as docs/adr/0002 says.
+    fs::remove_file(killed.join("acknowledged")).unwrap();
+    assert_holds(&killed, 0..2);
+}
+
+#[test]
+fn what_lies_behind_the_last_commit_is_left_from_before() {
+    let folder = folder();
+    let original = folder.path().join("original");
+    let engine = Engine::open(&original).unwrap();
+    for round in 0..4_u8 {
+        // Each entry is as long as any other, so that an old one begins where a new one ends.
+        (0..10 - 2 * round).for_each(|key| put(&engine, &[key], &[round; 300]));
+        let killed = folder.path().join(round.to_string());
+        copy(&original, &killed);
+        let found = Engine::open(&killed).unwrap();
+        for key in 0..10 {
+            // The last round that wrote the key.
+            let written_in = round.min((9 - key) / 2);
+            assert_eq!(found.get(&[key]).unwrap(), Some(vec![written_in; 300]), "{round} {key}");
+        }
+        fold(&engine);
+    }
+}
+
+#[test]
+fn a_journal_that_begins_after_the_tree_ends_is_refused() {
+    let folder = folder();
+    killed_store(folder.path(), 5);
+    let (original, killed) = (folder.path().join("original"), folder.path().join("killed"));
+    let engine = Engine::open(&original).unwrap();
+    fold(&engine);
+    put(&engine, b"later", b"1");
+    // The tree from before the fold, the journal from after it: what sled said was durable is gone.
+    write_journal(&killed, |bytes| *bytes = journal(&original));
+    fs::remove_file(killed.join("acknowledged")).unwrap();
+    assert_refused_untouched(&killed);
+}
+
+#[test]
+fn a_crash_at_any_step_of_a_fold_loses_nothing() {
+    let folder = folder();
+    let original = folder.path().join("original");
+    let engine = Engine::open(&original).unwrap();
+    let mut model = BTreeMap::new();
+    for (number, length) in [10, 20_000, 300, 9_000, 0, 40_000].into_iter().enumerate() {
+        put(&engine, &[number as u8], &vec![7; 15_000]);
+        fold(&engine);
+        put(&engine, &[number as u8], &vec![number as u8; length]);
+        model.insert(vec![number as u8], vec![number as u8; length]);
+    }
+    let mut copies = 0;
+    let mut assert_survives = |tear: &dyn Fn(&mut Vec<u8>)| {
+        copies += 1;
+        let killed = folder.path().join(copies.to_string());
+        copy(&original, &killed);
+        write_journal(&killed, tear);
+        for _ in 0..2 {
+            let found = Engine::open(&killed).unwrap();
+            let entries: BTreeMap<_, _> = found.scan_prefix(b"").map(Result::unwrap).collect();
+            assert!(entries == model, "copy {copies}");
+            fold(&found);
+        }
+    };
+    let untouched = |_: &mut Vec<u8>| {};
+    for (key, value) in engine.pending.read().unwrap().iter() {
+        layout::fold_write(&engine.tree, key, value.as_deref()).ok().unwrap();
+        engine.tree.flush().unwrap();
+        assert_survives(&untouched);
+    }
+    let commits = engine.journal.lock().unwrap().commits();
+    layout::note_folded(&engine.tree, commits).ok().unwrap();
+    engine.tree.flush().unwrap();
+    assert_survives(&untouched);
+    // The first commit after it is written over the first entry, and breaks off: in its header, its content,
+    // or with what lies further on written and the front not.
+    assert_survives(&|bytes| bytes[..10].fill(0x33));
+    assert_survives(&|bytes| bytes[4..600].fill(0x33));
+    assert_survives(&|bytes| bytes[512..600].fill(0x33));
+}
+
+#[test]
+fn a_full_journal_begins_anew_and_its_file_stays_as_long() {
+    let folder = folder();
+    let engine = Engine::open(folder.path()).unwrap();
+    let file_bytes = || fs::metadata(folder.path().join("journal")).unwrap().len();
+    let made_bytes = file_bytes();
+    put(&engine, b"short", b"1");
+    put(&engine, b"longer than the journal", &vec![1; 5_000_000]);
+    assert_eq!(engine.pending.read().unwrap().len(), 1);
+    assert!(file_bytes() > made_bytes);
+    assert!(engine.size_on_disk_bytes().unwrap() > file_bytes());
+    drop(engine);
+    let engine = Engine::open(folder.path()).unwrap();
+    assert_eq!(engine.get(b"longer than the journal").unwrap(), Some(vec![1; 5_000_000]));
+    (0..20_u8).for_each(|key| put(&engine, &[key], &vec![1; 500_000]));
+    assert_eq!(file_bytes(), made_bytes);
+    drop(engine);
+    assert_eq!(Engine::open(folder.path()).unwrap().scan_prefix(b"").count(), 22);
+}
+
+#[test]
+fn a_store_without_its_journal_is_refused_and_left_untouched() {
+    let folder = folder();
+    killed_store(folder.path(), 5);
+    let killed = folder.path().join("killed");
+    fs::remove_file(killed.join("journal")).unwrap();
+    assert_refused_untouched(&killed);
+}
+
+#[test]
+fn a_store_whose_making_broke_off_is_made() {
+    let folder = folder();
+    let unfinished = folder.path().join("journal.new");
+    fs::write(&unfinished, b"cut off").unwrap();
+    drop(Engine::open(folder.path()).unwrap());
+    assert!(!unfinished.exists());
+    // The journal was made, and sled's log was not.
+    let second = folder.path().join("second");
+    fs::create_dir(&second).unwrap();
+    fs::copy(folder.path().join("journal"), second.join("journal")).unwrap();
+    put(&Engine::open(&second).unwrap(), &[1], b"1");
+    assert_holds(&second, [1]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn after_a_write_that_failed_the_store_stops_until_it_is_opened_again() {
+    let folder = folder();
+    let engine = Engine::open(folder.path()).unwrap();
+    put(&engine, &[1], b"1");
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    engine.journal.lock().unwrap().write_into(full);
+    let mut batch = Batch::default();
+    batch.put([2], b"2");
+    let failed = engine.commit(batch).unwrap_err();
+    assert!(
+        matches!(&failed, EngineError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull),
+        "{failed}"
+    );
+    assert!(matches!(engine.commit(Batch::default()), Ok(())), "there is nothing to write");
+    let mut batch = Batch::default();
+    batch.put([3], b"3");
+    assert!(matches!(engine.commit(batch), Err(EngineError::Stopped { .. })));
+    assert!(matches!(engine.get(&[1]), Err(EngineError::Stopped { .. })));
+    drop(engine);
+    assert_holds(folder.path(), [1]);
+}
+
+#[test]
+fn readers_see_every_key_while_the_journal_is_folded() {
+    let folder = folder();
+    let engine = Engine::open(folder.path()).unwrap();
+    let write = |round: u8| {
+        let mut batch = Batch::default();
+        for key in 0..300_u16 {
+            // Some values are cut in pieces in one round and short in another.
+            let bytes = if (key + u16::from(round)).is_multiple_of(50) { 20_000 } else { 100 };
+            batch.put(key.to_be_bytes(), vec![round; bytes]);
+        }
+        engine.commit(batch).unwrap();
+    };
+    write(0);
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            while !is_done.load(Ordering::SeqCst) {
+                assert_eq!(engine.scan_prefix(b"").map(Result::unwrap).count(), 300);
+                assert!((0..300_u16).all(|key| engine.get(&key.to_be_bytes()).unwrap().is_some()));
+            }
+        });
+        (1..40).for_each(|round| {
+            fold(&engine);
+            write(round);
+        });
+        is_done.store(true, Ordering::SeqCst);
+        reader.join().unwrap();
+    });
+}

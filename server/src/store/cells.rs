@@ -1,0 +1,147 @@
+//! How cells lie on the disk: those of neighbouring products share a row.
+//!
+//! A visit speaks of some twenty products, and a product's number (GTIN) begins with its maker's, so what is
+//! counted together lies together: one row read and written instead of dozens.
+
+use super::StoreError;
+use xundian_protocol::views::{Cell, Dimension, MEASURES_MAX, Measures, Period, Subject, View};
+use xundian_protocol::wire::stored;
+
+/// Numbers of products that share a row. The last digit is a check digit, so a row holds at most a tenth of it.
+const DIMENSIONS_PER_BLOCK: u64 = 10_000;
+
+/// The address of a row of cells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Block {
+    /// The family of figures.
+    pub(super) view: View,
+    /// Of when.
+    pub(super) period: Period,
+    /// Whose.
+    pub(super) subject: Subject,
+    /// Of which dimensions: their number divided by [`DIMENSIONS_PER_BLOCK`].
+    pub(super) number: u64,
+}
+
+impl Block {
+    /// The row that a cell lies in.
+    pub(super) const fn of(cell: &Cell) -> Self {
+        Self {
+            view: cell.view,
+            period: cell.period,
+            subject: cell.subject,
+            number: cell.dimension.0 / DIMENSIONS_PER_BLOCK,
+        }
+    }
+
+    const fn cell(self, offset: u64) -> Cell {
+        let dimension = Dimension(self.number.saturating_mul(DIMENSIONS_PER_BLOCK).saturating_add(offset));
+        Cell { view: self.view, subject: self.subject, period: self.period, dimension }
+    }
+}
+
+/// The cells of one row by their place in it; none of them is zero.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(super) struct Cells(Vec<(u64, Measures)>);
+
+impl Cells {
+    /// Adds to a cell; one that becomes zero leaves.
+    pub(super) fn add(&mut self, cell: &Cell, added: Measures) {
+        let offset = cell.dimension.0 % DIMENSIONS_PER_BLOCK;
+        match self.0.binary_search_by_key(&offset, |(offset, _)| *offset) {
+            Ok(at) => {
+                self.0[at].1 += added;
+                if self.0[at].1.is_zero() {
+                    self.0.remove(at);
+                }
+            }
+            Err(_) if added.is_zero() => {}
+            Err(at) => self.0.insert(at, (offset, added)),
+        }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The cells of a row with their addresses, by dimension.
+    pub(super) fn of_block(self, block: Block) -> impl Iterator<Item = (Cell, Measures)> {
+        self.0.into_iter().map(move |(offset, measures)| (block.cell(offset), measures))
+    }
+
+    /// Numbers: for each cell its place after the one before, how many measures follow, and those without the
+    /// zeros at their end.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut numbers = Vec::with_capacity(self.0.len() * 4);
+        let mut last = 0;
+        for (offset, measures) in &self.0 {
+            let used = measures.0.iter().rposition(|measure| *measure != 0).map_or(0, |last| last + 1);
+            // Both are far below what an i64 holds.
+            numbers.extend([(offset - last).cast_signed(), (used as u64).cast_signed()]);
+            numbers.extend(&measures.0[..used]);
+            last = *offset;
+        }
+        stored::encode_numbers(&numbers)
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let numbers = stored::decode_numbers(bytes).map_err(|error| StoreError::damaged("cells", error))?;
+        Self::read(&numbers).ok_or_else(|| StoreError::damaged("cells", "its layout"))
+    }
+
+    fn read(mut numbers: &[i64]) -> Option<Self> {
+        let mut cells = Vec::with_capacity(numbers.len() / 3);
+        let mut offset = 0u64;
+        while let Some(([step, used], rest)) = numbers.split_first_chunk::<2>() {
+            offset = offset.checked_add_signed(*step).filter(|offset| *offset < DIMENSIONS_PER_BLOCK)?;
+            let used = usize::try_from(*used).ok().filter(|used| *used <= MEASURES_MAX)?;
+            let (measures, rest) = rest.split_at_checked(used)?;
+            cells.push((offset, Measures::of(measures)));
+            numbers = rest;
+        }
+        numbers.is_empty().then_some(Self(cells))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use xundian_protocol::calendar::Day;
+
+    fn cell(dimension: u64) -> Cell {
+        Cell {
+            view: View::Products,
+            subject: Subject::Unit(None),
+            period: Period::Day(Day(1)),
+            dimension: Dimension(dimension),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_holds_the_sums_of_its_cells(
+            added in prop::collection::vec((0..8u64, prop::collection::vec(-2..3i64, 0..=MEASURES_MAX)), 0..40),
+        ) {
+            let first = 6_901_137_020_000u64;
+            let mut row = Cells::default();
+            let mut model: BTreeMap<Cell, Measures> = BTreeMap::new();
+            for (n, measures) in added {
+                let cell = cell(first + n * 1_249);
+                row.add(&cell, Measures::of(&measures));
+                *model.entry(cell).or_default() += Measures::of(&measures);
+            }
+            model.retain(|_, measures| !measures.is_zero());
+            prop_assert_eq!(row.is_empty(), model.is_empty());
+            let read = Cells::decode(&row.encode()).expect("its own bytes");
+            let block = Block::of(&cell(first));
+            prop_assert_eq!(read.of_block(block).collect::<Vec<_>>(), model.into_iter().collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn other_bytes_are_an_error(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = Cells::decode(&bytes);
+        }
+    }
+}
