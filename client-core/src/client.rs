@@ -1,7 +1,7 @@
 //! The driver: one object that an app talks to. It reads the clocks, chains recorder and store, and runs
 //! sync over the transport.
 //!
-//! All calls but [`Client::enrol`] and [`Client::sync`] work without a network and without a runtime, and
+//! All calls but [`Client::enrol`], [`Client::sync`] and [`Client::push`] work without a network and without a runtime, and
 //! return when what they saved is durable.
 
 mod clocks;
@@ -25,7 +25,7 @@ use xundian_protocol::kinds::ClockGrade;
 pub use enrol::EnrolError;
 pub use identity::IdentityFileError;
 pub use reads::{DaySummary, DeviceStatus, RecordLine};
-pub use sync::{SyncError, SyncProgress, SyncReport};
+pub use sync::{PushReport, SyncError, SyncProgress, SyncReport};
 
 use crate::errors::RecordError;
 use crate::recorder::{Author, Moment, Recorder};

@@ -2,8 +2,8 @@
 //! them with the server.
 //!
 //! [`Client`] is the one object that an app holds. Its calls are quick and blocking and work without a
-//! network; what they saved is durable when they return. [`Client::sync`] and [`Client::enrol`] alone are
-//! async. The forms that it takes, such as [`StockCount`], are the business objects of
+//! network; what they saved is durable when they return. [`Client::sync`], [`Client::push`] and
+//! [`Client::enrol`] alone are async. The forms that it takes, such as [`StockCount`], are the business objects of
 //! [`xundian_protocol::kinds`].
 //!
 //! Inside, one way in and one way out: `day` and `recorder` decide what a save writes, `store` makes it
@@ -19,8 +19,8 @@ mod store;
 mod transport;
 
 pub use client::{
-    Client, Clocks, DaySummary, DeviceStatus, EnrolError, IdentityFileError, RecordLine, SyncError,
-    SyncProgress, SyncReport,
+    Client, Clocks, DaySummary, DeviceStatus, EnrolError, IdentityFileError, PushReport, RecordLine,
+    SyncError, SyncProgress, SyncReport,
 };
 pub use day::{Due, NewIssue, Position, VisitBundle};
 pub use errors::RecordError;

@@ -15,6 +15,9 @@ pub const SMALL_DECODE_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub const BATCH_OPS_MAX: usize = 4096;
 /// Plain bytes of ops that a device puts into one push frame; one op more may go over it.
 pub const BATCH_PLAIN_BYTES_TARGET: usize = 512 * 1024;
+/// The same for a push frame before which the server has nothing to do: it works on a small one while the
+/// device makes the next.
+pub const BATCH_FIRST_PLAIN_BYTES_TARGET: usize = 64 * 1024;
 /// Push frames that a device sends ahead of their receipts.
 pub const PUSH_FRAMES_IN_FLIGHT_MAX: usize = 4;
 /// Records in one frame of changes.
@@ -76,6 +79,7 @@ const _: () = assert!(FRAME_BYTES_MAX <= FRAME_PLAIN_BYTES_MAX);
 const _: () = assert!(FRAME_PLAIN_BYTES_MAX <= DECODE_BYTES_MAX);
 const _: () =
     assert!(SMALL_BYTES_MAX <= SMALL_DECODE_BYTES_MAX && SMALL_DECODE_BYTES_MAX <= DECODE_BYTES_MAX);
+const _: () = assert!(BATCH_FIRST_PLAIN_BYTES_TARGET <= BATCH_PLAIN_BYTES_TARGET);
 // What is filled up to its target fits into a frame, even where it does not compress at all.
 const _: () = assert!(BATCH_PLAIN_BYTES_TARGET + OP_BYTES_MAX <= FRAME_BYTES_MAX);
 const _: () = assert!(CHANGES_PLAIN_BYTES_TARGET + RECORD_BYTES_MAX <= FRAME_BYTES_MAX);

@@ -90,6 +90,42 @@ impl Sums {
     }
 }
 
+/// Sums of cells over periods. The cells of one period come in the order of subject and dimension, so a
+/// period is gathered as a list and added as a whole: the first one, often the only one, costs no search.
+#[derive(Default)]
+struct CellSums {
+    sums: BTreeMap<(Subject, u64), Measures>,
+    period: Vec<((Subject, u64), Measures)>,
+}
+
+impl CellSums {
+    fn add(&mut self, at: (Subject, u64), measures: Measures) {
+        if self.period.last().is_some_and(|last| last.0 >= at) {
+            self.end_period();
+        }
+        self.period.push((at, measures));
+    }
+
+    fn end_period(&mut self) {
+        let period = std::mem::take(&mut self.period);
+        if self.sums.is_empty() {
+            self.sums = period.into_iter().collect();
+            return;
+        }
+        for (at, measures) in period {
+            *self.sums.entry(at).or_default() += measures;
+        }
+    }
+
+    fn finish(mut self) -> Vec<((Subject, u64), Measures)> {
+        if self.sums.is_empty() {
+            return self.period;
+        }
+        self.end_period();
+        self.sums.into_iter().collect()
+    }
+}
+
 impl Server {
     /// Cells by subject and dimension: flows summed over the days, levels as of `to`.
     pub fn cells(
@@ -105,11 +141,11 @@ impl Server {
             Of::Unit(unit) => Subjects::One(Subject::Unit(unit)),
             Of::Person(person) => Subjects::One(Subject::Person(person)),
         };
-        let mut sums: BTreeMap<(Subject, u64), Measures> = BTreeMap::new();
+        let mut sums = CellSums::default();
         self.store.reader().cells(view, subjects, from, to, |cell, measures| {
-            *sums.entry((cell.subject, cell.dimension.0)).or_default() += measures;
+            sums.add((cell.subject, cell.dimension.0), measures);
         })?;
-        let standing = sums.into_iter().filter(|(_, measures)| !measures.is_zero());
+        let standing = sums.finish().into_iter().filter(|(_, measures)| !measures.is_zero());
         Ok(standing.map(|((subject, dimension), measures)| (subject, dimension, measures)).collect())
     }
 

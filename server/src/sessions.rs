@@ -1,20 +1,17 @@
 //! Sessions with devices over QUIC: the driver of [`xundian_protocol::sync::server`].
 
-use crate::enrolment::{EnrolError, printable};
-use crate::pull::Puller;
+mod worker;
+
 use crate::server::Server;
-use crate::store::{Device, StoreError};
 use crate::transport::{FrameStream, Listener, Peer, StreamError};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use xundian_protocol::ids::{DeviceNo, OpSeq};
-use xundian_protocol::sync::server::{ServerSession, Step, refusal};
-use xundian_protocol::wire::DecodeError;
-use xundian_protocol::wire::v1::{
-    Answer, Ask, ClientFrame, Hello, Pull, Refusal, ServerFrame, decode_client, encode_server,
-};
+use tokio::sync::{Semaphore, watch};
+use worker::{Turn, Worker};
+use xundian_protocol::ids::DeviceNo;
+use xundian_protocol::sync::server::refusal;
+use xundian_protocol::wire::v1::{Refusal, ServerFrame, encode_server};
 
 /// Frames that are decoded or planned at one time, over all sessions: what bounds the memory they take.
 const WORKING_MAX: usize = 4;
@@ -88,7 +85,6 @@ async fn serve_streams(server: Arc<Server>, working: Arc<Semaphore>, peer: Peer)
             working: Arc::clone(&working),
             peer: peer.clone(),
             stream,
-            permit: None,
         };
         if let Err(end) = session.run().await {
             tracing::info!(remote = %peer.remote, device = ?peer.device_no, "session ended: {end}");
@@ -108,212 +104,92 @@ enum End {
 
 struct Session {
     server: Arc<Server>,
+    /// Room to work in. It is taken while a frame is decoded, worked on or made, and never while the network
+    /// is waited for: a device that reads slowly must not keep the others from being served.
     working: Arc<Semaphore>,
     peer: Peer,
     stream: FrameStream,
-    /// Held while a frame is decoded, worked on or made, and never while the network is waited for: a
-    /// device that reads slowly must not keep the others from being served.
-    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Session {
     async fn run(mut self) -> Result<(), End> {
-        let Some(device) = self.admit().await? else { return Ok(()) };
-        let mut session = ServerSession::new(device.no, device.person);
-        let mut puller = None;
-        while let Some(payload) = self.receive().await? {
-            let no = device.no;
-            self.still_welcome(no).await?;
-            self.begin_work().await;
-            let frame = match apart(move || decode_client(&payload)).await? {
-                Ok(frame) => frame,
-                Err(error) => return self.refuse(malformed(&error)).await,
-            };
-            let applied = self.blocking(move |server| server.device(no)).await?;
-            let applied_through = applied.map(|device| device.applied_through).unwrap_or_default();
-            if let Err(error) = session.handle(frame, now_ms(), applied_through) {
-                return self.refuse(refusal(Refusal::Protocol, error)).await;
-            }
-            self.work(&mut session, &device, &mut puller).await?;
-            self.permit = None;
-        }
-        Ok(())
-    }
-
-    /// Does what the session asks for until it waits.
-    async fn work(
-        &mut self,
-        session: &mut ServerSession,
-        device: &Device,
-        puller: &mut Option<Puller>,
-    ) -> Result<(), End> {
-        let (no, person) = (device.no, device.person);
-        loop {
-            match session.poll() {
-                Step::Wait => return Ok(()),
-                Step::Send(frame) => self.send(frame).await?,
-                Step::Refuse(frame) => return self.refuse(frame).await,
-                Step::Greet(hello) => {
-                    if let Err(message) = self.greet(no, hello).await? {
-                        return self.refuse(refusal(Refusal::Cloned, message)).await;
-                    }
-                }
-                Step::Ingest(ops) => {
-                    let receipt = self.blocking(move |server| server.ingest(no, ops, now_ms())).await?;
-                    session.ingested(receipt);
-                }
-                Step::CheckScope(pull) => {
-                    let (pull, found) = self
-                        .blocking(move |server| {
-                            note_watermark(server, no, &pull)?;
-                            let found = Puller::new(server, no, person, &pull, now_ms());
-                            Ok((pull, found))
-                        })
-                        .await?;
-                    match found {
-                        Ok(found) => {
-                            *puller = Some(found);
-                            session.scope(pull, None);
-                        }
-                        Err(homes) => session.scope(pull, Some(homes)),
-                    }
-                }
-                Step::ReadChanges { home, after } => {
-                    let Some(mut reading) = puller.take() else {
-                        return self.refuse(refusal(Refusal::Protocol, "no pull is under way")).await;
-                    };
-                    let (reading, (changes, more)) = self
-                        .blocking(move |server| {
-                            let read = reading.read(server, home, after)?;
-                            Ok((reading, read))
-                        })
-                        .await?;
-                    *puller = Some(reading);
-                    session.changes(changes, more);
-                }
-                Step::ReadFigures(ask) => {
-                    let answer = self.blocking(move |server| answer(server, person, ask)).await?;
-                    match answer {
-                        Ok(answer) => session.figures(answer),
-                        Err(message) => return self.refuse(refusal(Refusal::OutOfScope, message)).await,
-                    }
-                }
-            }
-        }
-    }
-
-    /// Notes what a device tells of itself; the reason where its store cannot be its own latest one.
-    async fn greet(&mut self, no: DeviceNo, hello: Hello) -> Result<Result<(), String>, End> {
-        let offset = hello.now_ms.saturating_sub(now_ms());
-        let (next_seq, mut applied) = (hello.next_seq, OpSeq(0));
-        let applied = self.blocking(move |server| {
-            server.note_device(no, |device| {
-                applied = device.applied_through;
-                device.app = printable(&hello.app);
-                device.clock_offset_ms = Some(offset);
-                device.last_sync_ms = Some(now_ms());
-            })?;
-            Ok(applied)
-        });
-        let applied = applied.await?;
-        if next_seq > applied {
-            return Ok(Ok(()));
-        }
-        // Its next save would take a number that stands for another save here, and would be lost.
-        Ok(Err(format!(
-            "the store of {no} was restored from a backup or copied: {} saves are known here, it knows of {}; \
-             ask for a new invitation and enrol it anew, its unsent work is kept",
-            applied.0,
-            next_seq.0.saturating_sub(1),
-        )))
-    }
-
-    /// The device behind the connection. Without a certificate only an enrolment is answered.
-    async fn admit(&mut self) -> Result<Option<Device>, End> {
-        let Some(no) = self.peer.device_no else {
-            self.enrol().await?;
-            return Ok(None);
-        };
+        let Some(no) = self.peer.device_no else { return self.enrol().await };
+        let Some(payload) = self.receive().await? else { return Ok(()) };
         // A resumed session does not check the certificate's dates again, so they are checked here.
         if self.peer.certificate_not_after_ms.is_some_and(|end| end < now_ms()) {
             let message = "the device's certificate has expired: enrol it anew";
-            return self.refuse(refusal(Refusal::Unauthenticated, message)).await.map(|()| None);
+            return self.refuse(&refusal(Refusal::Unauthenticated, message)).await;
         }
-        let no = DeviceNo(no);
-        let Some(device) = self.blocking(move |server| server.device(no)).await? else {
-            let message = format!("{no} is not known here: enrol the device anew");
-            return self.refuse(refusal(Refusal::Unauthenticated, message)).await.map(|()| None);
+        let server = Arc::clone(&self.server);
+        let begun = self.work(move || Worker::begin(server, DeviceNo(no), &payload)).await?;
+        let (mut worker, mut turn) = match begun {
+            Ok(begun) => begun,
+            Err(refused) => return self.refuse(&refused).await,
         };
-        self.still_welcome(no).await?;
-        Ok(Some(device))
-    }
-
-    async fn still_welcome(&mut self, no: DeviceNo) -> Result<(), End> {
-        let device = self.blocking(move |server| server.device(no)).await?;
-        if device.is_some_and(|device| device.revoked_at_ms.is_some()) {
-            let message = format!("{no} was revoked: hand the device to your manager or enrol it anew");
-            return self.refuse(refusal(Refusal::Revoked, message)).await;
+        loop {
+            while self.deliver(turn).await? {
+                (worker, turn) = self.work(move || worker.go_on()).await?;
+            }
+            let Some(payload) = self.receive().await? else { return Ok(()) };
+            (worker, turn) = self.work(move || worker.take(&payload)).await?;
         }
-        Ok(())
     }
 
+    /// Without a certificate only an enrolment is answered.
     async fn enrol(&mut self) -> Result<(), End> {
         self.stream.limit_payload(STRANGER_PAYLOAD_BYTES_MAX);
         let Some(payload) = self.receive().await? else { return Ok(()) };
-        self.begin_work().await;
-        let enrol = match apart(move || decode_client(&payload)).await? {
-            Ok(ClientFrame::Enrol(enrol)) => enrol,
-            Ok(_) => {
-                let message = "this needs a device's certificate: enrol first";
-                return self.refuse(refusal(Refusal::Unauthenticated, message)).await;
-            }
-            Err(error) => return self.refuse(malformed(&error)).await,
-        };
-        match self.blocking(move |server| Ok(server.enrol(&enrol, now_ms()))).await? {
-            Ok(granted) => self.send(ServerFrame::Granted(granted)).await,
-            Err(EnrolError::Store(error)) => self.unavailable(&error).await,
-            Err(EnrolError::Authority(error)) => self.refuse(refusal(Refusal::Invalid, error)).await,
-            Err(error) => self.refuse(refusal(Refusal::Invitation, error)).await,
+        let server = Arc::clone(&self.server);
+        let turn = self.work(move || worker::enrol(&server, &payload)).await?;
+        self.deliver(turn).await.map(|_| ())
+    }
+
+    /// Does a piece of work where it may block, with room to work in. The runtime keeps the threads for it and
+    /// uses them again; as the work is bounded by its room, there are few of them.
+    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, End> {
+        // The semaphore is never closed; without a permit the work would only be less bounded.
+        let _room = self.working.acquire().await.ok();
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|error| {
+            tracing::error!("the work for a session was given up: {error}");
+            End::Lost("the server could not do its work".into())
+        })
+    }
+
+    /// Sends what a piece of work has made. Says whether there is more of it.
+    async fn deliver(&mut self, turn: Turn) -> Result<bool, End> {
+        match turn {
+            Turn::Wait => Ok(false),
+            Turn::Send { payload, more } => self.send(&payload).await.map(|()| more),
+            Turn::Refuse(frame) => self.refuse(&frame).await.map(|()| false),
         }
     }
 
     async fn receive(&mut self) -> Result<Option<Vec<u8>>, End> {
-        self.permit = None;
         let patience = if self.peer.device_no.is_some() { IDLE } else { STRANGER_IDLE };
         let received = tokio::time::timeout(patience, self.stream.recv()).await;
         let received = received.map_err(|_| End::Lost("the device fell silent".into()))?;
         match received {
             Ok(payload) => Ok(payload),
             Err(error @ StreamError::ConnectionGone(_)) => Err(End::Lost(error.to_string())),
-            Err(error) => self.refuse(refusal(Refusal::Protocol, error)).await.map(|()| None),
+            Err(error) => self.refuse(&refusal(Refusal::Protocol, error)).await.map(|()| None),
         }
     }
 
-    async fn send(&mut self, frame: ServerFrame) -> Result<(), End> {
-        self.begin_work().await;
-        let payload = apart(move || encode_server(&frame)).await?;
-        self.permit = None;
+    async fn send(&mut self, payload: &[u8]) -> Result<(), End> {
         let patience = IDLE + Duration::from_secs(payload.len() as u64 / READ_BYTES_PER_S_MIN);
-        let sent = tokio::time::timeout(patience, self.stream.send(&payload)).await;
+        let sent = tokio::time::timeout(patience, self.stream.send(payload)).await;
         let sent = sent.map_err(|_| End::Lost("the device does not read what it asked for".into()))?;
         sent.map_err(|error| End::Lost(error.to_string()))
     }
 
-    /// Waits until there is room to work in; keeps the room until the next frame is sent or waited for.
-    async fn begin_work(&mut self) {
-        if self.permit.is_none() {
-            // The semaphore is never closed; without a permit the work would only be less bounded.
-            self.permit = Arc::clone(&self.working).acquire_owned().await.ok();
-        }
-    }
-
     /// Says why, makes sure that it arrives, and ends the session.
-    async fn refuse(&mut self, frame: ServerFrame) -> Result<(), End> {
-        let message = match &frame {
+    async fn refuse(&mut self, frame: &ServerFrame) -> Result<(), End> {
+        let message = match frame {
             ServerFrame::Refused(refused) => refused.message.clone(),
             _ => "the session cannot go on".into(),
         };
-        self.send(frame).await?;
+        self.send(&encode_server(frame)).await?;
         if self.stream.finish().is_ok() {
             let delivered = tokio::time::timeout(Duration::from_secs(5), self.stream.delivered()).await;
             if !matches!(delivered, Ok(Ok(()))) {
@@ -322,70 +198,4 @@ impl Session {
         }
         Err(End::Refused(message))
     }
-
-    async fn unavailable(&mut self, error: &StoreError) -> Result<(), End> {
-        tracing::error!("{error}");
-        let message = "the server has trouble with its store; nothing was lost, try again later";
-        self.refuse(refusal(Refusal::Unavailable, message)).await
-    }
-
-    /// Runs store work where it may block; trouble with the store ends the session with a retryable error.
-    async fn blocking<T: Send + 'static>(
-        &mut self,
-        work: impl FnOnce(&Server) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, End> {
-        self.begin_work().await;
-        let server = Arc::clone(&self.server);
-        let done = apart(move || work(&server)).await?;
-        match done {
-            Ok(value) => Ok(value),
-            Err(error) => {
-                self.unavailable(&error).await?;
-                Err(End::Refused(error.to_string()))
-            }
-        }
-    }
-}
-
-/// Runs work that takes long or waits for the disk on a thread of its own. The runtime keeps such threads and
-/// uses them again; as the work is bounded by permits, there are few of them.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, End> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| {
-        tracing::error!("the work for a session was given up: {error}");
-        End::Lost("the server could not do its work".into())
-    })
-}
-
-fn malformed(error: &DecodeError) -> ServerFrame {
-    let why = if matches!(error, DecodeError::Version { .. }) { Refusal::Version } else { Refusal::Protocol };
-    refusal(why, error)
-}
-
-/// A watermark counts once everything that it speaks of is applied, and never falls.
-fn note_watermark(server: &Server, no: DeviceNo, pull: &Pull) -> Result<(), StoreError> {
-    let through = pull.captured_through_ms.min(now_ms());
-    let sent = pull.sent_through;
-    server.note_device(no, |device| {
-        if device.applied_through >= sent {
-            device.captured_through_ms = device.captured_through_ms.max(Some(through));
-        }
-    })
-}
-
-/// Figures by region and product, for who sees the whole nation.
-fn answer(
-    server: &Server,
-    person: xundian_protocol::ids::PersonId,
-    ask: Ask,
-) -> Result<Result<Answer, String>, StoreError> {
-    let directory = server.directory();
-    if directory.grant(person) != Some(xundian_protocol::access::Grant::Nation) {
-        return Ok(Err("only headquarters may ask for figures of all regions".into()));
-    }
-    let Ask { view, from, to } = ask;
-    if view.nature() == xundian_protocol::views::Nature::Flow && i64::from(to.0) - i64::from(from.0) > 366 {
-        return Ok(Err("ask for at most 366 days at a time".into()));
-    }
-    Ok(Ok(Answer { rows: server.cells(view, crate::figures::Of::Units, from, to)? }))
 }

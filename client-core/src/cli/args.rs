@@ -35,7 +35,11 @@ pub(crate) enum Command {
         label: String,
     },
     /// 同步 send what waits and fetch what changed
-    Sync,
+    Sync {
+        /// 仅上传 only send what waits, fetch nothing
+        #[arg(long)]
+        push_only: bool,
+    },
     /// 设备状态 how the device stands towards the server
     Status,
     /// 拜访 open, close or abort a visit, answer its tasks, note what matters

@@ -68,7 +68,8 @@ fn run(cli: Cli) -> Result<(), CliError> {
     let client = Client::open(&cli.home)?;
     match cli.command {
         Command::Enrol { .. } => Ok(()),
-        Command::Sync => network::sync(&client, output),
+        Command::Sync { push_only: false } => network::sync(&client, output),
+        Command::Sync { push_only: true } => network::push(&client, output),
         Command::Status => show::status(&client, output),
         Command::Visit(command) => work::visit(&client, command, output),
         Command::Shelf(args) => work::shelf(&client, &args, output),

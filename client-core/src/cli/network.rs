@@ -11,6 +11,8 @@ use xundian_client::{Client, SyncProgress};
 use super::CliError;
 use super::output::{Output, time_text};
 
+const SEE_REJECTED: &str = "\n请查看被拒记录 see `xundian rejected list`";
+
 pub(super) fn enrol(home: &Path, invitation: &str, label: &str, output: Output) -> Result<(), CliError> {
     let client = block_on(Client::enrol(home, invitation, label))??;
     let Some(identity) = client.identity() else { return Ok(()) };
@@ -29,9 +31,8 @@ pub(super) fn enrol(home: &Path, invitation: &str, label: &str, output: Output) 
 
 pub(super) fn sync(client: &Client, output: Output) -> Result<(), CliError> {
     let bar = progress_bar(output);
-    let report = block_on(client.sync(|progress: SyncProgress| {
-        bar.set_length(progress.ops_total);
-        bar.set_position(progress.ops_done);
+    let report = block_on(client.sync(|progress| {
+        show(&bar, progress);
         bar.set_message(format!("{} 条接收 pulled", progress.records_pulled));
     }))?;
     bar.finish_and_clear();
@@ -53,9 +54,34 @@ pub(super) fn sync(client: &Client, output: Output) -> Result<(), CliError> {
         time_text(report.captured_through_ms)
     );
     if report.rejected > 0 {
-        human.push_str("\n请查看被拒记录 see `xundian rejected list`");
+        human.push_str(SEE_REJECTED);
     }
     Ok(output.answer(&json, human)?)
+}
+
+pub(super) fn push(client: &Client, output: Output) -> Result<(), CliError> {
+    let bar = progress_bar(output);
+    let report = block_on(client.push(|progress| show(&bar, progress)))?;
+    bar.finish_and_clear();
+    let report = report?;
+    let json = json!({
+        "merged": report.merged,
+        "rejected": report.rejected,
+        "unsent_ops": report.unsent_ops,
+    });
+    let mut human = format!(
+        "上传完成 sent：已确认 confirmed {}，被拒绝 rejected {}；未接收新数据 nothing was fetched",
+        report.merged, report.rejected
+    );
+    if report.rejected > 0 {
+        human.push_str(SEE_REJECTED);
+    }
+    Ok(output.answer(&json, human)?)
+}
+
+fn show(bar: &ProgressBar, progress: SyncProgress) {
+    bar.set_length(progress.ops_total);
+    bar.set_position(progress.ops_done);
 }
 
 fn progress_bar(output: Output) -> ProgressBar {

@@ -1,6 +1,7 @@
-//! One sync: connects, and does what the session asks for until it is complete.
+//! One sync, or the push that is its first half: connects, and does what the session asks for until it is
+//! complete.
 //!
-//! A sync may be dropped or killed at any moment. Everything that it moves is committed step by step, and
+//! Either may be dropped or killed at any moment. Everything that it moves is committed step by step, and
 //! the next one goes on from there.
 
 use std::sync::PoisonError;
@@ -11,7 +12,7 @@ use xundian_protocol::access::scope_digest;
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::OpSeq;
 use xundian_protocol::sync::SessionError;
-use xundian_protocol::sync::client::{ClientSession, Position, Step};
+use xundian_protocol::sync::client::{Aim, ClientSession, Outcome, Position, Step, Synced};
 use xundian_protocol::wire::DecodeError;
 use xundian_protocol::wire::v1::{
     Changes, ClientFrame, Hello, Receipt, Welcome, decode_server, encode_client,
@@ -59,14 +60,25 @@ pub struct SyncReport {
     pub unsent_ops: u64,
 }
 
-/// Why a sync did not come to its end. Nothing saved is lost by any of these.
+/// What a push did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PushReport {
+    /// Saves that the server merged.
+    pub merged: u64,
+    /// Saves that it rejected; they lie in the tray.
+    pub rejected: u64,
+    /// Saves that were made in the last moment and wait for the next push or sync.
+    pub unsent_ops: u64,
+}
+
+/// Why a sync or a push did not come to its end. Nothing saved is lost by any of these.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
     /// The device is not enrolled.
     #[error("this device is not enrolled: run `enrol` with the invitation that your manager gave you")]
     NotEnrolled,
-    /// Another sync is running.
-    #[error("a sync is running already: wait until it is done")]
+    /// Another sync or push is running.
+    #[error("a sync or a push is running already: wait until it is done")]
     Running,
     /// There is no connection, or none any more.
     #[error("{message}")]
@@ -160,35 +172,59 @@ impl Client {
     /// # Errors
     /// Where the server cannot be reached or refuses, or the store cannot be written. What was done until
     /// then stays done.
-    pub async fn sync(&self, mut progress: impl FnMut(SyncProgress) + Send) -> Result<SyncReport, SyncError> {
+    pub async fn sync(&self, progress: impl FnMut(SyncProgress) + Send) -> Result<SyncReport, SyncError> {
+        self.run(Aim::Sync, progress).await
+    }
+
+    /// Sends what waits and fetches nothing: right after a visit, before the app goes to the background, or
+    /// on a thin network. Where nothing waits no connection is made. `progress` is told after each step.
+    ///
+    /// It is no sync. What others changed and what came into scope is fetched by the next sync, and only that
+    /// tells the server up to when this device's figures are complete. Rejected saves lie in the tray at
+    /// once, and the server's clock is learnt as by a sync.
+    ///
+    /// # Errors
+    /// As [`Self::sync`]: where the device is not enrolled, a sync or another push is running, the server
+    /// cannot be reached or refuses, or the store cannot be written. What was done until then stays done.
+    pub async fn push(&self, progress: impl FnMut(SyncProgress) + Send) -> Result<PushReport, SyncError> {
+        if self.identity().is_some() && self.store.unsent_ops() == 0 {
+            return Ok(PushReport::default());
+        }
+        let SyncReport { merged, rejected, unsent_ops, .. } = self.run(Aim::Push, progress).await?;
+        Ok(PushReport { merged, rejected, unsent_ops })
+    }
+
+    async fn run(
+        &self,
+        aim: Aim,
+        mut progress: impl FnMut(SyncProgress) + Send,
+    ) -> Result<SyncReport, SyncError> {
         let identity = self.identity().ok_or(SyncError::NotEnrolled)?;
         let _running = Running::start(self)?;
+        // What the last one settled and left lying, as it was much.
+        self.store.fold_settled()?;
         let tls = self.tls()?;
         let mut carrier = Carrier::open(connect(&identity.server, &tls).await?).await?;
-        let mut run = Run::new(self, &identity)?;
-        loop {
+        let mut run = Run::new(self, &identity, aim)?;
+        let outcome = loop {
             match run.session().poll() {
                 Step::Send(frame) => {
-                    if let ClientFrame::Push(push) = &frame
-                        && let Some(last) = push.ops.last()
-                    {
-                        self.store.note_sending(last.seq)?;
-                    }
+                    run.note_sending(&frame)?;
                     carrier.send(&encode_client(&frame)).await?;
                 }
                 Step::Wait => {
                     let frame = decode_server(&carrier.receive().await?)?;
                     run.session().handle(frame)?;
                 }
-                Step::Done(_) => break,
+                Step::Done(outcome) => break outcome,
                 step => {
                     run.do_store_work(step)?;
                     progress(run.progress);
                 }
             }
-        }
-        let report = run.finish()?;
-        carrier.close("synced").await;
+        };
+        let report = run.finish(outcome)?;
+        carrier.close("done").await;
         Ok(report)
     }
 
@@ -208,27 +244,23 @@ pub(super) struct Run<'a> {
     progress: SyncProgress,
     report: SyncReport,
     server_offset_ms: i64,
-    captured_through_ms: i64,
     /// What this store had ever sent before this session.
     sent_before: OpSeq,
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(client: &'a Client, identity: &Identity) -> Result<Self, StoreError> {
+    pub(super) fn new(client: &'a Client, identity: &Identity, aim: Aim) -> Result<Self, StoreError> {
         let store = &client.store;
-        // What the last sync settled and left lying, as it was much.
-        store.fold_settled()?;
         let next_seq = store.next_seq();
         let outbox_first = store.oldest_unsent()?.map_or(next_seq, |op| op.seq);
         let now_ms = (client.clocks)().now_ms;
         let hello = Hello { app: APP.to_owned(), device: identity.device, next_seq, now_ms };
         Ok(Self {
             client,
-            session: ClientSession::new(hello, outbox_first),
+            session: ClientSession::new(aim, hello, outbox_first),
             progress: SyncProgress { ops_total: store.unsent_ops(), ..SyncProgress::default() },
             report: SyncReport::default(),
             server_offset_ms: store.last_sync().map_or(0, |sync| sync.server_offset_ms),
-            captured_through_ms: 0,
             sent_before: store.sent_through(),
         })
     }
@@ -238,10 +270,26 @@ impl<'a> Run<'a> {
         &mut self.session
     }
 
+    /// Notes that saves are about to leave, before they do.
+    fn note_sending(&self, frame: &ClientFrame) -> Result<(), StoreError> {
+        let ClientFrame::Push(push) = frame else { return Ok(()) };
+        let store = &self.client.store;
+        match push.ops.last() {
+            // All that waits at once: one commit, and every life of this store has these saves alike.
+            Some(last) if last.seq > store.sent_through() => {
+                store.note_sending(OpSeq(store.next_seq().0.saturating_sub(1)))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Does a step that is not the network's, and answers it.
     pub(super) fn do_store_work(&mut self, step: Step) -> Result<(), SyncError> {
         match step {
-            Step::ReadOps(from) => self.read_ops(from)?,
+            Step::ReadOps { from, bytes_target } => {
+                let ops = self.client.store.unsent_from(from, bytes_target)?;
+                self.session.ops(ops);
+            }
             Step::Welcome(welcome) => self.welcome(&welcome)?,
             Step::CommitReceipt(receipt) => self.commit_receipt(&receipt)?,
             Step::ReadPosition => {
@@ -258,12 +306,6 @@ impl<'a> Run<'a> {
             Step::CommitChanges(changes) => self.commit_changes(&changes)?,
             Step::Send(_) | Step::Wait | Step::Done(_) => {}
         }
-        Ok(())
-    }
-
-    fn read_ops(&mut self, from: OpSeq) -> Result<(), StoreError> {
-        let ops = self.client.store.unsent_from(from)?;
-        self.session.ops(ops);
         Ok(())
     }
 
@@ -304,14 +346,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn position(&mut self) -> Position {
+    fn position(&self) -> Position {
         // Whoever records holds this lock from reading the clock until the save is in the outbox. So where
         // the outbox ends now, everything captured before now is in front of its end.
         let recording = self.client.recording.lock().unwrap_or_else(PoisonError::into_inner);
         let captured_through_ms = (self.client.clocks)().now_ms;
         let saved_through = OpSeq(self.client.store.next_seq().0 - 1);
         drop(recording);
-        self.captured_through_ms = captured_through_ms;
         let standing = self.client.store.standing();
         Position {
             scope_digest: scope_digest(&standing.homes),
@@ -322,25 +363,33 @@ impl<'a> Run<'a> {
         }
     }
 
-    pub(super) fn finish(mut self) -> Result<SyncReport, StoreError> {
+    /// Notes how it ended. Few settled saves are folded into their records at once, after a push as after a
+    /// sync: it costs a day's saves one commit, and a device that only pushes does not pile them up. Many are
+    /// left to the beginning of the next one.
+    pub(super) fn finish(mut self, outcome: Outcome) -> Result<SyncReport, StoreError> {
+        let store = &self.client.store;
         let moment = (self.client.clocks)();
-        let sync = LastSync {
-            at_ms: moment.now_ms,
-            server_offset_ms: self.server_offset_ms,
-            captured_through_ms: self.captured_through_ms,
-            boot: moment.boot,
-        };
-        self.client.store.finish_sync(sync)?;
-        if self.client.store.settled_ops() <= FOLDED_AT_ONCE_MAX {
-            self.client.store.fold_settled()?;
+        match outcome {
+            Outcome::Pushed => store.note_server_clock(self.server_offset_ms, moment.boot)?,
+            Outcome::Synced(Synced { captured_through_ms, .. }) => {
+                store.finish_sync(LastSync {
+                    at_ms: moment.now_ms,
+                    server_offset_ms: self.server_offset_ms,
+                    captured_through_ms,
+                    boot: moment.boot,
+                })?;
+                self.report.captured_through_ms = captured_through_ms;
+            }
         }
-        self.report.captured_through_ms = self.captured_through_ms;
-        self.report.unsent_ops = self.client.store.unsent_ops();
+        if store.settled_ops() <= FOLDED_AT_ONCE_MAX {
+            store.fold_settled()?;
+        }
+        self.report.unsent_ops = store.unsent_ops();
         Ok(self.report)
     }
 }
 
-/// Keeps a second sync of the same device out, and ends however the sync ends.
+/// Keeps a second sync or push of the same device out, and ends however the first one ends.
 struct Running<'a>(&'a Client);
 
 impl<'a> Running<'a> {
@@ -372,7 +421,10 @@ impl Carrier {
 
     pub(super) async fn send(&mut self, payload: &[u8]) -> Result<(), SyncError> {
         let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.stream.send(payload)).await;
-        Ok(sent.map_err(|_| SyncError::NoAnswer)??)
+        sent.map_err(|_| SyncError::NoAnswer)??;
+        // Where all runs on one thread, the frame leaves now instead of after the next one is made.
+        tokio::task::yield_now().await;
+        Ok(())
     }
 
     pub(super) async fn receive(&mut self) -> Result<Vec<u8>, SyncError> {

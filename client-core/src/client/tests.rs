@@ -13,7 +13,7 @@ use xundian_protocol::kinds::{
     StockMovement, Typed, Visit, header,
 };
 use xundian_protocol::record::{Field, Home, Record, Register};
-use xundian_protocol::sync::client::Step;
+use xundian_protocol::sync::client::{Aim, Step};
 use xundian_protocol::wire::v1::{Changes, ClientFrame, Receipt, Refusal, Rejection, ServerFrame, Welcome};
 
 use super::sync::Run;
@@ -272,12 +272,41 @@ fn drive(run: &mut Run<'_>) -> Vec<ClientFrame> {
     }
 }
 
+/// Ends a session that is done.
+fn finish(mut run: Run<'_>) -> SyncReport {
+    drive(&mut run);
+    let Step::Done(outcome) = run.session().poll() else { panic!("the session goes on") };
+    run.finish(outcome).expect("finished")
+}
+
+#[test]
+fn a_push_settles_what_waits_and_claims_no_sync() {
+    let device = device();
+    let visit = device.client.record(&bundle()).expect("recorded");
+    let identity = device.client.identity().expect("enrolled");
+    let mut run = Run::new(&device.client, &identity, Aim::Push).expect("a session");
+    drive(&mut run);
+    let welcome = Welcome { now_ms: MORNING_MS, applied_through: OpSeq(0), person: PERSON };
+    run.session().handle(ServerFrame::Welcome(welcome)).expect("welcome");
+    let rejection = Rejection { seq: OpSeq(2), why: Refusal::OutOfScope, message: "不在范围".into() };
+    let receipt = Receipt { through: OpSeq(3), rejections: vec![rejection], restamped: Vec::new() };
+    run.session().handle(ServerFrame::Receipt { first: OpSeq(1), receipt }).expect("a receipt");
+    let report = finish(run);
+    assert_eq!((report.merged, report.rejected, report.unsent_ops), (2, 1, 0));
+    assert_eq!((report.records_pulled, report.captured_through_ms), (0, 0));
+    let status = device.client.status().expect("status");
+    assert_eq!((status.unsent_ops, status.rejected_ops, status.last_sync_ms), (0, 1, None));
+    let state = device.client.save_state(Visit::key(visit.0)).expect("reads");
+    assert_eq!(state, Some(SaveState::Confirmed));
+    assert_eq!(device.client.store.settled_ops(), 0, "few are folded at once");
+}
+
 #[test]
 fn a_session_pushes_takes_verdicts_and_follows_its_scope() {
     let device = device();
     let visit = device.client.record(&bundle()).expect("recorded");
     let identity = device.client.identity().expect("enrolled");
-    let mut run = Run::new(&device.client, &identity).expect("a session");
+    let mut run = Run::new(&device.client, &identity, Aim::Sync).expect("a session");
     let sent = drive(&mut run);
     assert!(matches!(&sent[..], [ClientFrame::Hello(_), ClientFrame::Push(push)] if push.ops.len() == 3));
 
@@ -293,8 +322,7 @@ fn a_session_pushes_takes_verdicts_and_follows_its_scope() {
     let sent = drive(&mut run);
     assert!(matches!(&sent[..], [ClientFrame::Pull(pull)] if pull.scope_digest == scope_digest(&homes)));
     run.session().handle(ServerFrame::Pulled(FeedSeq(5))).expect("done");
-    drive(&mut run);
-    let report = run.finish().expect("finished");
+    let report = finish(run);
     assert_eq!((report.merged, report.rejected, report.homes_dropped, report.unsent_ops), (2, 1, 1, 0));
 
     assert!(device.client.outlet_named("S2").is_err(), "its outlet left with its home");
@@ -317,26 +345,34 @@ fn a_server_that_has_more_than_was_ever_sent_is_not_believed() {
     let device = device();
     device.client.record(&bundle()).expect("recorded");
     let identity = device.client.identity().expect("enrolled");
-    let mut run = Run::new(&device.client, &identity).expect("a session");
+    let mut run = Run::new(&device.client, &identity, Aim::Sync).expect("a session");
     let welcome = Welcome { now_ms: MORNING_MS, applied_through: OpSeq(1), person: PERSON };
     let error = run.do_store_work(Step::Welcome(welcome.clone())).expect_err("another life of the store");
     assert!(matches!(error, SyncError::Restored { applied_through: 1 }) && !error.is_retryable());
     assert_eq!(device.client.status().expect("status").unsent_ops, 3, "nothing is lost");
     // The same server after this store has sent them, and the answer was lost.
     device.client.store.note_sending(OpSeq(3)).expect("noted");
-    let mut run = Run::new(&device.client, &identity).expect("a session");
+    let mut run = Run::new(&device.client, &identity, Aim::Sync).expect("a session");
     run.do_store_work(Step::Welcome(welcome)).expect("its own saves");
 }
 
 #[test]
-fn one_sync_runs_at_a_time_and_needs_an_enrolment() {
+fn one_sync_or_push_runs_at_a_time_and_needs_an_enrolment() {
     let folder = tempfile::tempdir().expect("a folder");
     let client = Client::open(folder.path()).expect("opens");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let error = runtime.block_on(client.sync(|_| {})).expect_err("refused");
     assert!(matches!(error, SyncError::NotEnrolled) && !error.is_retryable());
+    let error = runtime.block_on(client.push(|_| {})).expect_err("refused");
+    assert!(matches!(error, SyncError::NotEnrolled));
     fn is_send<T: Send>(_: &T) {}
     is_send(&client.sync(|_| {}));
+    is_send(&client.push(|_| {}));
+    let device = device();
+    device.client.record(&bundle()).expect("recorded");
+    device.client.syncing.store(true, Ordering::Relaxed);
+    let error = runtime.block_on(device.client.push(|_| {})).expect_err("one after the other");
+    assert!(matches!(error, SyncError::Running) && error.is_retryable());
     fn is_shared<T: Send + Sync>(_: &T) {}
     is_shared(&client);
 }

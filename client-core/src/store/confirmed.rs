@@ -11,6 +11,8 @@ use super::engine::Batch;
 use super::keys::{self, MetaKey};
 use super::{LastSync, Store, StoreError, StoreFault, put_number};
 
+/// How much the server's clock must have moved against the device's for a push to write it down.
+const CLOCK_MOVED_MS_MIN: u64 = 1000;
 /// Records of a home that leave in one batch.
 const CLEARED_RECORDS_PER_BATCH: usize = 2048;
 
@@ -125,6 +127,27 @@ impl Store {
             *behind = behind.filter(|behind| !caught_up(behind));
         }
         drop(state);
+        drop(writer);
+        Ok(())
+    }
+
+    /// Notes the server's clock as a push has learnt it: the device's clock is judged by it, as by that of a
+    /// sync. It is written where it differs from what is known by enough to matter. Before the first sync
+    /// there is nothing to correct.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub(crate) fn note_server_clock(&self, server_offset_ms: i64, boot: [u8; 16]) -> Result<(), StoreError> {
+        let writer = self.write_lock();
+        let Some(known) = self.last_sync() else { return Ok(()) };
+        let moved_ms = known.server_offset_ms.abs_diff(server_offset_ms);
+        if known.boot != boot || moved_ms >= CLOCK_MOVED_MS_MIN {
+            let sync = LastSync { server_offset_ms, boot, ..known };
+            let mut batch = Batch::default();
+            batch.put(keys::meta(MetaKey::LastSync), sync.encode());
+            self.engine.commit(batch)?;
+            self.state_mut().meta.last_sync = Some(sync);
+        }
         drop(writer);
         Ok(())
     }

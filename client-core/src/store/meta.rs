@@ -28,11 +28,11 @@ pub struct Identity {
 pub(crate) struct LastSync {
     /// When, by the device's clock.
     pub(crate) at_ms: i64,
-    /// The server's clock minus the device's.
+    /// The server's clock minus the device's, as a sync or a push after it has learnt.
     pub(crate) server_offset_ms: i64,
     /// Everything captured up to here is on the server.
     pub(crate) captured_through_ms: i64,
-    /// Which start of the device it was, see [`super::OpenVisit::boot`].
+    /// In which start of the device the server's clock was learnt, see [`super::OpenVisit::boot`].
     pub(crate) boot: [u8; 16],
 }
 

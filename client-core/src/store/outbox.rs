@@ -6,7 +6,7 @@ use std::sync::MutexGuard;
 
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::OpSeq;
-use xundian_protocol::limits::{BATCH_OPS_MAX, BATCH_PLAIN_BYTES_TARGET, OUTBOX_OPS_MAX, bytes_in_frame};
+use xundian_protocol::limits::{BATCH_OPS_MAX, OUTBOX_OPS_MAX, bytes_in_frame};
 use xundian_protocol::record::{Op, Record, RecordKey};
 use xundian_protocol::wire::stored;
 use xundian_protocol::wire::v1::Receipt;
@@ -115,11 +115,11 @@ impl Store {
         self.waiting(self.state().meta.applied_through.next())
     }
 
-    /// The waiting saves from a number on, as many as fit into one push.
+    /// The waiting saves from a number on, as many as fit into one push that is full at so many bytes.
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub(crate) fn unsent_from(&self, from: OpSeq) -> Result<Vec<Op>, StoreError> {
+    pub(crate) fn unsent_from(&self, from: OpSeq, bytes_target: usize) -> Result<Vec<Op>, StoreError> {
         let mut ops = Vec::new();
         let mut bytes_taken = 0;
         let from = from.max(self.state().meta.applied_through.next());
@@ -128,7 +128,8 @@ impl Store {
             let op = decode_op(&bytes)?;
             bytes_taken += bytes_in_frame(bytes.len(), op.writes.len());
             ops.push(op);
-            if ops.len() >= BATCH_OPS_MAX || bytes_taken >= BATCH_PLAIN_BYTES_TARGET {
+            if ops.len() >= BATCH_OPS_MAX || bytes_taken >= bytes_target {
+                leave_last_group(&mut ops);
                 break;
             }
         }
@@ -330,6 +331,15 @@ impl Store {
         self.state_mut().forget_rejected(id);
         drop(writer);
         Ok(true)
+    }
+}
+
+/// Leaves the records that share the last one's id to the next push, as more of them may follow: a visit, its
+/// shelf and its count take fewer bytes in one frame than in two.
+fn leave_last_group(ops: &mut Vec<Op>) {
+    let last = ops.last().map(|op| op.record.id);
+    if let Some(before) = ops.iter().rposition(|op| Some(op.record.id) != last) {
+        ops.truncate(before + 1);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 use xundian_protocol::ids::{KindId, OutletId};
+use xundian_protocol::limits::BATCH_PLAIN_BYTES_TARGET;
 use xundian_protocol::record::{Field, FieldKey, Op, Record, Register, Value, Write};
 use xundian_protocol::wire::v1::{Changes, Receipt, Refusal, Rejection};
 
@@ -205,7 +206,10 @@ fn check(store: &Store, model: &Model) -> Result<(), StoreError> {
         store.each_of_home(home(n), None, |record| _ = of_homes.insert(record.key, record))?;
     }
     assert_eq!(of_homes, overlaid);
-    assert_eq!(store.unsent_from(OpSeq(0))?, model.outbox.values().cloned().collect::<Vec<_>>());
+    assert_eq!(
+        store.unsent_from(OpSeq(0), BATCH_PLAIN_BYTES_TARGET)?,
+        model.outbox.values().cloned().collect::<Vec<_>>()
+    );
     assert_eq!(store.unsent_ops(), model.outbox.len() as u64);
     assert_eq!(store.next_seq(), OpSeq(model.next + 1));
     assert_eq!(store.standing().cursor, FeedSeq(model.cursor));
@@ -315,6 +319,21 @@ fn a_home_that_comes_into_scope_late_catches_up_by_itself() {
 }
 
 #[test]
+fn a_push_moves_the_clock_of_the_last_sync_and_nothing_else_of_it() {
+    let (folder, store) = opened();
+    store.note_server_clock(5_000, [1; 16]).expect("noted");
+    assert_eq!(store.last_sync(), None, "a push is no sync");
+    let sync = LastSync { at_ms: 1, server_offset_ms: -2, captured_through_ms: 3, boot: [4; 16] };
+    store.finish_sync(sync).expect("finished");
+    store.note_server_clock(7, [4; 16]).expect("noted");
+    assert_eq!(store.last_sync(), Some(sync), "some milliseconds are worth no commit");
+    store.note_server_clock(7, [5; 16]).expect("noted");
+    drop(store);
+    let store = Store::open(folder.path()).expect("opens");
+    assert_eq!(store.last_sync(), Some(LastSync { server_offset_ms: 7, boot: [5; 16], ..sync }));
+}
+
+#[test]
 fn a_new_number_takes_unsent_work_along() {
     let (folder, store) = opened();
     let identity = |device| Identity {
@@ -329,7 +348,7 @@ fn a_new_number_takes_unsent_work_along() {
     store.set_identity(&identity(9)).expect("kept");
     drop(store);
     let store = Store::open(folder.path()).expect("opens");
-    let ops = store.unsent_from(OpSeq(0)).expect("reads");
+    let ops = store.unsent_from(OpSeq(0), BATCH_PLAIN_BYTES_TARGET).expect("reads");
     let numbers: Vec<_> = ops.iter().map(|op| (op.seq.0, op.stamp.device.0, op.stamp.hlc.0)).collect();
     assert_eq!(numbers, [(1, 9, 8), (2, 9, 10)]);
     assert_eq!((store.next_seq(), store.identity()), (OpSeq(3), Some(identity(9))));

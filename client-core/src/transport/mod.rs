@@ -16,9 +16,10 @@ pub(crate) use tls::{DeviceKey, TlsIdentity, TlsIdentityError};
 
 /// How long a server may take until the handshake is done.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a closing connection waits to tell the server: the farewell leaves at once, and waiting longer
-/// would only be for a lost one's repetition.
+/// How long a closing connection waits for its farewell to leave, which it does at once unless this device is
+/// busy, and how often it looks.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(10);
+const CLOSE_CHECK: Duration = Duration::from_millis(1);
 /// The code of a normal end.
 const CLOSE_DONE: u32 = 0;
 /// The server's code for stopping: `CLOSE_SERVER_STOPPING` in its `transport`.
@@ -120,7 +121,6 @@ impl ConnectError {
 /// A connection to the server.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    endpoint: quinn::Endpoint,
     connection: quinn::Connection,
 }
 
@@ -138,7 +138,7 @@ impl Connection {
             .connect_with(identity.quinn_config(), server, tls::SERVER_NAME)
             .map_err(|error| ConnectError::NoNetwork(error.to_string()))?;
         match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-            Ok(Ok(connection)) => Ok(Self { endpoint, connection }),
+            Ok(Ok(connection)) => Ok(Self { connection }),
             Ok(Err(error)) => Err(explain(error)),
             Err(_) => Err(ConnectError::Unreachable),
         }
@@ -158,9 +158,21 @@ impl Connection {
     /// Ends the connection at once and lets the server know why. What is still unacknowledged is
     /// dropped: a session closes when it has the answers to all that it sent.
     pub(crate) async fn close(self, reason: &str) {
+        let packets_before = self.packets_sent();
         self.connection.close(CLOSE_DONE.into(), reason.as_bytes());
-        // The farewell is a courtesy: without it the server notices by its idle timeout.
-        let _told_in_time = tokio::time::timeout(CLOSE_TIMEOUT, self.endpoint.wait_idle()).await;
+        // The farewell is a courtesy: without it the server notices by its idle timeout. So it is sent once,
+        // and nobody waits to see whether it must be repeated.
+        let farewell_left = async {
+            tokio::task::yield_now().await;
+            while self.packets_sent() == packets_before {
+                tokio::time::sleep(CLOSE_CHECK).await;
+            }
+        };
+        let _left_in_time = tokio::time::timeout(CLOSE_TIMEOUT, farewell_left).await;
+    }
+
+    fn packets_sent(&self) -> u64 {
+        self.connection.stats().udp_tx.datagrams
     }
 }
 

@@ -1,4 +1,4 @@
-//! The device's end of a session: hello, push the outbox, pull the scope.
+//! The device's end of a session: hello, push the outbox and, where that is its aim, pull the scope.
 //!
 //! Calling order: [`ClientSession::new`], then [`ClientSession::poll`] until it gives [`Step::Wait`]; for
 //! each frame that arrives [`ClientSession::handle`], then poll again. Steps that ask for store work are
@@ -6,19 +6,55 @@
 
 use super::SessionError;
 use crate::ids::{FeedSeq, OpSeq};
-use crate::limits::{BATCH_OPS_MAX, FRAME_FIELDS_MAX, PUSH_FRAMES_IN_FLIGHT_MAX};
+use crate::limits::{
+    BATCH_FIRST_PLAIN_BYTES_TARGET, BATCH_OPS_MAX, BATCH_PLAIN_BYTES_TARGET, FRAME_FIELDS_MAX,
+    PUSH_FRAMES_IN_FLIGHT_MAX,
+};
 use crate::record::{Home, Op};
 use crate::wire::v1::{Changes, ClientFrame, Hello, Pull, Push, Receipt, ServerFrame, Welcome};
 use std::collections::{BTreeMap, VecDeque};
+
+/// What a session is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Aim {
+    /// To send what waits in the outbox, then to fetch what changed in the scope.
+    Sync,
+    /// Only to send what waits in the outbox.
+    Push,
+}
+
+/// How a session came to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The outbox was found empty after the last receipt. Nothing is said about what the server has for the
+    /// device.
+    Pushed,
+    /// The outbox was sent, and everything in scope has come.
+    Synced(Synced),
+}
+
+/// What a whole sync has reached; only a pull that came to its end gives one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Synced {
+    /// The device has everything up to here, and no home is behind any more. Only now: a home whose place is
+    /// past the cursor may still lack records that moved up in its feed.
+    pub cursor: FeedSeq,
+    /// Everything captured up to here is on the server, as the last pull said.
+    pub captured_through_ms: i64,
+}
 
 /// What the driver has to do next.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Step {
     /// Send a frame.
     Send(ClientFrame),
-    /// Read the next ops of the outbox from this number on, up to a push's bounds, and give them to
-    /// [`ClientSession::ops`]; none where the outbox ends.
-    ReadOps(OpSeq),
+    /// Read the next ops of the outbox and give them to [`ClientSession::ops`]; none where the outbox ends.
+    ReadOps {
+        /// From this number on.
+        from: OpSeq,
+        /// Enough once so many plain bytes are read: see [`crate::limits::bytes_in_frame`].
+        bytes_target: usize,
+    },
     /// Learn the server's clock and what it has applied already.
     Welcome(Welcome),
     /// Commit a receipt: drop what is durable from the outbox and keep what was rejected in the tray. Then
@@ -33,9 +69,8 @@ pub enum Step {
     CommitChanges(Changes),
     /// Wait for a frame.
     Wait,
-    /// The session is complete; the device has everything up to here, and no home is behind any more. Only
-    /// now: a home whose place is past the cursor may still lack records that moved up in its feed.
-    Done(FeedSeq),
+    /// The session is complete.
+    Done(Outcome),
 }
 
 /// Where the device's store stands; what it says in [`Pull`].
@@ -46,8 +81,10 @@ enum Phase {
     Pushing,
     /// The position was asked for from the driver.
     Positioning,
-    Pulling,
-    Done(FeedSeq),
+    Pulling {
+        captured_through_ms: i64,
+    },
+    Done(Outcome),
 }
 
 /// A push that awaits its receipt.
@@ -60,12 +97,19 @@ struct InFlight {
 /// The device's end of one session.
 #[derive(Debug)]
 pub struct ClientSession {
+    aim: Aim,
     phase: Phase,
+    /// Whether the server's answer to the hello is in.
+    welcomed: bool,
+    frames: VecDeque<ClientFrame>,
+    /// What came from the server and is to be committed.
     steps: VecDeque<Step>,
     /// The next op to read from the outbox; `None` once its end was reached.
     read_next: Option<OpSeq>,
     /// Whether the driver was asked for ops and has not given them yet.
     reading: bool,
+    /// Whether the outbox was found empty with no push under way.
+    outbox_ended: bool,
     in_flight: VecDeque<InFlight>,
     sent_through: OpSeq,
     /// What has become of every op up to here is known. The server may have applied more, but which of
@@ -83,13 +127,17 @@ const ROUNDS_MAX: u32 = 8;
 
 impl ClientSession {
     /// A session of a device whose oldest unsent op is `outbox_first` (or would be).
-    pub fn new(hello: Hello, outbox_first: OpSeq) -> Self {
+    pub fn new(aim: Aim, hello: Hello, outbox_first: OpSeq) -> Self {
         let sent = OpSeq(outbox_first.0.saturating_sub(1));
         Self {
+            aim,
             phase: Phase::Pushing,
-            steps: VecDeque::from([Step::Send(ClientFrame::Hello(hello))]),
+            welcomed: false,
+            frames: VecDeque::from([ClientFrame::Hello(hello)]),
+            steps: VecDeque::new(),
             read_next: Some(outbox_first),
             reading: false,
+            outbox_ended: false,
             in_flight: VecDeque::new(),
             sent_through: sent,
             receipted_through: sent,
@@ -100,34 +148,66 @@ impl ClientSession {
         }
     }
 
-    /// What to do next.
+    /// What to do next. What can be sent goes before what is to be committed, so that the server works while
+    /// this side waits for its disk.
     pub fn poll(&mut self) -> Step {
+        if let Some(frame) = self.frames.pop_front() {
+            return Step::Send(frame);
+        }
+        if let Some(from) = self.next_to_read() {
+            return self.read(from);
+        }
         if let Some(step) = self.steps.pop_front() {
             return step;
         }
         match self.phase {
-            Phase::Pushing => self.poll_push(),
-            Phase::Positioning | Phase::Pulling => Step::Wait,
-            Phase::Done(cursor) => Step::Done(cursor),
+            Phase::Pushing if self.is_settled() => self.all_settled(),
+            Phase::Pushing | Phase::Positioning | Phase::Pulling { .. } => Step::Wait,
+            Phase::Done(outcome) => Step::Done(outcome),
         }
     }
 
-    fn poll_push(&mut self) -> Step {
+    /// From where on ops are to be read now: while pushing, and while there is room on the way.
+    fn next_to_read(&mut self) -> Option<OpSeq> {
         if self.again && self.in_flight.is_empty() {
             self.again = false;
             self.read_next = Some(self.receipted_through.next());
         }
         let room = self.in_flight.len() < PUSH_FRAMES_IN_FLIGHT_MAX;
-        match self.read_next {
-            Some(from) if !self.reading && !self.again && room => {
-                self.reading = true;
-                Step::ReadOps(from)
-            }
-            None if self.in_flight.is_empty() && self.committed_through >= self.receipted_through => {
+        let may_read = self.phase == Phase::Pushing && !self.reading && !self.again && room;
+        self.read_next.filter(|_| may_read)
+    }
+
+    fn read(&mut self, from: OpSeq) -> Step {
+        self.reading = true;
+        let is_awaited = self.in_flight.is_empty();
+        let bytes_target = if is_awaited { BATCH_FIRST_PLAIN_BYTES_TARGET } else { BATCH_PLAIN_BYTES_TARGET };
+        Step::ReadOps { from, bytes_target }
+    }
+
+    /// Whether what became of everything that was read is known and committed.
+    fn is_settled(&self) -> bool {
+        self.read_next.is_none()
+            && !self.reading
+            && self.in_flight.is_empty()
+            && self.committed_through >= self.receipted_through
+    }
+
+    /// Goes on once what was sent is receipted and committed.
+    fn all_settled(&mut self) -> Step {
+        match self.aim {
+            Aim::Sync => {
                 self.phase = Phase::Positioning;
                 Step::ReadPosition
             }
-            _ => Step::Wait,
+            // What was saved meanwhile is sent as well.
+            Aim::Push if !self.outbox_ended => self.read(self.sent_through.next()),
+            // The welcome says whether the two ends know each other, and tells the server's time.
+            Aim::Push if !self.welcomed => Step::Wait,
+            Aim::Push => {
+                self.phase = Phase::Done(Outcome::Pushed);
+                Step::Done(Outcome::Pushed)
+            }
         }
     }
 
@@ -140,13 +220,14 @@ impl ClientSession {
         ops.truncate(fitting(&ops));
         let (Some(first), Some(last)) = (ops.first(), ops.last()) else {
             self.read_next = None;
+            self.outbox_ended = self.in_flight.is_empty();
             return;
         };
         let push = InFlight { first: first.seq, last: last.seq };
         self.read_next = Some(push.last.next());
         self.sent_through = self.sent_through.max(push.last);
         self.in_flight.push_back(push);
-        self.steps.push_back(Step::Send(ClientFrame::Push(Push { ops })));
+        self.frames.push_back(ClientFrame::Push(Push { ops }));
     }
 
     /// Answers [`Step::ReadPosition`] and [`Step::CommitScope`]. The position's `sent_through` is the last
@@ -158,10 +239,10 @@ impl ClientSession {
             self.read_next = Some(self.sent_through.next());
             return;
         }
-        self.phase = Phase::Pulling;
+        self.phase = Phase::Pulling { captured_through_ms: position.captured_through_ms };
         position.sent_through = self.sent_through;
         self.places = Places::of(&position);
-        self.steps.push_back(Step::Send(ClientFrame::Pull(position)));
+        self.frames.push_back(ClientFrame::Pull(position));
     }
 
     /// Answers [`Step::CommitReceipt`] with what it said.
@@ -183,19 +264,24 @@ impl ClientSession {
     pub fn handle(&mut self, frame: ServerFrame) -> Result<(), SessionError> {
         match (self.phase, frame) {
             (_, ServerFrame::Refused(refused)) => return Err(SessionError::Refused(refused)),
-            (_, ServerFrame::Welcome(welcome)) => self.steps.push_back(Step::Welcome(welcome)),
+            (_, ServerFrame::Welcome(welcome)) => {
+                self.welcomed = true;
+                self.steps.push_back(Step::Welcome(welcome));
+            }
             (_, ServerFrame::Receipt { first, receipt }) => return self.receipt(first, receipt),
-            (Phase::Pulling, ServerFrame::Scope(homes)) => {
+            (Phase::Pulling { .. }, ServerFrame::Scope(homes)) => {
                 self.round()?;
                 self.steps.push_back(Step::CommitScope(homes));
             }
-            (Phase::Pulling, ServerFrame::Changes(changes)) => {
+            (Phase::Pulling { .. }, ServerFrame::Changes(changes)) => {
                 if self.places.advance(&changes) {
                     self.rounds_without_progress = 0;
                 }
                 self.steps.push_back(Step::CommitChanges(changes));
             }
-            (Phase::Pulling, ServerFrame::Pulled(cursor)) => return self.pulled(cursor),
+            (Phase::Pulling { captured_through_ms }, ServerFrame::Pulled(cursor)) => {
+                return self.pulled(Synced { cursor, captured_through_ms });
+            }
             (phase, frame) => {
                 let got = match frame {
                     ServerFrame::Answer(_) => "figures",
@@ -236,9 +322,9 @@ impl ClientSession {
         Ok(())
     }
 
-    fn pulled(&mut self, cursor: FeedSeq) -> Result<(), SessionError> {
-        if self.places.reach(cursor) {
-            self.phase = Phase::Done(cursor);
+    fn pulled(&mut self, synced: Synced) -> Result<(), SessionError> {
+        if self.places.reach(synced.cursor) {
+            self.phase = Phase::Done(Outcome::Synced(synced));
             return Ok(());
         }
         // Frames were lost: what is missing is asked for again, for "done" must not lie.

@@ -73,6 +73,11 @@ impl ServerSession {
         self.steps.pop_front().unwrap_or(Step::Wait)
     }
 
+    /// Whether the next poll gives [`Step::Wait`].
+    pub fn is_waiting(&self) -> bool {
+        self.steps.is_empty()
+    }
+
     /// Takes a frame of the device. `now_ms` is the server's clock, `applied_through` the last op of the
     /// device that is durable.
     ///

@@ -4,17 +4,15 @@
 //! syncs undisturbed, and then nothing may be lost, counted twice, or different anywhere.
 
 mod device;
+mod points;
 mod server;
 
-use super::client::{ClientSession, Step as ClientStep};
-use super::server::{ServerSession, Step as ServerStep};
-use super::{SessionError, server::refusal};
-use crate::ids::{DeviceNo, FeedSeq, OpSeq, OrgUnitId, OutletId, PersonId, RecordId};
-use crate::record::{Home, Op};
-use crate::wire::v1::{
-    Changes, ClientFrame, Hello, Push, Receipt, Refusal, ServerFrame, Welcome, decode_client, decode_server,
-    encode_client,
-};
+use super::SessionError;
+use super::client::{Aim, ClientSession, Outcome, Step as ClientStep};
+use super::server::ServerSession;
+use crate::ids::{OrgUnitId, OutletId, PersonId, RecordId};
+use crate::record::Home;
+use crate::wire::v1::{ClientFrame, Hello, Push, ServerFrame, decode_client, decode_server, encode_client};
 use device::Device;
 use proptest::prelude::*;
 use server::{Puller, Server};
@@ -46,6 +44,7 @@ enum Event {
     /// A new session, whatever was under way.
     Connect {
         device: u8,
+        aim: Aim,
     },
     Up {
         device: u8,
@@ -82,10 +81,11 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Fate::Later),
     ];
     let device = 0..DEVICES;
+    let aim = prop_oneof![Just(Aim::Sync), Just(Aim::Push)];
     prop_oneof![
         10 => (device.clone(), 0..RECORDS, 0u8..6, any::<i8>())
             .prop_map(|(device, record, field, value)| Event::Save { device, record, field, value }),
-        1 => device.clone().prop_map(|device| Event::Connect { device }),
+        1 => (device.clone(), aim).prop_map(|(device, aim)| Event::Connect { device, aim }),
         7 => (device.clone(), fate.clone()).prop_map(|(device, fate)| Event::Up { device, fate }),
         7 => (device.clone(), fate).prop_map(|(device, fate)| Event::Down { device, fate }),
         4 => (device.clone(), 1u8..16).prop_map(|(device, payloads)| Event::Calm { device, payloads }),
@@ -149,7 +149,7 @@ impl World {
             Event::Save { device, record, field, value } => {
                 self.devices[usize::from(device)].save(record, field, value, self.now_ms);
             }
-            Event::Connect { device } => self.connect(usize::from(device)),
+            Event::Connect { device, aim } => self.connect(usize::from(device), aim),
             Event::Up { device, fate } => self.carry(usize::from(device), fate, true),
             Event::Down { device, fate } => self.carry(usize::from(device), fate, false),
             Event::Calm { device, payloads } => {
@@ -168,12 +168,12 @@ impl World {
         }
     }
 
-    fn connect(&mut self, at: usize) {
+    fn connect(&mut self, at: usize, aim: Aim) {
         let device = &self.devices[at];
         let hello =
             Hello { app: "test".into(), device: device.no, next_seq: device.next_seq, now_ms: self.now_ms };
         self.links[at] = Some(Link {
-            client: ClientSession::new(hello, device.outbox_first()),
+            client: ClientSession::new(aim, hello, device.outbox_first()),
             server: ServerSession::new(device.no, PersonId(RecordId::NIL)),
             puller: None,
             up: VecDeque::new(),
@@ -187,7 +187,7 @@ impl World {
 
     /// Lets one payload cross, or not.
     fn carry(&mut self, at: usize, fate: Fate, up: bool) {
-        let Some(link) = &mut self.links[at] else { return self.connect(at) };
+        let Some(link) = &mut self.links[at] else { return self.connect(at, Aim::Sync) };
         let queue = if up { &mut link.up } else { &mut link.down };
         let Some(payload) = queue.pop_front() else { return };
         match fate {
@@ -255,11 +255,16 @@ impl World {
     }
 
     /// One session that nothing disturbs. Panics where it does not come to its end.
-    fn sync(&mut self, at: usize) {
-        self.connect(at);
+    fn run(&mut self, at: usize, aim: Aim) {
+        self.connect(at, aim);
         for _ in 0..PAYLOADS_MAX {
             let Some(link) = &mut self.links[at] else { panic!("the session of device {at} ended early") };
-            if let ClientStep::Done(_) = link.client.poll() {
+            if let ClientStep::Done(outcome) = link.client.poll() {
+                assert_eq!(
+                    outcome == Outcome::Pushed,
+                    aim == Aim::Push,
+                    "{outcome:?} is not what was aimed at"
+                );
                 self.links[at] = None;
                 return;
             }
@@ -272,7 +277,18 @@ impl World {
 
     fn sync_all(&mut self) {
         for at in 0..self.devices.len() {
-            self.sync(at);
+            self.run(at, Aim::Sync);
+        }
+    }
+
+    /// Each device pushes, undisturbed.
+    fn push_all(&mut self) {
+        for at in 0..self.devices.len() {
+            let cursor = self.devices[at].cursor;
+            self.run(at, Aim::Push);
+            let device = &self.devices[at];
+            assert_eq!(device.cursor, cursor, "{} has pulled", device.no);
+            self.server.check_account_of(device);
         }
     }
 
@@ -308,153 +324,20 @@ proptest! {
         prop_assert_eq!(world.moved, 0, "a session with nothing new moves records");
         world.check();
     }
-}
 
-// ---- Single points of the sessions ----
-
-fn hello(next_seq: u64) -> Hello {
-    Hello { app: String::new(), device: DeviceNo(1), next_seq: OpSeq(next_seq), now_ms: 0 }
-}
-
-fn ops(from: u64, count: u64) -> Vec<Op> {
-    let mut device = Device::new(0);
-    device.next_seq = OpSeq(from);
-    for _ in 0..count {
-        device.save(0, 1, 1, 1_800_000_000_000);
-    }
-    device.outbox.into_values().collect()
-}
-
-fn receipt(first: u64, through: u64) -> ServerFrame {
-    let receipt = Receipt { through: OpSeq(through), rejections: Vec::new(), restamped: Vec::new() };
-    ServerFrame::Receipt { first: OpSeq(first), receipt }
-}
-
-/// A client that has sent pushes of these ops, starting with op 1.
-fn pushed(batches: &[u64]) -> ClientSession {
-    let mut client = ClientSession::new(hello(1), OpSeq(1));
-    let mut from = 1;
-    for count in batches.iter().copied() {
-        poll_until(&mut client, &ClientStep::ReadOps(OpSeq(from)));
-        client.ops(ops(from, count));
-        from += count;
-    }
-    poll_until(&mut client, &ClientStep::ReadOps(OpSeq(from)));
-    client.ops(Vec::new());
-    client
-}
-
-fn poll_until(client: &mut ClientSession, step: &ClientStep) {
-    let found = (0..20).any(|_| client.poll() == *step);
-    assert!(found, "{step:?} never comes: {client:?}");
-}
-
-#[test]
-fn a_receipt_after_a_lost_one_drops_nothing_from_the_outbox() {
-    let mut client = pushed(&[2, 2]);
-    client.handle(receipt(3, 4)).unwrap();
-    assert_eq!(client.poll(), ClientStep::ReadOps(OpSeq(1)), "what became of ops 1 and 2 is not known");
-}
-
-#[test]
-fn what_the_server_applied_is_sent_again_where_its_receipt_never_came() {
-    let mut client = ClientSession::new(hello(9), OpSeq(3));
-    let welcome = Welcome { now_ms: 0, applied_through: OpSeq(8), person: PersonId(RecordId::NIL) };
-    client.handle(ServerFrame::Welcome(welcome)).unwrap();
-    poll_until(&mut client, &ClientStep::ReadOps(OpSeq(3)));
-    client.ops(ops(3, 2));
-    client.handle(receipt(3, 2)).unwrap();
-    poll_until(&mut client, &ClientStep::ReadOps(OpSeq(3)));
-}
-
-#[test]
-fn a_receipt_never_reaches_beyond_its_push() {
-    let mut client = pushed(&[2]);
-    client.handle(receipt(1, 900)).unwrap();
-    let ClientStep::CommitReceipt(receipt) = client.poll() else { panic!("no receipt") };
-    assert_eq!(receipt.through, OpSeq(2), "op 3 may have been saved meanwhile and was never sent");
-}
-
-#[test]
-fn a_server_that_gets_no_further_ends_the_session_instead_of_looping() {
-    let mut client = ClientSession::new(hello(9), OpSeq(5));
-    for _ in 0..1_000 {
-        match client.poll() {
-            ClientStep::ReadOps(from) => client.ops(if from == OpSeq(5) { ops(5, 2) } else { Vec::new() }),
-            ClientStep::Wait => {
-                let error = client.handle(receipt(5, 0)).err();
-                if error.is_some() {
-                    return assert_eq!(error, Some(SessionError::NoProgress { through: 4 }));
-                }
-            }
-            _ => {}
+    #[test]
+    fn after_any_storm_a_push_alone_empties_the_outbox_and_every_op_counts_once(
+        events in prop::collection::vec(event(), 0..400),
+    ) {
+        let mut world = World::new();
+        for event in events {
+            world.happen(event);
         }
+        world.push_all();
+        world.moved = 0;
+        world.push_all();
+        prop_assert_eq!(world.moved, 0, "a push with nothing to send sends ops");
+        world.sync_all();
+        world.check();
     }
-    panic!("the session loops");
-}
-
-#[test]
-fn what_was_saved_while_pushing_goes_before_the_pull() {
-    let mut client = pushed(&[2]);
-    client.handle(receipt(1, 2)).unwrap();
-    assert!(matches!(client.poll(), ClientStep::CommitReceipt(_)));
-    client.receipt_committed(OpSeq(2)).unwrap();
-    assert_eq!(client.poll(), ClientStep::ReadPosition);
-    let mut device = Device::new(0);
-    device.next_seq = OpSeq(4);
-    client.ready_to_pull(device.position());
-    assert_eq!(client.poll(), ClientStep::ReadOps(OpSeq(3)));
-}
-
-#[test]
-fn a_pull_with_a_frame_missing_is_asked_for_again() {
-    let mut client = ClientSession::new(hello(1), OpSeq(1));
-    poll_until(&mut client, &ClientStep::ReadOps(OpSeq(1)));
-    client.ops(Vec::new());
-    assert_eq!(client.poll(), ClientStep::ReadPosition);
-    client.ready_to_pull(Device::new(0).position());
-    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))));
-    client.handle(ServerFrame::Pulled(FeedSeq(7))).unwrap();
-    assert_eq!(client.poll(), ClientStep::ReadPosition, "the frame up to 7 never came");
-}
-
-#[test]
-fn a_pull_that_comes_before_the_last_is_answered_takes_its_place() {
-    let mut session = ServerSession::new(DeviceNo(1), PersonId(RecordId::NIL));
-    session.handle(ClientFrame::Hello(hello(1)), 0, OpSeq(0)).unwrap();
-    assert!((0..9).any(|_| session.poll() == ServerStep::Wait));
-    let mut pull = Device::new(0).position();
-    pull.behind.push((home(0), FeedSeq(0)));
-    session.scope(pull.clone(), None);
-    session.scope(pull, None);
-    let asked = ServerStep::ReadChanges { home: None, after: FeedSeq(0) };
-    assert_eq!(session.poll(), asked);
-    assert_eq!(session.poll(), ServerStep::Wait, "the first pull is not read beside the second");
-    let changes = |home, to| Changes { home, from: FeedSeq(0), to: FeedSeq(to), records: Vec::new() };
-    session.changes(changes(None, 9), false);
-    assert!(matches!(session.poll(), ServerStep::Send(ServerFrame::Changes(_))));
-    assert!(matches!(session.poll(), ServerStep::ReadChanges { home: Some(_), .. }));
-    session.changes(changes(Some(home(0)), 4), false);
-    let ServerStep::Send(ServerFrame::Changes(last)) = session.poll() else { panic!("no changes") };
-    assert_eq!(last.to, FeedSeq(9), "a home that was read to its end is no further behind than the rest");
-    assert_eq!(session.poll(), ServerStep::Send(ServerFrame::Pulled(FeedSeq(9))));
-}
-
-#[test]
-fn a_refusal_ends_the_session_with_its_reason() {
-    let mut client = ClientSession::new(hello(1), OpSeq(1));
-    let ServerFrame::Refused(refused) = refusal(Refusal::Revoked, "gone") else { panic!("no refusal") };
-    let ended = client.handle(ServerFrame::Refused(refused.clone()));
-    assert_eq!(ended, Err(SessionError::Refused(refused)));
-}
-
-#[test]
-fn a_hello_of_another_device_is_refused_and_an_empty_push_too() {
-    let mut session = ServerSession::new(DeviceNo(2), PersonId(RecordId::NIL));
-    session.handle(ClientFrame::Hello(hello(1)), 0, OpSeq(0)).unwrap();
-    assert!(matches!(session.poll(), ServerStep::Refuse(ServerFrame::Refused(_))));
-    let mut session = ServerSession::new(DeviceNo(1), PersonId(RecordId::NIL));
-    assert!(session.handle(ClientFrame::Push(Push { ops: ops(1, 1) }), 0, OpSeq(0)).is_err(), "no hello yet");
-    session.handle(ClientFrame::Hello(hello(1)), 0, OpSeq(0)).unwrap();
-    assert!(session.handle(ClientFrame::Push(Push { ops: Vec::new() }), 0, OpSeq(0)).is_err());
 }

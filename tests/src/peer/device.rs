@@ -50,11 +50,11 @@ pub(super) fn record() -> Result<(), PeerError> {
     say(&format!("{{\"visits\":{}}}", bundles.len()))
 }
 
-/// Syncs what was recorded.
+/// Sends what was recorded.
 pub(super) async fn push() -> Result<(), PeerError> {
     let client = Client::open(&folder()?)?;
     ready_go()?;
-    let report = client.sync(|_| {}).await?;
+    let report = client.push(|_| {}).await?;
     done()?;
     if report.rejected > 0 || report.unsent_ops > 0 {
         let why = client.rejected()?.into_iter().next().map(|rejected| rejected.message);

@@ -13,8 +13,7 @@ const BESIDE: [&str; 2] = ["sql", "floor"];
 const OURS: &str = "xundian";
 const PROMISE: &str = "Everything on. Device: sled, one fdatasync a save. Server: fjall, one fdatasync a batch before its \
 receipt, with merge, scopes, feed, views, stock timelines and traces in the same transaction. QUIC with mutual TLS 1.3, \
-columns under zstd. A push is a whole sync: it also pulls what others changed in its scope. A pull starts with an empty \
-store and brings the reference data too.\n";
+columns under zstd. A pull starts with an empty store and brings the reference data too.\n";
 /// A program of the harness, and the Debian package that brings it.
 const TOOLS: [(&str, &str); 4] =
     [("nft", "nftables"), ("ethtool", "ethtool"), ("strace", "strace"), (POSTGRES, "postgresql-15")];

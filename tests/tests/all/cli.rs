@@ -139,6 +139,29 @@ fn reports(data: &Path) {
 }
 
 #[test]
+fn push_only_sends_the_visit_and_fetches_nothing_until_the_next_sync() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, home) = (folder.path().join("data"), folder.path().join("phone"));
+    let process = serve(&data);
+    let invitation = administer(&data, &["invite", "W1", "--address", &process.quic.to_string()]).ok();
+    let phone = Phone(&home);
+    phone.json(&["enrol", invitation.trim()]);
+    phone.json(&["sync"]);
+    phone.json(&["visit", "open", "A1"]);
+    phone.json(&["visit", "close"]);
+
+    let pushed = phone.json(&["sync", "--push-only"]);
+    assert_eq!((&pushed["merged"], &pushed["rejected"]), (&Json::from(2), &Json::from(0)));
+    assert_eq!((&pushed["unsent_ops"], &pushed["records_pulled"]), (&Json::from(0), &Json::Null));
+    let csv = administer(&data, &["report", "nation", "--by", "person", "--format", "csv"]).ok();
+    assert!(csv.lines().any(|line| line.contains("王芳")), "{csv}");
+    assert!(phone.says(&["sync", "--push-only"]).contains("上传完成"), "people read Chinese first");
+    let synced = phone.json(&["sync"]);
+    assert_eq!(synced["merged"], Json::from(0), "nothing is sent twice");
+    assert!(synced["captured_through_ms"].as_i64() > Some(0));
+}
+
+#[test]
 fn a_command_without_its_folder_or_enrolment_says_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let home = folder.path().join("phone");

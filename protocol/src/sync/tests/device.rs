@@ -1,7 +1,7 @@
 //! A device's store in memory, and its driver.
 
 use super::super::SessionError;
-use super::super::client::{ClientSession, Position, Step};
+use super::super::client::{ClientSession, Outcome, Position, Step};
 use super::home;
 use crate::access::scope_digest;
 use crate::clock::{Clock, Stamp};
@@ -20,7 +20,7 @@ pub(super) struct Device {
     pub(super) outbox: BTreeMap<OpSeq, Op>,
     pub(super) confirmed: BTreeMap<RecordKey, Record>,
     pub(super) tray: BTreeMap<OpSeq, Refusal>,
-    cursor: FeedSeq,
+    pub(super) cursor: FeedSeq,
     /// Each home with the place up to which it has come, or `None` where it is as far as the cursor.
     held: BTreeMap<Home, Option<FeedSeq>>,
     clock: Clock,
@@ -85,13 +85,14 @@ impl Device {
         loop {
             match session.poll() {
                 Step::Wait => return Ok(()),
-                Step::Done(_) => {
+                Step::Done(Outcome::Pushed) => return Ok(()),
+                Step::Done(Outcome::Synced(_)) => {
                     self.held.values_mut().for_each(|place| *place = None);
                     return Ok(());
                 }
                 Step::Send(frame) => sent.push(frame),
                 Step::Welcome(_) => {}
-                Step::ReadOps(from) => {
+                Step::ReadOps { from, .. } => {
                     session.ops(self.outbox.range(from..).take(PUSH_OPS).map(|(_, op)| op.clone()).collect());
                 }
                 Step::CommitReceipt(receipt) => {

@@ -3,4 +3,5 @@
 mod conflict;
 mod day;
 mod handover;
+mod push;
 mod restored;

@@ -1,0 +1,254 @@
+//! Single points of the sessions, each driven by hand.
+
+use super::device::Device;
+use super::home;
+use crate::ids::{DeviceNo, FeedSeq, OpSeq, PersonId, RecordId};
+use crate::limits::{BATCH_FIRST_PLAIN_BYTES_TARGET, BATCH_PLAIN_BYTES_TARGET, PUSH_FRAMES_IN_FLIGHT_MAX};
+use crate::record::Op;
+use crate::sync::SessionError;
+use crate::sync::client::{Aim, ClientSession, Outcome, Step as ClientStep};
+use crate::sync::server::{ServerSession, Step as ServerStep, refusal};
+use crate::wire::v1::{Changes, ClientFrame, Hello, Push, Receipt, Refusal, ServerFrame, Welcome};
+
+fn hello(next_seq: u64) -> Hello {
+    Hello { app: String::new(), device: DeviceNo(1), next_seq: OpSeq(next_seq), now_ms: 0 }
+}
+
+fn ops(from: u64, count: u64) -> Vec<Op> {
+    let mut device = Device::new(0);
+    device.next_seq = OpSeq(from);
+    for _ in 0..count {
+        device.save(0, 1, 1, 1_800_000_000_000);
+    }
+    device.outbox.into_values().collect()
+}
+
+fn receipt(first: u64, through: u64) -> ServerFrame {
+    let receipt = Receipt { through: OpSeq(through), rejections: Vec::new(), restamped: Vec::new() };
+    ServerFrame::Receipt { first: OpSeq(first), receipt }
+}
+
+/// A client that has sent pushes of these ops, starting with op 1.
+fn pushed(batches: &[u64]) -> ClientSession {
+    let mut client = ClientSession::new(Aim::Sync, hello(1), OpSeq(1));
+    let mut from = 1;
+    for count in batches.iter().copied() {
+        poll_until_read(&mut client, from);
+        client.ops(ops(from, count));
+        from += count;
+    }
+    poll_until_read(&mut client, from);
+    client.ops(Vec::new());
+    client
+}
+
+fn poll_until(client: &mut ClientSession, step: &ClientStep) {
+    let found = (0..20).any(|_| client.poll() == *step);
+    assert!(found, "{step:?} never comes: {client:?}");
+}
+
+fn reads_from(step: &ClientStep) -> Option<OpSeq> {
+    if let ClientStep::ReadOps { from, .. } = step { Some(*from) } else { None }
+}
+
+fn poll_until_read(client: &mut ClientSession, from: u64) {
+    let found = (0..20).any(|_| reads_from(&client.poll()) == Some(OpSeq(from)));
+    assert!(found, "op {from} is never read: {client:?}");
+}
+
+#[test]
+fn a_receipt_after_a_lost_one_drops_nothing_from_the_outbox() {
+    let mut client = pushed(&[2, 2]);
+    client.handle(receipt(3, 4)).unwrap();
+    assert_eq!(reads_from(&client.poll()), Some(OpSeq(1)), "what became of ops 1 and 2 is not known");
+}
+
+#[test]
+fn what_the_server_applied_is_sent_again_where_its_receipt_never_came() {
+    let mut client = ClientSession::new(Aim::Sync, hello(9), OpSeq(3));
+    let welcome = Welcome { now_ms: 0, applied_through: OpSeq(8), person: PersonId(RecordId::NIL) };
+    client.handle(ServerFrame::Welcome(welcome)).unwrap();
+    poll_until_read(&mut client, 3);
+    client.ops(ops(3, 2));
+    client.handle(receipt(3, 2)).unwrap();
+    poll_until_read(&mut client, 3);
+}
+
+#[test]
+fn a_receipt_never_reaches_beyond_its_push() {
+    let mut client = pushed(&[2]);
+    client.handle(receipt(1, 900)).unwrap();
+    let ClientStep::CommitReceipt(receipt) = client.poll() else { panic!("no receipt") };
+    assert_eq!(receipt.through, OpSeq(2), "op 3 may have been saved meanwhile and was never sent");
+}
+
+#[test]
+fn a_server_that_gets_no_further_ends_the_session_instead_of_looping() {
+    let mut client = ClientSession::new(Aim::Sync, hello(9), OpSeq(5));
+    for _ in 0..1_000 {
+        match client.poll() {
+            ClientStep::ReadOps { from, .. } => {
+                client.ops(if from == OpSeq(5) { ops(5, 2) } else { Vec::new() })
+            }
+            ClientStep::Wait => {
+                let error = client.handle(receipt(5, 0)).err();
+                if error.is_some() {
+                    return assert_eq!(error, Some(SessionError::NoProgress { through: 4 }));
+                }
+            }
+            _ => {}
+        }
+    }
+    panic!("the session loops");
+}
+
+#[test]
+fn what_was_saved_while_pushing_goes_before_the_pull() {
+    let mut client = pushed(&[2]);
+    client.handle(receipt(1, 2)).unwrap();
+    assert!(matches!(client.poll(), ClientStep::CommitReceipt(_)));
+    client.receipt_committed(OpSeq(2)).unwrap();
+    assert_eq!(client.poll(), ClientStep::ReadPosition);
+    let mut device = Device::new(0);
+    device.next_seq = OpSeq(4);
+    client.ready_to_pull(device.position());
+    assert_eq!(reads_from(&client.poll()), Some(OpSeq(3)));
+}
+
+/// A client that only pushes, with two ops sent and nothing more to read.
+fn pushing() -> ClientSession {
+    let mut client = ClientSession::new(Aim::Push, hello(3), OpSeq(1));
+    poll_until_read(&mut client, 1);
+    client.ops(ops(1, 2));
+    poll_until_read(&mut client, 3);
+    client.ops(Vec::new());
+    client
+}
+
+fn welcome() -> ServerFrame {
+    ServerFrame::Welcome(Welcome { now_ms: 0, applied_through: OpSeq(0), person: PersonId(RecordId::NIL) })
+}
+
+#[test]
+fn a_push_is_done_once_its_last_receipt_is_committed_and_the_outbox_is_empty() {
+    let mut client = pushing();
+    client.handle(welcome()).unwrap();
+    client.handle(receipt(1, 2)).unwrap();
+    poll_until(&mut client, &ClientStep::Wait);
+    client.receipt_committed(OpSeq(2)).unwrap();
+    assert_eq!(reads_from(&client.poll()), Some(OpSeq(3)), "something may have been saved meanwhile");
+    client.ops(Vec::new());
+    assert_eq!(client.poll(), ClientStep::Done(Outcome::Pushed));
+    assert_eq!(client.poll(), ClientStep::Done(Outcome::Pushed), "it stays done");
+}
+
+#[test]
+fn what_was_saved_while_pushing_is_pushed_as_well() {
+    let mut client = pushing();
+    client.handle(welcome()).unwrap();
+    client.handle(receipt(1, 2)).unwrap();
+    poll_until(&mut client, &ClientStep::Wait);
+    client.receipt_committed(OpSeq(2)).unwrap();
+    assert_eq!(reads_from(&client.poll()), Some(OpSeq(3)));
+    client.ops(ops(3, 1));
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Push(_))));
+}
+
+#[test]
+fn a_push_with_nothing_to_send_still_waits_for_the_servers_welcome() {
+    let mut client = ClientSession::new(Aim::Push, hello(1), OpSeq(1));
+    poll_until_read(&mut client, 1);
+    client.ops(Vec::new());
+    assert_eq!(client.poll(), ClientStep::Wait);
+    client.handle(welcome()).unwrap();
+    assert!(matches!(client.poll(), ClientStep::Welcome(_)));
+    assert_eq!(client.poll(), ClientStep::Done(Outcome::Pushed));
+}
+
+#[test]
+fn a_push_takes_no_records() {
+    let mut client = pushing();
+    let changes = Changes { home: None, from: FeedSeq(0), to: FeedSeq(1), records: Vec::new() };
+    assert!(client.handle(ServerFrame::Changes(changes)).is_err());
+    assert!(client.handle(ServerFrame::Pulled(FeedSeq(1))).is_err());
+}
+
+#[test]
+fn a_pull_with_a_frame_missing_is_asked_for_again() {
+    let mut client = ClientSession::new(Aim::Sync, hello(1), OpSeq(1));
+    poll_until_read(&mut client, 1);
+    client.ops(Vec::new());
+    assert_eq!(client.poll(), ClientStep::ReadPosition);
+    client.ready_to_pull(Device::new(0).position());
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))));
+    client.handle(ServerFrame::Pulled(FeedSeq(7))).unwrap();
+    assert_eq!(client.poll(), ClientStep::ReadPosition, "the frame up to 7 never came");
+}
+
+#[test]
+fn a_pull_that_comes_before_the_last_is_answered_takes_its_place() {
+    let mut session = ServerSession::new(DeviceNo(1), PersonId(RecordId::NIL));
+    session.handle(ClientFrame::Hello(hello(1)), 0, OpSeq(0)).unwrap();
+    assert!((0..9).any(|_| session.poll() == ServerStep::Wait));
+    let mut pull = Device::new(0).position();
+    pull.behind.push((home(0), FeedSeq(0)));
+    session.scope(pull.clone(), None);
+    session.scope(pull, None);
+    let asked = ServerStep::ReadChanges { home: None, after: FeedSeq(0) };
+    assert_eq!(session.poll(), asked);
+    assert_eq!(session.poll(), ServerStep::Wait, "the first pull is not read beside the second");
+    let changes = |home, to| Changes { home, from: FeedSeq(0), to: FeedSeq(to), records: Vec::new() };
+    session.changes(changes(None, 9), false);
+    assert!(matches!(session.poll(), ServerStep::Send(ServerFrame::Changes(_))));
+    assert!(matches!(session.poll(), ServerStep::ReadChanges { home: Some(_), .. }));
+    session.changes(changes(Some(home(0)), 4), false);
+    let ServerStep::Send(ServerFrame::Changes(last)) = session.poll() else { panic!("no changes") };
+    assert_eq!(last.to, FeedSeq(9), "a home that was read to its end is no further behind than the rest");
+    assert_eq!(session.poll(), ServerStep::Send(ServerFrame::Pulled(FeedSeq(9))));
+}
+
+#[test]
+fn a_refusal_ends_the_session_with_its_reason() {
+    let mut client = ClientSession::new(Aim::Sync, hello(1), OpSeq(1));
+    let ServerFrame::Refused(refused) = refusal(Refusal::Revoked, "gone") else { panic!("no refusal") };
+    let ended = client.handle(ServerFrame::Refused(refused.clone()));
+    assert_eq!(ended, Err(SessionError::Refused(refused)));
+}
+
+#[test]
+fn a_hello_of_another_device_is_refused_and_an_empty_push_too() {
+    let mut session = ServerSession::new(DeviceNo(2), PersonId(RecordId::NIL));
+    session.handle(ClientFrame::Hello(hello(1)), 0, OpSeq(0)).unwrap();
+    assert!(matches!(session.poll(), ServerStep::Refuse(ServerFrame::Refused(_))));
+    let mut session = ServerSession::new(DeviceNo(1), PersonId(RecordId::NIL));
+    assert!(session.handle(ClientFrame::Push(Push { ops: ops(1, 1) }), 0, OpSeq(0)).is_err(), "no hello yet");
+    session.handle(ClientFrame::Hello(hello(1)), 0, OpSeq(0)).unwrap();
+    assert!(session.handle(ClientFrame::Push(Push { ops: Vec::new() }), 0, OpSeq(0)).is_err());
+}
+
+#[test]
+fn the_first_push_is_small_so_that_the_server_works_while_the_next_is_made() {
+    let mut client = ClientSession::new(Aim::Sync, hello(9), OpSeq(1));
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Hello(_))));
+    let read = |from, bytes_target| ClientStep::ReadOps { from: OpSeq(from), bytes_target };
+    assert_eq!(client.poll(), read(1, BATCH_FIRST_PLAIN_BYTES_TARGET));
+    client.ops(ops(1, 2));
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Push(_))));
+    assert_eq!(client.poll(), read(3, BATCH_PLAIN_BYTES_TARGET));
+}
+
+#[test]
+fn a_full_pipe_is_filled_again_before_the_receipt_that_made_room_is_committed() {
+    let mut client = ClientSession::new(Aim::Sync, hello(9), OpSeq(1));
+    for from in 1..=PUSH_FRAMES_IN_FLIGHT_MAX as u64 {
+        poll_until_read(&mut client, from);
+        client.ops(ops(from, 1));
+    }
+    poll_until(&mut client, &ClientStep::Wait);
+    client.handle(receipt(1, 1)).unwrap();
+    let next = PUSH_FRAMES_IN_FLIGHT_MAX as u64 + 1;
+    assert_eq!(reads_from(&client.poll()), Some(OpSeq(next)));
+    client.ops(ops(next, 1));
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Push(_))));
+    assert!(matches!(client.poll(), ClientStep::CommitReceipt(_)));
+}

@@ -1,0 +1,210 @@
+//! What a session does between two waits for the network: it decodes a frame, does what that asks for, and
+//! makes the answer.
+//!
+//! It blocks on the store, so it runs on a thread of its own, from a frame to its answer in one go. It knows
+//! no network: the driver sends what it makes.
+
+use super::now_ms;
+use crate::enrolment::{EnrolError, printable};
+use crate::figures::Of;
+use crate::pull::Puller;
+use crate::server::Server;
+use crate::store::StoreError;
+use std::sync::Arc;
+use xundian_protocol::access::Grant;
+use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
+use xundian_protocol::record::Home;
+use xundian_protocol::sync::server::{ServerSession, Step, refusal};
+use xundian_protocol::views::Nature;
+use xundian_protocol::wire::DecodeError;
+use xundian_protocol::wire::v1::{
+    Answer, Ask, ClientFrame, Hello, Pull, Refusal, ServerFrame, decode_client, encode_server,
+};
+
+/// The days of flows that one question may span.
+const ASKED_DAYS_MAX: i64 = 366;
+
+/// What comes of a piece of work.
+pub(super) enum Turn {
+    /// Nothing: the next frame is awaited.
+    Wait,
+    /// A frame to send, and whether the work goes on after it.
+    Send { payload: Vec<u8>, more: bool },
+    /// The last frame to send.
+    Refuse(ServerFrame),
+}
+
+/// The blocking half of one session with an admitted device. Errors are the frame that ends the session.
+pub(super) struct Worker {
+    server: Arc<Server>,
+    no: DeviceNo,
+    person: PersonId,
+    session: ServerSession,
+    puller: Option<Puller>,
+}
+
+impl Worker {
+    /// Takes the first frame of a session, whose device must be known and not revoked.
+    pub(super) fn begin(
+        server: Arc<Server>,
+        no: DeviceNo,
+        payload: &[u8],
+    ) -> Result<(Self, Turn), ServerFrame> {
+        let Some(device) = server.device(no).map_err(unavailable)? else {
+            let message = format!("{no} is not known here: enrol the device anew");
+            return Err(refusal(Refusal::Unauthenticated, message));
+        };
+        let session = ServerSession::new(no, device.person);
+        let worker = Self { server, no, person: device.person, session, puller: None };
+        Ok(worker.take(payload))
+    }
+
+    /// Takes a frame of the device, up to the first answer.
+    pub(super) fn take(mut self, payload: &[u8]) -> (Self, Turn) {
+        let turn = self.handle(payload).and_then(|()| self.advance());
+        (self, turn.unwrap_or_else(Turn::Refuse))
+    }
+
+    /// Goes on after an answer was sent, up to the next one.
+    pub(super) fn go_on(mut self) -> (Self, Turn) {
+        let turn = self.advance();
+        (self, turn.unwrap_or_else(Turn::Refuse))
+    }
+
+    fn handle(&mut self, payload: &[u8]) -> Result<(), ServerFrame> {
+        let device = self.server.device(self.no).map_err(unavailable)?;
+        if device.as_ref().is_some_and(|device| device.revoked_at_ms.is_some()) {
+            let message =
+                format!("{} was revoked: hand the device to your manager or enrol it anew", self.no);
+            return Err(refusal(Refusal::Revoked, message));
+        }
+        let frame = decode_client(payload).map_err(|error| malformed(&error))?;
+        let applied_through = device.map(|device| device.applied_through).unwrap_or_default();
+        let handled = self.session.handle(frame, now_ms(), applied_through);
+        handled.map_err(|error| refusal(Refusal::Protocol, error))
+    }
+
+    /// Does what the session asks for until there is something to send, or nothing more to do.
+    fn advance(&mut self) -> Result<Turn, ServerFrame> {
+        loop {
+            match self.session.poll() {
+                Step::Wait => return Ok(Turn::Wait),
+                Step::Send(frame) => {
+                    let payload = encode_server(&frame);
+                    return Ok(Turn::Send { payload, more: !self.session.is_waiting() });
+                }
+                Step::Refuse(frame) => return Err(frame),
+                Step::Greet(hello) => self.greet(&hello)?,
+                Step::Ingest(ops) => {
+                    let receipt = self.server.ingest(self.no, ops, now_ms()).map_err(unavailable)?;
+                    self.session.ingested(receipt);
+                }
+                Step::CheckScope(pull) => self.check_scope(pull)?,
+                Step::ReadChanges { home, after } => self.read_changes(home, after)?,
+                Step::ReadFigures(ask) => {
+                    let answer = answer(&self.server, self.person, ask)?;
+                    self.session.figures(answer);
+                }
+            }
+        }
+    }
+
+    /// Notes what a device tells of itself; refuses it where its store cannot be its own latest one.
+    fn greet(&self, hello: &Hello) -> Result<(), ServerFrame> {
+        let mut applied = OpSeq(0);
+        let noted = self.server.note_device(self.no, |device| {
+            applied = device.applied_through;
+            device.app = printable(&hello.app);
+            device.clock_offset_ms = Some(hello.now_ms.saturating_sub(now_ms()));
+            device.last_sync_ms = Some(now_ms());
+        });
+        noted.map_err(unavailable)?;
+        if hello.next_seq > applied {
+            return Ok(());
+        }
+        // Its next save would take a number that stands for another save here, and would be lost.
+        let message = format!(
+            "the store of {} was restored from a backup or copied: {} saves are known here, it knows of {}; \
+             ask for a new invitation and enrol it anew, its unsent work is kept",
+            self.no,
+            applied.0,
+            hello.next_seq.0.saturating_sub(1),
+        );
+        Err(refusal(Refusal::Cloned, message))
+    }
+
+    fn check_scope(&mut self, pull: Pull) -> Result<(), ServerFrame> {
+        note_watermark(&self.server, self.no, &pull).map_err(unavailable)?;
+        match Puller::new(&self.server, self.no, self.person, &pull, now_ms()) {
+            Ok(puller) => {
+                self.puller = Some(puller);
+                self.session.scope(pull, None);
+            }
+            Err(homes) => self.session.scope(pull, Some(homes)),
+        }
+        Ok(())
+    }
+
+    fn read_changes(&mut self, home: Option<Home>, after: FeedSeq) -> Result<(), ServerFrame> {
+        let Some(puller) = &mut self.puller else {
+            return Err(refusal(Refusal::Protocol, "no pull is under way"));
+        };
+        let (changes, more) = puller.read(&self.server, home, after).map_err(unavailable)?;
+        self.session.changes(changes, more);
+        Ok(())
+    }
+}
+
+/// Answers the one frame of somebody without a certificate.
+pub(super) fn enrol(server: &Server, payload: &[u8]) -> Turn {
+    let refused = match decode_client(payload) {
+        Ok(ClientFrame::Enrol(enrol)) => match server.enrol(&enrol, now_ms()) {
+            Ok(granted) => {
+                let payload = encode_server(&ServerFrame::Granted(granted));
+                return Turn::Send { payload, more: false };
+            }
+            Err(EnrolError::Store(error)) => unavailable(error),
+            Err(EnrolError::Authority(error)) => refusal(Refusal::Invalid, error),
+            Err(error) => refusal(Refusal::Invitation, error),
+        },
+        Ok(_) => refusal(Refusal::Unauthenticated, "this needs a device's certificate: enrol first"),
+        Err(error) => malformed(&error),
+    };
+    Turn::Refuse(refused)
+}
+
+/// Trouble with the store ends the session with an error that says to try again.
+fn unavailable(error: StoreError) -> ServerFrame {
+    tracing::error!("{error}");
+    refusal(Refusal::Unavailable, "the server has trouble with its store; nothing was lost, try again later")
+}
+
+fn malformed(error: &DecodeError) -> ServerFrame {
+    let why = if matches!(error, DecodeError::Version { .. }) { Refusal::Version } else { Refusal::Protocol };
+    refusal(why, error)
+}
+
+/// A watermark counts once everything that it speaks of is applied, and never falls.
+fn note_watermark(server: &Server, no: DeviceNo, pull: &Pull) -> Result<(), StoreError> {
+    let through = pull.captured_through_ms.min(now_ms());
+    let sent = pull.sent_through;
+    server.note_device(no, |device| {
+        if device.applied_through >= sent {
+            device.captured_through_ms = device.captured_through_ms.max(Some(through));
+        }
+    })
+}
+
+/// Figures by region and product, for who sees the whole nation.
+fn answer(server: &Server, person: PersonId, ask: Ask) -> Result<Answer, ServerFrame> {
+    if server.directory().grant(person) != Some(Grant::Nation) {
+        let message = "only headquarters may ask for figures of all regions";
+        return Err(refusal(Refusal::OutOfScope, message));
+    }
+    let Ask { view, from, to } = ask;
+    if view.nature() == Nature::Flow && i64::from(to.0) - i64::from(from.0) > ASKED_DAYS_MAX {
+        let message = format!("ask for at most {ASKED_DAYS_MAX} days at a time");
+        return Err(refusal(Refusal::OutOfScope, message));
+    }
+    Ok(Answer { rows: server.cells(view, Of::Units, from, to).map_err(unavailable)? })
+}
