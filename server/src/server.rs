@@ -266,7 +266,7 @@ impl Server {
         }
         changes.cells = figures.cells();
         let moved = figures.traces.into_iter().filter(|(_, count)| *count != 0);
-        changes.traces = moved.map(|((owner, day, key), count)| (owner, day, key, count > 0)).collect();
+        changes.traces = moved.map(|(trace, count)| (trace, count > 0)).collect();
         place_in_feed(reader.feed_head()?, changed, author, &mut changes);
         self.store.commit(&changes)?;
         if let Some(after) = after {

@@ -96,10 +96,10 @@ fn compare_traces(
     figures: &FigureChanges,
     report: &mut VerifyReport,
 ) -> Result<(), StoreError> {
-    for (owner, day, key) in figures.traces.keys() {
+    for trace in figures.traces.keys() {
         report.traces += 1;
-        if !reader.has_trace(*owner, *day, *key)? {
-            report.find(|| format!("the trace of {key:?} under {owner:?} on {day} is missing"));
+        if !reader.has_trace(trace)? {
+            report.find(|| format!("{trace:?} is missing"));
         }
     }
     let kept = reader.trace_count()?;

@@ -3,7 +3,7 @@
 
 use super::said::{Said, SaidAnew, is_same_place};
 use super::{Sign, Units};
-use crate::store::Owner;
+use crate::store::{Owner, Trace};
 use std::collections::BTreeMap;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::record::RecordKey;
@@ -14,7 +14,7 @@ use xundian_protocol::views::{Cell, Contribution, Dimension, Measures, Subject, 
 pub(crate) struct FigureChanges {
     days: BTreeMap<(View, Subject, Day), BTreeMap<Dimension, Measures>>,
     /// How often each trace comes (+) or goes (−).
-    pub(crate) traces: BTreeMap<(Owner, Day, RecordKey), i32>,
+    pub(crate) traces: BTreeMap<Trace, i32>,
 }
 
 impl FigureChanges {
@@ -34,8 +34,12 @@ impl FigureChanges {
     /// Notes that a record adds to the figures of its owners, or does so no longer.
     fn trace(&mut self, key: RecordKey, said: &Said, sign: Sign, units: &mut Units<'_>) {
         for (owner, day) in said.owners(units) {
-            *self.traces.entry((owner, day, key)).or_default() += sign.number();
+            self.trace_under(owner, day, key, sign);
         }
+    }
+
+    fn trace_under(&mut self, owner: Owner, day: Day, RecordKey { kind, id }: RecordKey, sign: Sign) {
+        *self.traces.entry(Trace { owner, day, id, kind }).or_default() += sign.number();
     }
 
     /// Moves the traces of units alone: a record's outlet and people stay.
@@ -43,7 +47,7 @@ impl FigureChanges {
         for (owner, day) in
             said.owners(units).into_iter().filter(|(owner, _)| matches!(owner, Owner::Unit(_)))
         {
-            *self.traces.entry((owner, day, key)).or_default() += sign.number();
+            self.trace_under(owner, day, key, sign);
         }
     }
 

@@ -20,6 +20,20 @@ pub enum Owner {
     Outlet(OutletId),
 }
 
+/// That a record adds to the figures of an owner on a day. The records of a visit share their id, so they
+/// follow each other.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Trace {
+    /// Whose figures.
+    pub owner: Owner,
+    /// On which day.
+    pub day: Day,
+    /// The record's id.
+    pub id: RecordId,
+    /// The record's kind.
+    pub kind: KindId,
+}
+
 /// `record`: kind u16, id.
 pub(super) fn record(key: RecordKey) -> Vec<u8> {
     let mut out = key.kind.0.to_be_bytes().to_vec();
@@ -48,11 +62,6 @@ fn tagged(tag: u8, id: RecordId) -> [u8; 17] {
     out[0] = tag;
     out[1..].copy_from_slice(id.as_bytes());
     out
-}
-
-/// `homes`: home, record.
-pub(super) fn in_home(at: Home, key: RecordKey) -> Vec<u8> {
-    [&home(at)[..], &record(key)].concat()
 }
 
 /// `feed`: home, place u64.
@@ -189,15 +198,16 @@ pub(super) fn trace_owner(of: Owner) -> Vec<u8> {
     owner(of).to_vec()
 }
 
-/// `traces`: owner (tag u8, id), day i32, record.
-pub(super) fn trace(of: Owner, day: Day, key: RecordKey) -> Vec<u8> {
-    [&trace_day(of, day)[..], &record(key)].concat()
+/// `traces`: owner (tag u8, id), day i32, id. Its value: the kinds u16 of the records of this id.
+pub(super) fn trace(of: &Trace) -> Vec<u8> {
+    [&trace_day(of.owner, of.day)[..], of.id.as_bytes()].concat()
 }
 
-pub(super) fn read_trace(bytes: &[u8]) -> Option<(Day, RecordKey)> {
+/// The day and the id of a `traces` key.
+pub(super) fn read_trace(bytes: &[u8]) -> Option<(Day, RecordId)> {
     let (_, rest) = bytes.split_first_chunk::<17>()?;
-    let (day, key) = rest.split_first_chunk::<4>()?;
-    Some((Day(read_ordered_i32(*day)), read_record(key)?))
+    let (day, id) = rest.split_first_chunk::<4>()?;
+    Some((Day(read_ordered_i32(*day)), RecordId::from_bytes(id.try_into().ok()?)))
 }
 
 /// Bytes of a place in a stock timeline.

@@ -10,7 +10,7 @@ mod rows;
 mod stock;
 
 use cells::{Block, Cells};
-pub use keys::{Owner, Subjects};
+pub use keys::{Owner, Subjects, Trace};
 pub use reader::Reader;
 pub use rows::{AuditEntry, ConflictEntry, Device, InvitationEntry, RejectedOp};
 pub use stock::{LatestLevel, Levels, Statement, StatementLine};
@@ -18,10 +18,9 @@ pub use stock::{LatestLevel, Levels, Statement, StatementLine};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use std::collections::BTreeMap;
 use std::path::Path;
-use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, OutletId};
-use xundian_protocol::record::{Home, Record, RecordKey};
+use xundian_protocol::record::{Home, Record};
 use xundian_protocol::views::ledger::At;
 use xundian_protocol::views::{Cell, Measures};
 
@@ -94,7 +93,7 @@ pub struct Changes {
     /// What is added to cells.
     pub cells: BTreeMap<Cell, Measures>,
     /// Traces that come (true) or go.
-    pub traces: Vec<(Owner, Day, RecordKey, bool)>,
+    pub traces: BTreeMap<Trace, bool>,
     /// Statements of stock as they stand after (`Some`) or that go.
     pub stock: Vec<(OutletId, At, Option<Statement>)>,
     /// The ends of the stock timelines of outlets.
@@ -124,7 +123,6 @@ pub struct Store {
     db: Database,
     meta: Keyspace,
     records: Keyspace,
-    homes: Keyspace,
     feed: Keyspace,
     cells: Keyspace,
     traces: Keyspace,
@@ -147,7 +145,6 @@ impl Store {
         let store = Self {
             meta: table("meta")?,
             records: table("records")?,
-            homes: table("homes")?,
             feed: table("feed")?,
             cells: table("cells")?,
             traces: table("traces")?,
@@ -186,22 +183,15 @@ impl Store {
         for stored in &changes.records {
             let record = &stored.record;
             batch.insert(&self.records, keys::record(record.key), rows::record(stored));
-            batch.insert(&self.homes, keys::in_home(record.home, record.key), []);
             batch.insert(
                 &self.feed,
                 keys::feed(record.home, stored.place.seq),
                 rows::feed(record.key, stored.place),
             );
         }
-        self.add_to_cells(&mut batch, &changes.cells)?;
-        for (owner, day, key, comes) in &changes.traces {
-            let key = keys::trace(*owner, *day, *key);
-            if *comes {
-                batch.insert(&self.traces, key, []);
-            } else {
-                batch.remove(&self.traces, key);
-            }
-        }
+        let standing = self.db.snapshot();
+        self.add_to_cells(&mut batch, &standing, &changes.cells)?;
+        self.put_traces(&mut batch, &standing, &changes.traces)?;
         for (outlet, at, statement) in &changes.stock {
             let key = keys::stock(*outlet, at);
             match statement {
@@ -232,15 +222,15 @@ impl Store {
     fn add_to_cells(
         &self,
         batch: &mut fjall::OwnedWriteBatch,
+        standing: &fjall::Snapshot,
         added: &BTreeMap<Cell, Measures>,
     ) -> Result<(), StoreError> {
-        let snapshot = self.db.snapshot();
         let mut rest = added.iter().peekable();
         while let Some((first, _)) = rest.peek() {
             let block = Block::of(first);
             let key = keys::cells(block);
-            let standing = snapshot.get(&self.cells, &key)?;
-            let mut cells = standing.map_or_else(|| Ok(Cells::default()), |bytes| Cells::decode(&bytes))?;
+            let row = standing.get(&self.cells, &key)?;
+            let mut cells = row.map_or_else(|| Ok(Cells::default()), |bytes| Cells::decode(&bytes))?;
             // Cells are in the order of their addresses, so those of a row follow each other.
             while let Some((cell, added)) = rest.next_if(|(cell, _)| Block::of(cell) == block) {
                 cells.add(cell, *added);
@@ -249,6 +239,33 @@ impl Store {
                 batch.remove(&self.cells, key);
             } else {
                 batch.insert(&self.cells, key, cells.encode());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads each row of traces once, and notes the kinds that come and go.
+    fn put_traces(
+        &self,
+        batch: &mut fjall::OwnedWriteBatch,
+        standing: &fjall::Snapshot,
+        moved: &BTreeMap<Trace, bool>,
+    ) -> Result<(), StoreError> {
+        let mut rest = moved.iter().peekable();
+        while let Some((first, _)) = rest.peek().copied() {
+            let key = keys::trace(first);
+            let row = standing.get(&self.traces, &key)?;
+            let mut kinds = row.map_or_else(|| Ok(Vec::new()), |bytes| rows::read_kinds(&bytes))?;
+            let is_beside =
+                |trace: &Trace| (trace.owner, trace.day, trace.id) == (first.owner, first.day, first.id);
+            while let Some((trace, comes)) = rest.next_if(|(trace, _)| is_beside(trace)) {
+                kinds.retain(|kind| *kind != trace.kind);
+                kinds.extend(comes.then_some(trace.kind));
+            }
+            if kinds.is_empty() {
+                batch.remove(&self.traces, key);
+            } else {
+                batch.insert(&self.traces, key, rows::kinds(&kinds));
             }
         }
         Ok(())

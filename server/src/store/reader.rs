@@ -2,7 +2,7 @@
 
 use super::{
     AuditEntry, Cells, ConflictEntry, Device, FeedPlace, InvitationEntry, Levels, Owner, RejectedOp,
-    Statement, Store, StoreError, StoredRecord, Subjects, keys, rows, stock,
+    Statement, Store, StoreError, StoredRecord, Subjects, Trace, keys, rows, stock,
 };
 use fjall::{Readable, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,14 +50,13 @@ impl Reader<'_> {
         self.at.prefix(&self.store.records, prefix).map(|row| rows::read_record(&row.value()?))
     }
 
-    /// The records of one kind in a home, by id.
+    /// The records of one kind in a home, by id: each stands once in the home's feed.
     pub fn keys_of_home(&self, home: Home, kind: KindId) -> Result<Vec<RecordKey>, StoreError> {
-        let prefix = [&keys::home(home)[..], &kind.0.to_be_bytes()].concat();
-        let key = |row: fjall::Guard| {
-            let key = row.key()?;
-            keys::read_record(&key[17..]).ok_or_else(|| StoreError::damaged("homes", "its key"))
-        };
-        self.at.prefix(&self.store.homes, prefix).map(key).collect()
+        let feed = self.feed(home, FeedSeq(0))?;
+        let mut keys: Vec<RecordKey> =
+            feed.into_iter().map(|(key, _)| key).filter(|key| key.kind == kind).collect();
+        keys.sort_unstable();
+        Ok(keys)
     }
 
     /// The changes of a home after a place, in their order: the records and their places.
@@ -110,26 +109,28 @@ impl Reader<'_> {
         self.cells_in(self.at.iter(&self.store.cells), &mut each)
     }
 
-    /// Records that add to the figures of an owner on these days, by day.
+    /// Records that add to the figures of an owner on these days, by day and id.
     pub fn traces(&self, of: Owner, from: Day, to: Day) -> Result<Vec<(Day, RecordKey)>, StoreError> {
-        let rows =
-            self.at.range(&self.store.traces, keys::trace_day(of, from)..keys::trace_day(of, to.next()));
-        rows.map(read_trace).collect()
+        read_traces(
+            self.at.range(&self.store.traces, keys::trace_day(of, from)..keys::trace_day(of, to.next())),
+        )
     }
 
     /// All records that add to the figures of an owner.
     pub fn all_traces(&self, of: Owner) -> Result<Vec<(Day, RecordKey)>, StoreError> {
-        self.at.prefix(&self.store.traces, keys::trace_owner(of)).map(read_trace).collect()
+        read_traces(self.at.prefix(&self.store.traces, keys::trace_owner(of)))
     }
 
     /// How many traces there are.
     pub fn trace_count(&self) -> Result<usize, StoreError> {
-        Ok(self.at.len(&self.store.traces)?)
+        let count = |row: fjall::Guard| Ok(rows::read_kinds(&row.value()?)?.len());
+        self.at.iter(&self.store.traces).map(count).sum()
     }
 
     /// Whether a trace is there.
-    pub fn has_trace(&self, of: Owner, day: Day, key: RecordKey) -> Result<bool, StoreError> {
-        Ok(self.at.contains_key(&self.store.traces, keys::trace(of, day, key))?)
+    pub fn has_trace(&self, trace: &Trace) -> Result<bool, StoreError> {
+        let row = self.at.get(&self.store.traces, keys::trace(trace))?;
+        row.map_or(Ok(false), |bytes| Ok(rows::read_kinds(&bytes)?.contains(&trace.kind)))
     }
 
     /// The ends of an outlet's stock timelines.
@@ -282,8 +283,14 @@ fn stretches(view: View, from: Day, to: Day) -> Vec<(Period, Period)> {
     }
 }
 
-fn read_trace(row: fjall::Guard) -> Result<(Day, RecordKey), StoreError> {
-    keys::read_trace(&row.key()?).ok_or_else(|| StoreError::damaged("traces", "its key"))
+fn read_traces(found: fjall::Iter) -> Result<Vec<(Day, RecordKey)>, StoreError> {
+    let mut traces = Vec::new();
+    for row in found {
+        let (key, value) = row.into_inner()?;
+        let (day, id) = keys::read_trace(&key).ok_or_else(|| StoreError::damaged("traces", "its key"))?;
+        traces.extend(rows::read_kinds(&value)?.into_iter().map(|kind| (day, RecordKey { kind, id })));
+    }
+    Ok(traces)
 }
 
 fn read_statement(row: fjall::Guard) -> Result<(OutletId, Statement), StoreError> {

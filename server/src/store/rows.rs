@@ -2,7 +2,7 @@
 
 use super::{FeedPlace, StoreError, StoredRecord, keys};
 use serde::{Deserialize, Serialize};
-use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, PersonId, RecordId};
+use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, PersonId, RecordId};
 use xundian_protocol::record::RecordKey;
 use xundian_protocol::wire::stored;
 
@@ -149,6 +149,18 @@ pub(super) fn read_feed(key: &[u8], value: &[u8]) -> Result<(RecordKey, FeedPlac
         Some((keys::read_record(record)?, place))
     };
     read().ok_or_else(|| StoreError::damaged("feed", "too short"))
+}
+
+/// `traces`: the kinds u16 of the records of one id.
+pub(super) fn kinds(kinds: &[KindId]) -> Vec<u8> {
+    kinds.iter().flat_map(|kind| kind.0.to_be_bytes()).collect()
+}
+
+pub(super) fn read_kinds(bytes: &[u8]) -> Result<Vec<KindId>, StoreError> {
+    let (kinds, []) = bytes.as_chunks::<2>() else {
+        return Err(StoreError::damaged("traces", "an odd length"));
+    };
+    Ok(kinds.iter().map(|kind| KindId(u16::from_be_bytes(*kind))).collect())
 }
 
 /// The person of a stored row; all zeros for none.
