@@ -6,7 +6,8 @@ use crate::random::Random;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, OutletId, RecordId};
 use xundian_protocol::limits::{
-    CHANGES_PLAIN_BYTES_TARGET, FRAME_BYTES_MAX, FRAME_PLAIN_BYTES_MAX, RECORD_BYTES_MAX, SCOPE_HOMES_MAX,
+    CHANGES_PLAIN_BYTES_TARGET, FIGURE_ROWS_MAX, FRAME_BYTES_MAX, FRAME_PLAIN_BYTES_MAX, RECORD_BYTES_MAX,
+    SCOPE_HOMES_MAX,
 };
 use xundian_protocol::record::{Field, FieldKey, Home, Key, Record, RecordKey, Register, Value};
 use xundian_protocol::wire::DecodeError;
@@ -268,12 +269,30 @@ fn a_compressed_frame_is_refused_by_what_it_claims() {
 }
 
 #[test]
-fn a_cell_or_a_scope_over_its_bound_is_refused() {
+fn figures_or_a_scope_over_their_bound_are_refused() {
     let scope = Bytes::default().numbers([2, SCOPE_HOMES_MAX as u64 + 1]).raw(&vec![0; SCOPE_HOMES_MAX + 1]);
     let decoded = decode_server(&zstd_payload(&scope.0));
     assert!(is_too_large(&decoded.unwrap_err(), "homes of a scope"));
-    let measures = Bytes::default().numbers([5, 1, 0, 0, 11]).raw(&[0; 11]);
-    assert!(is_too_large(&decode_server(&zstd_payload(&measures.0)).unwrap_err(), "measures of a cell"));
+    let measures = Bytes::default().numbers([5, 1, 0, 1, 1, 0, 11]).raw(&[1, 0].repeat(11));
+    assert!(is_too_large(&decode_server(&zstd_payload(&measures.0)).unwrap_err(), "measures of figures"));
+    let rows = FIGURE_ROWS_MAX + 1;
+    let rows = Bytes::default().numbers([5, 1, 0, rows as u64, rows as u64]).raw(&vec![0; rows + 1]);
+    assert!(is_too_large(&decode_server(&zstd_payload(&rows.0)).unwrap_err(), "rows of figures"));
+}
+
+#[test]
+fn figures_whose_parts_do_not_fit_each_other_are_refused() {
+    let answer = |parts: &[u64]| {
+        let bytes = Bytes::default().numbers([5]).numbers(parts.iter().copied());
+        decode_server(&zstd_payload(&bytes.0))
+    };
+    // One subject (outlets of no unit), its count of rows; steps; columns.
+    assert!(answer(&[1, 0, 1, 1, 7, 1, 1, 4]).is_ok());
+    assert!(answer(&[0, 1, 7, 1, 1, 4]).is_err(), "a row without a subject");
+    assert!(answer(&[1, 0, 1, 2, 7, 7, 1, 2, 4, 4]).is_err(), "a row more than its subject has");
+    assert!(answer(&[1, 0, 1, 1, 7, 1, 0]).is_err(), "a column without a value");
+    assert!(answer(&[1, 0, 1, 1, 7, 1, 2, 4, 4]).is_err(), "a column with one too many");
+    assert!(answer(&[1, 0, 9, 1, 7, 1, 1, 4]).is_err(), "a subject with more rows than there are");
 }
 
 // ---- What is within the bounds fits ----

@@ -3,6 +3,7 @@
 //! A frame's payload is a version byte, a byte that says whether the rest is compressed, and the frame in
 //! bincode. Its length in front is [`super::framing`]'s. docs/WIRE.md tells the same for other programs.
 
+mod figures;
 mod frame;
 mod wire;
 

@@ -1,19 +1,20 @@
 //! The frames as bytes.
 
 use super::VERSION;
+use super::figures::WireFigures;
 use super::frame::{
     Answer, Ask, Changes, ClientFrame, Enrol, Granted, Hello, Pull, Push, Receipt, Refusal, Refused,
     Rejection, ServerFrame, Welcome,
 };
 use crate::calendar::Day;
 use crate::clock::Hlc;
-use crate::ids::{DeviceNo, FeedSeq, OpSeq, OrgUnitId, PersonId, RecordId};
+use crate::ids::{DeviceNo, FeedSeq, OpSeq, PersonId, RecordId};
 use crate::limits::{
-    BATCH_OPS_MAX, CERTIFICATE_BYTES_MAX, CHANGES_RECORDS_MAX, FIGURE_ROWS_MAX, FRAME_BYTES_MAX,
-    FRAME_PLAIN_BYTES_MAX, MESSAGE_BYTES_MAX, RECEIPT_REJECTIONS_MAX, SCOPE_HOMES_MAX,
+    BATCH_OPS_MAX, CERTIFICATE_BYTES_MAX, CHANGES_RECORDS_MAX, FRAME_BYTES_MAX, FRAME_PLAIN_BYTES_MAX,
+    MESSAGE_BYTES_MAX, RECEIPT_REJECTIONS_MAX, SCOPE_HOMES_MAX,
 };
 use crate::record::{Op, Record};
-use crate::views::{MEASURES_MAX, Measures, Subject, View};
+use crate::views::View;
 use crate::wire::DecodeError;
 use crate::wire::codec::{put, take_all, version};
 use crate::wire::columns::Columns;
@@ -81,7 +82,7 @@ enum WireServer {
         columns: Columns,
     },
     Pulled(u64),
-    Answer(Vec<(WireSubject, u64, Vec<i64>)>),
+    Answer(WireFigures),
     Granted {
         device: u32,
         certificate_der: Vec<u8>,
@@ -93,13 +94,6 @@ enum WireServer {
         why: u16,
         message: String,
     },
-}
-
-#[derive(Encode, Decode)]
-enum WireSubject {
-    Unassigned,
-    Unit([u8; 16]),
-    Person([u8; 16]),
 }
 
 /// A device's frame as a payload.
@@ -180,7 +174,7 @@ pub fn encode_server(frame: &ServerFrame) -> Vec<u8> {
             columns: Columns::of(changes.records.iter().map(record_row)),
         },
         ServerFrame::Pulled(seq) => WireServer::Pulled(seq.0),
-        ServerFrame::Answer(Answer { rows }) => WireServer::Answer(rows.iter().map(row_to_wire).collect()),
+        ServerFrame::Answer(Answer { rows }) => WireServer::Answer(WireFigures::of(rows)),
         ServerFrame::Granted(granted) => WireServer::Granted {
             device: granted.device.0,
             certificate_der: granted.certificate_der.clone(),
@@ -227,11 +221,7 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
                 .collect::<Result<Vec<Record>, _>>()?,
         }),
         WireServer::Pulled(seq) => ServerFrame::Pulled(FeedSeq(seq)),
-        WireServer::Answer(rows) => {
-            DecodeError::bound("rows of figures", rows.len(), FIGURE_ROWS_MAX)?;
-            let rows = rows.into_iter().map(row_from_wire).collect::<Result<_, _>>()?;
-            ServerFrame::Answer(Answer { rows })
-        }
+        WireServer::Answer(figures) => ServerFrame::Answer(Answer { rows: figures.rows()? }),
         WireServer::Granted { device, certificate_der, authority_der, person, person_name } => {
             DecodeError::bound("bytes of a certificate", certificate_der.len(), CERTIFICATE_BYTES_MAX)?;
             DecodeError::bound("bytes of a certificate", authority_der.len(), CERTIFICATE_BYTES_MAX)?;
@@ -275,28 +265,6 @@ fn push_from_wire(
         return Err(DecodeError::malformed("a seen stamp names no op"));
     }
     Ok(ClientFrame::Push(Push { ops }))
-}
-
-fn row_to_wire((subject, dimension, measures): &(Subject, u64, Measures)) -> (WireSubject, u64, Vec<i64>) {
-    let subject = match subject {
-        Subject::Unit(None) => WireSubject::Unassigned,
-        Subject::Unit(Some(unit)) => WireSubject::Unit(*unit.0.as_bytes()),
-        Subject::Person(person) => WireSubject::Person(*person.0.as_bytes()),
-    };
-    let used = measures.0.iter().rposition(|measure| *measure != 0).map_or(0, |last| last + 1);
-    (subject, *dimension, measures.0[..used].to_vec())
-}
-
-fn row_from_wire(
-    (subject, dimension, measures): (WireSubject, u64, Vec<i64>),
-) -> Result<(Subject, u64, Measures), DecodeError> {
-    DecodeError::bound("measures of a cell", measures.len(), MEASURES_MAX)?;
-    let subject = match subject {
-        WireSubject::Unassigned => Subject::Unit(None),
-        WireSubject::Unit(id) => Subject::Unit(Some(OrgUnitId(RecordId::from_bytes(id)))),
-        WireSubject::Person(id) => Subject::Person(PersonId(RecordId::from_bytes(id))),
-    };
-    Ok((subject, dimension, Measures::of(&measures)))
 }
 
 fn pack<T: Encode>(frame: &T) -> Vec<u8> {
