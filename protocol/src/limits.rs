@@ -15,9 +15,11 @@ pub const SMALL_DECODE_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub const BATCH_OPS_MAX: usize = 4096;
 /// Plain bytes of ops that a device puts into one push frame; one op more may go over it.
 pub const BATCH_PLAIN_BYTES_TARGET: usize = 512 * 1024;
-/// The same for a push frame before which the server has nothing to do: it works on a small one while the
-/// device makes the next.
+/// The same for a push frame before which the server has nothing to do, where many ops wait: it works on a
+/// small one while the device makes the next.
 pub const BATCH_FIRST_PLAIN_BYTES_TARGET: usize = 64 * 1024;
+/// So many ops are many. A few days' work goes in one frame: each frame is a commit of its own at the server.
+pub const BATCH_MANY_OPS: u64 = 1024;
 /// Push frames that a device sends ahead of their receipts.
 pub const PUSH_FRAMES_IN_FLIGHT_MAX: usize = 4;
 /// Records in one frame of changes.

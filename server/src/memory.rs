@@ -6,16 +6,19 @@
 //! then holds several times what it uses.
 #![allow(unsafe_code, reason = "the C library's settings have no safe interface; all of it is in this file")]
 
+/// Heaps for all threads together: one would be waited for, as one thread plans while others read frames.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const HEAPS: std::ffi::c_int = 2;
 /// What is taken from the system at a time, and kept when it is free again.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const STEP_BYTES: std::ffi::c_int = 4 << 20;
 
-/// Has all threads share one heap that grows in large steps. Call it before there are threads; without effect
+/// Has all threads share a few heaps that grow in large steps. Call it before there are threads; without effect
 /// where the C library is another one.
-pub(crate) fn share_one_heap() {
+pub(crate) fn share_heaps() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     for (setting, value) in
-        [(libc::M_ARENA_MAX, 1), (libc::M_TOP_PAD, STEP_BYTES), (libc::M_TRIM_THRESHOLD, 2 * STEP_BYTES)]
+        [(libc::M_ARENA_MAX, HEAPS), (libc::M_TOP_PAD, STEP_BYTES), (libc::M_TRIM_THRESHOLD, 2 * STEP_BYTES)]
     {
         // SAFETY: mallopt takes two numbers, and any thread may call it at any time.
         let is_set = unsafe { libc::mallopt(setting, value) } == 1;

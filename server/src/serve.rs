@@ -1,6 +1,6 @@
 //! `serve`: sessions, console and administration of one data folder, until the process is told to stop.
 
-use crate::memory::share_one_heap;
+use crate::memory::share_heaps;
 use crate::server::{OpenError, Server};
 use crate::sessions;
 use crate::transport::{BindError, Listener};
@@ -17,7 +17,7 @@ const BLOCKING_THREADS: usize = 4;
 /// # Errors
 /// Where the system gives no threads.
 pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    share_one_heap();
+    share_heaps();
     tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build()
 }
 

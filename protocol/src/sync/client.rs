@@ -7,8 +7,8 @@
 use super::SessionError;
 use crate::ids::{FeedSeq, OpSeq};
 use crate::limits::{
-    BATCH_FIRST_PLAIN_BYTES_TARGET, BATCH_OPS_MAX, BATCH_PLAIN_BYTES_TARGET, FRAME_FIELDS_MAX,
-    PUSH_FRAMES_IN_FLIGHT_MAX,
+    BATCH_FIRST_PLAIN_BYTES_TARGET, BATCH_MANY_OPS, BATCH_OPS_MAX, BATCH_PLAIN_BYTES_TARGET,
+    FRAME_FIELDS_MAX, PUSH_FRAMES_IN_FLIGHT_MAX,
 };
 use crate::record::{Home, Op};
 use crate::wire::v1::{Changes, ClientFrame, Hello, Pull, Push, Receipt, ServerFrame, Welcome};
@@ -111,6 +111,8 @@ pub struct ClientSession {
     /// Whether the outbox was found empty with no push under way.
     outbox_ended: bool,
     in_flight: VecDeque<InFlight>,
+    /// Where the outbox ended when the session began.
+    outbox_end: OpSeq,
     sent_through: OpSeq,
     /// What has become of every op up to here is known. The server may have applied more, but which of
     /// those it rejected only their receipts tell.
@@ -133,6 +135,7 @@ impl ClientSession {
             aim,
             phase: Phase::Pushing,
             welcomed: false,
+            outbox_end: hello.next_seq,
             frames: VecDeque::from([ClientFrame::Hello(hello)]),
             steps: VecDeque::new(),
             read_next: Some(outbox_first),
@@ -180,7 +183,8 @@ impl ClientSession {
 
     fn read(&mut self, from: OpSeq) -> Step {
         self.reading = true;
-        let is_awaited = self.in_flight.is_empty();
+        let is_awaited =
+            self.in_flight.is_empty() && self.outbox_end.0.saturating_sub(from.0) > BATCH_MANY_OPS;
         let bytes_target = if is_awaited { BATCH_FIRST_PLAIN_BYTES_TARGET } else { BATCH_PLAIN_BYTES_TARGET };
         Step::ReadOps { from, bytes_target }
     }

@@ -3,7 +3,9 @@
 use super::device::Device;
 use super::home;
 use crate::ids::{DeviceNo, FeedSeq, OpSeq, PersonId, RecordId};
-use crate::limits::{BATCH_FIRST_PLAIN_BYTES_TARGET, BATCH_PLAIN_BYTES_TARGET, PUSH_FRAMES_IN_FLIGHT_MAX};
+use crate::limits::{
+    BATCH_FIRST_PLAIN_BYTES_TARGET, BATCH_MANY_OPS, BATCH_PLAIN_BYTES_TARGET, PUSH_FRAMES_IN_FLIGHT_MAX,
+};
 use crate::record::Op;
 use crate::sync::SessionError;
 use crate::sync::client::{Aim, ClientSession, Outcome, Step as ClientStep};
@@ -227,10 +229,13 @@ fn a_hello_of_another_device_is_refused_and_an_empty_push_too() {
 }
 
 #[test]
-fn the_first_push_is_small_so_that_the_server_works_while_the_next_is_made() {
-    let mut client = ClientSession::new(Aim::Sync, hello(9), OpSeq(1));
-    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Hello(_))));
+fn the_first_of_many_pushes_is_small_so_that_the_server_works_while_the_next_is_made() {
     let read = |from, bytes_target| ClientStep::ReadOps { from: OpSeq(from), bytes_target };
+    let mut few = ClientSession::new(Aim::Sync, hello(1 + BATCH_MANY_OPS), OpSeq(1));
+    assert!(matches!(few.poll(), ClientStep::Send(ClientFrame::Hello(_))));
+    assert_eq!(few.poll(), read(1, BATCH_PLAIN_BYTES_TARGET), "a few days' work is one frame");
+    let mut client = ClientSession::new(Aim::Sync, hello(2 + BATCH_MANY_OPS), OpSeq(1));
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Hello(_))));
     assert_eq!(client.poll(), read(1, BATCH_FIRST_PLAIN_BYTES_TARGET));
     client.ops(ops(1, 2));
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Push(_))));
