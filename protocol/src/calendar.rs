@@ -22,6 +22,11 @@ impl Day {
         NaiveDate::from_epoch_days(self.0).unwrap_or(if self.0 < 0 { NaiveDate::MIN } else { NaiveDate::MAX })
     }
 
+    /// The day at a moment where the company is: in [`DEFAULT_ZONE`]. 1970-01-01 for a moment that no calendar has.
+    pub fn in_default_zone(unix_ms: i64) -> Self {
+        Self::local(unix_ms, DEFAULT_ZONE).unwrap_or(Self(0))
+    }
+
     /// The local day of a moment (Unix milliseconds) in an IANA zone; `None` for a zone that is not known.
     pub fn local(unix_ms: i64, zone: &str) -> Option<Self> {
         let zone: chrono_tz::Tz = zone.parse().ok()?;

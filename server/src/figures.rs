@@ -327,10 +327,10 @@ impl Scope {
             (Self::Nation, _) => true,
             (Self::Unit(above), Subject::Unit(Some(unit))) => directory.is_within(unit, above),
             (Self::Unit(above), Subject::Person(person)) => directory
-                .held_by(person)
+                .last_held(person)
                 .is_some_and(|(_, position)| directory.is_within(position.unit, above)),
             (Self::Unassigned, Subject::Unit(None)) => true,
-            (Self::Unassigned, Subject::Person(person)) => directory.held_by(person).is_none(),
+            (Self::Unassigned, Subject::Person(person)) => directory.last_held(person).is_none(),
             (Self::Person(id), Subject::Person(person)) => id == person,
             (Self::Unit(_), Subject::Unit(None)) | (Self::Unassigned | Self::Person(_), Subject::Unit(_)) => {
                 false

@@ -4,7 +4,7 @@ use crate::server::Server;
 use crate::store::{FeedPlace, StoreError};
 use std::collections::{BTreeSet, VecDeque};
 use xundian_protocol::access::scope_digest;
-use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
+use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, PersonId};
 use xundian_protocol::limits::{CHANGES_PLAIN_BYTES_TARGET, CHANGES_RECORDS_MAX, bytes_in_frame};
 use xundian_protocol::record::{Home, RecordKey};
@@ -37,7 +37,7 @@ impl Puller {
         pull: &Pull,
         now_ms: i64,
     ) -> Result<Self, Vec<Home>> {
-        let today = Day::local(now_ms, DEFAULT_ZONE).unwrap_or(Day(0));
+        let today = Day::in_default_zone(now_ms);
         let scope = server.directory().scope(person, today);
         if scope_digest(&scope) != pull.scope_digest {
             return Err(scope);

@@ -437,7 +437,7 @@ fn headquarters_header(now_ms: i64) -> Header {
         captured_at_ms: now_ms,
         utc_offset_min: utc_offset_min(now_ms, DEFAULT_ZONE).unwrap_or(0),
         clock_grade: ClockGrade::Trusted,
-        business_day: Day::local(now_ms, DEFAULT_ZONE).unwrap_or(Day(0)),
+        business_day: Day::in_default_zone(now_ms),
         corrects: None,
     }
 }

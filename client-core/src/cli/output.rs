@@ -8,7 +8,7 @@ use comfy_table::{ContentArrangement, Table};
 use serde_json::{Map, Value as Json, json};
 use xundian_client::{RecordLine, SaveState};
 use xundian_protocol::calendar::Day;
-use xundian_protocol::kinds::{FieldSpec, KindSpec, Unit, header, spec};
+use xundian_protocol::kinds::{FieldSpec, KeyType, KindSpec, Unit, header, spec};
 use xundian_protocol::record::{Field, Home, Key, Record, Value};
 
 /// Where answers go.
@@ -72,7 +72,7 @@ pub(crate) fn line_json(line: &RecordLine) -> Json {
         if field.at.key == Key::Single {
             fields.insert(name, value);
         } else if let Json::Object(lines) = fields.entry(name).or_insert_with(|| json!({})) {
-            lines.insert(key_text(&field.at.key), value);
+            lines.insert(key_text(declared, &field.at.key), value);
         }
     }
     json!({
@@ -99,7 +99,7 @@ pub(crate) fn record_rows(line: &RecordLine) -> Vec<Vec<String>> {
             |declared| format!("{} {}", declared.label.zh, declared.label.en),
         );
         if field.at.key != Key::Single {
-            label = format!("{label} [{}]", key_text(&field.at.key));
+            label = format!("{label} [{}]", key_text(declared, &field.at.key));
         }
         rows.push(vec![label, value_text(declared, &field.register.value)]);
     }
@@ -188,8 +188,10 @@ pub(crate) fn time_text(unix_ms: i64) -> String {
     )
 }
 
-fn key_text(key: &Key) -> String {
+fn key_text(field: Option<&FieldSpec>, key: &Key) -> String {
+    let is_day = field.is_some_and(|field| field.key == KeyType::Day);
     match key {
+        Key::Number(number) if is_day => day_text(number.cast_signed()),
         Key::Single => String::new(),
         Key::Number(number) => format!("{number:014}"),
         Key::Text(text) => text.clone(),

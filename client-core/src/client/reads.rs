@@ -1,6 +1,6 @@
 //! What an app shows: records, where each of them stands on its way to the server, and the device itself.
 
-use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
+use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::KindId;
 use xundian_protocol::kinds::{Header, Typed, Visit, header};
 use xundian_protocol::record::{Home, Record, RecordKey};
@@ -165,7 +165,7 @@ impl Client {
 
     /// The present day where outlets name no other zone.
     pub fn today(&self) -> Day {
-        Day::local((self.clocks)().now_ms, DEFAULT_ZONE).unwrap_or(Day(0))
+        Day::in_default_zone((self.clocks)().now_ms)
     }
 
     fn line(&self, record: Record) -> Result<RecordLine, StoreError> {

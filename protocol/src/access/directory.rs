@@ -1,7 +1,7 @@
 //! The organisation as a lookup.
 
 use crate::calendar::Day;
-use crate::ids::{OrgUnitId, OutletId, PersonId, PositionId};
+use crate::ids::{OrgUnitId, OutletId, PersonId, PositionId, RecordId};
 use crate::kinds::{
     Channel, OrgUnit, Outlet, OutletAssignment, Person, PersonStatus, Position, Role, Typed, UnitType,
 };
@@ -47,8 +47,37 @@ pub struct PersonEntry {
     pub name: String,
     /// Whether the person works here.
     pub active: bool,
-    /// The position held.
-    pub position: Option<PositionId>,
+    /// The last day of work of one who has left.
+    left_on: Option<Day>,
+    /// The position held before any of the following.
+    first_position: Option<PositionId>,
+    /// Positions by the first day on which they were held.
+    later_positions: BTreeMap<Day, Option<PositionId>>,
+}
+
+impl PersonEntry {
+    /// The position that the person holds on a day; none after the last day of work.
+    pub fn position_on(&self, day: Day) -> Option<PositionId> {
+        let works = self.active || self.left_on.is_some_and(|last| day <= last);
+        let later = || self.later_positions.range(..=day).next_back().map(|(_, position)| *position);
+        works.then(|| later().unwrap_or(self.first_position)).flatten()
+    }
+
+    /// The last day of work of one who has left, where it is known.
+    pub const fn left_on(&self) -> Option<Day> {
+        if self.active { None } else { self.left_on }
+    }
+
+    /// What the last of its lines says: the position held now or to be held, none where there is none any more.
+    pub fn standing_position(&self) -> Option<PositionId> {
+        self.later_positions.values().next_back().copied().unwrap_or(self.first_position)
+    }
+
+    /// The last position that the person held or is to hold, also of one who has left: where their work is
+    /// looked for.
+    pub fn last_position(&self) -> Option<PositionId> {
+        self.later_positions.values().rev().find_map(|position| *position).or(self.first_position)
+    }
 }
 
 /// An outlet.
@@ -88,7 +117,7 @@ pub struct Directory {
     positions: BTreeMap<PositionId, PositionEntry>,
     people: BTreeMap<PersonId, PersonEntry>,
     outlets: BTreeMap<OutletId, OutletEntry>,
-    assignments: BTreeMap<OutletId, BTreeMap<crate::ids::RecordId, Assignment>>,
+    assignments: BTreeMap<OutletId, BTreeMap<RecordId, Assignment>>,
     by_position: BTreeMap<PositionId, BTreeSet<OutletId>>,
 }
 
@@ -123,7 +152,7 @@ impl Directory {
         .contains(&kind)
     }
 
-    fn assign(&mut self, outlet: OutletId, id: crate::ids::RecordId, entry: Option<Assignment>) {
+    fn assign(&mut self, outlet: OutletId, id: RecordId, entry: Option<Assignment>) {
         let of_outlet = self.assignments.entry(outlet).or_default();
         let before: BTreeSet<_> = of_outlet.values().map(|assignment| assignment.position).collect();
         replace(of_outlet, id, entry);
@@ -253,9 +282,15 @@ impl Directory {
         found.max().map(|(_, id)| id)
     }
 
-    /// The position and role of a person who works here.
-    pub fn held_by(&self, person: PersonId) -> Option<(PositionId, &PositionEntry)> {
-        let position = self.people.get(&person).filter(|entry| entry.active)?.position?;
+    /// The position and role that a person holds on a day.
+    pub fn held_on(&self, person: PersonId, day: Day) -> Option<(PositionId, &PositionEntry)> {
+        let position = self.people.get(&person)?.position_on(day)?;
+        Some((position, self.positions.get(&position)?))
+    }
+
+    /// The last position and role of a person, also of one who has left.
+    pub fn last_held(&self, person: PersonId) -> Option<(PositionId, &PositionEntry)> {
+        let position = self.people.get(&person)?.last_position()?;
         Some((position, self.positions.get(&position)?))
     }
 }
@@ -292,8 +327,15 @@ fn person_entry(person: &Person) -> Option<PersonEntry> {
         code: person.code.clone()?,
         name: person.name.clone()?,
         active: person.status == Some(PersonStatus::Active),
-        position: person.position,
+        left_on: person.left_on,
+        first_position: person.position,
+        later_positions: person.position_from.iter().map(|(day, id)| (*day, known(*id))).collect(),
     })
+}
+
+/// The position that a line of `position_from` names.
+fn known(position: PositionId) -> Option<PositionId> {
+    (position.0 != RecordId::NIL).then_some(position)
 }
 
 fn outlet_entry(outlet: &Outlet) -> Option<OutletEntry> {

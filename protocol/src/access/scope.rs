@@ -1,6 +1,6 @@
 //! Scopes: the homes that a person's position gives them, to read and to write (promise 5).
 
-use super::Directory;
+use super::{Directory, PositionEntry};
 use crate::calendar::Day;
 use crate::ids::{OrgUnitId, OutletId, PersonId};
 use crate::kinds::{KindSpec, Role};
@@ -18,11 +18,13 @@ pub enum Writer {
 /// Why a write is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// The person holds no position.
-    #[error("{person} holds no position, so nothing is in scope: ask headquarters to assign one")]
+    /// The person held no position on the day.
+    #[error("{person} held no position on {day}, so nothing was in scope: ask headquarters to assign one")]
     NoPosition {
         /// The person.
         person: PersonId,
+        /// The day of the work.
+        day: Day,
     },
     /// The kind is not written by that role.
     #[error("a {role} does not write {kind}")]
@@ -63,29 +65,34 @@ pub enum Grant {
     Nation,
 }
 
-impl Directory {
-    /// What a person's position sees; `None` without one.
-    pub fn grant(&self, person: PersonId) -> Option<Grant> {
-        let (_, position) = self.held_by(person)?;
-        Some(match position.role {
+impl PositionEntry {
+    /// What the position sees.
+    pub const fn grant(&self) -> Grant {
+        match self.role {
             Role::Merchandiser | Role::Representative => Grant::Own,
-            Role::Manager => Grant::Unit(position.unit),
+            Role::Manager => Grant::Unit(self.unit),
             Role::Headquarters => Grant::Nation,
-        })
+        }
+    }
+}
+
+impl Directory {
+    /// What the position that a person holds on a day sees; `None` without one.
+    pub fn grant(&self, person: PersonId, day: Day) -> Option<Grant> {
+        Some(self.held_on(person, day)?.1.grant())
     }
 
     /// All homes that a person may read on a day, in order.
     pub fn scope(&self, person: PersonId, day: Day) -> Vec<Home> {
         let mut homes = vec![Home::Company];
-        let Some((position, entry)) = self.held_by(person) else {
+        let Some((position, entry)) = self.held_on(person, day) else {
             return homes;
         };
         homes.push(Home::Person(person));
         homes.extend(self.chain(entry.unit).into_iter().map(Home::Unit));
-        match self.grant(person) {
-            None => {}
-            Some(Grant::Own) => homes.extend(self.outlets_of(position, day).map(Home::Outlet)),
-            Some(Grant::Unit(unit)) => {
+        match entry.grant() {
+            Grant::Own => homes.extend(self.outlets_of(position, day).map(Home::Outlet)),
+            Grant::Unit(unit) => {
                 homes.extend(
                     self.units().map(|(id, _)| id).filter(|id| self.is_within(*id, unit)).map(Home::Unit),
                 );
@@ -93,7 +100,7 @@ impl Directory {
                 let outlets = self.outlet_ids().filter(|id| self.outlet_within(*id, unit, day));
                 homes.extend(outlets.map(Home::Outlet));
             }
-            Some(Grant::Nation) => {
+            Grant::Nation => {
                 homes.extend(self.units().map(|(id, _)| Home::Unit(id)));
                 homes.extend(self.people().map(|(id, _)| Home::Person(id)));
                 homes.extend(self.outlet_ids().map(Home::Outlet));
@@ -106,7 +113,7 @@ impl Directory {
 
     /// Whether a person may see a home on a day.
     pub fn sees(&self, person: PersonId, home: Home, day: Day) -> bool {
-        let Some((position, entry)) = self.held_by(person) else {
+        let Some((position, entry)) = self.held_on(person, day) else {
             return home == Home::Company;
         };
         let own = match home {
@@ -115,10 +122,10 @@ impl Directory {
             Home::Unit(id) => self.chain(entry.unit).contains(&id),
             Home::Outlet(id) => self.assignment_on(id, day).is_some_and(|found| found.position == position),
         };
-        own || match self.grant(person) {
-            None | Some(Grant::Own) => false,
-            Some(Grant::Nation) => true,
-            Some(Grant::Unit(unit)) => match home {
+        own || match entry.grant() {
+            Grant::Own => false,
+            Grant::Nation => true,
+            Grant::Unit(unit) => match home {
                 Home::Company => true,
                 Home::Unit(id) => self.is_within(id, unit),
                 Home::Person(id) => self.person_within(id, unit),
@@ -130,7 +137,7 @@ impl Directory {
     /// Whether somebody may write an op on a record of a kind, for work done on a day.
     pub fn may_write(&self, writer: Writer, kind: &KindSpec, op: &Op, day: Day) -> Result<(), Denied> {
         let Writer::Person(person) = writer else { return Ok(()) };
-        let (_, entry) = self.held_by(person).ok_or(Denied::NoPosition { person })?;
+        let (_, entry) = self.held_on(person, day).ok_or(Denied::NoPosition { person, day })?;
         if entry.role != Role::Headquarters {
             let (role, kind_code) = (crate::kinds::Choice::code(entry.role), kind.code);
             if !kind.writers.contains(&entry.role) {
@@ -161,13 +168,13 @@ impl Directory {
         }
     }
 
-    /// The people whose position lies in a unit or below.
+    /// The people whose last position lies in a unit or below: who has left stays where their work is.
     pub fn people_within(&self, unit: OrgUnitId) -> impl Iterator<Item = PersonId> {
         self.people().map(|(id, _)| id).filter(move |id| self.person_within(*id, unit))
     }
 
     fn person_within(&self, person: PersonId, unit: OrgUnitId) -> bool {
-        self.held_by(person).is_some_and(|(_, position)| self.is_within(position.unit, unit))
+        self.last_held(person).is_some_and(|(_, position)| self.is_within(position.unit, unit))
     }
 
     /// Whether an outlet counts to a unit or one below on a day.

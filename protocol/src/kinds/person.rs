@@ -3,6 +3,7 @@
 use super::declare::{choice, kind};
 use crate::calendar::Day;
 use crate::ids::PositionId;
+use std::collections::BTreeMap;
 
 choice! {
     /// Whether a person works here.
@@ -15,7 +16,8 @@ choice! {
 }
 
 kind! {
-    /// A member of staff and the position that they hold.
+    /// A member of staff and the positions that they hold, one at a time. Work counts as that of the position
+    /// held on its day, so a move takes nothing away that was done before it.
     Person = 3, "person", "人员" / "Person";
     home Person; lineage Reference; writers [];
     {
@@ -25,11 +27,13 @@ kind! {
         name: Option<String> = 17, "姓名" / "Name", None, required;
         /// Whether the person works here.
         status: Option<PersonStatus> = 18, "状态" / "Status", None, required;
-        /// The position held; none while between positions.
+        /// The position held before the first day that `position_from` names; where it names none, held always.
         position: Option<PositionId> = 19, "岗位" / "Position", None;
         /// First day of work.
         joined_on: Option<Day> = 20, "入职日期" / "Joined on", Day;
         /// Last day of work.
         left_on: Option<Day> = 21, "离职日期" / "Left on", Day;
+        /// The positions held later, by the first day of each; the id that is all zeros says none from that day on.
+        position_from: BTreeMap<Day, PositionId> = 22, "岗位变更" / "Position from", None;
     }
 }

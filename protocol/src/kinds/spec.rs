@@ -57,6 +57,8 @@ pub enum KeyType {
     Text,
     /// Another record's id.
     Id,
+    /// A day, as days since 1970-01-01.
+    Day,
     /// A product's GTIN and a lot; a lot means nothing without its GTIN (GS1).
     GtinLot,
 }

@@ -168,6 +168,17 @@ impl LineKey for OutletId {
     }
 }
 
+/// A day from 1970 on; an earlier one keys no line.
+impl LineKey for Day {
+    const TYPE: KeyType = KeyType::Day;
+    fn to_key(&self) -> Key {
+        Key::Number(u64::try_from(self.0).unwrap_or(0))
+    }
+    fn from_key(key: &Key) -> Option<Self> {
+        if let Key::Number(number) = key { i32::try_from(*number).ok().map(Self) } else { None }
+    }
+}
+
 impl LineKey for (Gtin, String) {
     const TYPE: KeyType = KeyType::GtinLot;
     fn to_key(&self) -> Key {

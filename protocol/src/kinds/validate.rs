@@ -149,6 +149,7 @@ fn int_fits(unit: Unit, number: i64) -> bool {
 fn key_fits(declared: KeyType, key: &Key) -> bool {
     match (declared, key) {
         (KeyType::Single, Key::Single) | (KeyType::Text, Key::Text(_)) | (KeyType::Id, Key::Id(_)) => true,
+        (KeyType::Day, Key::Number(number)) => i32::try_from(*number).is_ok(),
         (KeyType::Gtin, Key::Number(number)) | (KeyType::GtinLot, Key::NumberText(number, _)) => {
             Gtin::new(*number).is_ok()
         }

@@ -8,7 +8,7 @@ use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, OrgUnitId, OutletId, PersonId, PositionId, RecordId};
 use xundian_protocol::kinds::{
     self, Channel, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position, Role,
-    Typed, UnitType,
+    StockCount, Typed, UnitType,
 };
 use xundian_protocol::record::{Home, Op, Record, RecordKey, Write};
 
@@ -295,8 +295,51 @@ fn who_has_left_or_holds_no_position_sees_the_company_alone() {
     ]);
     for n in 0..2 {
         assert_eq!(directory.scope(person(n), Day(1)), [Home::Company]);
-        assert_eq!(directory.grant(person(n)), None);
+        assert_eq!(directory.grant(person(n), Day(1)), None);
     }
+}
+
+#[test]
+fn work_belongs_to_the_position_held_on_its_day() {
+    let mut directory = directory(&[
+        unit_record(0, None, &[]),
+        unit_record(1, None, &[]),
+        position_record(0, 0, Role::Merchandiser),
+        position_record(1, 1, Role::Manager),
+        outlet_record(0, None),
+        assignment(0, 0, 0, 1, (0, None)),
+    ]);
+    let moved = |left_on: Option<i32>| Person {
+        code: text(0),
+        name: text(0),
+        status: Some(if left_on.is_some() { PersonStatus::Left } else { PersonStatus::Active }),
+        position: Some(position(0)),
+        left_on: left_on.map(Day),
+        position_from: [(Day(4), position(1)), (Day(7), PositionId(RecordId::NIL))].into(),
+        ..Default::default()
+    };
+    let home = Home::Outlet(outlet(0));
+    let op = op(StockCount::SPEC.kind, home, Vec::new());
+    let may = |directory: &Directory, day| {
+        directory.may_write(Writer::Person(person(0)), &StockCount::SPEC, &op, Day(day))
+    };
+    directory.apply(&record(&moved(None), person(0).0, Home::Person(person(0))));
+    assert_eq!(may(&directory, 3), Ok(()), "done before the move, whenever it arrives");
+    assert!(
+        matches!(may(&directory, 4), Err(Denied::Scope { .. })),
+        "the outlet stays with the old position"
+    );
+    assert_eq!(directory.grant(person(0), Day(4)), Some(Grant::Unit(unit(1))));
+    assert!(matches!(may(&directory, 7), Err(Denied::NoPosition { day: Day(7), .. })), "between positions");
+    assert_eq!(directory.last_held(person(0)).map(|(id, _)| id), Some(position(1)));
+
+    directory.apply(&record(&moved(Some(3)), person(0).0, Home::Person(person(0))));
+    assert_eq!(may(&directory, 3), Ok(()), "the last day of work");
+    assert!(matches!(may(&directory, 4), Err(Denied::NoPosition { .. })), "gone");
+    assert!(
+        directory.people_within(unit(1)).any(|id| id == person(0)),
+        "the work stays in the manager's sight"
+    );
 }
 
 #[test]
@@ -309,7 +352,7 @@ fn a_role_gives_its_grant() {
     ] {
         let records =
             [unit_record(0, None, &[]), position_record(0, 0, role), person_record(0, true, Some(0))];
-        assert_eq!(directory(&records).grant(person(0)), Some(grant));
+        assert_eq!(directory(&records).grant(person(0), Day(1)), Some(grant));
     }
 }
 

@@ -88,6 +88,7 @@ fn key() -> impl Strategy<Value = Key> {
         Just(Key::Single),
         key_of(KeyType::Gtin),
         any::<u64>().prop_map(Key::Number),
+        key_of(KeyType::Day),
         key_of(KeyType::Text),
         key_of(KeyType::Id),
         key_of(KeyType::GtinLot),
@@ -99,6 +100,7 @@ fn key_of(key: KeyType) -> BoxedStrategy<Key> {
     match key {
         KeyType::Single => Just(Key::Single).boxed(),
         KeyType::Gtin => gtin.prop_map(Key::Number).boxed(),
+        KeyType::Day => (0u64..9).prop_map(Key::Number).boxed(),
         KeyType::Text => "[a-c]{0,3}".prop_map(Key::Text).boxed(),
         KeyType::Id => id().prop_map(Key::Id).boxed(),
         KeyType::GtinLot => (gtin, "[a-b]{0,2}").prop_map(|(gtin, lot)| Key::NumberText(gtin, lot)).boxed(),

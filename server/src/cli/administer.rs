@@ -6,7 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
+use xundian_protocol::calendar::Day;
 use xundian_server::admin::{self, Output, Password};
 use xundian_server::imports::FILE_BYTES_MAX;
 use xundian_server::report::{self, What};
@@ -69,7 +69,7 @@ fn report_request(report: Report) -> Result<report::Request, Failure> {
         About::Outlet => What::Outlet(named("outlet")?),
         About::Visit => What::Visit(named("visit")?),
     };
-    let today = || Day::local(now_ms(), DEFAULT_ZONE).unwrap_or(Day(0));
+    let today = || Day::in_default_zone(now_ms());
     let (from, to) = from.zip(to).unwrap_or_else(|| {
         let day = day.unwrap_or_else(today);
         (day, day)

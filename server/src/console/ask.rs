@@ -7,7 +7,7 @@ use crate::server::Server;
 use maud::{Markup, html};
 use std::sync::Arc;
 use xundian_protocol::access::{Directory, Grant};
-use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
+use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OrgUnitId, OutletId, PersonId};
 use xundian_protocol::kinds::{Gtin, Label, Product, Typed as _};
 use xundian_protocol::record::{Home, Record, RecordKey};
@@ -25,10 +25,12 @@ pub(super) enum Sight {
 
 impl Sight {
     /// What the user behind a person sees.
-    pub(super) fn of(person: Option<PersonId>, directory: &Directory) -> Self {
+    pub(super) fn of(person: Option<PersonId>, directory: &Directory, today: Day) -> Self {
         match person {
             None => Self::Headquarters,
-            Some(person) => directory.grant(person).map_or(Self::Nothing, |grant| Self::Of(person, grant)),
+            Some(person) => {
+                directory.grant(person, today).map_or(Self::Nothing, |grant| Self::Of(person, grant))
+            }
         }
     }
 
@@ -70,7 +72,7 @@ impl Ask {
 
     /// Today, where the company is.
     pub(super) fn today(&self) -> Day {
-        today(self.now_ms)
+        Day::in_default_zone(self.now_ms)
     }
 
     /// The days that the page is about.
@@ -197,9 +199,4 @@ impl Ask {
 /// A link.
 pub(super) fn anchor(link: &Link, text: &str) -> Markup {
     html! { a href=(link) { (text) } }
-}
-
-/// The day at a moment, where the company is.
-pub(super) fn today(now_ms: i64) -> Day {
-    Day::local(now_ms, DEFAULT_ZONE).unwrap_or(Day(0))
 }

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 use std::net::IpAddr;
 use std::sync::Arc;
+use xundian_protocol::calendar::Day;
 use xundian_protocol::kinds::Label;
 
 const SESSION_COOKIE: &str = "xundian_session";
@@ -112,7 +113,7 @@ pub(super) fn ask(
 ) -> Ask {
     let directory = console.server.directory();
     Ask {
-        sight: Sight::of(user.person, &directory),
+        sight: Sight::of(user.person, &directory, Day::in_default_zone(now_ms)),
         server: Arc::clone(&console.server),
         directory,
         user: user.name,

@@ -97,8 +97,19 @@ static PEOPLE: &[Column] = &[
     required("name", &["姓名"], "王芳", "name"),
     optional("status", &["状态"], "active", "active 在职 or left 离职; a new person is active where empty"),
     optional("position", &["岗位", "岗位编码"], "HB-M1", "code of the position held; empty: none"),
+    optional(
+        "position_from",
+        &["岗位起始日期", "任职日期"],
+        "2026-03-01",
+        "first day in this position; where empty today for who held another one, else always",
+    ),
     optional("joined_on", &["入职日期"], "2024-03-01", "first day of work"),
-    optional("left_on", &["离职日期"], "", "last day of work"),
+    optional(
+        "left_on",
+        &["离职日期"],
+        "",
+        "last day of work; where empty today for who is said to have left",
+    ),
 ];
 
 static OUTLETS: &[Column] = &[

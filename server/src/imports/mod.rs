@@ -35,6 +35,7 @@ use rows::Table;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
+use xundian_protocol::calendar::Day;
 use xundian_protocol::kinds::Channel;
 
 /// What a file holds.
@@ -189,7 +190,7 @@ struct Checked {
 
 /// Imports a file in one atomic commit. A file with bad rows changes nothing, unless it is told to skip them.
 pub fn run(server: &Server, request: &Request<'_>, by: &str, now_ms: i64) -> Result<Outcome, ImportError> {
-    let (mut outcome, drafts) = prepare(server, request)?;
+    let (mut outcome, drafts) = prepare(server, request, Day::in_default_zone(now_ms))?;
     if outcome.is_held_back() || request.dry_run {
         return Ok(outcome);
     }
@@ -201,10 +202,14 @@ pub fn run(server: &Server, request: &Request<'_>, by: &str, now_ms: i64) -> Res
 }
 
 /// All stages but the last one.
-fn prepare(standing: &impl Standing, request: &Request<'_>) -> Result<(Outcome, Vec<Draft>), ImportError> {
+fn prepare(
+    standing: &impl Standing,
+    request: &Request<'_>,
+    today: Day,
+) -> Result<(Outcome, Vec<Draft>), ImportError> {
     let (text, encoding) = text::decode(request.bytes)?;
     let table = rows::read(request.kind, &text)?;
-    let mut checked = check(&table, request, standing)?;
+    let mut checked = check(&table, request, standing, today)?;
     checked.bad.sort_by_key(|bad| bad.line);
     let mut outcome = Outcome::new(request, encoding, &table, checked.bad);
     outcome.unassigned = checked.unassigned;
@@ -222,11 +227,16 @@ fn prepare(standing: &impl Standing, request: &Request<'_>) -> Result<(Outcome, 
     Ok((outcome, drafts))
 }
 
-fn check(table: &Table, request: &Request<'_>, standing: &impl Standing) -> Result<Checked, ImportError> {
+fn check(
+    table: &Table,
+    request: &Request<'_>,
+    standing: &impl Standing,
+    today: Day,
+) -> Result<Checked, ImportError> {
     let directory = standing.directory();
     Ok(match request.kind {
         ImportKind::Org => org::check(table, &directory),
-        ImportKind::People => people::check(table, &directory),
+        ImportKind::People => people::check(table, &directory, today),
         ImportKind::Outlets => outlets::check(table, &directory, request.channel),
         ImportKind::Products => products::check(table),
         ImportKind::Assignments => assignments::check(table, &directory, standing)?,

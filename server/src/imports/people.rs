@@ -5,25 +5,35 @@ use super::cells::Cells;
 use super::known::{Codes, Seen, id_of};
 use super::plan::{Filled, Form};
 use super::rows::Table;
-use xundian_protocol::access::Directory;
-use xundian_protocol::ids::PersonId;
+use xundian_protocol::access::{Directory, PersonEntry};
+use xundian_protocol::calendar::Day;
+use xundian_protocol::ids::{PersonId, PositionId, RecordId};
 use xundian_protocol::kinds::{Person, PersonStatus, Typed};
 use xundian_protocol::record::Home;
 
 /// `status` is required, so an empty cell leaves it as it is.
-const FIELDS: &[Filled] = &[("position", "position"), ("joined_on", "joined_on"), ("left_on", "left_on")];
+const FIELDS: &[Filled] = &[("joined_on", "joined_on"), ("left_on", "left_on")];
 
-pub(super) fn check(table: &Table, directory: &Directory) -> Checked {
+pub(super) fn check(table: &Table, directory: &Directory, today: Day) -> Checked {
     let codes = Codes::of(directory);
     let mut checked = Checked::default();
     let mut seen = Seen::default();
     for row in &table.rows {
         let mut cells = Cells::new(table, row);
-        let says = read(&mut cells, &codes, &mut seen);
+        let mut says = read(&mut cells, &mut seen);
+        let said = read_position(&mut cells, &codes);
         match says.code.clone().filter(|_| !cells.is_bad()) {
             Some(code) => {
                 let derived = || PersonId(id_of::<Person>(&[&code]));
                 let id = codes.people.get(&code).copied().unwrap_or_else(derived);
+                let standing = directory.person(id);
+                if table.has("position") {
+                    hold(&mut says, said, standing, today);
+                }
+                if says.status == Some(PersonStatus::Left) && says.left_on.is_none() {
+                    // Work is taken up to the last day, so who has left needs one.
+                    says.left_on = Some(standing.and_then(PersonEntry::left_on).unwrap_or(today));
+                }
                 let form = Form::new(Person::key(id.0), Home::Person(id), &says, table, FIELDS);
                 let defaults = Person { status: Some(PersonStatus::Active), ..Default::default() };
                 checked.forms.push((row.line, form.or_new(&defaults)));
@@ -34,11 +44,21 @@ pub(super) fn check(table: &Table, directory: &Directory) -> Checked {
     checked
 }
 
-fn read(cells: &mut Cells<'_>, codes: &Codes, seen: &mut Seen) -> Person {
+fn read(cells: &mut Cells<'_>, seen: &mut Seen) -> Person {
     let code = cells.required_code("code");
     if let Some(first) = code.as_ref().and_then(|code| seen.before(code, cells.line())) {
         cells.refuse("code", format!("stands on line {first} already"));
     }
+    let (joined_on, left_on) = (cells.day("joined_on"), cells.day("left_on"));
+    if joined_on.zip(left_on).is_some_and(|(joined, left)| left < joined) {
+        cells.refuse("left_on", "is before the first day of work");
+    }
+    let name = cells.required_text("name");
+    Person { code, name, status: cells.choice("status"), joined_on, left_on, ..Default::default() }
+}
+
+/// The position that a row names, and its first day.
+fn read_position(cells: &mut Cells<'_>, codes: &Codes) -> (Option<PositionId>, Option<Day>) {
     let position = cells.code("position").and_then(|code| {
         let found = codes.positions.get(&code).copied();
         if found.is_none() {
@@ -46,10 +66,27 @@ fn read(cells: &mut Cells<'_>, codes: &Codes, seen: &mut Seen) -> Person {
         }
         found
     });
-    let (joined_on, left_on) = (cells.day("joined_on"), cells.day("left_on"));
-    if joined_on.zip(left_on).is_some_and(|(joined, left)| left < joined) {
-        cells.refuse("left_on", "is before the first day of work");
+    let from = cells.day("position_from");
+    if from.is_some_and(|from| from < Day(0)) {
+        cells.refuse("position_from", "is before 1970");
     }
-    let name = cells.required_text("name");
-    Person { code, name, status: cells.choice("status"), position, joined_on, left_on }
+    (position, from)
+}
+
+/// Writes the position that a person is said to hold beside those that they held before.
+fn hold(
+    says: &mut Person,
+    (position, from): (Option<PositionId>, Option<Day>),
+    standing: Option<&PersonEntry>,
+    today: Day,
+) {
+    let held = standing.and_then(PersonEntry::standing_position);
+    match (standing, from) {
+        (_, None) if held == position => {}
+        (None, None) => says.position = position,
+        _ => {
+            let position = position.unwrap_or(PositionId(RecordId::NIL));
+            says.position_from.insert(from.unwrap_or(today), position);
+        }
+    }
 }

@@ -84,7 +84,7 @@ fn completeness(
     let mut sum = Completeness::default();
     let Some(assignment) = directory.assignment_on(outlet, day) else { return Ok(sum) };
     let holds = |person: &PersonId| {
-        directory.held_by(*person).is_some_and(|(position, _)| position == assignment.position)
+        directory.held_on(*person, day).is_some_and(|(position, _)| position == assignment.position)
     };
     for person in directory.people().map(|(id, _)| id).filter(holds) {
         let found = server.completeness(Scope::Person(person), day)?;

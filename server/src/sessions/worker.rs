@@ -12,6 +12,7 @@ use crate::server::Server;
 use crate::store::StoreError;
 use std::sync::Arc;
 use xundian_protocol::access::Grant;
+use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
 use xundian_protocol::record::Home;
 use xundian_protocol::sync::server::{ServerSession, Step, refusal};
@@ -197,7 +198,7 @@ fn note_watermark(server: &Server, no: DeviceNo, pull: &Pull) -> Result<(), Stor
 
 /// Figures by region and product, for who sees the whole nation.
 fn answer(server: &Server, person: PersonId, ask: Ask) -> Result<Answer, ServerFrame> {
-    if server.directory().grant(person) != Some(Grant::Nation) {
+    if server.directory().grant(person, Day::in_default_zone(now_ms())) != Some(Grant::Nation) {
         let message = "only headquarters may ask for figures of all regions";
         return Err(refusal(Refusal::OutOfScope, message));
     }

@@ -77,7 +77,7 @@ fn holders(ask: &Ask, position: PositionId) -> Markup {
     let holders: Vec<_> = ask
         .directory
         .people()
-        .filter(|(_, entry)| entry.active && entry.position == Some(position))
+        .filter(|(_, entry)| entry.position_on(ask.today()) == Some(position))
         .map(|(id, _)| id)
         .collect();
     html! {

@@ -2,7 +2,7 @@
 
 use super::*;
 use xundian_protocol::calendar::Day;
-use xundian_protocol::ids::OutletId;
+use xundian_protocol::ids::{OutletId, PersonId};
 use xundian_protocol::kinds::{OrgUnit, Outlet, Person, PersonStatus, RoutePlan};
 use xundian_protocol::record::Home;
 
@@ -124,16 +124,55 @@ fn people_are_checked_and_an_empty_cell_clears() {
     assert_eq!(
         faults(&outcome),
         [
-            (2, "position", "no position has this code: import the organisation first"),
             (2, "left_on", "is before the first day of work"),
             (2, "status", "is none of active 在职, left 离职"),
+            (2, "position", "no position has this code: import the organisation first"),
         ]
     );
-    let left = fixture.import(ImportKind::People, "code,name,status,position\nM001,王芳,离职,\n");
-    assert_eq!(counts(&left), [0, 1, 0]);
+    let cleared = fixture.import(ImportKind::People, "code,name,joined_on\nM001,王芳,\n");
+    assert_eq!(counts(&cleared), [0, 1, 0]);
+    assert_eq!(fixture.read::<Person>("M001").joined_on, None);
+    assert_eq!(
+        held(&fixture, "2027-01-15").as_deref(),
+        Some("HB-M1"),
+        "a column that the file lacks is left alone"
+    );
+}
+
+/// The code of the position that 王芳 holds on a day.
+fn held(fixture: &Fixture, on: &str) -> Option<String> {
+    let directory = fixture.server.directory();
+    let id = PersonId(RecordId::derived(Person::SPEC.kind, "M001"));
+    directory.held_on(id, day(on)).map(|(_, position)| position.code.clone())
+}
+
+#[test]
+fn a_person_who_moves_keeps_the_days_before() {
+    let fixture = Fixture::company();
+    let moved = "code,name,position,position_from\nM001,王芳,HB-MGR,2027-03-01\n";
+    assert_eq!(counts(&fixture.import(ImportKind::People, moved)), [0, 1, 0]);
+    assert_eq!(counts(&fixture.import(ImportKind::People, moved)), [0, 0, 1], "again");
+    let undated = "code,name,position\nM001,王芳,HB-MGR\n";
+    assert_eq!(counts(&fixture.import(ImportKind::People, undated)), [0, 0, 1], "held already");
+    assert_eq!(held(&fixture, "2027-02-28").as_deref(), Some("HB-M1"));
+    assert_eq!(held(&fixture, "2027-03-01").as_deref(), Some("HB-MGR"));
+    // Without a day the change counts from today, which is 2027-01-15 here.
+    let none = "code,name,position,position_from\nM001,王芳,,2027-05-01\n";
+    assert_eq!(counts(&fixture.import(ImportKind::People, none)), [0, 1, 0]);
+    assert_eq!(held(&fixture, "2027-05-01"), None);
+    assert_eq!(held(&fixture, "2027-04-30").as_deref(), Some("HB-MGR"));
+}
+
+#[test]
+fn who_has_left_held_the_position_up_to_the_last_day() {
+    let fixture = Fixture::company();
+    let left = "code,name,status\nM001,王芳,离职\n";
+    assert_eq!(counts(&fixture.import(ImportKind::People, left)), [0, 1, 0]);
     let person: Person = fixture.read("M001");
-    assert_eq!((person.status, person.position), (Some(PersonStatus::Left), None));
-    assert_eq!(person.joined_on, Some(day("2024-03-01")), "a column that the file lacks is left alone");
+    assert_eq!((person.status, person.left_on), (Some(PersonStatus::Left), Some(day("2027-01-15"))));
+    assert_eq!(counts(&fixture.import(ImportKind::People, left)), [0, 0, 1], "the day stays");
+    assert_eq!(held(&fixture, "2027-01-15").as_deref(), Some("HB-M1"));
+    assert_eq!(held(&fixture, "2027-01-16"), None);
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use xundian_client::{RecordError, SaveState, Visit};
 use xundian_protocol::calendar::Day;
-use xundian_protocol::kinds::{ShelfObservation, StockCount, Typed};
+use xundian_protocol::kinds::{Person, ShelfObservation, StockCount, Typed};
 use xundian_protocol::record::Home;
 use xundian_protocol::wire::v1::Refusal;
 use xundian_server::figures::Scope;
-use xundian_tests::support::company::{self, assignment, outlet, today};
+use xundian_tests::support::company::{self, assignment, draft, outlet, today};
 use xundian_tests::support::device::Device;
 use xundian_tests::support::service::Service;
 
@@ -60,6 +60,35 @@ async fn the_next_phone_gets_the_outlets_whole_history_and_the_last_one_drops_it
 
     new.sync().await;
     assert_eq!((history(&new), visits_done(&service)), ([2, 2, 2], 2), "work done before the change counts");
+    service.verify();
+}
+
+/// W1 holds another position from a day on.
+fn promote(service: &Service, position: &str, from: Day) {
+    let form = Person { position_from: [(from, company::position(position))].into(), ..Person::default() };
+    let person = company::person("W1");
+    company::write(service.server(), vec![draft(&form, person.0, Home::Person(person))]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_done_before_its_author_moved_to_another_position_counts_however_late_it_is_sent() {
+    let service = Service::start().await;
+    let device = service.device("W1").await;
+    device.sync().await;
+    let change = Day(today().0 - 1);
+    device.visit("A1", Day(change.0 - 1), 3);
+    let late = device.visit("A2", change, 3);
+    promote(&service, "HN-R1", change);
+
+    let report = device.sync().await;
+    assert_eq!((report.merged, report.rejected, visits_done(&service)), (3, 3, 1));
+    let tray = device.client.rejected().expect("readable");
+    assert!(
+        tray.iter().all(|rejected| rejected.op.record.id == late.0 && rejected.why == Refusal::OutOfScope)
+    );
+    assert_eq!(history(&device), [0, 0, 0], "the phone holds what the new position sees");
+    let of_region = |unit| service.server().figures(Scope::Unit(company::unit(unit)), change, today());
+    assert_eq!(of_region("HN").expect("readable").visits.done, 0);
     service.verify();
 }
 
