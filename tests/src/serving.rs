@@ -48,13 +48,18 @@ impl Serving {
         &self.running.server
     }
 
+    /// Where devices connect.
+    pub fn address(&self) -> SocketAddr {
+        self.running.quic
+    }
+
     /// An invitation for one device of a person, as text.
     ///
     /// # Errors
     /// Where nobody of that id works here.
     pub fn invitation(&self, person: PersonId) -> Result<String, ServingError> {
         let new = self.server().invite(person, INVITATION_MS, "benchmark", sessions::now_ms())?;
-        let address = self.running.quic.to_string();
+        let address = self.address().to_string();
         Ok(Invitation::new(address, new.authority_fingerprint, new.secret)?.to_string())
     }
 

@@ -1,32 +1,24 @@
-//! A data folder that serves sessions in the test's own process, on loopback, with the small company in it.
+//! A server in the test's own process with the small company in it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use xundian_protocol::invitation::Invitation;
-use xundian_server::authority::Authority;
-use xundian_server::transport::Listener;
 use xundian_server::{Server, sessions};
 
 use super::company;
 use super::device::Device;
+use crate::serving::Serving;
 
 /// How long invitations are good, unless a test is about that.
 pub const HOUR_MS: i64 = 3_600_000;
-/// A port of the system's choice on this machine.
-const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// A server that runs in this process.
+/// A server that runs in this process, as `serve` runs it.
 pub struct Service {
     folder: TempDir,
-    server: Arc<Server>,
-    address: SocketAddr,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    serving: Serving,
 }
 
 impl Service {
@@ -44,36 +36,25 @@ impl Service {
     ///
     /// # Panics
     /// Where the server does not start.
-    #[expect(clippy::unused_async, reason = "the listener needs the runtime that is around")]
     pub async fn resume(folder: TempDir) -> Self {
-        let now_ms = sessions::now_ms();
-        let server = Arc::new(Server::open(folder.path(), now_ms).expect("a folder of our own"));
-        let authority = Authority::open_or_create(&folder.path().join("authority"), now_ms);
-        let listener = Listener::bind(LOOPBACK, &authority.expect("an authority")).expect("a free port");
-        let address = listener.address();
-        let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(sessions::run(Arc::clone(&server), listener, stopped));
-        Self { folder, server, address, stop, task }
+        let serving = Serving::start(folder.path(), 0).await.expect("a folder of our own and free ports");
+        Self { folder, serving }
     }
 
     /// Ends all sessions, closes the store, and gives the folder back.
-    ///
-    /// # Panics
-    /// Where a session has panicked.
     pub async fn stop(self) -> TempDir {
-        self.stop.send_replace(true);
-        self.task.await.expect("sessions do not panic");
+        drop(self.serving.stop().await);
         self.folder
     }
 
     /// The server itself.
     pub fn server(&self) -> &Arc<Server> {
-        &self.server
+        self.serving.server()
     }
 
     /// Where devices connect.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.serving.address()
     }
 
     /// The data folder.
