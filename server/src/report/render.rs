@@ -30,7 +30,7 @@ pub(super) fn table(sheet: &Sheet) -> String {
     text
 }
 
-/// CSV: heads in Chinese with the stable name behind, a ratio in three columns.
+/// CSV: heads in Chinese with the stable name behind, a ratio in three columns, no text a formula.
 pub(super) fn csv(sheet: &Sheet, bom: bool) -> String {
     let start = if bom { vec![0xEF, 0xBB, 0xBF] } else { Vec::new() };
     let mut writer = csv::Writer::from_writer(start);
@@ -107,12 +107,19 @@ fn shown(cell: &Cell) -> String {
 
 fn plain(cell: &Cell, parts: usize) -> Vec<String> {
     match cell {
-        Cell::Text(text) => vec![text.clone()],
+        Cell::Text(text) => vec![not_a_formula(text)],
         Cell::Int(number) => vec![number.to_string()],
         Cell::Ratio(ratio) => fraction(*ratio, decimal(*ratio, 1)),
         Cell::Quotient(ratio) => fraction(*ratio, decimal(*ratio, 100)),
         Cell::Empty => vec![String::new(); parts],
     }
+}
+
+/// A text as a spreadsheet shows it. What somebody typed on a phone must not run as a formula when the file is
+/// opened (OWASP, "CSV Injection"): a quotation mark in front makes it a text again.
+fn not_a_formula(text: &str) -> String {
+    let begins_one = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    if begins_one && text.parse::<f64>().is_err() { format!("'{text}") } else { text.to_owned() }
 }
 
 fn fraction(ratio: Ratio, quotient: Option<String>) -> Vec<String> {
@@ -144,4 +151,19 @@ fn decimal(ratio: Ratio, coarser: i64) -> Option<String> {
     let sign = if hundredths < 0 { "-" } else { "" };
     let hundredths = hundredths.unsigned_abs();
     Some(format!("{sign}{}.{:02}", hundredths / 100, hundredths % 100))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_in_a_file_for_spreadsheets_is_a_formula() {
+        for formula in ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1"] {
+            assert_eq!(not_a_formula(formula), format!("'{formula}"));
+        }
+        for text in ["", "店主要求下周补货", "-12", "+8.5", "a=b", "'=1"] {
+            assert_eq!(not_a_formula(text), text);
+        }
+    }
 }
