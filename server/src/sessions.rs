@@ -15,16 +15,23 @@ use xundian_protocol::wire::v1::{Refusal, ServerFrame, encode_server};
 
 /// Frames that are decoded or planned at one time, over all sessions: what bounds the memory they take.
 const WORKING_MAX: usize = 4;
+/// Connections of people without a certificate at one time. An enrolment takes a second; whoever comes when all
+/// places are taken is told to come again, and devices never wait for them.
+pub const STRANGERS_MAX: usize = 256;
 /// What somebody without a certificate may send: an enrolment takes a few hundred bytes.
 const STRANGER_PAYLOAD_BYTES_MAX: usize = 16 * 1024;
 /// The code with which a connection is closed after a refusal.
 const CLOSE_REFUSED: u32 = 3;
 /// The code with which the connection of a revoked device is closed.
 const CLOSE_REVOKED: u32 = 4;
+/// The code with which a connection is closed for which there is no place.
+const CLOSE_BUSY: u32 = 5;
 /// How long a session may be silent before its next frame.
 const IDLE: Duration = Duration::from_secs(120);
 /// How long somebody without a certificate may take to say what they want.
 const STRANGER_IDLE: Duration = Duration::from_secs(20);
+/// How long they may stay at all.
+const STRANGER_STAY: Duration = Duration::from_secs(60);
 /// A device must read so many bytes of a frame in a second, on top of [`IDLE`], or its session ends.
 const READ_BYTES_PER_S_MIN: u64 = 1024;
 
@@ -37,12 +44,22 @@ pub fn now_ms() -> i64 {
 /// Serves sessions until `stop` becomes true.
 pub async fn run(server: Arc<Server>, mut listener: Listener, mut stop: watch::Receiver<bool>) {
     let working = Arc::new(Semaphore::new(WORKING_MAX));
+    let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
     loop {
         tokio::select! {
             peer = listener.accept() => {
                 let Some(peer) = peer else { break };
                 let (server, working) = (Arc::clone(&server), Arc::clone(&working));
-                tokio::spawn(async move { serve_peer(server, working, peer).await });
+                if peer.device_no.is_some() {
+                    tokio::spawn(serve_device(server, working, peer));
+                } else if let Ok(place) = Arc::clone(&strangers).try_acquire_owned() {
+                    tokio::spawn(async move {
+                        serve_stranger(server, working, peer).await;
+                        drop(place);
+                    });
+                } else {
+                    peer.close(CLOSE_BUSY, "too many devices enrol at this moment: try again in a minute");
+                }
             }
             _ = stop.wait_for(|stop| *stop) => break,
         }
@@ -50,8 +67,16 @@ pub async fn run(server: Arc<Server>, mut listener: Listener, mut stop: watch::R
     listener.shutdown(Duration::from_secs(5)).await;
 }
 
+/// Serves somebody without a certificate, who may enrol a device.
+async fn serve_stranger(server: Arc<Server>, working: Arc<Semaphore>, peer: Peer) {
+    let served = serve_streams(server, working, peer.clone());
+    if tokio::time::timeout(STRANGER_STAY, served).await.is_err() {
+        peer.close(CLOSE_REFUSED, "the enrolment took too long: try again");
+    }
+}
+
 /// Serves one connection until it ends or its device is revoked.
-async fn serve_peer(server: Arc<Server>, working: Arc<Semaphore>, peer: Peer) {
+async fn serve_device(server: Arc<Server>, working: Arc<Semaphore>, peer: Peer) {
     let revoked = revocation_of(&server, peer.device_no.map(DeviceNo));
     tokio::select! {
         () = serve_streams(Arc::clone(&server), working, peer.clone()) => {}

@@ -24,6 +24,8 @@ const CLOSE_CHECK: Duration = Duration::from_millis(1);
 const CLOSE_DONE: u32 = 0;
 /// The server's code for stopping: `CLOSE_SERVER_STOPPING` in its `transport`.
 const CLOSE_SERVER_STOPPING: u32 = 1;
+/// The server's code for a connection that it has no place for.
+const CLOSE_BUSY: u32 = 5;
 /// QUIC carries TLS alerts as these error codes (RFC 9001, section 4.8).
 const QUIC_TLS_ALERTS: std::ops::RangeInclusive<u64> = 0x100..=0x1FF;
 /// QUIC's own codes of a server that takes no connection now (RFC 9000, section 20.1).
@@ -186,7 +188,7 @@ fn explain(error: quinn::ConnectionError) -> ConnectError {
         quinn::ConnectionError::VersionMismatch => ConnectError::NoCommonVersion,
         quinn::ConnectionError::ApplicationClosed(close) => {
             match u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX) {
-                CLOSE_SERVER_STOPPING => ConnectError::Busy,
+                CLOSE_SERVER_STOPPING | CLOSE_BUSY => ConnectError::Busy,
                 code => ConnectError::Refused { code, reason: readable(&close.reason) },
             }
         }

@@ -10,11 +10,13 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngCore};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
+use xundian_client::Client;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::limits::{FRAME_BYTES_MAX, FRAME_PLAIN_BYTES_MAX};
 use xundian_protocol::record::Home;
 use xundian_protocol::wire::v1::{ClientFrame, Enrol, Push, VERSION, encode_client};
-use xundian_server::{Server, sessions};
+use xundian_server::Server;
+use xundian_server::sessions::{self, STRANGERS_MAX};
 use xundian_tests::support::company::{self, today};
 use xundian_tests::support::contents::Contents;
 use xundian_tests::support::device::Device;
@@ -232,6 +234,32 @@ async fn half_frames_that_never_end_keep_nobody_waiting() {
     }
     process.kill();
     assert_eq!(held(folder.path()).count("visit"), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_of_strangers_is_told_to_come_again_and_keeps_no_device_waiting() {
+    let service = Service::start().await;
+    let device = service.device("W2").await;
+    let nobody = Papers::of_nobody(device.folder());
+    let mut crowd = Vec::new();
+    let refused = loop {
+        match Wire::open(&nobody, service.address()).await {
+            // A stranger who says nothing holds a place all the same.
+            Ok(wire) if crowd.len() < STRANGERS_MAX => crowd.push(wire),
+            Ok(wire) => break wire.reason().await,
+            Err(words) => break words,
+        }
+    };
+    assert!(refused.contains("try again in a minute"), "{refused}");
+    device.visit("B1", Day(today().0 - 1), 3);
+    assert_eq!(device.sync().await.merged, 3);
+    let (folder, invitation) = (tempfile::tempdir().expect("a folder"), service.invitation("W1"));
+    let enrolled = || Client::enrol(folder.path(), &invitation, "phone");
+    assert!(enrolled().await.is_err_and(|error| error.is_retryable()));
+
+    drop(crowd);
+    let again = async { while enrolled().await.is_err() {} };
+    tokio::time::timeout(DEADLINE, again).await.expect("there are places again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
