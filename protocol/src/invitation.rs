@@ -5,11 +5,13 @@
 //! before it). Base 32 is read in either case, and 0/O and 1/I/L cannot be confused, so that it may be
 //! typed from paper; blanks, line ends and hyphens inside are skipped.
 
+use data_encoding::{DecodeKind, Encoding, Specification};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 const PREFIX: &str = "xd1-";
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const ALPHABET: &str = "0123456789abcdefghjkmnpqrstvwxyz";
 const FINGERPRINT_BYTES: usize = 32;
 const SECRET_BYTES: usize = 16;
 const CHECKSUM_BYTES: usize = 4;
@@ -100,7 +102,7 @@ impl fmt::Display for Invitation {
         bytes.extend(self.address.as_bytes());
         bytes.extend(checksum(&bytes));
         f.write_str(PREFIX)?;
-        f.write_str(&to_base32(&bytes))
+        f.write_str(&BASE32.encode(&bytes))
     }
 }
 
@@ -142,45 +144,27 @@ fn checksum(content: &[u8]) -> [u8; CHECKSUM_BYTES] {
     sum
 }
 
-fn to_base32(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 8 / 5 + 1);
-    let (mut held, mut bits) = (0u32, 0);
-    for byte in bytes {
-        held = (held << 8) | u32::from(*byte);
-        bits += 8;
-        while bits >= 5 {
-            bits -= 5;
-            text.push(char::from(ALPHABET[(held >> bits) as usize & 31]));
-        }
-        held &= (1 << bits) - 1;
+/// Crockford's base 32: either case, and letters that look like digits are those digits.
+static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut specification = Specification::new();
+    specification.symbols.push_str(ALPHABET);
+    specification.translate.from.push_str("ABCDEFGHJKMNPQRSTVWXYZOoIiLl");
+    specification.translate.to.push_str("abcdefghjkmnpqrstvwxyz001111");
+    match specification.encoding() {
+        Ok(encoding) => encoding,
+        Err(error) => unreachable!("the alphabet above is sound: {error}"),
     }
-    if bits > 0 {
-        text.push(char::from(ALPHABET[(held << (5 - bits)) as usize & 31]));
-    }
-    text
-}
+});
 
 fn from_base32(text: &str) -> Result<Vec<u8>, InvitationError> {
-    let mut bytes = Vec::with_capacity(text.len() * 5 / 8);
-    let (mut held, mut bits) = (0u32, 0);
-    for found in text.chars().filter(|found| !found.is_whitespace() && *found != '-') {
-        let meant = match found.to_ascii_lowercase() {
-            'o' => '0',
-            'i' | 'l' => '1',
-            other => other,
-        };
-        let digit = ALPHABET.iter().position(|letter| char::from(*letter) == meant);
-        let digit = digit.ok_or(InvitationError::Character { found })?;
-        held = (held << 5) | u32::try_from(digit).unwrap_or(0);
-        bits += 5;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((held >> bits).to_be_bytes()[3]);
+    let letters: String = text.chars().filter(|found| !found.is_whitespace() && *found != '-').collect();
+    BASE32.decode(letters.as_bytes()).map_err(|error| match error.kind {
+        DecodeKind::Symbol => {
+            let rest = letters.get(error.position..).unwrap_or_default();
+            InvitationError::Character { found: rest.chars().next().unwrap_or_default() }
         }
-        held &= (1 << bits) - 1;
-    }
-    // What is left over are the zero bits that filled the last letter.
-    if held == 0 && bits < 5 { Ok(bytes) } else { Err(InvitationError::Checksum) }
+        DecodeKind::Length | DecodeKind::Trailing | DecodeKind::Padding => InvitationError::Checksum,
+    })
 }
 
 #[cfg(test)]
@@ -214,7 +198,7 @@ mod tests {
             let made = Invitation::new("demo:4433".into(), [7; 32], [9; 16]);
             let text = made.map_err(|error| TestCaseError::fail(error.to_string()))?.to_string();
             let mut slipped = text.clone().into_bytes();
-            slipped[PREFIX.len() + at] = ALPHABET[letter];
+            slipped[PREFIX.len() + at] = ALPHABET.as_bytes()[letter];
             let slipped = String::from_utf8_lossy(&slipped).into_owned();
             if slipped != text {
                 prop_assert_eq!(slipped.parse::<Invitation>(), Err(InvitationError::Checksum));
