@@ -2,7 +2,8 @@
 
 use crate::authority::AuthorityError;
 use crate::server::Server;
-use crate::store::{AuditEntry, Changes, Device, InvitationEntry, StoreError};
+use crate::server::audit;
+use crate::store::{Changes, Device, InvitationEntry, StoreError};
 use rand::RngCore;
 use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId};
 use xundian_protocol::wire::v1::{Enrol, Granted};
@@ -238,10 +239,4 @@ fn new_device(
 /// A device's own words, fit for a terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
-}
-
-fn audit(at_ms: i64, by: &str, what: String) -> AuditEntry {
-    let mut nth = [0; 4];
-    rand::rng().fill_bytes(&mut nth);
-    AuditEntry { at_ms, nth: u32::from_be_bytes(nth), by: by.to_owned(), what }
 }

@@ -220,8 +220,7 @@ impl Server {
             let key = keys[usize::try_from(first.seq.0 - 1).unwrap_or(0)];
             return Err(WriteError::Refused { key, message: first.message.clone() });
         }
-        let audit =
-            AuditEntry { at_ms: now_ms, nth: 0, by: by.to_owned(), what: format!("wrote {count} records") };
+        let audit = audit(now_ms, by, format!("wrote {count} records"));
         let changes = Changes {
             conflicts: merged.conflicts,
             audit: vec![audit],
@@ -286,6 +285,12 @@ impl Server {
         Ok(result)
     }
 
+    /// Notes in the audit trail what somebody did that changes nothing in the store.
+    pub(crate) fn note(&self, by: &str, what: String, now_ms: i64) -> Result<(), StoreError> {
+        let changes = Changes { audit: vec![audit(now_ms, by, what)], ..Default::default() };
+        self.change(|_| Ok((changes, ())))
+    }
+
     /// A moment of the store and the organisation as of the same commit.
     pub(crate) fn consistent_reader(&self) -> (Reader<'_>, Arc<Directory>) {
         let _clock = self.lock_writer();
@@ -334,6 +339,11 @@ impl Server {
         traces.reverse();
         Ok(traces)
     }
+}
+
+/// An entry of the audit trail; of several at one moment none takes another's place.
+pub(crate) fn audit(at_ms: i64, by: &str, what: String) -> AuditEntry {
+    AuditEntry { at_ms, nth: rand::random(), by: by.to_owned(), what }
 }
 
 fn load(

@@ -175,9 +175,11 @@ pub fn execute(
         Command::Revoke { device } => devices::revoke(server, *device, by, now_ms),
         Command::Report(request) => Ok(Output { data: report::run(server, request)?, ..Default::default() }),
         Command::Verify { format } => verify(server, *format),
-        Command::AddUser { name, password, person } => users::add(server, name, password, person.as_deref()),
-        Command::SetPassword { name, password } => users::set_password(server, name, password),
-        Command::RemoveUser { name } => users::remove(server, name),
+        Command::AddUser { name, password, person } => {
+            users::add(server, name, password, person.as_deref(), by, now_ms)
+        }
+        Command::SetPassword { name, password } => users::set_password(server, name, password, by, now_ms),
+        Command::RemoveUser { name } => users::remove(server, name, by, now_ms),
         Command::Users { format } => users::list(server, *format),
     }
 }

@@ -107,6 +107,15 @@ fn users_are_added_listed_and_removed() {
         .unwrap();
     done(&Command::RemoveUser { name: "wang".into() }).unwrap();
     assert!(done(&Command::RemoveUser { name: "wang".into() }).is_err());
+
+    let trail = server.store.reader().audit().unwrap();
+    let told: Vec<&str> = trail.iter().map(|entry| entry.what.as_str()).collect();
+    for what in
+        ["wrote 1 records", "added the console's user wang", "set a new password", "removed the console's"]
+    {
+        assert_eq!(told.iter().filter(|told| told.starts_with(what)).count(), 1, "{what}: {told:?}");
+    }
+    assert!(trail.iter().all(|entry| entry.by == "test" && !entry.what.contains("enough")));
 }
 
 #[test]

@@ -16,22 +16,33 @@ pub(super) fn add(
     name: &str,
     password: &Password,
     code: Option<&str>,
+    by: &str,
+    now_ms: i64,
 ) -> Result<Output, CommandError> {
     let id = code.map(|code| person(server, code)).transpose()?;
     users(server)?.add_user(name, &password.0, id)?;
     let sees = code.map_or_else(|| "the nation".to_owned(), |code| format!("what {code} sees"));
+    server.note(by, format!("added the console's user {name}, who sees {sees}"), now_ms)?;
     Ok(told(format!("user {name} may log in and sees {sees}\n")))
 }
 
-pub(super) fn set_password(server: &Server, name: &str, password: &Password) -> Result<Output, CommandError> {
+pub(super) fn set_password(
+    server: &Server,
+    name: &str,
+    password: &Password,
+    by: &str,
+    now_ms: i64,
+) -> Result<Output, CommandError> {
     users(server)?.set_password(name, &password.0)?;
+    server.note(by, format!("set a new password of the console's user {name}"), now_ms)?;
     Ok(told(format!(
         "user {name} has a new password; whoever was logged in with the old one is logged out\n"
     )))
 }
 
-pub(super) fn remove(server: &Server, name: &str) -> Result<Output, CommandError> {
+pub(super) fn remove(server: &Server, name: &str, by: &str, now_ms: i64) -> Result<Output, CommandError> {
     users(server)?.remove_user(name)?;
+    server.note(by, format!("removed the console's user {name}"), now_ms)?;
     Ok(told(format!("user {name} is removed\n")))
 }
 
