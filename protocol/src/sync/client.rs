@@ -99,7 +99,9 @@ struct InFlight {
 pub struct ClientSession {
     aim: Aim,
     phase: Phase,
-    /// Whether the server's answer to the hello is in.
+    /// Whether the driver was handed the server's answer to the hello. No push is sent before: only the welcome
+    /// tells whether the numbers of this store's saves still stand for them at the server, or whether the store
+    /// is a copy or was restored, and its saves would be taken for others and dropped.
     welcomed: bool,
     frames: VecDeque<ClientFrame>,
     /// What came from the server and is to be committed.
@@ -154,13 +156,16 @@ impl ClientSession {
     /// What to do next. What can be sent goes before what is to be committed, so that the server works while
     /// this side waits for its disk.
     pub fn poll(&mut self) -> Step {
-        if let Some(frame) = self.frames.pop_front() {
+        if let Some(frame) =
+            self.frames.pop_front_if(|frame| self.welcomed || !matches!(frame, ClientFrame::Push(_)))
+        {
             return Step::Send(frame);
         }
         if let Some(from) = self.next_to_read() {
             return self.read(from);
         }
         if let Some(step) = self.steps.pop_front() {
+            self.welcomed |= matches!(step, Step::Welcome(_));
             return step;
         }
         match self.phase {
@@ -176,7 +181,9 @@ impl ClientSession {
             self.again = false;
             self.read_next = Some(self.receipted_through.next());
         }
-        let room = self.in_flight.len() < PUSH_FRAMES_IN_FLIGHT_MAX;
+        // One push is read while the welcome is on its way.
+        let pushes_max = if self.welcomed { PUSH_FRAMES_IN_FLIGHT_MAX } else { 1 };
+        let room = self.in_flight.len() < pushes_max;
         let may_read = self.phase == Phase::Pushing && !self.reading && !self.again && room;
         self.read_next.filter(|_| may_read)
     }
@@ -268,10 +275,7 @@ impl ClientSession {
     pub fn handle(&mut self, frame: ServerFrame) -> Result<(), SessionError> {
         match (self.phase, frame) {
             (_, ServerFrame::Refused(refused)) => return Err(SessionError::Refused(refused)),
-            (_, ServerFrame::Welcome(welcome)) => {
-                self.welcomed = true;
-                self.steps.push_back(Step::Welcome(welcome));
-            }
+            (_, ServerFrame::Welcome(welcome)) => self.steps.push_back(Step::Welcome(welcome)),
             (_, ServerFrame::Receipt { first, receipt }) => return self.receipt(first, receipt),
             (Phase::Pulling { .. }, ServerFrame::Scope(homes)) => {
                 self.round()?;

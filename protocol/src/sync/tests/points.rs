@@ -30,9 +30,16 @@ fn receipt(first: u64, through: u64) -> ServerFrame {
     ServerFrame::Receipt { first: OpSeq(first), receipt }
 }
 
+/// A client whose oldest op is the first one, with the server's welcome under way to it.
+fn welcomed(aim: Aim, next_seq: u64) -> ClientSession {
+    let mut client = ClientSession::new(aim, hello(next_seq), OpSeq(1));
+    client.handle(welcome()).unwrap();
+    client
+}
+
 /// A client that has sent pushes of these ops, starting with op 1.
 fn pushed(batches: &[u64]) -> ClientSession {
-    let mut client = ClientSession::new(Aim::Sync, hello(1), OpSeq(1));
+    let mut client = welcomed(Aim::Sync, 1);
     let mut from = 1;
     for count in batches.iter().copied() {
         poll_until_read(&mut client, from);
@@ -119,7 +126,7 @@ fn what_was_saved_while_pushing_goes_before_the_pull() {
 
 /// A client that only pushes, with two ops sent and nothing more to read.
 fn pushing() -> ClientSession {
-    let mut client = ClientSession::new(Aim::Push, hello(3), OpSeq(1));
+    let mut client = welcomed(Aim::Push, 3);
     poll_until_read(&mut client, 1);
     client.ops(ops(1, 2));
     poll_until_read(&mut client, 3);
@@ -134,7 +141,6 @@ fn welcome() -> ServerFrame {
 #[test]
 fn a_push_is_done_once_its_last_receipt_is_committed_and_the_outbox_is_empty() {
     let mut client = pushing();
-    client.handle(welcome()).unwrap();
     client.handle(receipt(1, 2)).unwrap();
     poll_until(&mut client, &ClientStep::Wait);
     client.receipt_committed(OpSeq(2)).unwrap();
@@ -147,7 +153,6 @@ fn a_push_is_done_once_its_last_receipt_is_committed_and_the_outbox_is_empty() {
 #[test]
 fn what_was_saved_while_pushing_is_pushed_as_well() {
     let mut client = pushing();
-    client.handle(welcome()).unwrap();
     client.handle(receipt(1, 2)).unwrap();
     poll_until(&mut client, &ClientStep::Wait);
     client.receipt_committed(OpSeq(2)).unwrap();
@@ -238,13 +243,27 @@ fn the_first_of_many_pushes_is_small_so_that_the_server_works_while_the_next_is_
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Hello(_))));
     assert_eq!(client.poll(), read(1, BATCH_FIRST_PLAIN_BYTES_TARGET));
     client.ops(ops(1, 2));
+    client.handle(welcome()).unwrap();
+    assert!(matches!(client.poll(), ClientStep::Welcome(_)));
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Push(_))));
     assert_eq!(client.poll(), read(3, BATCH_PLAIN_BYTES_TARGET));
 }
 
 #[test]
-fn a_full_pipe_is_filled_again_before_the_receipt_that_made_room_is_committed() {
+fn no_push_goes_out_before_the_welcome_was_taken_as_the_store_may_be_a_copy() {
     let mut client = ClientSession::new(Aim::Sync, hello(9), OpSeq(1));
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Hello(_))));
+    assert_eq!(reads_from(&client.poll()), Some(OpSeq(1)), "one push is made ready meanwhile");
+    client.ops(ops(1, 2));
+    assert_eq!(client.poll(), ClientStep::Wait);
+    client.handle(welcome()).unwrap();
+    assert!(matches!(client.poll(), ClientStep::Welcome(_)), "here the driver may find that it must stop");
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Push(_))));
+}
+
+#[test]
+fn a_full_pipe_is_filled_again_before_the_receipt_that_made_room_is_committed() {
+    let mut client = welcomed(Aim::Sync, 9);
     for from in 1..=PUSH_FRAMES_IN_FLIGHT_MAX as u64 {
         poll_until_read(&mut client, from);
         client.ops(ops(from, 1));

@@ -43,15 +43,23 @@ async fn a_phone_restored_from_a_backup_is_told_so_and_its_new_work_arrives_afte
     assert!(!refused.is_retryable());
     assert_eq!(restored.client.status().expect("readable").unsent_ops, 3, "nothing is lost");
 
+    // With more saves than the server knows of, the numbers alone do not tell any more, however often it asks.
+    restored.visit("A3", day, 2);
+    for _ in 0..3 {
+        let refused = restored.try_sync().await.expect_err("the first saves stand for others still");
+        assert!(refused.to_string().contains("restored") && !refused.is_retryable(), "{refused}");
+        assert_eq!(restored.client.status().expect("readable").unsent_ops, 6, "nothing is lost");
+    }
+
     let home = restored.close();
     drop(Client::enrol(home.path(), &service.invitation("W1"), "again").await.expect("a new invitation"));
     let restored = Device::open(home);
-    assert_eq!(restored.sync().await.merged, 3);
+    assert_eq!(restored.sync().await.merged, 6);
     let devices = service.server().devices().expect("readable");
     let active: Vec<_> = devices.iter().filter(|device| device.revoked_at_ms.is_none()).collect();
     assert_eq!((devices.len(), active.len()), (2, 1), "completeness waits for the new number alone");
     let visits = service.server().records(Visit::SPEC.kind).expect("readable");
-    assert!(visits.len() == 2 && visits.iter().any(|visit| visit.key.id == second.0));
+    assert!(visits.len() == 3 && visits.iter().any(|visit| visit.key.id == second.0));
     service.verify();
 }
 
