@@ -65,6 +65,9 @@ pub const MESSAGE_BYTES_MAX: usize = 1024;
 
 /// Unsent ops that a device holds; a save beyond it is refused with a clear error.
 pub const OUTBOX_OPS_MAX: u64 = 1_000_000;
+/// For so many days after somebody lost a right, the work done before is still taken. The day of the work is what
+/// the device says, so that without this bound who has left could go on for ever by naming an old day.
+pub const LATE_WORK_DAYS_MAX: i32 = 90;
 /// How far ahead of the server a stamp may be before it is taken as the time of receipt.
 pub const CLOCK_AHEAD_MAX_MS: i64 = 5 * 60 * 1000;
 

@@ -152,7 +152,7 @@ impl Server {
     /// The figures of one scope.
     pub fn figures(&self, scope: Scope, from: Day, to: Day) -> Result<Figures, StoreError> {
         let groups = self.group(self.subjects(scope), from, to, |directory, subject| {
-            scope.covers(directory, subject).then_some(scope)
+            scope.covers(directory, subject, to).then_some(scope)
         })?;
         Ok(groups
             .get(&scope)
@@ -207,11 +207,11 @@ impl Server {
     ) -> Result<Vec<(PersonId, Figures)>, StoreError> {
         let directory = self.directory();
         let mut people: Vec<_> =
-            directory.people().filter(|(id, _)| scope.covers(&directory, Subject::Person(*id))).collect();
+            directory.people().filter(|(id, _)| scope.covers(&directory, Subject::Person(*id), to)).collect();
         people.sort_by(|a, b| a.1.code.cmp(&b.1.code));
         let scopes = people.iter().map(|(id, _)| Scope::Person(*id)).collect();
         let person = |directory: &Directory, subject| match subject {
-            Subject::Person(id) if scope.covers(directory, subject) => Some(Scope::Person(id)),
+            Subject::Person(id) if scope.covers(directory, subject, to) => Some(Scope::Person(id)),
             _ => None,
         };
         let rows = self.grouped(scopes, Of::People, from, to, person)?;
@@ -230,12 +230,12 @@ impl Server {
         let directory = self.directory();
         let mut products: BTreeMap<u64, (Measures, i64)> = BTreeMap::new();
         for (subject, gtin, measures) in self.cells(View::Products, self.subjects(scope), from, to)? {
-            if scope.covers(&directory, subject) {
+            if scope.covers(&directory, subject, to) {
                 products.entry(gtin).or_default().0 += measures;
             }
         }
         for (subject, gtin, measures) in self.cells(View::Stock, self.subjects(scope), from, to)? {
-            if scope.covers(&directory, subject) {
+            if scope.covers(&directory, subject, to) {
                 products.entry(gtin).or_default().1 += measures.0[0];
             }
         }
@@ -305,7 +305,7 @@ impl Server {
         let end_ms = to.next().start_ms(DEFAULT_ZONE).unwrap_or(i64::MAX);
         let devices = self.devices()?;
         let of_scope = |device: &&Device| {
-            device.revoked_at_ms.is_none() && scope.covers(&directory, Subject::Person(device.person))
+            device.revoked_at_ms.is_none() && scope.covers(&directory, Subject::Person(device.person), to)
         };
         let mut completeness = Completeness::default();
         let mut through = i64::MAX;
@@ -321,16 +321,16 @@ impl Server {
 }
 
 impl Scope {
-    /// Whether the figures of a subject are part of this scope's.
-    pub fn covers(self, directory: &Directory, subject: Subject) -> bool {
+    /// Whether the figures of a subject are part of this scope's, by the organisation of a day.
+    pub fn covers(self, directory: &Directory, subject: Subject, day: Day) -> bool {
         match (self, subject) {
             (Self::Nation, _) => true,
             (Self::Unit(above), Subject::Unit(Some(unit))) => directory.is_within(unit, above),
             (Self::Unit(above), Subject::Person(person)) => directory
-                .last_held(person)
+                .placed_on(person, day)
                 .is_some_and(|(_, position)| directory.is_within(position.unit, above)),
             (Self::Unassigned, Subject::Unit(None)) => true,
-            (Self::Unassigned, Subject::Person(person)) => directory.last_held(person).is_none(),
+            (Self::Unassigned, Subject::Person(person)) => directory.placed_on(person, day).is_none(),
             (Self::Person(id), Subject::Person(person)) => id == person,
             (Self::Unit(_), Subject::Unit(None)) | (Self::Unassigned | Self::Person(_), Subject::Unit(_)) => {
                 false

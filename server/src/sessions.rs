@@ -173,7 +173,12 @@ impl Session {
     /// uses them again; as the work is bounded by its room, there are few of them.
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, End> {
         // The semaphore is never closed; without a permit the work would only be less bounded.
-        let _room = self.working.acquire().await.ok();
+        let room = Arc::clone(&self.working).acquire_owned().await.ok();
+        let work = move || {
+            // The work goes on even where its session has ended, and so does its room.
+            let _room = room;
+            work()
+        };
         let done = tokio::task::spawn_blocking(work).await;
         done.map_err(|error| {
             tracing::error!("the work for a session was given up: {error}");

@@ -47,8 +47,8 @@ pub struct PersonEntry {
     pub name: String,
     /// Whether the person works here.
     pub active: bool,
-    /// The last day of work of one who has left.
-    left_on: Option<Day>,
+    /// The last day of work, where it is known.
+    pub left_on: Option<Day>,
     /// The position held before any of the following.
     first_position: Option<PositionId>,
     /// Positions by the first day on which they were held.
@@ -63,20 +63,9 @@ impl PersonEntry {
         works.then(|| later().unwrap_or(self.first_position)).flatten()
     }
 
-    /// The last day of work of one who has left, where it is known.
-    pub const fn left_on(&self) -> Option<Day> {
-        if self.active { None } else { self.left_on }
-    }
-
-    /// What the last of its lines says: the position held now or to be held, none where there is none any more.
-    pub fn standing_position(&self) -> Option<PositionId> {
-        self.later_positions.values().next_back().copied().unwrap_or(self.first_position)
-    }
-
-    /// The last position that the person held or is to hold, also of one who has left: where their work is
-    /// looked for.
-    pub fn last_position(&self) -> Option<PositionId> {
-        self.later_positions.values().rev().find_map(|position| *position).or(self.first_position)
+    fn last_position(&self, day: Day) -> Option<PositionId> {
+        let later = self.later_positions.range(..=day).rev().find_map(|(_, position)| *position);
+        later.or(self.first_position)
     }
 }
 
@@ -288,9 +277,11 @@ impl Directory {
         Some((position, self.positions.get(&position)?))
     }
 
-    /// The last position and role of a person, also of one who has left.
-    pub fn last_held(&self, person: PersonId) -> Option<(PositionId, &PositionEntry)> {
-        let position = self.people.get(&person)?.last_position()?;
+    /// The position and role of a person on a day; of who has left the last one before it, where their work is.
+    pub fn placed_on(&self, person: PersonId, day: Day) -> Option<(PositionId, &PositionEntry)> {
+        let entry = self.people.get(&person)?;
+        let last = || entry.last_position(day).filter(|_| !entry.active);
+        let position = entry.position_on(day).or_else(last)?;
         Some((position, self.positions.get(&position)?))
     }
 }

@@ -3,7 +3,8 @@
 use super::{Directory, PositionEntry};
 use crate::calendar::Day;
 use crate::ids::{OrgUnitId, OutletId, PersonId};
-use crate::kinds::{KindSpec, Role};
+use crate::kinds::{KindSpec, Lineage, Role};
+use crate::limits::LATE_WORK_DAYS_MAX;
 use crate::record::{Home, Op};
 
 /// Somebody who writes: the person behind a device, or headquarters by way of the server.
@@ -96,7 +97,7 @@ impl Directory {
                 homes.extend(
                     self.units().map(|(id, _)| id).filter(|id| self.is_within(*id, unit)).map(Home::Unit),
                 );
-                homes.extend(self.people_within(unit).map(Home::Person));
+                homes.extend(self.people_within(unit, day).map(Home::Person));
                 let outlets = self.outlet_ids().filter(|id| self.outlet_within(*id, unit, day));
                 homes.extend(outlets.map(Home::Outlet));
             }
@@ -128,15 +129,44 @@ impl Directory {
             Grant::Unit(unit) => match home {
                 Home::Company => true,
                 Home::Unit(id) => self.is_within(id, unit),
-                Home::Person(id) => self.person_within(id, unit),
+                Home::Person(id) => self.person_within(id, unit, day),
                 Home::Outlet(id) => self.outlet_within(id, unit, day),
             },
         }
     }
 
-    /// Whether somebody may write an op on a record of a kind, for work done on a day.
-    pub fn may_write(&self, writer: Writer, kind: &KindSpec, op: &Op, day: Day) -> Result<(), Denied> {
+    /// Whether somebody may write an op on a record of a kind, for work done on a day. Work is judged by the day
+    /// on which it was done, and where the right has ended since, it is taken for [`LATE_WORK_DAYS_MAX`] days more.
+    /// What several people edit must bear a stamp of that day as well, so that it stands against nothing that was
+    /// written later; reference data take the right of today.
+    pub fn may_write(
+        &self,
+        writer: Writer,
+        kind: &KindSpec,
+        op: &Op,
+        day: Day,
+        today: Day,
+    ) -> Result<(), Denied> {
         let Writer::Person(person) = writer else { return Ok(()) };
+        self.had_right(person, kind, op, day)?;
+        if day == today {
+            return Ok(());
+        }
+        self.had_right(person, kind, op, today).or_else(|denied| {
+            let late_days = i64::from(today.0) - i64::from(day.0);
+            let is_late = (0..=i64::from(LATE_WORK_DAYS_MAX)).contains(&late_days);
+            let is_of_then = Day::in_default_zone(op.stamp.hlc.unix_ms()) <= day.next();
+            let is_taken = match kind.lineage {
+                Lineage::Event => is_late,
+                Lineage::Edited => is_late && is_of_then,
+                Lineage::Reference => false,
+            };
+            if is_taken { Ok(()) } else { Err(denied) }
+        })
+    }
+
+    /// Whether a person had the right to an op on a day.
+    fn had_right(&self, person: PersonId, kind: &KindSpec, op: &Op, day: Day) -> Result<(), Denied> {
         let (_, entry) = self.held_on(person, day).ok_or(Denied::NoPosition { person, day })?;
         if entry.role != Role::Headquarters {
             let (role, kind_code) = (crate::kinds::Choice::code(entry.role), kind.code);
@@ -168,13 +198,13 @@ impl Directory {
         }
     }
 
-    /// The people whose last position lies in a unit or below: who has left stays where their work is.
-    pub fn people_within(&self, unit: OrgUnitId) -> impl Iterator<Item = PersonId> {
-        self.people().map(|(id, _)| id).filter(move |id| self.person_within(*id, unit))
+    /// The people whose position on a day lies in a unit or below; who has left stays where their work is.
+    pub fn people_within(&self, unit: OrgUnitId, day: Day) -> impl Iterator<Item = PersonId> {
+        self.people().map(|(id, _)| id).filter(move |id| self.person_within(*id, unit, day))
     }
 
-    fn person_within(&self, person: PersonId, unit: OrgUnitId) -> bool {
-        self.last_held(person).is_some_and(|(_, position)| self.is_within(position.unit, unit))
+    fn person_within(&self, person: PersonId, unit: OrgUnitId, day: Day) -> bool {
+        self.placed_on(person, day).is_some_and(|(_, position)| self.is_within(position.unit, unit))
     }
 
     /// Whether an outlet counts to a unit or one below on a day.

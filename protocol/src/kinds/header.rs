@@ -25,6 +25,9 @@ pub const CORRECTS: u16 = 6;
 /// The record that corrects this one; its figures then no longer count.
 pub const CORRECTED_BY: u16 = 7;
 
+/// Who, when and on which day: what an op names all together or not at all.
+pub const MOMENT: [u16; 5] = [ACTOR, CAPTURED_AT_MS, UTC_OFFSET_MIN, CLOCK_GRADE, BUSINESS_DAY];
+
 const fn field(
     tag: u16,
     name: &'static str,

@@ -42,7 +42,7 @@ pub use spec::{FieldSpec, HomeKind, KeyType, KindSpec, Label, Lineage, Typed, Un
 pub use stock_count::StockCount;
 pub use stock_movement::{MovementCause, StockMovement};
 pub use types::{Choice, ClockGrade, Gtin, GtinError};
-pub use validate::{Invalid, validate_op};
+pub use validate::{Invalid, validate_op, validate_size};
 pub use visit::{AbortReason, PositionGrade, Visit};
 
 use crate::ids::KindId;

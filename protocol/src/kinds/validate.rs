@@ -93,8 +93,9 @@ pub fn validate_op(spec: &KindSpec, op: &Op, existing: Option<&Record>) -> Resul
     Ok(())
 }
 
-/// Many small ops must not make a record that no frame can carry and no decoder reads.
-fn validate_size(kind: &'static str, op: &Op, existing: Option<&Record>) -> Result<(), Invalid> {
+/// Checks what holds for every op, of whatever kind: many small ones must not make a record that no frame can
+/// carry and no decoder reads.
+pub fn validate_size(kind: &'static str, op: &Op, existing: Option<&Record>) -> Result<(), Invalid> {
     let fits = |fields, bytes, bytes_max| {
         let fits = fields <= RECORD_FIELDS_MAX && bytes <= bytes_max;
         if fits { Ok(()) } else { Err(Invalid::TooLarge { kind, fields, bytes, bytes_max }) }

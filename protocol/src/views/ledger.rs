@@ -8,7 +8,8 @@
 use super::{Contribution, Dimension, Measures, View};
 use crate::calendar::Day;
 use crate::clock::Stamp;
-use crate::ids::{OutletId, PersonId, RecordId};
+use crate::ids::{OutletId, PersonId};
+use crate::record::RecordKey;
 
 /// What an entry says of the stock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -27,8 +28,8 @@ pub struct At {
     pub captured_at_ms: i64,
     /// The write.
     pub stamp: Stamp,
-    /// The record.
-    pub record: RecordId,
+    /// The record; those of a visit share their id, so its kind belongs to it.
+    pub record: RecordKey,
 }
 
 /// One entry of the timeline.
@@ -90,11 +91,15 @@ pub fn changes(
 mod tests {
     use super::*;
     use crate::clock::Hlc;
-    use crate::ids::DeviceNo;
+    use crate::ids::{DeviceNo, KindId, RecordId};
 
     fn entry(day: i32, stock: Stock) -> Entry {
         let stamp = Stamp { hlc: Hlc(1), device: DeviceNo(1) };
-        let at = At { captured_at_ms: i64::from(day), stamp, record: RecordId::NIL };
+        let at = At {
+            captured_at_ms: i64::from(day),
+            stamp,
+            record: RecordKey { kind: KindId(11), id: RecordId::NIL },
+        };
         Entry { at, day: Day(day), person: None, stock }
     }
 

@@ -7,9 +7,10 @@ use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, OrgUnitId, OutletId, PersonId, PositionId, RecordId};
 use xundian_protocol::kinds::{
-    self, Channel, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position, Role,
-    StockCount, Typed, UnitType,
+    self, Channel, Issue, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position,
+    Role, StockCount, Typed, UnitType,
 };
+use xundian_protocol::limits::LATE_WORK_DAYS_MAX;
 use xundian_protocol::record::{Home, Op, Record, RecordKey, Write};
 
 const COUNT: u8 = 5;
@@ -170,7 +171,7 @@ proptest! {
                 }
                 for spec in kinds::ALL {
                     let op = op(spec.kind, home, Vec::new());
-                    let may = directory.may_write(Writer::Person(person), spec, &op, Day(day)).is_ok();
+                    let may = directory.may_write(Writer::Person(person), spec, &op, Day(day), Day(day)).is_ok();
                     prop_assert!(sees || !may, "{person} writes {} into {home:?} unseen", spec.code);
                 }
             }
@@ -218,7 +219,7 @@ proptest! {
             let chain = directory.chain(unit);
             let distinct: BTreeSet<_> = chain.iter().collect();
             prop_assert_eq!(distinct.len(), chain.len());
-            let _ = (directory.region_of(unit), directory.people_within(unit).count());
+            let _ = (directory.region_of(unit), directory.people_within(unit, Day(1)).count());
         }
     }
 }
@@ -320,9 +321,10 @@ fn work_belongs_to_the_position_held_on_its_day() {
     };
     let home = Home::Outlet(outlet(0));
     let op = op(StockCount::SPEC.kind, home, Vec::new());
-    let may = |directory: &Directory, day| {
-        directory.may_write(Writer::Person(person(0)), &StockCount::SPEC, &op, Day(day))
+    let late = |directory: &Directory, day, today| {
+        directory.may_write(Writer::Person(person(0)), &StockCount::SPEC, &op, Day(day), Day(today))
     };
+    let may = |directory: &Directory, day| late(directory, day, 8);
     directory.apply(&record(&moved(None), person(0).0, Home::Person(person(0))));
     assert_eq!(may(&directory, 3), Ok(()), "done before the move, whenever it arrives");
     assert!(
@@ -331,15 +333,74 @@ fn work_belongs_to_the_position_held_on_its_day() {
     );
     assert_eq!(directory.grant(person(0), Day(4)), Some(Grant::Unit(unit(1))));
     assert!(matches!(may(&directory, 7), Err(Denied::NoPosition { day: Day(7), .. })), "between positions");
-    assert_eq!(directory.last_held(person(0)).map(|(id, _)| id), Some(position(1)));
+    assert_eq!(late(&directory, 3, 3 + LATE_WORK_DAYS_MAX), Ok(()));
+    assert!(
+        late(&directory, 3, 4 + LATE_WORK_DAYS_MAX).is_err(),
+        "an old day does not open what is closed for ever"
+    );
+    let edited = |hlc| {
+        let op = Op { stamp: Stamp { hlc, ..op.stamp }, ..op.clone() };
+        directory.may_write(Writer::Person(person(0)), &Issue::SPEC, &op, Day(3), Day(8))
+    };
+    assert_eq!(edited(Hlc::at_ms(3 * 86_400_000)), Ok(()));
+    assert!(edited(Hlc::at_ms(6 * 86_400_000)).is_err(), "what others may have edited since stays theirs");
+    assert!(late(&directory, 3, 2).is_ok() && late(&directory, 8, 3).is_err(), "nor does a day to come");
 
     directory.apply(&record(&moved(Some(3)), person(0).0, Home::Person(person(0))));
     assert_eq!(may(&directory, 3), Ok(()), "the last day of work");
     assert!(matches!(may(&directory, 4), Err(Denied::NoPosition { .. })), "gone");
     assert!(
-        directory.people_within(unit(1)).any(|id| id == person(0)),
+        directory.people_within(unit(1), Day(9)).any(|id| id == person(0)),
         "the work stays in the manager's sight"
     );
+}
+
+#[test]
+fn reference_data_take_the_right_of_today_however_old_the_day_that_is_named() {
+    let left = Person {
+        code: text(0),
+        name: text(0),
+        status: Some(PersonStatus::Left),
+        left_on: Some(Day(5)),
+        position: Some(position(0)),
+        ..Default::default()
+    };
+    let directory = directory(&[
+        unit_record(0, None, &[]),
+        position_record(0, 0, Role::Headquarters),
+        record(&left, person(0).0, Home::Person(person(0))),
+    ]);
+    let op = op(Person::SPEC.kind, Home::Person(person(0)), Vec::new());
+    let may = |today| directory.may_write(Writer::Person(person(0)), &Person::SPEC, &op, Day(5), Day(today));
+    assert_eq!(may(5), Ok(()));
+    assert!(may(6).is_err(), "who has left headquarters does not write themselves back in");
+}
+
+#[test]
+fn a_move_to_come_moves_nobody_yet() {
+    let moving = record(
+        &Person {
+            code: text(0),
+            name: text(0),
+            status: Some(PersonStatus::Active),
+            position: Some(position(0)),
+            position_from: [(Day(6), position(1))].into(),
+            ..Default::default()
+        },
+        person(0).0,
+        Home::Person(person(0)),
+    );
+    let directory = directory(&[
+        unit_record(0, None, &[]),
+        unit_record(1, None, &[]),
+        position_record(0, 0, Role::Merchandiser),
+        position_record(1, 1, Role::Merchandiser),
+        moving,
+    ]);
+    for (day, first, second) in [(5, true, false), (6, false, true)] {
+        let within = |of| directory.people_within(unit(of), Day(day)).any(|id| id == person(0));
+        assert_eq!((within(0), within(1)), (first, second), "day {day}");
+    }
 }
 
 #[test]
@@ -372,7 +433,7 @@ fn the_unit_of_an_outlet_is_written_by_headquarters_alone() {
         ]);
         let may = |form: &Outlet| {
             let op = op(Outlet::SPEC.kind, Home::Outlet(outlet(0)), form.writes());
-            directory.may_write(Writer::Person(person(0)), &Outlet::SPEC, &op, Day(1))
+            directory.may_write(Writer::Person(person(0)), &Outlet::SPEC, &op, Day(1), Day(1))
         };
         assert_eq!(may(&form), Ok(()), "{role:?}");
         assert_eq!(may(&moving).is_ok(), may_move, "{role:?}");

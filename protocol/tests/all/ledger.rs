@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Hlc, Stamp};
-use xundian_protocol::ids::{DeviceNo, OutletId, PersonId, RecordId};
+use xundian_protocol::ids::{DeviceNo, KindId, OutletId, PersonId, RecordId};
+use xundian_protocol::record::RecordKey;
 use xundian_protocol::views::View;
 use xundian_protocol::views::ledger::{At, Entry, Level, Stock, changes, level_after};
 
@@ -21,7 +22,7 @@ fn timeline() -> impl Strategy<Value = Vec<Entry>> {
         let at = At {
             captured_at_ms: i64::from(day),
             stamp: Stamp { hlc: Hlc(0), device: DeviceNo(u32::from(person)) },
-            record: RecordId::NIL,
+            record: RecordKey { kind: KindId(11), id: RecordId::NIL },
         };
         Entry { at, day: Day(day), person: Some(PersonId(id(person))), stock }
     });

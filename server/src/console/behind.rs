@@ -119,7 +119,7 @@ fn narrower(ask: &Ask, whose: Whose, days: Period) -> Vec<(String, Link)> {
     let mut choices: Vec<_> =
         below.into_iter().map(|unit| (ask.unit_name(unit), about(Whose::Unit(unit), shown))).collect();
     if let Whose::Unit(unit) = whose {
-        let people = directory.people_within(unit).take(200);
+        let people = directory.people_within(unit, ask.today()).take(200);
         choices.extend(people.map(|person| (ask.person_name(person), about(Whose::Person(person), shown))));
     }
     if shown.days() > 1 {
@@ -203,7 +203,7 @@ fn entries_of(record: &Record) -> Vec<(u64, Entry)> {
     else {
         return Vec::new();
     };
-    let at = At { captured_at_ms: header.captured_at_ms, stamp, record: record.key.id };
+    let at = At { captured_at_ms: header.captured_at_ms, stamp, record: record.key };
     let entry =
         |(gtin, stock)| (gtin, Entry { at, day: header.business_day, person: Some(header.actor), stock });
     (spec.stock)(record).into_iter().map(entry).collect()

@@ -133,7 +133,7 @@ pub(super) fn crumbs(ask: &Ask, whose: Whose, period: Option<Period>) -> Vec<Mar
     let unit = match whose {
         Whose::Nation | Whose::Unassigned => None,
         Whose::Unit(unit) | Whose::UnitOwn(unit) => Some(unit),
-        Whose::Person(person) => directory.last_held(person).map(|(_, position)| position.unit),
+        Whose::Person(person) => directory.placed_on(person, ask.today()).map(|(_, position)| position.unit),
         Whose::Outlet(outlet) => directory.unit_on(outlet, ask.today()),
     };
     let mut crumbs = vec![ask.link(Whose::Nation, period)];

@@ -152,7 +152,7 @@ const fn load_per_person(visits: &VisitFigures, people: i64) -> Ratio {
 }
 
 fn outlets(directory: &Directory, scope: Scope, day: Day) -> usize {
-    let is_of = |unit| scope.covers(directory, Subject::Unit(unit));
+    let is_of = |unit| scope.covers(directory, Subject::Unit(unit), day);
     directory.outlets().filter(|(id, _)| is_of(directory.unit_on(*id, day))).count()
 }
 

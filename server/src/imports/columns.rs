@@ -101,7 +101,7 @@ static PEOPLE: &[Column] = &[
         "position_from",
         &["岗位起始日期", "任职日期"],
         "2026-03-01",
-        "first day in this position; where empty today for who held another one, else always",
+        "first day in this position; where empty tomorrow for who held another one, else always",
     ),
     optional("joined_on", &["入职日期"], "2024-03-01", "first day of work"),
     optional(

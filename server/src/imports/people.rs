@@ -27,12 +27,15 @@ pub(super) fn check(table: &Table, directory: &Directory, today: Day) -> Checked
                 let derived = || PersonId(id_of::<Person>(&[&code]));
                 let id = codes.people.get(&code).copied().unwrap_or_else(derived);
                 let standing = directory.person(id);
-                if table.has("position") {
+                let has_left = match says.status {
+                    Some(status) => status == PersonStatus::Left,
+                    None => standing.is_some_and(|entry| !entry.active),
+                };
+                if has_left {
+                    // Work is taken up to the last day, so who has left needs one; the last position stays.
+                    says.left_on = says.left_on.or(standing.and_then(|entry| entry.left_on)).or(Some(today));
+                } else if table.has("position") {
                     hold(&mut says, said, standing, today);
-                }
-                if says.status == Some(PersonStatus::Left) && says.left_on.is_none() {
-                    // Work is taken up to the last day, so who has left needs one.
-                    says.left_on = Some(standing.and_then(PersonEntry::left_on).unwrap_or(today));
                 }
                 let form = Form::new(Person::key(id.0), Home::Person(id), &says, table, FIELDS);
                 let defaults = Person { status: Some(PersonStatus::Active), ..Default::default() };
@@ -73,20 +76,21 @@ fn read_position(cells: &mut Cells<'_>, codes: &Codes) -> (Option<PositionId>, O
     (position, from)
 }
 
-/// Writes the position that a person is said to hold beside those that they held before.
+/// Writes the position that a person is said to hold beside those that they held before. Without a day a move
+/// begins tomorrow: what was done today was done in the old position, and may be unsent yet.
 fn hold(
     says: &mut Person,
     (position, from): (Option<PositionId>, Option<Day>),
     standing: Option<&PersonEntry>,
     today: Day,
 ) {
-    let held = standing.and_then(PersonEntry::standing_position);
+    let held_on = |day| standing.and_then(|entry| entry.position_on(day));
     match (standing, from) {
-        (_, None) if held == position => {}
         (None, None) => says.position = position,
-        _ => {
+        (Some(_), None) if held_on(today) == position || held_on(today.next()) == position => {}
+        (_, from) => {
             let position = position.unwrap_or(PositionId(RecordId::NIL));
-            says.position_from.insert(from.unwrap_or(today), position);
+            says.position_from.insert(from.unwrap_or(today.next()), position);
         }
     }
 }

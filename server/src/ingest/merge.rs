@@ -4,13 +4,13 @@
 
 use crate::store::{ConflictEntry, RejectedOp, StoredRecord};
 use std::collections::HashMap;
-use xundian_protocol::access::{Denied, Directory, Writer};
+use xundian_protocol::access::{Denied, Directory, Grant, Writer};
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::clock::{Clock, Hlc, Stamp, clamp_future};
 use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId};
 use xundian_protocol::kinds::{self, Header, Lineage, header};
 use xundian_protocol::limits::MESSAGE_BYTES_MAX;
-use xundian_protocol::record::{Conflict, Op, Record, RecordKey, Value};
+use xundian_protocol::record::{Conflict, Home, Op, Record, RecordKey, Value};
 use xundian_protocol::wire::stored;
 use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection};
 
@@ -155,11 +155,13 @@ impl Planner<'_> {
             let name = self.directory.home_name(record.home);
             return refuse(Refusal::OtherHome, format!("the record lives in {name} and cannot move"));
         }
-        let day = self.work_day(op)?;
+        let day = self.work_day(op, standing)?;
         let Some(spec) = kinds::spec(op.record.kind) else {
-            return self.check_unknown_kind(op, day);
+            return self.check_unknown_kind(op, standing, day);
         };
-        if let Err(denied) = self.directory.may_write(self.writer, spec, op, day) {
+        if let Err(denied) =
+            self.directory.may_write(self.writer, spec, op, day, Day::in_default_zone(self.now_ms))
+        {
             let why = match denied {
                 Denied::Role { .. } | Denied::Field { .. } => Refusal::NotAWriter,
                 Denied::NoPosition { .. } | Denied::Scope { .. } => Refusal::OutOfScope,
@@ -194,14 +196,25 @@ impl Planner<'_> {
 
     /// A kind that this server does not know yet comes from a newer app; it is kept, and sent on to whoever
     /// sees its home, without figures.
-    fn check_unknown_kind(&self, op: &Op, day: Day) -> Result<(), Refused> {
+    ///
+    /// What belongs to the company or to a unit is headquarters' to write, whatever it is.
+    fn check_unknown_kind(&self, op: &Op, standing: Option<&Record>, day: Day) -> Result<(), Refused> {
         let Writer::Person(person) = self.writer else { return Ok(()) };
+        let invalid = |message| Refused { why: Refusal::Invalid, message };
         let within =
             op.writes.iter().all(|write| write.value.within_limits() && write.at.key.within_limits());
         if !within {
-            return Err(Refused { why: Refusal::Invalid, message: "a value is too long".into() });
+            return Err(invalid("a value is too long".into()));
         }
-        if self.directory.sees(person, op.home, day) {
+        kinds::validate_size("record of a newer version", op, standing)
+            .map_err(|error| invalid(error.to_string()))?;
+        let today = Day::in_default_zone(self.now_ms);
+        let sees = |day| self.directory.sees(person, op.home, day);
+        let is_shared = matches!(op.home, Home::Company | Home::Unit(_));
+        if sees(day)
+            && sees(today)
+            && (!is_shared || self.directory.grant(person, today) == Some(Grant::Nation))
+        {
             return Ok(());
         }
         let denied = Denied::Scope { home: self.directory.home_name(op.home), day };
@@ -210,11 +223,16 @@ impl Planner<'_> {
 
     /// The day of the work, on which the writer's scope is looked up. It must be the day of the moment that
     /// the op names, give or take the zones of the earth.
-    fn work_day(&self, op: &Op) -> Result<Day, Refused> {
+    fn work_day(&self, op: &Op, standing: Option<&Record>) -> Result<Day, Refused> {
         let invalid = |message| Refused { why: Refusal::Invalid, message };
         let Some(header) = Header::of_op(op) else {
-            return Day::local(op.stamp.hlc.unix_ms().min(self.now_ms), DEFAULT_ZONE)
-                .ok_or_else(|| invalid("the op's moment is out of range".into()));
+            let names = |tag| op.written(tag).is_some();
+            if matches!(self.writer, Writer::Person(_)) && header::MOMENT.into_iter().any(names) {
+                return Err(invalid(
+                    "an op names who, when and on which day all together or not at all".into(),
+                ));
+            }
+            return self.day_of_edit(op, standing);
         };
         if let Writer::Person(person) = self.writer
             && header.actor != person
@@ -229,6 +247,21 @@ impl Planner<'_> {
             )));
         }
         Ok(header.business_day)
+    }
+
+    /// The day of an op that does not name it: of one's own visit or count the day on which it was, however late
+    /// it is mended; else that of the stamp.
+    fn day_of_edit(&self, op: &Op, standing: Option<&Record>) -> Result<Day, Refused> {
+        let is_event = kinds::spec(op.record.kind).is_some_and(|spec| spec.lineage == Lineage::Event);
+        let own = standing.filter(|_| is_event).and_then(Header::read);
+        if let Some(own) = own.filter(|own| self.writer == Writer::Person(own.actor)) {
+            return Ok(own.business_day);
+        }
+        let moment_ms = op.stamp.hlc.unix_ms().min(self.now_ms);
+        Day::local(moment_ms, DEFAULT_ZONE).ok_or_else(|| Refused {
+            why: Refusal::Invalid,
+            message: "the op's moment is out of range".into(),
+        })
     }
 
     fn apply(&mut self, op: &Op) {

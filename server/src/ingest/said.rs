@@ -43,7 +43,7 @@ impl Said {
         let Some(spec) = kinds::spec(record.key.kind) else { return Self::default() };
         let stock = |outlet, lines| {
             let (header, stamp) = (Header::read(record)?, record.newest()?);
-            let at = At { captured_at_ms: header.captured_at_ms, stamp, record: record.key.id };
+            let at = At { captured_at_ms: header.captured_at_ms, stamp, record: record.key };
             Some(StockSaid { outlet, at, day: header.business_day, person: header.actor, lines })
         };
         let stock = match (record.home, (spec.stock)(record)) {

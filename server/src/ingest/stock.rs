@@ -110,12 +110,13 @@ pub(crate) fn plan_stock(
     units: &mut Units<'_>,
     out: &mut FigureChanges,
 ) -> StockPlan {
-    let OutletStock { mut levels, mut statements } = stock;
+    let OutletStock { mut levels, statements: standing } = stock;
+    let mut statements = standing.clone();
     let mut moved = BTreeSet::new();
     let (mut goes, mut comes) = (Vec::new(), Vec::new());
     for (gtin, touched) in touched {
         let Some((first, _)) = touched.span() else { continue };
-        let timeline = Timeline::around(*gtin, first, levels.get(gtin), &statements);
+        let timeline = Timeline::around(*gtin, first, levels.get(gtin), &standing);
         let after = timeline.after(touched);
         timeline.changes(outlet, &timeline.stretch, &mut goes);
         timeline.changes(outlet, &after, &mut comes);
@@ -130,7 +131,8 @@ pub(crate) fn plan_stock(
             let next = level_after(level, entry);
             let line = StatementLine { gtin: *gtin, stock: entry.stock, units_after: next.units };
             let statement = statements.entry(entry.at).or_insert_with(|| Statement::around(entry));
-            if statement.line(*gtin) != Some(&line) {
+            if statement.line(*gtin) != Some(&line) || !statement.is_of(entry) {
+                (statement.day, statement.person) = (entry.day, entry.person);
                 statement.put(line);
                 moved.insert(entry.at);
             }

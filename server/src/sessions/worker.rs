@@ -14,6 +14,7 @@ use std::sync::Arc;
 use xundian_protocol::access::Grant;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
+use xundian_protocol::limits::FIGURE_ROWS_MAX;
 use xundian_protocol::record::Home;
 use xundian_protocol::sync::server::{ServerSession, Step, refusal};
 use xundian_protocol::views::Nature;
@@ -207,5 +208,13 @@ fn answer(server: &Server, person: PersonId, ask: Ask) -> Result<Answer, ServerF
         let message = format!("ask for at most {ASKED_DAYS_MAX} days at a time");
         return Err(refusal(Refusal::OutOfScope, message));
     }
-    Ok(Answer { rows: server.cells(view, Of::Units, from, to).map_err(unavailable)? })
+    let rows = server.cells(view, Of::Units, from, to).map_err(unavailable)?;
+    if rows.len() > FIGURE_ROWS_MAX {
+        let message = format!(
+            "these are {} figures, at most {FIGURE_ROWS_MAX} are told at once: ask for fewer days",
+            rows.len()
+        );
+        return Err(refusal(Refusal::OutOfScope, message));
+    }
+    Ok(Answer { rows })
 }

@@ -211,25 +211,25 @@ pub(super) fn read_trace(bytes: &[u8]) -> Option<(Day, RecordId)> {
 }
 
 /// Bytes of a place in a stock timeline.
-pub(super) const AT_BYTES: usize = 36;
+pub(super) const AT_BYTES: usize = 38;
 
-/// A place in a stock timeline: captured i64, stamp (u64, u32), record id.
+/// A place in a stock timeline: captured i64, stamp (u64, u32), record.
 pub(super) fn at(place: &At) -> Vec<u8> {
     let mut out = ordered_i64(place.captured_at_ms).to_vec();
     out.extend(place.stamp.hlc.0.to_be_bytes());
     out.extend(place.stamp.device.0.to_be_bytes());
-    out.extend(place.record.as_bytes());
+    out.extend(record(place.record));
     out
 }
 
 pub(super) fn read_at(bytes: &[u8]) -> Option<At> {
     let (captured, rest) = bytes.split_first_chunk::<8>()?;
     let (hlc, rest) = rest.split_first_chunk::<8>()?;
-    let (device, id) = rest.split_first_chunk::<4>()?;
+    let (device, key) = rest.split_first_chunk::<4>()?;
     Some(At {
         captured_at_ms: read_ordered_i64(*captured),
         stamp: Stamp { hlc: Hlc(u64::from_be_bytes(*hlc)), device: DeviceNo(u32::from_be_bytes(*device)) },
-        record: RecordId::from_bytes(id.try_into().ok()?),
+        record: read_record(key)?,
     })
 }
 
@@ -279,7 +279,11 @@ mod tests {
     #[test]
     fn stock_places_come_back() {
         let stamp = Stamp { hlc: Hlc(9), device: DeviceNo(3) };
-        let place = At { captured_at_ms: -5, stamp, record: RecordId::from_bytes([1; 16]) };
+        let place = At {
+            captured_at_ms: -5,
+            stamp,
+            record: RecordKey { kind: KindId(11), id: RecordId::from_bytes([1; 16]) },
+        };
         let outlet = OutletId(RecordId::from_bytes([2; 16]));
         assert_eq!(at(&place).len(), AT_BYTES);
         assert_eq!(read_stock(&stock(outlet, &place)), Some((outlet, place)));

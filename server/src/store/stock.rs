@@ -38,6 +38,11 @@ impl Statement {
         Self { at: entry.at, day: entry.day, person: entry.person, lines: Vec::new() }
     }
 
+    /// Whether it is of the day and the person of an entry.
+    pub(crate) fn is_of(&self, entry: &Entry) -> bool {
+        (self.day, self.person) == (entry.day, entry.person)
+    }
+
     /// The line of a product.
     pub(crate) fn line(&self, gtin: u64) -> Option<&StatementLine> {
         let at = self.lines.binary_search_by_key(&gtin, |line| line.gtin).ok()?;
@@ -121,7 +126,7 @@ pub struct LatestLevel {
 /// The ends of all timelines of an outlet, by GTIN.
 pub type Levels = BTreeMap<u64, LatestLevel>;
 
-/// The count of places u16 (most lines share a few); each as place and person; then numbers: the day of each
+/// The count of places u32 (most lines share a few); each as place and person; then numbers: the day of each
 /// place; for each product its GTIN after the one before, which place, the units.
 pub(super) fn encode_levels(levels: &Levels) -> Vec<u8> {
     let mut places: Vec<LatestLevel> = Vec::new();
@@ -179,14 +184,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use xundian_protocol::clock::{Hlc, Stamp};
-    use xundian_protocol::ids::{DeviceNo, RecordId};
+    use xundian_protocol::ids::{DeviceNo, KindId, RecordId};
+    use xundian_protocol::record::RecordKey;
 
     fn at() -> impl Strategy<Value = At> {
         (any::<i64>(), any::<u64>(), any::<u32>(), 0..3u8).prop_map(
             |(captured_at_ms, hlc, device, record)| At {
                 captured_at_ms,
                 stamp: Stamp { hlc: Hlc(hlc), device: DeviceNo(device) },
-                record: RecordId::from_bytes([record; 16]),
+                record: RecordKey { kind: KindId(record.into()), id: RecordId::from_bytes([record; 16]) },
             },
         )
     }

@@ -55,7 +55,7 @@ fn position(ask: &Ask, person: PersonId) -> Markup {
     let code = ask.directory.person(person).map_or("", |entry| entry.code.as_str());
     html! {
         " " small {
-            @if let Some((_, entry)) = ask.directory.last_held(person) {
+            @if let Some((_, entry)) = ask.directory.placed_on(person, ask.today()) {
                 (entry.title) " · "
                 @if entry.title != ask.t(entry.role.label()) { (ask.t(entry.role.label())) " · " }
                  (ask.link(Whose::Unit(entry.unit), None)) " "

@@ -152,15 +152,22 @@ fn a_person_who_moves_keeps_the_days_before() {
     let moved = "code,name,position,position_from\nM001,王芳,HB-MGR,2027-03-01\n";
     assert_eq!(counts(&fixture.import(ImportKind::People, moved)), [0, 1, 0]);
     assert_eq!(counts(&fixture.import(ImportKind::People, moved)), [0, 0, 1], "again");
-    let undated = "code,name,position\nM001,王芳,HB-MGR\n";
-    assert_eq!(counts(&fixture.import(ImportKind::People, undated)), [0, 0, 1], "held already");
+    let undated = |position| format!("code,name,position\nM001,王芳,{position}\n");
+    let as_today = fixture.import(ImportKind::People, &undated("HB-M1"));
+    assert_eq!(counts(&as_today), [0, 0, 1], "the position of today, and the move to come stands");
     assert_eq!(held(&fixture, "2027-02-28").as_deref(), Some("HB-M1"));
     assert_eq!(held(&fixture, "2027-03-01").as_deref(), Some("HB-MGR"));
-    // Without a day the change counts from today, which is 2027-01-15 here.
     let none = "code,name,position,position_from\nM001,王芳,,2027-05-01\n";
     assert_eq!(counts(&fixture.import(ImportKind::People, none)), [0, 1, 0]);
     assert_eq!(held(&fixture, "2027-05-01"), None);
     assert_eq!(held(&fixture, "2027-04-30").as_deref(), Some("HB-MGR"));
+    // Without a day a move begins tomorrow, for today's work is unsent yet. Today is 2027-01-15.
+    for changed in [1, 0] {
+        let outcome = fixture.import(ImportKind::People, &undated("HB-MGR"));
+        assert_eq!(counts(&outcome), [0, changed, 1 - changed]);
+    }
+    assert_eq!(held(&fixture, "2027-01-15").as_deref(), Some("HB-M1"));
+    assert_eq!(held(&fixture, "2027-01-16").as_deref(), Some("HB-MGR"));
 }
 
 #[test]
@@ -171,6 +178,8 @@ fn who_has_left_held_the_position_up_to_the_last_day() {
     let person: Person = fixture.read("M001");
     assert_eq!((person.status, person.left_on), (Some(PersonStatus::Left), Some(day("2027-01-15"))));
     assert_eq!(counts(&fixture.import(ImportKind::People, left)), [0, 0, 1], "the day stays");
+    let again = "code,name,left_on,position\nM001,王芳,,\n";
+    assert_eq!(counts(&fixture.import(ImportKind::People, again)), [0, 0, 1], "without the status as well");
     assert_eq!(held(&fixture, "2027-01-15").as_deref(), Some("HB-M1"));
     assert_eq!(held(&fixture, "2027-01-16"), None);
 }
