@@ -90,8 +90,12 @@ impl DataKey {
         let Some(opened) = key.wrapping()?.open(beside, wrapped.to_vec()).map(Zeroizing::new) else {
             return Ok(None);
         };
-        let Ok(bytes) = <[u8; KEY_BYTES]>::try_from(&opened[..]) else { return Ok(None) };
-        Self::new(Zeroizing::new(bytes)).map(Some)
+        if opened.len() != KEY_BYTES {
+            return Ok(None);
+        }
+        let mut bytes = Zeroizing::new([0; KEY_BYTES]);
+        bytes.copy_from_slice(&opened);
+        Self::new(bytes).map(Some)
     }
 }
 

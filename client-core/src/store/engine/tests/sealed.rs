@@ -60,6 +60,13 @@ fn refused_untouched(folder: &Path, key: Option<&StoreKey>) -> EngineError {
     refused
 }
 
+/// What an opening would remove, if it came so far.
+fn leave_leftovers(folder: &Path) {
+    for name in ["key.new", "journal.new", "snap.7FFFFFFFFFFFFFFF.generating"] {
+        fs::write(folder.join(name), b"cut off").unwrap();
+    }
+}
+
 fn holds(folder: &Path, text: &[u8]) -> bool {
     let mut files = everything(folder).into_values().flatten();
     files.any(|bytes| bytes.windows(text.len()).any(|window| window == text))
@@ -90,6 +97,7 @@ fn the_key_itself_is_in_no_file() {
 fn without_its_key_a_sealed_store_is_refused_and_left_untouched() {
     let folder = folder();
     for store in closed_and_killed(folder.path(), Some(&key())) {
+        leave_leftovers(&store);
         let refused = refused_untouched(&store, None);
         assert!(matches!(refused, EngineError::NeedsKey { .. }), "{refused}");
         assert!(refused.to_string().contains("keystore"), "{refused}");
@@ -103,6 +111,7 @@ fn without_its_key_a_sealed_store_is_refused_and_left_untouched() {
 fn with_a_key_a_plain_store_is_refused_and_left_untouched() {
     let folder = folder();
     for store in closed_and_killed(folder.path(), None) {
+        leave_leftovers(&store);
         let refused = refused_untouched(&store, Some(&key()));
         assert!(matches!(refused, EngineError::NotSealed { .. }), "{refused}");
         assert!(refused.to_string().contains("enrol in a new folder"), "{refused}");
@@ -116,6 +125,7 @@ fn with_a_key_a_plain_store_is_refused_and_left_untouched() {
 fn a_damaged_or_missing_key_file_is_refused_and_nothing_is_touched() {
     let folder = folder();
     for store in closed_and_killed(folder.path(), Some(&key())) {
+        leave_leftovers(&store);
         let path = store.join("key");
         let whole = fs::read(&path).unwrap();
         for at in 0..whole.len() {
