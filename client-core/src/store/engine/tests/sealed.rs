@@ -25,14 +25,18 @@ fn assert_filled(engine: &Engine) {
     assert_eq!(engine.scan_prefix(b"").map(Result::unwrap).count(), 3);
 }
 
+/// Copies a store with its lock, which whoever opens it first makes, and which stays.
+fn copy_with_lock(from: &Path, to: &Path) {
+    copy(from, to);
+    fs::write(to.join("lock"), b"").unwrap();
+}
+
 /// A store as it is after closing, and as a killed process leaves it.
 fn closed_and_killed(folder: &Path, key: Option<&StoreKey>) -> [std::path::PathBuf; 2] {
     let (closed, killed) = (folder.join("closed-store"), folder.join("killed-store"));
     let engine = Engine::open(&closed, key).unwrap();
     fill(&engine);
-    copy(&closed, &killed);
-    // The lock is made by whoever opens the store first, and stays.
-    fs::write(killed.join("lock"), b"").unwrap();
+    copy_with_lock(&closed, &killed);
     drop(engine);
     [closed, killed]
 }
@@ -180,6 +184,37 @@ fn an_entry_of_the_journal_that_was_not_sealed_for_its_place_is_damage() {
     let crc = crc32fast::hash(&bytes[entry]);
     bytes[4..8].copy_from_slice(&crc.to_be_bytes());
     fs::write(&path, &bytes).unwrap();
+    let refused = refused_untouched(&killed, Some(&key()));
+    assert!(
+        matches!(&refused, EngineError::Damaged { detail, .. } if detail.contains("key did not seal")),
+        "{refused}"
+    );
+}
+
+#[test]
+fn an_entry_from_before_a_fold_is_damage_behind_it() {
+    let folder = folder();
+    let (original, killed) = (folder.path().join("original"), folder.path().join("killed"));
+    let engine = Engine::open(&original, Some(&key())).unwrap();
+    let front = || {
+        let bytes = fs::read(original.join("journal.sealed")).unwrap();
+        let content_bytes = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
+        bytes[..16 + content_bytes].to_vec()
+    };
+    put(&engine, b"key", b"before");
+    let before = front();
+    fold(&engine);
+    put(&engine, b"key", b"behind");
+    let mut moved = front();
+    copy_with_lock(&original, &killed);
+    // The old content under the new number, with a CRC that fits: both stand at the front.
+    moved[16..].copy_from_slice(&before[16..]);
+    let crc = crc32fast::hash(&moved[8..]);
+    moved[4..8].copy_from_slice(&crc.to_be_bytes());
+    let path = killed.join("journal.sealed");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[..moved.len()].copy_from_slice(&moved);
+    fs::write(&path, bytes).unwrap();
     let refused = refused_untouched(&killed, Some(&key()));
     assert!(
         matches!(&refused, EngineError::Damaged { detail, .. } if detail.contains("key did not seal")),
