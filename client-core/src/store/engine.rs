@@ -5,6 +5,8 @@
 //! beside sled's. Readers see the journal as an overlay. When the file is full, all that it holds is folded into
 //! the tree and made durable there; only then is the file written anew from its front. The tree alone may be
 //! half of a commit or more at any time, and is never read without the journal over it.
+//! Where the host app gave a key, entries and values are sealed as they are put together for the disk, and opened
+//! as they are read (docs/adr/0008); the overlay in memory is plain.
 //! docs/adr/0002-sled-on-the-device.md has the reasons and the figures.
 
 #[cfg(target_os = "linux")]
