@@ -14,7 +14,7 @@ mod sync;
 mod tests;
 mod work;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -29,8 +29,10 @@ pub use sync::{PushReport, SyncError, SyncProgress, SyncReport};
 
 use crate::errors::RecordError;
 use crate::recorder::{Author, Moment, Recorder};
+use crate::sealing::StoreKey;
 use crate::store::{Identity, Save, Store, StoreError};
 use crate::transport::TlsIdentity;
+use identity::DeviceFolder;
 use lookup::Lookup;
 
 /// The folder of the store inside a device's home folder.
@@ -41,7 +43,7 @@ pub type Clocks = dyn Fn() -> Moment + Send + Sync;
 
 /// A device: its store, its identity and its way to the server. Share it between threads as it is.
 pub struct Client {
-    home: PathBuf,
+    home: DeviceFolder,
     store: Store,
     clocks: Box<Clocks>,
     /// Held from reading the clock to the end of a save. Who holds it knows that nothing captured before
@@ -55,27 +57,44 @@ pub struct Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("home", &self.home).finish_non_exhaustive()
+        f.debug_struct("Client").field("home", &self.home.path()).finish_non_exhaustive()
     }
 }
 
 impl Client {
     /// Opens the device in a home folder, or prepares a new one there. Recording needs an enrolment first.
+    /// What a new one keeps lies plain on the disk; [`Self::open_with_key`] seals it.
     ///
     /// # Errors
-    /// Where the store is in use by another program, damaged, or of a newer format.
+    /// Where the store is in use by another program, damaged, of a newer format, or sealed.
     pub fn open(home: &Path) -> Result<Self, StoreError> {
-        Self::open_with_clocks(home, Box::new(clocks::system))
+        Self::open_at(home, None, Box::new(clocks::system))
     }
 
-    /// The same with clocks of the caller's, for replays and simulations.
+    /// The same with a key of the host app's, from the platform's keystore: records, outbox and the device's own
+    /// key are sealed on the disk. A device is sealed from its first opening on, or never. Whoever loses the key
+    /// loses what is in the folder; nothing else opens it.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and where the device is plain, or sealed with another key
+    /// ([`StoreError::is_wrong_key`]). Then no file was touched.
+    pub fn open_with_key(home: &Path, key: &StoreKey) -> Result<Self, StoreError> {
+        Self::open_at(home, Some(key), Box::new(clocks::system))
+    }
+
+    /// The same as [`Self::open`] with clocks of the caller's, for replays and simulations.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn open_with_clocks(home: &Path, clocks: Box<Clocks>) -> Result<Self, StoreError> {
+        Self::open_at(home, None, clocks)
+    }
+
+    fn open_at(home: &Path, key: Option<&StoreKey>, clocks: Box<Clocks>) -> Result<Self, StoreError> {
+        let store = Store::open(&home.join(STORE_FOLDER), key)?;
         Ok(Self {
-            store: Store::open(&home.join(STORE_FOLDER))?,
-            home: home.to_owned(),
+            home: DeviceFolder::new(home, store.cover().clone()),
+            store,
             clocks,
             recording: Mutex::new(()),
             lookup: Mutex::new(None),
@@ -87,6 +106,17 @@ impl Client {
     /// Who the device is; `None` before it is enrolled.
     pub fn identity(&self) -> Option<Identity> {
         self.store.identity()
+    }
+
+    /// From here on the device opens with another key. It takes effect at once and writes some bytes, however
+    /// much the store holds. Keep both keys until it has returned: where it is interrupted, at whatever point, the
+    /// device opens with the old key or with the new one. A copy of the folder from before still opens with the
+    /// old one.
+    ///
+    /// # Errors
+    /// Where the device is plain, or its folder cannot be written.
+    pub fn change_key(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.store.change_key(key)
     }
 
     /// Decides one save and makes it durable.

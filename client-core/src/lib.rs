@@ -8,6 +8,7 @@
 //!
 //! Inside, one way in and one way out: `day` and `recorder` decide what a save writes, `store` makes it
 //! durable, the protocol's session says what to send, `transport` carries it, and `client` chains them.
+//! Where the host app gives a key ([`Client::open_with_key`]), `sealing` lies between the store and the disk.
 //! `recorder` and `day` know no clock and no store, `store` knows no business object and no network, and
 //! `transport` knows neither records nor files.
 
@@ -15,6 +16,7 @@ mod client;
 mod day;
 mod errors;
 mod recorder;
+mod sealing;
 mod store;
 mod transport;
 
@@ -25,6 +27,7 @@ pub use client::{
 pub use day::{Due, NewIssue, Position, VisitBundle};
 pub use errors::RecordError;
 pub use recorder::Moment;
+pub use sealing::StoreKey;
 pub use store::{Identity, Rejected, RejectedId, RejectedIdError, SaveState, StoreError};
 
 pub use xundian_protocol::ids::{OutletId, PersonId, RecordId, VisitId};

@@ -17,6 +17,9 @@ pub(crate) struct Cli {
     /// 设备文件夹 the device's folder
     #[arg(long, global = true, default_value = "xundian-device")]
     pub(crate) home: PathBuf,
+    /// 密钥文件 seal the device, or open a sealed one, with the key in this file: 32 bytes, or 64 hexadecimal digits
+    #[arg(long, global = true)]
+    pub(crate) key_file: Option<PathBuf>,
     /// 输出 JSON: one JSON value, or one a line for `record`
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -39,6 +42,11 @@ pub(crate) enum Command {
         /// 仅上传 only send what waits, fetch nothing
         #[arg(long)]
         push_only: bool,
+    },
+    /// 更换密钥 seal the device with another key; from then on it opens with that one
+    ChangeKey {
+        /// 新密钥文件 the file of the new key, as for --key-file
+        new_key_file: PathBuf,
     },
     /// 设备状态 how the device stands towards the server
     Status,

@@ -1,6 +1,7 @@
 //! The command line: reads what is asked, calls the client, shows the answer. Chinese first, English second.
 
 mod args;
+mod key;
 mod network;
 mod output;
 mod record_file;
@@ -30,6 +31,10 @@ pub(crate) enum CliError {
     Runtime(std::io::Error),
     #[error("cannot read {file} ({source}): check the path and its permissions")]
     File { file: String, source: std::io::Error },
+    #[error(
+        "{file} 不是密钥文件 holds no key: it must hold 32 bytes, or 64 hexadecimal digits and nothing else"
+    )]
+    Key { file: String },
     #[error("cannot print the answer ({0})")]
     Print(#[from] std::io::Error),
     #[error("{kind:?} 不是记录类型 is no kind of record; the kinds are {known}")]
@@ -62,14 +67,19 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), CliError> {
     let output = Output { json: cli.json };
+    let key = cli.key_file.as_deref().map(key::read).transpose()?;
     if let Command::Enrol { invitation, label } = &cli.command {
-        return network::enrol(&cli.home, invitation, label, output);
+        return network::enrol(&cli.home, key.as_ref(), invitation, label, output);
     }
-    let client = Client::open(&cli.home)?;
+    let client = match &key {
+        Some(key) => Client::open_with_key(&cli.home, key)?,
+        None => Client::open(&cli.home)?,
+    };
     match cli.command {
         Command::Enrol { .. } => Ok(()),
         Command::Sync { push_only: false } => network::sync(&client, output),
         Command::Sync { push_only: true } => network::push(&client, output),
+        Command::ChangeKey { new_key_file } => key::change(&client, &new_key_file, output),
         Command::Status => show::status(&client, output),
         Command::Visit(command) => work::visit(&client, command, output),
         Command::Shelf(args) => work::shelf(&client, &args, output),

@@ -6,15 +6,24 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use xundian_client::{Client, SyncProgress};
+use xundian_client::{Client, StoreKey, SyncProgress};
 
 use super::CliError;
 use super::output::{Output, time_text};
 
 const SEE_REJECTED: &str = "\n请查看被拒记录 see `xundian rejected list`";
 
-pub(super) fn enrol(home: &Path, invitation: &str, label: &str, output: Output) -> Result<(), CliError> {
-    let client = block_on(Client::enrol(home, invitation, label))??;
+pub(super) fn enrol(
+    home: &Path,
+    key: Option<&StoreKey>,
+    invitation: &str,
+    label: &str,
+    output: Output,
+) -> Result<(), CliError> {
+    let client = match key {
+        Some(key) => block_on(Client::enrol_with_key(home, key, invitation, label))??,
+        None => block_on(Client::enrol(home, invitation, label))??,
+    };
     let Some(identity) = client.identity() else { return Ok(()) };
     let json = json!({
         "device": identity.device.0,

@@ -25,12 +25,14 @@ pub(super) fn status(client: &Client, output: Output) -> Result<(), CliError> {
         "server_offset_ms": status.server_offset_ms,
         "homes": status.homes,
         "store_bytes": status.store_bytes,
+        "is_sealed": status.is_sealed,
     });
     let never = || "从未 never".to_owned();
     let who = identity.map_or_else(
         || "未注册 not enrolled".to_owned(),
         |identity| format!("{} {} @ {}", identity.device, identity.person_name, identity.server),
     );
+    let sealed = if status.is_sealed { "是 yes" } else { "否，明文保存 no, the files are plain" };
     let rows = [
         ("设备 Device", who),
         ("待发送 Waiting to be sent", status.unsent_ops.to_string()),
@@ -43,6 +45,7 @@ pub(super) fn status(client: &Client, output: Output) -> Result<(), CliError> {
         ),
         ("范围 Homes in scope", status.homes.to_string()),
         ("占用空间 On disk", format!("{} KiB", status.store_bytes / 1024)),
+        ("本机加密 Sealed on disk", sealed.to_owned()),
     ];
     let rows = rows.map(|(label, value)| vec![label.to_owned(), value]).to_vec();
     Ok(output.rows(&json, &["项目 Item", "值 Value"], rows)?)

@@ -11,7 +11,8 @@ use xundian_protocol::wire::v1::{
 
 use super::identity::{self, IdentityFileError};
 use super::sync::{Carrier, connect};
-use super::{Client, SyncError};
+use super::{Client, SyncError, clocks};
+use crate::sealing::StoreKey;
 use crate::store::{Identity, StoreError};
 use crate::transport::TlsIdentity;
 
@@ -89,12 +90,34 @@ impl Client {
     /// # Errors
     /// Where the invitation is none, the server refuses or cannot be reached, or the folder is of no use.
     pub async fn enrol(home: &Path, invitation: &str, label: &str) -> Result<Self, EnrolError> {
+        Self::enrol_at(home, None, invitation, label).await
+    }
+
+    /// The same for a device that is sealed with a key of the host app's, see [`Self::open_with_key`].
+    ///
+    /// # Errors
+    /// As [`Self::enrol`], and where the key does not fit.
+    pub async fn enrol_with_key(
+        home: &Path,
+        key: &StoreKey,
+        invitation: &str,
+        label: &str,
+    ) -> Result<Self, EnrolError> {
+        Self::enrol_at(home, Some(key), invitation, label).await
+    }
+
+    async fn enrol_at(
+        home: &Path,
+        key: Option<&StoreKey>,
+        invitation: &str,
+        label: &str,
+    ) -> Result<Self, EnrolError> {
         let invitation: Invitation = invitation.parse()?;
         if label.len() > MESSAGE_BYTES_MAX {
             return Err(EnrolError::Label { bytes: label.len() });
         }
-        let client = Self::open(home)?;
-        let request_der = identity::request_der(home)?;
+        let client = Self::open_at(home, key, Box::new(clocks::system))?;
+        let request_der = identity::request_der(&client.home)?;
         let enrol = Enrol { secret: invitation.secret(), request_der, label: label.to_owned() };
         let granted = ask(&invitation, enrol).await?;
         client.accept(&invitation, &granted)?;

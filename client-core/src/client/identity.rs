@@ -1,11 +1,14 @@
 //! The device's identity files in its home folder: `device.key` (the secret key, PEM, readable by its owner
 //! alone), `device.csr` (the request for its certificate, DER), `device.crt` and `authority.crt`
-//! (certificates, DER).
+//! (certificates, DER). Where the store is sealed, so are they, each for its name and with the store's key.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
+use crate::sealing::{Cover, Place};
 use crate::transport::{DeviceKey, TlsIdentity, TlsIdentityError};
 
 const KEY_FILE: &str = "device.key";
@@ -26,6 +29,12 @@ pub enum IdentityFileError {
         /// What the system said.
         source: io::Error,
     },
+    /// The store's key does not open it.
+    #[error("{} is not sealed with this device's key, or is damaged: ask for a new invitation, remove the file and enrol again; unsent work is kept", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
     /// It holds something else than a key or a certificate.
     #[error("{0}")]
     Content(String),
@@ -37,93 +46,144 @@ impl From<TlsIdentityError> for IdentityFileError {
     }
 }
 
-/// The request for a certificate, the same at every call: a request is signed with a random number, and a
-/// server that gets the very same one again knows that its answer was lost.
-pub(super) fn request_der(home: &Path) -> Result<Vec<u8>, IdentityFileError> {
-    let key = key(home)?;
-    let path = home.join(REQUEST_FILE);
-    match fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let request = key.csr_der()?;
-            write(home, REQUEST_FILE, &request)?;
-            Ok(request)
+/// A device's home folder, with what lies over its files.
+pub(super) struct DeviceFolder {
+    path: PathBuf,
+    cover: Cover,
+}
+
+impl DeviceFolder {
+    pub(super) fn new(path: &Path, cover: Cover) -> Self {
+        Self { path: path.to_owned(), cover }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file's content; `None` where there is no such file.
+    fn read_if_there(&self, name: &'static str) -> Result<Option<Vec<u8>>, IdentityFileError> {
+        match self.read(name) {
+            Err(IdentityFileError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
+            }
+            read => read.map(Some),
         }
-        read => read.map_err(|source| IdentityFileError::File { action: "read", path, source }),
+    }
+
+    fn read(&self, name: &'static str) -> Result<Vec<u8>, IdentityFileError> {
+        let path = self.path.join(name);
+        let bytes = fs::read(&path).map_err(|source| IdentityFileError::File {
+            action: "read",
+            path: path.clone(),
+            source,
+        })?;
+        self.cover.open(Place::File(name), bytes).ok_or(IdentityFileError::Foreign { path })
+    }
+
+    /// Writes a file so that after a crash the old or the new one is there, whole.
+    fn write(&self, name: &'static str, content: &[u8]) -> Result<(), IdentityFileError> {
+        let path = self.path.join(name);
+        let fresh = self.path.join(format!("{name}.new"));
+        let attempt = || {
+            let mut covered = Vec::with_capacity(content.len() + self.cover.extra_bytes());
+            covered.resize(self.cover.front_bytes(), 0);
+            covered.extend_from_slice(content);
+            self.cover.seal(Place::File(name), &mut covered, 0)?;
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut file = options.open(&fresh)?;
+            file.write_all(&covered)?;
+            file.sync_all()?;
+            fs::rename(&fresh, &path)?;
+            #[cfg(unix)]
+            File::open(&self.path)?.sync_all()?;
+            Ok(())
+        };
+        attempt().map_err(|source| IdentityFileError::File { action: "write", path: path.clone(), source })
     }
 }
 
-/// The device's key; made and kept at the first call. It stays the same for the device's life.
-fn key(home: &Path) -> Result<DeviceKey, IdentityFileError> {
-    let path = home.join(KEY_FILE);
-    match fs::read_to_string(&path) {
-        Ok(pem) => Ok(DeviceKey::from_pem(&pem)?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let key = DeviceKey::generate()?;
-            // A request first, so that none of an older key can be left beside this one.
-            write(home, REQUEST_FILE, &key.csr_der()?)?;
-            write(home, KEY_FILE, key.to_pem().as_bytes())?;
-            Ok(key)
-        }
-        Err(source) => Err(IdentityFileError::File { action: "read", path, source }),
+/// The request for a certificate, the same at every call: a request is signed with a random number, and a
+/// server that gets the very same one again knows that its answer was lost.
+pub(super) fn request_der(home: &DeviceFolder) -> Result<Vec<u8>, IdentityFileError> {
+    let key = key(home)?;
+    if let Some(request) = home.read_if_there(REQUEST_FILE)? {
+        return Ok(request);
     }
+    let request = key.csr_der()?;
+    home.write(REQUEST_FILE, &request)?;
+    Ok(request)
+}
+
+/// The device's key; made and kept at the first call. It stays the same for the device's life.
+fn key(home: &DeviceFolder) -> Result<DeviceKey, IdentityFileError> {
+    if let Some(pem) = home.read_if_there(KEY_FILE)?.map(Zeroizing::new) {
+        return Ok(DeviceKey::from_pem(&String::from_utf8_lossy(&pem))?);
+    }
+    let key = DeviceKey::generate()?;
+    // A request first, so that none of an older key can be left beside this one.
+    home.write(REQUEST_FILE, &key.csr_der()?)?;
+    home.write(KEY_FILE, Zeroizing::new(key.to_pem()).as_bytes())?;
+    Ok(key)
 }
 
 /// Keeps the certificates of an enrolment.
 pub(super) fn keep(
-    home: &Path,
+    home: &DeviceFolder,
     certificate_der: &[u8],
     authority_der: &[u8],
 ) -> Result<(), IdentityFileError> {
-    write(home, AUTHORITY_FILE, authority_der)?;
-    write(home, CERTIFICATE_FILE, certificate_der)
+    home.write(AUTHORITY_FILE, authority_der)?;
+    home.write(CERTIFICATE_FILE, certificate_der)
 }
 
 /// What the device shows to its server.
-pub(super) fn load(home: &Path) -> Result<TlsIdentity, IdentityFileError> {
-    let read = |name| {
-        let path = home.join(name);
-        fs::read(&path).map_err(|source| IdentityFileError::File { action: "read", path, source })
-    };
-    Ok(TlsIdentity::for_sync(&read(AUTHORITY_FILE)?, &read(CERTIFICATE_FILE)?, &key(home)?)?)
-}
-
-/// Writes a file so that after a crash the old or the new one is there, whole.
-fn write(home: &Path, name: &str, content: &[u8]) -> Result<(), IdentityFileError> {
-    let path = home.join(name);
-    let fresh = home.join(format!("{name}.new"));
-    let attempt = || {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&fresh)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&fresh, &path)?;
-        #[cfg(unix)]
-        File::open(home)?.sync_all()?;
-        Ok(())
-    };
-    attempt().map_err(|source| IdentityFileError::File { action: "write", path: path.clone(), source })
+pub(super) fn load(home: &DeviceFolder) -> Result<TlsIdentity, IdentityFileError> {
+    let (authority, certificate) = (home.read(AUTHORITY_FILE)?, home.read(CERTIFICATE_FILE)?);
+    Ok(TlsIdentity::for_sync(&authority, &certificate, &key(home)?)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::sealing::DataKey;
 
     #[test]
     fn the_key_is_made_once_and_is_its_owners_alone() {
-        let home = tempfile::tempdir().expect("a folder");
-        let made = key(home.path()).expect("a key").to_pem();
-        assert_eq!(key(home.path()).expect("the same key").to_pem(), made);
-        let request = request_der(home.path()).expect("a request");
-        assert_eq!(request_der(home.path()).expect("the same request"), request);
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = DeviceFolder::new(folder.path(), Cover::Plain);
+        let made = key(&home).expect("a key").to_pem();
+        assert_eq!(key(&home).expect("the same key").to_pem(), made);
+        let request = request_der(&home).expect("a request");
+        assert_eq!(request_der(&home).expect("the same request"), request);
         #[cfg(unix)]
         {
-            let file = fs::metadata(home.path().join(KEY_FILE)).expect("its file");
+            let file = fs::metadata(folder.path().join(KEY_FILE)).expect("its file");
             assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o777, 0o600);
         }
-        fs::write(home.path().join(KEY_FILE), "no key").expect("written");
-        assert!(matches!(key(home.path()), Err(IdentityFileError::Content(_))));
+        fs::write(folder.path().join(KEY_FILE), "no key").expect("written");
+        assert!(matches!(key(&home), Err(IdentityFileError::Content(_))));
+    }
+
+    #[test]
+    fn under_a_seal_each_file_is_read_by_its_name_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sealed = || Cover::Sealed(Arc::new(DataKey::generate().expect("a key")));
+        let home = DeviceFolder::new(folder.path(), sealed());
+        let made = key(&home).expect("a key").to_pem();
+        assert_eq!(key(&home).expect("the same key").to_pem(), made);
+        let raw = fs::read(folder.path().join(KEY_FILE)).expect("its file");
+        assert!(!String::from_utf8_lossy(&raw).contains("PRIVATE KEY"));
+        assert!(matches!(
+            key(&DeviceFolder::new(folder.path(), sealed())),
+            Err(IdentityFileError::Foreign { .. })
+        ));
+        fs::copy(folder.path().join(KEY_FILE), folder.path().join(REQUEST_FILE)).expect("copied");
+        assert!(matches!(request_der(&home), Err(IdentityFileError::Foreign { .. })));
     }
 }

@@ -28,6 +28,8 @@ pub struct DeviceStatus {
     pub homes: u64,
     /// What the store takes on disk.
     pub store_bytes: u64,
+    /// Whether what is on the disk is sealed with a key of the host app's.
+    pub is_sealed: bool,
 }
 
 /// What was done on a day, counted from its records.
@@ -133,6 +135,7 @@ impl Client {
             server_offset_ms: last_sync.map(|sync| sync.server_offset_ms),
             homes: self.store.standing().homes.len() as u64,
             store_bytes: self.store.size_on_disk_bytes()?,
+            is_sealed: self.store.cover().is_sealed(),
         })
     }
 

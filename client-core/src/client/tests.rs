@@ -1,5 +1,7 @@
 //! A merchandiser's day on one device, and a session driven by hand.
 
+mod sealed;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -57,20 +59,24 @@ fn from_server<T: Typed>(id: RecordId, home: Home, form: &T) -> Record {
     Record::from_fields(T::key(id), home, writes.map(field).collect())
 }
 
-fn open(folder: &TempDir, now_ms: &Arc<AtomicI64>) -> Client {
+fn open(folder: &TempDir, key: Option<&StoreKey>, now_ms: &Arc<AtomicI64>) -> Client {
     let now = Arc::clone(now_ms);
     let clocks = move || {
         let now_ms = now.load(Ordering::Relaxed);
         Moment { now_ms, mono_ms: now_ms.unsigned_abs() - 77, boot: [1; 16] }
     };
-    Client::open_with_clocks(folder.path(), Box::new(clocks)).expect("opens")
+    Client::open_at(folder.path(), key, Box::new(clocks)).expect("opens")
 }
 
 /// An enrolled device with outlets S1 and S2 in scope, S9 known but not in scope, and a plan for S1.
 fn device() -> Device {
+    device_with(None)
+}
+
+fn device_with(key: Option<&StoreKey>) -> Device {
     let folder = tempfile::tempdir().expect("a folder");
     let now_ms = Arc::new(AtomicI64::new(MORNING_MS));
-    let client = open(&folder, &now_ms);
+    let client = open(&folder, key, &now_ms);
     let identity = Identity {
         device: DeviceNo(3),
         person: PERSON,
@@ -111,7 +117,7 @@ impl Device {
 
     fn reopened(self) -> Self {
         drop(self.client);
-        Self { client: open(&self.folder, &self.now_ms), folder: self.folder, now_ms: self.now_ms }
+        Self { client: open(&self.folder, None, &self.now_ms), folder: self.folder, now_ms: self.now_ms }
     }
 }
 

@@ -5,11 +5,14 @@
 //! beside sled's. Readers see the journal as an overlay. When the file is full, all that it holds is folded into
 //! the tree and made durable there; only then is the file written anew from its front. The tree alone may be
 //! half of a commit or more at any time, and is never read without the journal over it.
+//! Where the host app gave a key, entries and values are sealed as they are put together for the disk, and opened
+//! as they are read (docs/adr/0008); the overlay in memory is plain.
 //! docs/adr/0002-sled-on-the-device.md has the reasons and the figures.
 
 #[cfg(target_os = "linux")]
 mod durable_linux;
 mod journal;
+mod key_file;
 mod layout;
 mod opening;
 mod scan;
@@ -24,6 +27,8 @@ use layout::{Fault, KEY_BYTES_MAX, VALUE_BYTES_MAX, Writes};
 use opening::{Claim, Opened};
 pub(crate) use scan::Entry;
 use scan::KeyRange;
+
+use crate::sealing::{Cover, StoreKey};
 
 /// A scan holds the readers' lock for so much at a time.
 const PAGE_ENTRIES_MAX: usize = 128;
@@ -53,6 +58,32 @@ pub(crate) enum EngineError {
         folder: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// The store is sealed and no key was given. Nothing was touched.
+    #[error("the store in {} is sealed: open it with the key that the app keeps in the platform's keystore; nothing was changed", folder.display())]
+    NeedsKey {
+        /// The store's folder.
+        folder: PathBuf,
+    },
+    /// A key was given and the store is plain. Nothing was touched.
+    #[error("the store in {} is plain, and a key was given: open it without one; it cannot be sealed afterwards, so to have it sealed, sync it and enrol in a new folder with the key; nothing was changed", folder.display())]
+    NotSealed {
+        /// The store's folder.
+        folder: PathBuf,
+    },
+    /// The store is sealed with another key. Nothing was touched.
+    #[error("the key does not fit the store in {}: give the one that it was sealed with; after a change of keys that broke off that may be the other of the two; nothing was changed", folder.display())]
+    WrongKey {
+        /// The store's folder.
+        folder: PathBuf,
+    },
+    /// A newer app sealed the store. Nothing was touched.
+    #[error("the key file of the store in {} is of version {version}, which this app does not read: update the app; nothing was changed", folder.display())]
+    NewerKeyFile {
+        /// The store's folder.
+        folder: PathBuf,
+        /// The version that was found.
+        version: u8,
     },
     /// An earlier write failed, so that what is on disk may differ from what is in memory.
     #[error("an earlier write to the store in {} failed; close the store and open it again", folder.display())]
@@ -100,6 +131,8 @@ impl Batch {
 /// An open store. Closing it is dropping it.
 pub(crate) struct Engine {
     folder: PathBuf,
+    /// What lies over everything that goes to the disk.
+    cover: Cover,
     /// Held through every commit, so that they are one after the other.
     journal: Mutex<Journal>,
     /// What the journal holds, which the tree need not. Readers share it; it changes only for durable commits.
@@ -119,15 +152,17 @@ impl Drop for Engine {
 }
 
 impl Engine {
-    /// Opens the store in a folder, or makes a new one. A damaged store is refused and left as it is.
-    pub(crate) fn open(folder: &Path) -> Result<Self, EngineError> {
+    /// Opens the store in a folder, or makes a new one, which is sealed if there is a key. A store that is
+    /// damaged, or that the key does not fit, is refused and left as it is.
+    pub(crate) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Self, EngineError> {
         #[cfg(target_os = "linux")]
         if !durable_linux::in_force() {
             return Err(EngineError::NotDurable);
         }
-        let Opened { tree, journal, pending, claim } = opening::open(folder)?;
+        let Opened { cover, tree, journal, pending, claim } = opening::open(folder, key)?;
         Ok(Self {
             folder: folder.to_owned(),
+            cover,
             journal: Mutex::new(journal),
             pending: RwLock::new(pending),
             has_failed: AtomicBool::new(false),
@@ -143,7 +178,7 @@ impl Engine {
                 return Ok(value.clone());
             }
             let stored = self.tree.get(layout::data_key(key))?;
-            stored.map(|stored| layout::read_value(&self.tree, key, &stored)).transpose()
+            stored.map(|stored| layout::read_value(&self.tree, &self.cover, key, &stored)).transpose()
         })
     }
 
@@ -191,6 +226,23 @@ impl Engine {
         outcome.map_err(|fault| from_fault(&self.folder, fault))
     }
 
+    /// What lies over the store's bytes on the disk.
+    pub(crate) const fn cover(&self) -> &Cover {
+        &self.cover
+    }
+
+    /// From here on the store opens with another key. Interrupted at any point, the store opens with the old key
+    /// or with the new one.
+    pub(crate) fn change_key(&self, key: &StoreKey) -> Result<(), EngineError> {
+        // Two changes at a time would write into one unfinished file.
+        let _alone = self.journal.lock().map_err(|_| self.stopped())?;
+        let Cover::Sealed(data) = &self.cover else {
+            return Err(EngineError::NotSealed { folder: self.folder.clone() });
+        };
+        key_file::write(&self.folder, key, data)
+            .map_err(|source| EngineError::Io { folder: self.folder.clone(), source })
+    }
+
     /// What the store's files take on disk.
     pub(crate) fn size_on_disk_bytes(&self) -> Result<u64, EngineError> {
         let journal = self.journal.lock().map_err(|_| self.stopped())?;
@@ -199,11 +251,12 @@ impl Engine {
     }
 
     fn write(&self, journal: &mut Journal, writes: Writes) -> Result<(), Fault> {
-        let content = layout::encode_writes(&writes);
-        if !journal.has_room(content.len()) {
+        let mut entry = journal::draft(&self.cover);
+        layout::encode_writes(&writes, &mut entry, self.cover.extra_bytes());
+        if !journal.has_room(entry.len() + self.cover.extra_bytes()) {
             self.fold(journal)?;
         }
-        journal.append(&content)?;
+        journal.append(&self.cover, entry)?;
         self.pending.write().unwrap_or_else(PoisonError::into_inner).extend(writes);
         Ok(())
     }
@@ -213,7 +266,7 @@ impl Engine {
     fn fold(&self, journal: &mut Journal) -> Result<(), Fault> {
         let pending = self.pending.read().unwrap_or_else(PoisonError::into_inner);
         for (key, value) in pending.iter() {
-            layout::fold_write(&self.tree, key, value.as_deref())?;
+            layout::fold_write(&self.tree, &self.cover, key, value.as_deref())?;
         }
         drop(pending);
         // The tree says that it has these commits once it has, and the journal lets go of them once it says so.
@@ -231,7 +284,13 @@ impl Engine {
         std::iter::from_fn(move || {
             if page.len() == 0 && !is_done {
                 let read = self.read(|pending| {
-                    scan::first_entries(&self.tree, pending, &range, PAGE_ENTRIES_MAX, PAGE_BYTES_MAX)
+                    scan::first_entries(
+                        &self.tree,
+                        &self.cover,
+                        pending,
+                        &range,
+                        (PAGE_ENTRIES_MAX, PAGE_BYTES_MAX),
+                    )
                 });
                 match read {
                     Ok(entries) => {

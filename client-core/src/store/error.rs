@@ -17,6 +17,11 @@ impl StoreError {
         matches!(self.0, StoreFault::Engine(EngineError::InUse { .. }))
     }
 
+    /// Whether the store is sealed with another key than the one that was given.
+    pub const fn is_wrong_key(&self) -> bool {
+        matches!(self.0, StoreFault::Engine(EngineError::WrongKey { .. }))
+    }
+
     /// Whether the store holds as much unsent work as it may.
     pub const fn is_full(&self) -> bool {
         matches!(self.0, StoreFault::OutboxFull { .. })

@@ -12,6 +12,8 @@
 //! | 7 home to clear | home 17 bytes | nothing; its records still have to leave |
 //! | 8 open visit | id 16 bytes | monotonic ms u64, boot id 16 bytes |
 //!
+//! Keys lie open on the disk where values are sealed, so no key may hold a text: numbers and ids alone.
+//!
 //! A home is a byte for its type (0 company, 1 unit, 2 outlet, 3 person) and the 16 bytes of its id.
 
 use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, OrgUnitId, OutletId, PersonId, RecordId};

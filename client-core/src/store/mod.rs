@@ -25,6 +25,7 @@ use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, RecordId};
 use xundian_protocol::record::{Home, RecordKey};
 use xundian_protocol::wire::stored;
 
+use crate::sealing::{Cover, StoreKey};
 use engine::{Batch, Engine};
 pub use error::StoreError;
 pub(crate) use error::StoreFault;
@@ -76,12 +77,12 @@ struct Pending {
 }
 
 impl Store {
-    /// Opens the store in a folder, or makes a new one.
+    /// Opens the store in a folder, or makes a new one, which is sealed if there is a key.
     ///
     /// # Errors
-    /// Where the store is in use, damaged or of a newer format.
-    pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
-        let engine = Engine::open(folder)?;
+    /// Where the store is in use, damaged or of a newer format, or the key does not fit.
+    pub(crate) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Self, StoreError> {
+        let engine = Engine::open(folder, key)?;
         check_format(&engine)?;
         let state = State::load(&engine)?;
         let store = Self { engine, writer: Mutex::new(()), state: RwLock::new(state) };
@@ -173,6 +174,19 @@ impl Store {
     /// Changes whenever records came from the server.
     pub(crate) fn generation(&self) -> u64 {
         self.state().generation
+    }
+
+    /// What lies over the store's bytes on the disk.
+    pub(crate) const fn cover(&self) -> &Cover {
+        self.engine.cover()
+    }
+
+    /// From here on the store opens with another key.
+    ///
+    /// # Errors
+    /// Where the store is plain or the folder cannot be written. Then the old key or the new one opens it.
+    pub(crate) fn change_key(&self, key: &StoreKey) -> Result<(), StoreError> {
+        Ok(self.engine.change_key(key)?)
     }
 
     /// What the files take on disk.

@@ -224,24 +224,24 @@ proptest! {
     fn the_store_agrees_with_its_model(steps in prop::collection::vec(step(), 1..25)) {
         let folder = tempfile::tempdir()?;
         let mut model = Model::default();
-        let mut store = Store::open(folder.path()).expect("opens");
+        let mut store = Store::open(folder.path(), None).expect("opens");
         for step in steps {
             if matches!(step, Step::Reopen) {
                 drop(store);
-                store = Store::open(folder.path()).expect("opens again");
+                store = Store::open(folder.path(), None).expect("opens again");
             }
             run(&store, &mut model, &step).expect("works");
             check(&store, &model).expect("reads");
         }
         drop(store);
-        let store = Store::open(folder.path()).expect("opens at the end");
+        let store = Store::open(folder.path(), None).expect("opens at the end");
         check(&store, &model).expect("reads");
     }
 }
 
 fn opened() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = Store::open(folder.path()).expect("opens");
+    let store = Store::open(folder.path(), None).expect("opens");
     (folder, store)
 }
 
@@ -252,7 +252,7 @@ fn a_store_of_a_newer_format_is_refused_and_left_alone() {
     batch.put(keys::meta(MetaKey::Format), 9u16.to_be_bytes());
     store.engine.commit(batch).expect("written");
     drop(store);
-    let error = Store::open(folder.path()).err().expect("refused");
+    let error = Store::open(folder.path(), None).err().expect("refused");
     assert!(error.to_string().contains("format 9"), "{error}");
 }
 
@@ -269,7 +269,7 @@ fn a_rejected_save_keeps_its_reason_until_it_is_dropped() {
     store.save(save(vec![op(1, 1, 20, 5)])).expect("saved");
     store.receive(&receipt(1, &[1])).expect("received");
     drop(store);
-    let store = Store::open(folder.path()).expect("opens");
+    let store = Store::open(folder.path(), None).expect("opens");
     let rejected = store.rejected().expect("reads").remove(0);
     assert_eq!((rejected.why, rejected.message.as_str()), (Refusal::OutOfScope, "门店不在范围 1"));
     assert_eq!(rejected.id.to_string().parse(), Ok(rejected.id));
@@ -302,7 +302,7 @@ fn a_home_that_comes_into_scope_late_catches_up_by_itself() {
     assert!(store.apply_changes(&frame(None, 0, 10, 0)).expect("applied"));
     assert_eq!(store.set_scope(&[home(0), home(1)]).expect("scope").added, 1);
     drop(store);
-    let store = Store::open(folder.path()).expect("opens");
+    let store = Store::open(folder.path(), None).expect("opens");
     assert_eq!(store.standing().behind, vec![(home(1), FeedSeq(0))]);
     assert!(store.apply_changes(&frame(Some(home(1)), 0, 4, 1)).expect("applied"));
     assert_eq!(store.standing().behind, vec![(home(1), FeedSeq(4))]);
@@ -313,7 +313,7 @@ fn a_home_that_comes_into_scope_late_catches_up_by_itself() {
     assert!(store.apply_changes(&frame(Some(home(1)), 4, 10, 1)).expect("applied"));
     store.finish_sync(sync).expect("finished");
     drop(store);
-    let store = Store::open(folder.path()).expect("opens");
+    let store = Store::open(folder.path(), None).expect("opens");
     assert!(store.standing().behind.is_empty());
     assert_eq!(store.last_sync(), Some(sync));
 }
@@ -329,7 +329,7 @@ fn a_push_moves_the_clock_of_the_last_sync_and_nothing_else_of_it() {
     assert_eq!(store.last_sync(), Some(sync), "some milliseconds are worth no commit");
     store.note_server_clock(7, [5; 16]).expect("noted");
     drop(store);
-    let store = Store::open(folder.path()).expect("opens");
+    let store = Store::open(folder.path(), None).expect("opens");
     assert_eq!(store.last_sync(), Some(LastSync { server_offset_ms: 7, boot: [5; 16], ..sync }));
 }
 
@@ -347,7 +347,7 @@ fn a_new_number_takes_unsent_work_along() {
     store.receive(&receipt(3, &[2])).expect("received");
     store.set_identity(&identity(9)).expect("kept");
     drop(store);
-    let store = Store::open(folder.path()).expect("opens");
+    let store = Store::open(folder.path(), None).expect("opens");
     let ops = store.unsent_from(OpSeq(0), BATCH_PLAIN_BYTES_TARGET).expect("reads");
     let numbers: Vec<_> = ops.iter().map(|op| (op.seq.0, op.stamp.device.0, op.stamp.hlc.0)).collect();
     assert_eq!(numbers, [(1, 9, 8), (2, 9, 10)]);
@@ -361,7 +361,7 @@ fn what_was_sent_is_known_after_a_restart() {
     store.save(save(vec![op(1, 1, 20, 5), op(2, 2, 20, 5)])).expect("saved");
     store.note_sending(OpSeq(1)).expect("noted");
     drop(store);
-    let store = Store::open(folder.path()).expect("opens");
+    let store = Store::open(folder.path(), None).expect("opens");
     assert_eq!(store.sent_through(), OpSeq(1));
     assert_eq!(store.save_state(key(1)).expect("reads"), Some(SaveState::Sent));
     assert_eq!(store.save_state(key(2)).expect("reads"), Some(SaveState::Saved));
@@ -380,7 +380,7 @@ fn clearing_a_home_goes_on_after_a_crash() {
     batch.put(keys::home_key(keys::HOME_TO_CLEAR, home(1)), []);
     store.engine.commit(batch).expect("written");
     drop(store);
-    let store = Store::open(folder.path()).expect("opens");
+    let store = Store::open(folder.path(), None).expect("opens");
     let mut left = 0;
     store.each_of_home(home(1), None, |_| left += 1).expect("reads");
     assert_eq!(left, 0);

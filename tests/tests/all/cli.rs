@@ -68,6 +68,40 @@ fn a_day_on_the_command_line_from_invitation_to_report() {
     reports(&data);
 }
 
+#[test]
+fn a_device_is_sealed_with_the_key_of_a_file_and_gets_another_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, home) = (folder.path().join("data"), folder.path().join("phone"));
+    let process = serve(&data);
+    let address = process.quic.to_string();
+    let invitation = administer(&data, &["invite", "W1", "--address", &address]).ok();
+    let key_file = |name: &str, content: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let (first, second) = (key_file("first", "a1".repeat(32)), key_file("second", "b2".repeat(32) + "\n"));
+    let phone = Phone(&home);
+    phone.json(&["--key-file", &first, "enrol", invitation.trim()]);
+    phone.json(&["--key-file", &first, "sync"]);
+    phone.json(&["--key-file", &first, "visit", "open", "A1"]);
+    assert_eq!(phone.json(&["--key-file", &first, "status"])["is_sealed"], true);
+    assert!(phone.says(&["--key-file", &first, "status"]).contains("本机加密"));
+
+    let refused = phone.run(&["status"]).failure();
+    assert!(refused.contains("is sealed: open it with the key"), "{refused}");
+    let refused = phone.run(&["--key-file", &second, "status"]).failure();
+    assert!(refused.contains("the key does not fit"), "{refused}");
+    let refused = phone.run(&["--key-file", &key_file("none", "secret".into()), "status"]).failure();
+    assert!(refused.contains("不是密钥文件"), "{refused}");
+
+    phone.json(&["--key-file", &first, "change-key", &second]);
+    assert!(phone.run(&["--key-file", &first, "status"]).failure().contains("the key does not fit"));
+    phone.json(&["--key-file", &second, "visit", "close"]);
+    assert!(phone.json(&["--key-file", &second, "sync"])["merged"].as_u64() > Some(0));
+    assert!(!phone.says(&["--key-file", &second, "status"]).contains("明文"));
+}
+
 /// What W1 does offline.
 fn work(phone: &Phone<'_>) {
     let gtin = product(1).to_string();

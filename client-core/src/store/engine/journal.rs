@@ -1,12 +1,12 @@
 //! The journal: a file beside sled in which every commit becomes durable, written by the thread that commits.
-//! Owns the file `journal`; knows no tree, key or value.
+//! Owns the file `journal`, or `journal.sealed`; knows no tree, key or value.
 //!
 //! | bytes | what they are |
 //! |---|---|
 //! | 4 | the content's length, u32 BE |
 //! | 4 | CRC-32 over number and content, begun with the CRC of the entry before it (0 at the front), u32 BE |
 //! | 8 | the commit's number, u64 BE |
-//! | … | the content |
+//! | … | the content, sealed for its number and chain where the store has a key |
 //!
 //! Entries follow each other from the front, with contiguous numbers. Once the tree has them all, the next
 //! entry is written over the first, so that what lies behind it is left from before; it is never taken for
@@ -18,15 +18,28 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::layout::{Fault, Malformed};
+use crate::sealing::{Cover, Place};
 
 /// How long the file is when it is made, and about how much waits in it to be folded in: a commit that does
 /// not fit into the rest begins at the front, and one that is longer than the file makes it longer.
 pub(super) const FILE_BYTES: u64 = 4 * 1024 * 1024;
-const HEADER_BYTES: u64 = 16;
+const HEADER_BYTES: usize = 16;
 const READ_BYTES: usize = 64 * 1024;
 
-const NAME: &str = "journal";
+const PLAIN_NAME: &str = "journal";
+/// Another name, so that a sealed store which lost its key is not taken for a plain one.
+const SEALED_NAME: &str = "journal.sealed";
 const UNFINISHED_NAME: &str = "journal.new";
+
+/// What the file of a store is called.
+pub(super) const fn name(is_sealed: bool) -> &'static str {
+    if is_sealed { SEALED_NAME } else { PLAIN_NAME }
+}
+
+/// The bytes of an entry to which its content is still to be added.
+pub(super) fn draft(cover: &Cover) -> Vec<u8> {
+    vec![0; HEADER_BYTES + cover.front_bytes()]
+}
 
 /// The open journal.
 pub(super) struct Journal {
@@ -40,18 +53,18 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Whether a folder has one.
-    pub(super) fn is_in(folder: &Path) -> bool {
-        folder.join(NAME).exists()
+    /// Whether a folder has one, sealed or plain.
+    pub(super) fn is_in(folder: &Path, is_sealed: bool) -> bool {
+        folder.join(name(is_sealed)).exists()
     }
 
     /// Makes an empty one. Its name is not durable yet: that takes a sync of the folder.
-    pub(super) fn make(folder: &Path) -> io::Result<()> {
+    pub(super) fn make(folder: &Path, is_sealed: bool) -> io::Result<()> {
         let unfinished = folder.join(UNFINISHED_NAME);
         let mut file = File::create(&unfinished)?;
         io::copy(&mut io::repeat(0).take(FILE_BYTES), &mut file)?;
         file.sync_all()?;
-        fs::rename(unfinished, folder.join(NAME))
+        fs::rename(unfinished, folder.join(name(is_sealed)))
     }
 
     /// Opens the journal of a tree that has the first `folded` commits, and hands the content of those that it
@@ -61,10 +74,12 @@ impl Journal {
     /// before, or belongs to a commit that never returned.
     pub(super) fn open(
         folder: &Path,
+        cover: &Cover,
         folded: u64,
         mut replay: impl FnMut(&[u8]) -> Result<(), Malformed>,
     ) -> Result<Self, Fault> {
-        let file = OpenOptions::new().read(true).write(true).open(folder.join(NAME))?;
+        let name = name(cover.is_sealed());
+        let file = OpenOptions::new().read(true).write(true).open(folder.join(name))?;
         let mut room_bytes = file.metadata()?.len();
         let mut reader = BufReader::with_capacity(READ_BYTES, &file);
         let (mut next, mut end, mut chain) = (None, 0, 0);
@@ -75,12 +90,14 @@ impl Journal {
             if next.is_some_and(|next| next != entry.number) {
                 break;
             }
+            let entry_bytes = (HEADER_BYTES + entry.content.len()) as u64;
             if entry.number >= folded {
-                replay(&entry.content)?;
+                let content = cover.open(Place::Entry { number: entry.number, chain }, entry.content);
+                replay(&content.ok_or("a journal entry that this store's key did not seal")?)?;
             }
             next = Some(entry.number + 1);
-            room_bytes -= entry_bytes(entry.content.len());
-            end += entry_bytes(entry.content.len());
+            room_bytes -= entry_bytes;
+            end += entry_bytes;
             chain = entry.crc;
         }
         Ok(match next {
@@ -107,20 +124,25 @@ impl Journal {
         self.next
     }
 
-    /// Whether an entry of so much content can follow. At the front every one can.
-    pub(super) fn has_room(&self, content_bytes: usize) -> bool {
-        self.end == 0 || self.end + entry_bytes(content_bytes) <= FILE_BYTES
+    /// Whether an entry of so many bytes can follow. At the front every one can.
+    pub(super) fn has_room(&self, entry_bytes: usize) -> bool {
+        self.end == 0 || self.end + entry_bytes as u64 <= FILE_BYTES
     }
 
-    /// Writes the next commit, and returns when it is durable.
-    pub(super) fn append(&mut self, content: &[u8]) -> io::Result<()> {
+    /// Writes the next commit, a [`draft`] with its content, and returns when it is durable.
+    pub(super) fn append(&mut self, cover: &Cover, mut entry: Vec<u8>) -> io::Result<()> {
+        let place = Place::Entry { number: self.next, chain: self.chain };
+        cover.seal(place, &mut entry, HEADER_BYTES)?;
+        let content = &entry[HEADER_BYTES..];
         let length = u32::try_from(content.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let crc = crc_of(self.chain, self.next, content);
-        let header = [&length.to_be_bytes()[..], &crc.to_be_bytes(), &self.next.to_be_bytes()].concat();
-        self.write_at(self.end, &[&header, content].concat())?;
+        entry[..4].copy_from_slice(&length.to_be_bytes());
+        entry[4..8].copy_from_slice(&crc.to_be_bytes());
+        entry[8..HEADER_BYTES].copy_from_slice(&self.next.to_be_bytes());
+        self.write_at(self.end, &entry)?;
         self.file.sync_data()?;
         self.next += 1;
-        self.end += entry_bytes(content.len());
+        self.end += entry.len() as u64;
         self.chain = crc;
         Ok(())
     }
@@ -169,7 +191,7 @@ struct Entry {
 
 /// The entry that comes next, if what is there is one.
 fn read_entry(reader: &mut impl Read, room_bytes: u64, chain: u32) -> io::Result<Option<Entry>> {
-    let Some(content_room_bytes) = room_bytes.checked_sub(HEADER_BYTES) else { return Ok(None) };
+    let Some(content_room_bytes) = room_bytes.checked_sub(HEADER_BYTES as u64) else { return Ok(None) };
     let (mut length, mut crc, mut number) = ([0; 4], [0; 4], [0; 8]);
     reader.read_exact(&mut length)?;
     reader.read_exact(&mut crc)?;
@@ -189,8 +211,4 @@ fn crc_of(chain: u32, number: u64, content: &[u8]) -> u32 {
     hasher.update(&number.to_be_bytes());
     hasher.update(content);
     hasher.finalize()
-}
-
-const fn entry_bytes(content_bytes: usize) -> u64 {
-    HEADER_BYTES + content_bytes as u64
 }

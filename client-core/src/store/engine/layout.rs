@@ -7,13 +7,18 @@
 //! | `2`, length of the key u16 BE, key, index u32 BE | a piece of a value that is too long for one entry |
 //! | `3` | how many commits were folded in, u64 BE |
 //!
+//! Where the store has a key, a value is sealed for its key as a whole, and then cut. So neither a value nor a
+//! piece of one can take another's place, and none of the pieces can be left out. Keys and counts are not sealed.
+//!
 //! Long values are cut in pieces because sled moves a page of more than 128 KiB, some sixteen entries, into a
 //! file of its own under `blobs`, and never syncs that file on any platform.
 
 use std::collections::BTreeMap;
 use std::io;
 
-/// The longest value that stays one entry.
+use crate::sealing::{Cover, Place};
+
+/// The longest value that stays one entry, as it is stored.
 pub(super) const PIECE_BYTES_MAX: usize = 6 * 1024;
 /// The longest key.
 pub(super) const KEY_BYTES_MAX: usize = 256;
@@ -104,7 +109,19 @@ pub(super) fn note_folded(tree: &sled::Tree, commits: u64) -> Result<(), Fault> 
 }
 
 /// The value behind what the tree holds for a caller's key.
-pub(super) fn read_value(tree: &sled::Tree, key: &[u8], stored: &[u8]) -> Result<Vec<u8>, Fault> {
+pub(super) fn read_value(
+    tree: &sled::Tree,
+    cover: &Cover,
+    key: &[u8],
+    stored: &[u8],
+) -> Result<Vec<u8>, Fault> {
+    let value = read_covered(tree, key, stored)?;
+    Ok(cover
+        .open(Place::Value(key), value)
+        .ok_or("a value that this store's key did not seal for its place")?)
+}
+
+fn read_covered(tree: &sled::Tree, key: &[u8], stored: &[u8]) -> Result<Vec<u8>, Fault> {
     match stored.split_first() {
         Some((&WHOLE, value)) => Ok(value.to_vec()),
         Some((&CUT, _)) => {
@@ -121,14 +138,19 @@ pub(super) fn read_value(tree: &sled::Tree, key: &[u8], stored: &[u8]) -> Result
 
 /// Puts one write in place, and removes the pieces that the old value leaves behind. Half of it may be done
 /// when the process ends: then the journal still has the write, hides this half and does it once more.
-pub(super) fn fold_write(tree: &sled::Tree, key: &[u8], value: Option<&[u8]>) -> Result<(), Fault> {
+pub(super) fn fold_write(
+    tree: &sled::Tree,
+    cover: &Cover,
+    key: &[u8],
+    value: Option<&[u8]>,
+) -> Result<(), Fault> {
     let data_key = data_key(key);
     let mut pieces_new = 0;
-    let before = match value {
+    let before = match value.map(|value| whole(cover, key, value)).transpose()? {
         None => tree.remove(data_key)?,
-        Some(value) if value.len() <= PIECE_BYTES_MAX => tree.insert(data_key, [&[WHOLE], value].concat())?,
-        Some(value) => {
-            for piece in value.chunks(PIECE_BYTES_MAX) {
+        Some(whole) if whole.len() <= 1 + PIECE_BYTES_MAX => tree.insert(data_key, whole)?,
+        Some(whole) => {
+            for piece in whole[1..].chunks(PIECE_BYTES_MAX) {
                 tree.insert(piece_key(key, pieces_new), piece)?;
                 pieces_new += 1;
             }
@@ -142,6 +164,16 @@ pub(super) fn fold_write(tree: &sled::Tree, key: &[u8], value: Option<&[u8]>) ->
     Ok(())
 }
 
+/// A value as it is stored in one entry, and cut from where it is too long for that.
+fn whole(cover: &Cover, key: &[u8], value: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stored = Vec::with_capacity(1 + value.len() + cover.extra_bytes());
+    stored.push(WHOLE);
+    stored.resize(1 + cover.front_bytes(), 0);
+    stored.extend_from_slice(value);
+    cover.seal(Place::Value(key), &mut stored, 1)?;
+    Ok(stored)
+}
+
 fn piece_count(stored: &[u8]) -> Result<u32, Malformed> {
     match stored.split_first() {
         Some((&WHOLE, _)) => Ok(0),
@@ -152,10 +184,10 @@ fn piece_count(stored: &[u8]) -> Result<u32, Malformed> {
     }
 }
 
-/// One commit as the content of a journal entry.
+/// Adds one commit to the bytes of a journal entry, and leaves room for `spare_bytes` behind it.
 /// Each write is `0` or `1`, the key's length u32 BE, the key; after a `1`, the value's length u32 BE, the value.
-pub(super) fn encode_writes(writes: &Writes) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(writes.iter().map(write_bytes).sum());
+pub(super) fn encode_writes(writes: &Writes, bytes: &mut Vec<u8>, spare_bytes: usize) {
+    bytes.reserve_exact(writes.iter().map(write_bytes).sum::<usize>() + spare_bytes);
     for (key, value) in writes {
         bytes.push(if value.is_some() { PUT } else { REMOVE });
         for part in [Some(key), value.as_ref()].into_iter().flatten() {
@@ -164,7 +196,6 @@ pub(super) fn encode_writes(writes: &Writes) -> Vec<u8> {
             bytes.extend_from_slice(part);
         }
     }
-    bytes
 }
 
 fn write_bytes((key, value): (&Vec<u8>, &Option<Vec<u8>>)) -> usize {

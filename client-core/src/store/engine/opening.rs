@@ -4,7 +4,9 @@
 //! | name | what it is |
 //! |---|---|
 //! | `db`, `conf`, `snap.*`, `blobs` | sled's own files; `blobs` stays empty |
-//! | `journal` | the latest commits, see [`super::journal`]; made before `db`, never removed |
+//! | `key` | where the store is sealed: its key, see [`super::key_file`]; made before `journal.sealed` |
+//! | `key.new` | a key file that is being made |
+//! | `journal`, or `journal.sealed` | the latest commits, see [`super::journal`]; made before `db`, never removed |
 //! | `journal.new` | a journal that is being made |
 //! | `lock` | locked while the store is open; never removed |
 //! | `closed` | the store was closed and sled's log has this length (text); absent while it is open |
@@ -15,11 +17,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::journal::{self, Journal};
+use super::key_file::{self, KeyFault};
 use super::layout::{Writes, decode_writes, folded_commits};
 use super::{EngineError, from_fault, from_sled};
+use crate::sealing::{Cover, DataKey, StoreKey};
 
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 const CLOSING_WAIT_MAX: Duration = Duration::from_secs(3);
@@ -27,6 +32,7 @@ const DETAIL_CHARS_MAX: usize = 160;
 
 /// What an opened store consists of.
 pub(super) struct Opened {
+    pub(super) cover: Cover,
     pub(super) tree: sled::Db,
     pub(super) journal: Journal,
     /// What the journal holds and the tree need not.
@@ -64,13 +70,16 @@ impl Drop for Claim {
 }
 
 /// Opens or makes the store. Where that fails, its files are as they were.
-pub(super) fn open(folder: &Path) -> Result<Opened, EngineError> {
+pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, EngineError> {
     let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
     fs::create_dir_all(folder).map_err(io_error)?;
     let lock = take_lock(folder)?;
-    tidy(folder)?;
-    if !Journal::is_in(folder) {
-        Journal::make(folder).and_then(|()| sync_folder(folder)).map_err(io_error)?;
+    // Before anything is written: a store that the key does not fit stays as it is.
+    let cover = cover_of(folder, key)?;
+    let is_sealed = cover.is_sealed();
+    tidy(folder, is_sealed)?;
+    if !Journal::is_in(folder, is_sealed) {
+        Journal::make(folder, is_sealed).and_then(|()| sync_folder(folder)).map_err(io_error)?;
     }
 
     let was_closed =
@@ -82,7 +91,7 @@ pub(super) fn open(folder: &Path) -> Result<Opened, EngineError> {
     let opened = remove_if_there(&folder.join("closed"))
         .and_then(|()| sync_folder(folder))
         .map_err(io_error)
-        .and_then(|()| open_whole(folder));
+        .and_then(|()| open_whole(folder, &cover));
     match &opened {
         Err(EngineError::Damaged { .. } | EngineError::Io { .. }) if has_copy => {
             restore_files(folder).map_err(io_error)?
@@ -100,16 +109,16 @@ pub(super) fn open(folder: &Path) -> Result<Opened, EngineError> {
     let acknowledged =
         OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(io_error)?;
     let claim = Claim { folder: folder.to_owned(), is_clean: false, acknowledged, _lock: lock };
-    Ok(Opened { tree, journal, pending, claim })
+    Ok(Opened { cover, tree, journal, pending, claim })
 }
 
 /// Opens sled and the journal and counts: sled takes damage inside its log for the log's end, the journal
 /// damage for its own, and either would go on without the rest.
-fn open_whole(folder: &Path) -> Result<(sled::Db, Journal, Writes), EngineError> {
+fn open_whole(folder: &Path, cover: &Cover) -> Result<(sled::Db, Journal, Writes), EngineError> {
     let tree = open_sled(folder)?;
     let mut pending = Writes::new();
     let replay = |content: &[u8]| decode_writes(content).map(|writes| pending.extend(writes));
-    let journal = folded_commits(&tree).and_then(|folded| Journal::open(folder, folded, replay));
+    let journal = folded_commits(&tree).and_then(|folded| Journal::open(folder, cover, folded, replay));
     let journal = journal.map_err(|fault| from_fault(folder, fault))?;
     let (found, returned) = (journal.commits(), acknowledged_commits(folder));
     if found < returned {
@@ -142,8 +151,41 @@ fn take_lock(folder: &Path) -> Result<File, EngineError> {
     }
 }
 
+/// What lies over the store's bytes. Reads only, but for a new store that is to be sealed, which gets its key.
+fn cover_of(folder: &Path, key: Option<&StoreKey>) -> Result<Cover, EngineError> {
+    let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
+    let has_key_file = key_file::is_in(folder).map_err(io_error)?;
+    if !has_key_file && Journal::is_in(folder, true) {
+        return Err(damaged(folder, "it is sealed and the file key is missing"));
+    }
+    let is_made = Journal::is_in(folder, false) || log_bytes(folder) > 0 || acknowledged_commits(folder) > 0;
+    let data = match key {
+        None if has_key_file => return Err(EngineError::NeedsKey { folder: folder.to_owned() }),
+        None => return Ok(Cover::Plain),
+        Some(key) if has_key_file => {
+            key_file::read(folder, key).map_err(|fault| from_key_fault(folder, fault))?
+        }
+        Some(_) if is_made => return Err(EngineError::NotSealed { folder: folder.to_owned() }),
+        Some(key) => {
+            let data = DataKey::generate().map_err(io_error)?;
+            key_file::write(folder, key, &data).map_err(io_error)?;
+            data
+        }
+    };
+    Ok(Cover::Sealed(Arc::new(data)))
+}
+
+fn from_key_fault(folder: &Path, fault: KeyFault) -> EngineError {
+    match fault {
+        KeyFault::Io(source) => EngineError::Io { folder: folder.to_owned(), source },
+        KeyFault::WrongKey => EngineError::WrongKey { folder: folder.to_owned() },
+        KeyFault::Newer(version) => EngineError::NewerKeyFile { folder: folder.to_owned(), version },
+        KeyFault::Malformed(what) => damaged(folder, what),
+    }
+}
+
 /// Finds what sled would make worse, and removes what it would stumble over.
-fn tidy(folder: &Path) -> Result<(), EngineError> {
+fn tidy(folder: &Path, is_sealed: bool) -> Result<(), EngineError> {
     let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
     let mut has_snapshot = false;
     for entry in fs::read_dir(folder).map_err(io_error)? {
@@ -157,14 +199,16 @@ fn tidy(folder: &Path) -> Result<(), EngineError> {
             has_snapshot |= name.starts_with("snap.");
         }
     }
-    journal::remove_unfinished(folder).map_err(io_error)?;
+    journal::remove_unfinished(folder)
+        .and_then(|()| key_file::remove_unfinished(folder))
+        .map_err(io_error)?;
     let has_log = log_bytes(folder) > 0;
     if !has_log && (has_snapshot || acknowledged_commits(folder) > 0) {
         // sled would make an empty log in its place.
         return Err(damaged(folder, "the file db is missing or empty"));
     }
-    if has_log && !Journal::is_in(folder) {
-        return Err(damaged(folder, "the file journal is missing"));
+    if has_log && !Journal::is_in(folder, is_sealed) {
+        return Err(damaged(folder, format!("the file {} is missing", journal::name(is_sealed))));
     }
     Ok(())
 }
@@ -244,7 +288,7 @@ fn restore_files(folder: &Path) -> io::Result<()> {
     fs::remove_dir_all(&copies)
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
@@ -258,7 +302,7 @@ fn sync_names(folder: &Path) -> io::Result<()> {
     folder.parent().map_or(Ok(()), sync_folder)
 }
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
         // The parent of a bare name is the empty path, which stands for the current folder.

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::iter::Peekable;
 
 use super::layout::{Fault, Writes, caller_key, data_end, data_key, read_value};
+use crate::sealing::Cover;
 
 /// A key and its value.
 pub(crate) type Entry = (Vec<u8>, Vec<u8>);
@@ -40,10 +41,10 @@ impl KeyRange {
 /// The first entries of a range: at most so many, or fewer where their values are long.
 pub(super) fn first_entries(
     tree: &sled::Tree,
+    cover: &Cover,
     pending: &Writes,
     range: &KeyRange,
-    entries_max: usize,
-    bytes_max: usize,
+    (entries_max, bytes_max): (usize, usize),
 ) -> Result<Vec<Entry>, Fault> {
     let mut page = Vec::new();
     let mut page_bytes = 0;
@@ -54,7 +55,7 @@ pub(super) fn first_entries(
     let mut overlay =
         pending.range(range.from.clone()..).take_while(|(key, _)| range.contains(key)).peekable();
     while page.len() < entries_max && page_bytes < bytes_max {
-        let Some(entry) = next_merged(tree, &mut stored, &mut overlay)? else { break };
+        let Some(entry) = next_merged(tree, cover, &mut stored, &mut overlay)? else { break };
         page_bytes += entry.0.len() + entry.1.len();
         page.push(entry);
     }
@@ -68,6 +69,7 @@ fn stored_range(tree: &sled::Tree, range: &KeyRange) -> sled::Iter {
 /// The next entry of two ordered streams. The overlay wins, and its removals hide what is stored.
 fn next_merged<'a>(
     tree: &sled::Tree,
+    cover: &Cover,
     stored: &mut Peekable<impl Iterator<Item = sled::Result<(sled::IVec, sled::IVec)>>>,
     overlay: &mut Peekable<impl Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)>>,
 ) -> Result<Option<Entry>, Fault> {
@@ -82,7 +84,7 @@ fn next_merged<'a>(
             let (data_key, value) = stored.next().transpose()?.unwrap_or_default();
             if turn == Ordering::Less {
                 let key = caller_key(&data_key);
-                let value = read_value(tree, &key, &value)?;
+                let value = read_value(tree, cover, &key, &value)?;
                 return Ok(Some((key, value)));
             }
         }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod recovery;
+mod sealed;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,6 +11,11 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::{Batch, Engine, EngineError, Entry};
+use crate::sealing::StoreKey;
+
+fn key() -> StoreKey {
+    StoreKey::new([0x11; 32])
+}
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -55,7 +61,7 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn what_is_put_is_read_and_what_is_removed_is_gone() {
     let folder = folder();
-    let engine = Engine::open(folder.path()).unwrap();
+    let engine = Engine::open(folder.path(), None).unwrap();
     let mut batch = Batch::default();
     batch.put("a", "1");
     batch.put("b", "2");
@@ -77,7 +83,7 @@ fn what_is_put_is_read_and_what_is_removed_is_gone() {
 #[test]
 fn scans_do_not_leak_into_neighbours() {
     let folder = folder();
-    let engine = Engine::open(folder.path()).unwrap();
+    let engine = Engine::open(folder.path(), None).unwrap();
     let all: [&[u8]; 7] = [b"a", b"a\xff", b"a\xff\xff", b"b", b"b\x00", b"c", b"\xff\xff"];
     // Some folded into the tree, some in the journal only, and one that is gone.
     all.iter().step_by(2).for_each(|key| put(&engine, key, b"in the tree"));
@@ -99,19 +105,19 @@ fn scans_do_not_leak_into_neighbours() {
 #[test]
 fn a_store_is_open_once() {
     let folder = folder();
-    let engine = Engine::open(folder.path()).unwrap();
-    let refused = Engine::open(folder.path()).err().unwrap();
+    let engine = Engine::open(folder.path(), None).unwrap();
+    let refused = Engine::open(folder.path(), None).err().unwrap();
     assert!(matches!(refused, EngineError::InUse { .. }), "{refused}");
     assert!(refused.to_string().contains("close the app or program"), "{refused}");
     drop(engine);
-    Engine::open(folder.path()).unwrap();
+    Engine::open(folder.path(), None).unwrap();
 }
 
 #[test]
 fn reopening_at_once_finds_everything() {
     let folder = folder();
     for round in 0..20_u8 {
-        let engine = Engine::open(folder.path()).unwrap();
+        let engine = Engine::open(folder.path(), None).unwrap();
         assert_eq!(engine.scan_prefix(b"").count(), usize::from(round) * 2);
         put(&engine, &[round, 0], &[round; 100]);
         put(&engine, &[round, 1], &[round; 20_000]);
@@ -122,14 +128,14 @@ fn reopening_at_once_finds_everything() {
 fn what_is_committed_survives_a_killed_process() {
     let folder = folder();
     let original = folder.path().join("original");
-    let engine = Engine::open(&original).unwrap();
+    let engine = Engine::open(&original, None).unwrap();
     for number in 0..700_u32 {
         put(&engine, &number.to_be_bytes(), &[1; 10_000]);
         if number % 97 == 0 {
             let copied = folder.path().join(number.to_string());
             copy(&original, &copied);
             let journal = fs::read(copied.join("journal")).unwrap();
-            let found = Engine::open(&copied).unwrap();
+            let found = Engine::open(&copied, None).unwrap();
             assert_eq!(found.scan_prefix(b"").count(), number as usize + 1);
             assert!(fs::read(copied.join("journal")).unwrap() == journal, "opening changes nothing in it");
         }
@@ -140,7 +146,7 @@ fn what_is_committed_survives_a_killed_process() {
 #[test]
 fn long_values_stay_in_the_log_and_leave_nothing_behind() {
     let folder = folder();
-    let engine = Engine::open(folder.path()).unwrap();
+    let engine = Engine::open(folder.path(), None).unwrap();
     let long: Vec<u8> = (0..600_000_u32).flat_map(u32::to_be_bytes).collect();
     for length in [6_000, 6_144, 6_145, 12_288, 600_000, 10, 2_000_000, 7_000] {
         for key in 0..40_u8 {
@@ -166,7 +172,7 @@ fn long_values_stay_in_the_log_and_leave_nothing_behind() {
 #[test]
 fn what_is_too_long_is_refused_whole() {
     let folder = folder();
-    let engine = Engine::open(folder.path()).unwrap();
+    let engine = Engine::open(folder.path(), None).unwrap();
     let mut batch = Batch::default();
     batch.put("short", "1");
     batch.put(vec![0; 257], "2");
@@ -180,7 +186,7 @@ fn what_is_too_long_is_refused_whole() {
 fn closed_store() -> TempDir {
     let folder = folder();
     for round in 0..3_u8 {
-        let engine = Engine::open(folder.path()).unwrap();
+        let engine = Engine::open(folder.path(), None).unwrap();
         for key in 0..50_u8 {
             put(&engine, &[round, key], &[key; 300]);
         }
@@ -197,7 +203,7 @@ fn snapshot(folder: &Path) -> std::path::PathBuf {
 fn assert_refused_untouched(folder: &Path) {
     let before = files(folder);
     for _ in 0..2 {
-        let refused = Engine::open(folder).err().unwrap();
+        let refused = Engine::open(folder, None).err().unwrap();
         assert!(matches!(refused, EngineError::Damaged { .. }), "{refused}");
         assert!(refused.to_string().contains("set the folder aside"), "{refused}");
     }
@@ -247,8 +253,8 @@ fn a_damaged_page_is_an_error_and_not_a_wrong_value() {
         bytes[at] ^= 0x55;
     }
     fs::write(&path, bytes).unwrap();
-    let outcome =
-        Engine::open(folder.path()).and_then(|engine| engine.scan_prefix(b"").collect::<Result<Vec<_>, _>>());
+    let outcome = Engine::open(folder.path(), None)
+        .and_then(|engine| engine.scan_prefix(b"").collect::<Result<Vec<_>, _>>());
     assert!(matches!(outcome, Err(EngineError::Damaged { .. })), "{outcome:?}");
 }
 
@@ -257,7 +263,7 @@ fn an_unfinished_snapshot_does_not_stop_the_store() {
     let folder = closed_store();
     let unfinished = folder.path().join("snap.7FFFFFFFFFFFFFFF.generating");
     fs::write(&unfinished, b"cut off").unwrap();
-    let engine = Engine::open(folder.path()).unwrap();
+    let engine = Engine::open(folder.path(), None).unwrap();
     assert_eq!(engine.scan_prefix(b"").count(), 150);
     assert!(!unfinished.exists());
 }
@@ -282,12 +288,17 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
     #[test]
-    fn the_engine_agrees_with_a_map(steps in prop::collection::vec(step(), 1..400)) {
+    fn the_engine_agrees_with_a_map(
+        steps in prop::collection::vec(step(), 1..400),
+        is_sealed in any::<bool>(),
+    ) {
+        let key = is_sealed.then(key);
+        let key = key.as_ref();
         let folder = folder();
         let mut path = folder.path().join("0");
-        let mut engine = Some(Engine::open(&path).unwrap());
+        let mut engine = Some(Engine::open(&path, key).unwrap());
         let mut model = BTreeMap::new();
         for (number, step) in steps.into_iter().enumerate() {
             match step {
@@ -312,13 +323,13 @@ proptest! {
                 Step::Fold => fold(engine.as_ref().unwrap()),
                 Step::Reopen => {
                     engine = None;
-                    engine.replace(Engine::open(&path).unwrap());
+                    engine.replace(Engine::open(&path, key).unwrap());
                 }
                 Step::ReopenCopy => {
                     let copied = folder.path().join((number + 1).to_string());
                     copy(&path, &copied);
                     path = copied;
-                    engine = Some(Engine::open(&path).unwrap());
+                    engine = Some(Engine::open(&path, key).unwrap());
                 }
             }
         }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use xundian_client::{Client, ShelfObservation, StockCount, Visit, VisitId};
+use tempfile::TempDir;
+use xundian_client::{Client, ShelfObservation, StockCount, StoreKey, Visit, VisitId};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::kinds::Typed;
 use xundian_tests::support::company::{product, today};
@@ -22,6 +22,48 @@ const KILLS: usize = 50;
 const KILLS_A_STORE: usize = 10;
 const VISITS: usize = 500;
 const LINES: u64 = 8;
+const KEY: [u8; 32] = [0x5a; 32];
+
+/// A device's folder, plain or sealed.
+struct Phone {
+    home: TempDir,
+    is_sealed: bool,
+}
+
+impl Phone {
+    /// Enrols one that has the outlets of its scope.
+    async fn enrol(service: &Service, is_sealed: bool) -> Self {
+        if !is_sealed {
+            return Self { home: service.device("W1").await.close(), is_sealed };
+        }
+        let home = tempfile::tempdir().expect("a folder");
+        let (key, invitation) = (StoreKey::new(KEY), service.invitation("W1"));
+        let client = Client::enrol_with_key(home.path(), &key, &invitation, "phone").await;
+        client.expect("the invitation is good").sync(|_| {}).await.expect("synced");
+        Self { home, is_sealed }
+    }
+
+    fn open(&self) -> Client {
+        let client = match self.is_sealed {
+            true => Client::open_with_key(self.home.path(), &StoreKey::new(KEY)),
+            false => Client::open(self.home.path()),
+        };
+        client.expect("the store opens after a kill")
+    }
+
+    /// The recording program on it.
+    fn recording(&self) -> Command {
+        let mut command = Program::Device.command();
+        command.arg("--home").arg(self.home.path());
+        if self.is_sealed {
+            let key_file = self.home.path().join("the-hosts.key");
+            std::fs::write(&key_file, KEY).expect("written");
+            command.arg("--key-file").arg(key_file);
+        }
+        command.args(["--json", "record", "-"]).stdin(Stdio::piped()).stderr(Stdio::inherit());
+        command
+    }
+}
 
 /// What the program is told to record, a visit a line.
 fn work(day: Day) -> String {
@@ -50,15 +92,8 @@ fn work(day: Day) -> String {
 
 /// Starts recording, and kills it some random moment after a random visit was acknowledged. Returns what it
 /// had acknowledged by then.
-fn record_until_killed(home: &Path, work: &str, rng: &mut StdRng) -> Vec<VisitId> {
-    let mut command = Program::Device.command();
-    command
-        .arg("--home")
-        .arg(home)
-        .args(["--json", "record", "-"])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::inherit());
-    let mut running = Running::start(&mut command);
+fn record_until_killed(phone: &Phone, work: &str, rng: &mut StdRng) -> Vec<VisitId> {
+    let mut running = Running::start(&mut phone.recording());
     let mut input = running.input();
     let written = work.to_owned();
     // The program may be dead before it has read all.
@@ -86,8 +121,9 @@ fn saved(line: &str) -> VisitId {
 }
 
 /// Every visit that was acknowledged is there, and every visit that is there is whole.
-fn assert_whole(home: &Path, acknowledged: &[VisitId]) -> usize {
-    let client = Client::open(home).expect("the store opens after a kill");
+fn assert_whole(phone: &Phone, acknowledged: &[VisitId]) -> usize {
+    let client = phone.open();
+    assert_eq!(client.status().expect("readable").is_sealed, phone.is_sealed);
     let visits = by_id(&client, Visit::SPEC.kind);
     let shelves = by_id(&client, ShelfObservation::SPEC.kind);
     let counts = by_id(&client, StockCount::SPEC.kind);
@@ -132,13 +168,13 @@ fn by_id(
 async fn every_acknowledged_visit_is_whole_after_fifty_kills_of_the_recording_program() {
     let mut rng = seed::rng("device kills");
     let work = work(Day(today().0 - 1));
-    for _ in 0..KILLS / KILLS_A_STORE {
+    for nth in 0..KILLS / KILLS_A_STORE {
         let service = Service::start().await;
-        let home = service.device("W1").await.close();
+        let phone = Phone::enrol(&service, nth % 2 == 1).await;
         let mut acknowledged = Vec::new();
         for _ in 0..KILLS_A_STORE {
-            acknowledged.extend(record_until_killed(home.path(), &work, &mut rng));
-            let whole = assert_whole(home.path(), &acknowledged);
+            acknowledged.extend(record_until_killed(&phone, &work, &mut rng));
+            let whole = assert_whole(&phone, &acknowledged);
             // A visit may be durable and die before it is acknowledged, but only the last one.
             assert!(
                 whole - acknowledged.len() <= KILLS_A_STORE,
@@ -147,10 +183,10 @@ async fn every_acknowledged_visit_is_whole_after_fifty_kills_of_the_recording_pr
             );
         }
         // What survived syncs as if nothing had been.
-        let device = xundian_tests::support::device::Device::open(home);
-        let whole = device.client.list(Visit::SPEC.kind, None).expect("readable").len();
-        assert_eq!(device.sync().await.merged, 3 * whole as u64);
-        drop(device);
+        let client = phone.open();
+        let whole = client.list(Visit::SPEC.kind, None).expect("readable").len();
+        assert_eq!(client.sync(|_| {}).await.expect("synced").merged, 3 * whole as u64);
+        drop(client);
         service.verify();
     }
 }

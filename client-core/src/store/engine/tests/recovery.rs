@@ -5,14 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::super::layout;
 use super::*;
 
+fn journal_path(folder: &Path) -> std::path::PathBuf {
+    folder.join(if folder.join("key").exists() { "journal.sealed" } else { "journal" })
+}
+
 fn journal(folder: &Path) -> Vec<u8> {
-    fs::read(folder.join("journal")).unwrap()
+    fs::read(journal_path(folder)).unwrap()
 }
 
 fn write_journal(folder: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = journal(folder);
     change(&mut bytes);
-    fs::write(folder.join("journal"), bytes).unwrap();
+    fs::write(journal_path(folder), bytes).unwrap();
 }
 
 /// Where each entry begins, and where the last one ends.
@@ -31,13 +35,13 @@ fn entry_starts(journal: &[u8]) -> Vec<usize> {
 /// A store as a killed process leaves it, with one key for each commit.
 fn killed_store(folder: &Path, commits: u8) {
     let original = folder.join("original");
-    let engine = Engine::open(&original).unwrap();
+    let engine = Engine::open(&original, None).unwrap();
     (0..commits).for_each(|key| put(&engine, &[key], &[key; 300]));
     copy(&original, &folder.join("killed"));
 }
 
 fn assert_holds(folder: &Path, keys_expected: impl IntoIterator<Item = u8>) {
-    let engine = Engine::open(folder).unwrap();
+    let engine = Engine::open(folder, None).unwrap();
     let expected: Vec<_> = keys_expected.into_iter().map(|key| vec![key]).collect();
     assert_eq!(keys(engine.scan_prefix(b"")), expected);
 }
@@ -52,7 +56,7 @@ fn a_commit_that_is_half_written_never_was() {
     let starts = entry_starts(&journal(&killed));
     write_journal(&killed, |bytes| bytes[starts[4] + 200..].fill(0));
     assert_holds(&killed, 0..4);
-    let engine = Engine::open(&killed).unwrap();
+    let engine = Engine::open(&killed, None).unwrap();
     put(&engine, &[9], b"in its place");
     drop(engine);
     assert_holds(&killed, [0, 1, 2, 3, 9]);
@@ -75,13 +79,13 @@ fn a_damaged_commit_is_noticed_and_nothing_is_touched() {
 fn what_lies_behind_the_last_commit_is_left_from_before() {
     let folder = folder();
     let original = folder.path().join("original");
-    let engine = Engine::open(&original).unwrap();
+    let engine = Engine::open(&original, None).unwrap();
     for round in 0..4_u8 {
         // Each entry is as long as any other, so that an old one begins where a new one ends.
         (0..10 - 2 * round).for_each(|key| put(&engine, &[key], &[round; 300]));
         let killed = folder.path().join(round.to_string());
         copy(&original, &killed);
-        let found = Engine::open(&killed).unwrap();
+        let found = Engine::open(&killed, None).unwrap();
         for key in 0..10 {
             // The last round that wrote the key.
             let written_in = round.min((9 - key) / 2);
@@ -96,7 +100,7 @@ fn a_journal_that_begins_after_the_tree_ends_is_refused() {
     let folder = folder();
     killed_store(folder.path(), 5);
     let (original, killed) = (folder.path().join("original"), folder.path().join("killed"));
-    let engine = Engine::open(&original).unwrap();
+    let engine = Engine::open(&original, None).unwrap();
     fold(&engine);
     put(&engine, b"later", b"1");
     // The tree from before the fold, the journal from after it: what sled said was durable is gone.
@@ -107,9 +111,18 @@ fn a_journal_that_begins_after_the_tree_ends_is_refused() {
 
 #[test]
 fn a_crash_at_any_step_of_a_fold_loses_nothing() {
+    survives_a_crash_at_any_step_of_a_fold(None);
+}
+
+#[test]
+fn a_crash_at_any_step_of_a_sealed_stores_fold_loses_nothing() {
+    survives_a_crash_at_any_step_of_a_fold(Some(&key()));
+}
+
+fn survives_a_crash_at_any_step_of_a_fold(key: Option<&StoreKey>) {
     let folder = folder();
     let original = folder.path().join("original");
-    let engine = Engine::open(&original).unwrap();
+    let engine = Engine::open(&original, key).unwrap();
     let mut model = BTreeMap::new();
     for (number, length) in [10, 20_000, 300, 9_000, 0, 40_000].into_iter().enumerate() {
         put(&engine, &[number as u8], &vec![7; 15_000]);
@@ -124,15 +137,15 @@ fn a_crash_at_any_step_of_a_fold_loses_nothing() {
         copy(&original, &killed);
         write_journal(&killed, tear);
         for _ in 0..2 {
-            let found = Engine::open(&killed).unwrap();
+            let found = Engine::open(&killed, key).unwrap();
             let entries: BTreeMap<_, _> = found.scan_prefix(b"").map(Result::unwrap).collect();
             assert!(entries == model, "copy {copies}");
             fold(&found);
         }
     };
     let untouched = |_: &mut Vec<u8>| {};
-    for (key, value) in engine.pending.read().unwrap().iter() {
-        layout::fold_write(&engine.tree, key, value.as_deref()).ok().unwrap();
+    for (name, value) in engine.pending.read().unwrap().iter() {
+        layout::fold_write(&engine.tree, &engine.cover, name, value.as_deref()).ok().unwrap();
         engine.tree.flush().unwrap();
         assert_survives(&untouched);
     }
@@ -150,7 +163,7 @@ fn a_crash_at_any_step_of_a_fold_loses_nothing() {
 #[test]
 fn a_full_journal_begins_anew_and_its_file_stays_as_long() {
     let folder = folder();
-    let engine = Engine::open(folder.path()).unwrap();
+    let engine = Engine::open(folder.path(), None).unwrap();
     let file_bytes = || fs::metadata(folder.path().join("journal")).unwrap().len();
     let made_bytes = file_bytes();
     put(&engine, b"short", b"1");
@@ -159,12 +172,12 @@ fn a_full_journal_begins_anew_and_its_file_stays_as_long() {
     assert!(file_bytes() > made_bytes);
     assert!(engine.size_on_disk_bytes().unwrap() > file_bytes());
     drop(engine);
-    let engine = Engine::open(folder.path()).unwrap();
+    let engine = Engine::open(folder.path(), None).unwrap();
     assert_eq!(engine.get(b"longer than the journal").unwrap(), Some(vec![1; 5_000_000]));
     (0..20_u8).for_each(|key| put(&engine, &[key], &vec![1; 500_000]));
     assert_eq!(file_bytes(), made_bytes);
     drop(engine);
-    assert_eq!(Engine::open(folder.path()).unwrap().scan_prefix(b"").count(), 22);
+    assert_eq!(Engine::open(folder.path(), None).unwrap().scan_prefix(b"").count(), 22);
 }
 
 #[test]
@@ -181,13 +194,13 @@ fn a_store_whose_making_broke_off_is_made() {
     let folder = folder();
     let unfinished = folder.path().join("journal.new");
     fs::write(&unfinished, b"cut off").unwrap();
-    drop(Engine::open(folder.path()).unwrap());
+    drop(Engine::open(folder.path(), None).unwrap());
     assert!(!unfinished.exists());
     // The journal was made, and sled's log was not.
     let second = folder.path().join("second");
     fs::create_dir(&second).unwrap();
     fs::copy(folder.path().join("journal"), second.join("journal")).unwrap();
-    put(&Engine::open(&second).unwrap(), &[1], b"1");
+    put(&Engine::open(&second, None).unwrap(), &[1], b"1");
     assert_holds(&second, [1]);
 }
 
@@ -195,7 +208,7 @@ fn a_store_whose_making_broke_off_is_made() {
 #[test]
 fn after_a_write_that_failed_the_store_stops_until_it_is_opened_again() {
     let folder = folder();
-    let engine = Engine::open(folder.path()).unwrap();
+    let engine = Engine::open(folder.path(), None).unwrap();
     put(&engine, &[1], b"1");
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     engine.journal.lock().unwrap().write_into(full);
@@ -218,7 +231,7 @@ fn after_a_write_that_failed_the_store_stops_until_it_is_opened_again() {
 #[test]
 fn readers_see_every_key_while_the_journal_is_folded() {
     let folder = folder();
-    let engine = Engine::open(folder.path()).unwrap();
+    let engine = Engine::open(folder.path(), None).unwrap();
     let write = |round: u8| {
         let mut batch = Batch::default();
         for key in 0..300_u16 {
