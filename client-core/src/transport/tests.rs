@@ -317,8 +317,8 @@ async fn a_stream_cut_inside_a_frame_is_not_a_clean_end() {
     let long = vec![0; FRAME_BYTES_MAX + 1];
     assert!(matches!(stream.send(&long).await, Err(StreamError::Framing(FramingError::Oversized { .. }))));
 
-    server.endpoint.close(5u32.into(), b"");
-    assert!(matches!(connection.closed().await, ConnectError::Refused { code: 5, .. }));
+    server.endpoint.close(9u32.into(), b"");
+    assert!(matches!(connection.closed().await, ConnectError::Refused { code: 9, .. }));
 }
 
 #[tokio::test]
