@@ -9,18 +9,25 @@
 //! Inside, one way in and one way out: `day` and `recorder` decide what a save writes, `store` makes it
 //! durable, the protocol's session says what to send, `transport` carries it, and `client` chains them.
 //! `recorder` and `day` know no clock and no store, `store` knows no business object and no network, and
-//! `transport` knows neither records nor files.
+//! `transport` knows neither records nor files. With the feature `ffi`, `ffi` is the same object for apps in
+//! Kotlin, Swift and Python; nothing below knows of it.
 
 mod client;
 mod day;
 mod errors;
+#[cfg(feature = "ffi")]
+pub mod ffi;
 mod recorder;
 mod store;
 mod transport;
 
+// What the macros of the foreign side look for at this place.
+#[cfg(feature = "ffi")]
+use ffi::UniFfiTag;
+
 pub use client::{
-    Client, Clocks, DaySummary, DeviceStatus, EnrolError, IdentityFileError, PushReport, RecordLine,
-    SyncError, SyncProgress, SyncReport,
+    Client, Clocks, DaySummary, DeviceStatus, EnrolError, IdentityFileError, PlannedCall, PushReport,
+    RecordLine, SyncError, SyncProgress, SyncReport,
 };
 pub use day::{Due, NewIssue, Position, VisitBundle};
 pub use errors::RecordError;
