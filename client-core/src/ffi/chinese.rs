@@ -95,7 +95,9 @@ pub(super) const fn code(code: ErrorCode) -> &'static str {
         }
         ErrorCode::ServerRestored => "服务器是从旧备份恢复的：请保持本设备不变并通知总部，本机数据没有丢失",
         ErrorCode::InvitationMalformed => "邀请码不完整或有误：请重新完整复制",
-        ErrorCode::InvitationRefused => "邀请码无效、已使用或已过期：请向上级索取新的邀请码",
+        ErrorCode::InvitationRefused => {
+            "服务器没有接受邀请码，可能无效、已使用、已过期或属于另一位员工：请向上级确认"
+        }
         ErrorCode::LabelTooLong => "设备名称过长：请改用较短的名称",
         ErrorCode::OtherPerson => "此文件夹属于另一位员工的设备：请换一个文件夹，以免工作混在一起",
         ErrorCode::DeviceRevoked => "本设备已被停用：请联系上级",

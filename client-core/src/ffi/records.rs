@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use uniffi::{FfiConverter, Lift, Lower, MetadataBuffer, TypeId};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{DeviceNo, OrgUnitId, OutletId, PersonId, RecordId, VisitId};
 use xundian_protocol::kinds::{
@@ -10,6 +11,7 @@ use xundian_protocol::kinds::{
 use xundian_protocol::record::{Field, Home, Record, Register};
 use xundian_protocol::wire::v1::Refusal;
 
+use super::UniFfiTag;
 use super::errors::ClientError;
 use super::kinds::Form;
 use crate::client::{
@@ -159,17 +161,42 @@ impl TryFrom<Place> for Position {
     }
 }
 
-// Inside a whole visit, the position is described as it is.
-uniffi::custom_type!(Position, Place, {
-    remote,
-    lower: |at| Place {
-        latitude: at.latitude_e7 as f64 / 1e7,
-        longitude: at.longitude_e7 as f64 / 1e7,
-        accuracy_m: at.accuracy_m.map(|metres| metres as f64),
-        mocked: at.mocked,
-    },
-    try_lift: |place| Ok(Position::try_from(place)?),
-});
+impl From<Position> for Place {
+    fn from(at: Position) -> Self {
+        Self {
+            latitude: at.latitude_e7 as f64 / 1e7,
+            longitude: at.longitude_e7 as f64 / 1e7,
+            accuracy_m: at.accuracy_m.map(|metres| metres as f64),
+            mocked: at.mocked,
+        }
+    }
+}
+
+// A position crosses as a place: `Position` is the name of a business object there.
+// SAFETY: all of it is what UniFFI wrote for `Place`.
+unsafe impl FfiConverter<UniFfiTag> for Position {
+    type FfiType = <Place as Lower<UniFfiTag>>::FfiType;
+
+    fn lower(at: Self) -> Self::FfiType {
+        <Place as Lower<UniFfiTag>>::lower(at.into())
+    }
+
+    fn try_lift(place: Self::FfiType) -> uniffi::Result<Self> {
+        Ok(<Place as Lift<UniFfiTag>>::try_lift(place)?.try_into()?)
+    }
+
+    fn write(at: Self, buf: &mut Vec<u8>) {
+        <Place as Lower<UniFfiTag>>::write(at.into(), buf);
+    }
+
+    fn try_read(buf: &mut &[u8]) -> uniffi::Result<Self> {
+        Ok(<Place as Lift<UniFfiTag>>::try_read(buf)?.try_into()?)
+    }
+
+    const TYPE_ID_META: MetadataBuffer = <Place as TypeId<UniFfiTag>>::TYPE_ID_META;
+}
+
+uniffi::derive_ffi_traits!(local Position);
 
 /// By when an issue must be solved.
 #[uniffi::remote(Enum)]
