@@ -16,7 +16,7 @@ mod work;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::RngCore;
 use xundian_protocol::clock::Clock;
@@ -24,7 +24,7 @@ use xundian_protocol::kinds::ClockGrade;
 
 pub use enrol::EnrolError;
 pub use identity::IdentityFileError;
-pub use reads::{DaySummary, DeviceStatus, RecordLine};
+pub use reads::{DaySummary, DeviceStatus, PlannedCall, RecordLine};
 pub use sync::{PushReport, SyncError, SyncProgress, SyncReport};
 
 use crate::errors::RecordError;
@@ -52,7 +52,7 @@ pub struct Client {
     lookup: Mutex<Option<Arc<Lookup>>>,
     syncing: AtomicBool,
     /// Kept for its session tickets, with which the next connection costs less.
-    tls: OnceLock<TlsIdentity>,
+    tls: Mutex<Option<TlsIdentity>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -99,7 +99,7 @@ impl Client {
             recording: Mutex::new(()),
             lookup: Mutex::new(None),
             syncing: AtomicBool::new(false),
-            tls: OnceLock::new(),
+            tls: Mutex::new(None),
         })
     }
 

@@ -10,19 +10,26 @@
 //! durable, the protocol's session says what to send, `transport` carries it, and `client` chains them.
 //! Where the host app gives a key ([`Client::open_with_key`]), `sealing` lies between the store and the disk.
 //! `recorder` and `day` know no clock and no store, `store` knows no business object and no network, and
-//! `transport` knows neither records nor files.
+//! `transport` knows neither records nor files. With the feature `ffi`, `ffi` is the same object for apps in
+//! Kotlin, Swift and Python; nothing below knows of it.
 
 mod client;
 mod day;
 mod errors;
+#[cfg(feature = "ffi")]
+pub mod ffi;
 mod recorder;
 mod sealing;
 mod store;
 mod transport;
 
+// What the macros of the foreign side look for at this place.
+#[cfg(feature = "ffi")]
+use ffi::UniFfiTag;
+
 pub use client::{
-    Client, Clocks, DaySummary, DeviceStatus, EnrolError, IdentityFileError, PushReport, RecordLine,
-    SyncError, SyncProgress, SyncReport,
+    Client, Clocks, DaySummary, DeviceStatus, EnrolError, IdentityFileError, PlannedCall, PushReport,
+    RecordLine, SyncError, SyncProgress, SyncReport,
 };
 pub use day::{Due, NewIssue, Position, VisitBundle};
 pub use errors::RecordError;

@@ -10,7 +10,7 @@ use xundian_protocol::wire::v1::{
 };
 
 use super::identity::{self, IdentityFileError};
-use super::sync::{Carrier, connect};
+use super::sync::{Carrier, Running, connect};
 use super::{Client, SyncError, clocks};
 use crate::sealing::StoreKey;
 use crate::store::{Identity, StoreError};
@@ -112,16 +112,28 @@ impl Client {
         invitation: &str,
         label: &str,
     ) -> Result<Self, EnrolError> {
-        let invitation: Invitation = invitation.parse()?;
-        if label.len() > MESSAGE_BYTES_MAX {
-            return Err(EnrolError::Label { bytes: label.len() });
-        }
+        // A slip in the invitation leaves no folder behind.
+        let invitation = read(invitation, label)?;
         let client = Self::open_at(home, key, Box::new(clocks::system))?;
-        let request_der = identity::request_der(&client.home)?;
-        let enrol = Enrol { secret: invitation.secret(), request_der, label: label.to_owned() };
-        let granted = ask(&invitation, enrol).await?;
-        client.accept(&invitation, &granted)?;
+        client.take_up(&invitation, label).await?;
         Ok(client)
+    }
+
+    /// The same for a device that is open.
+    ///
+    /// # Errors
+    /// As [`Self::enrol`], and where a sync or a push is running.
+    pub async fn enrol_here(&self, invitation: &str, label: &str) -> Result<(), EnrolError> {
+        self.take_up(&read(invitation, label)?, label).await
+    }
+
+    async fn take_up(&self, invitation: &Invitation, label: &str) -> Result<(), EnrolError> {
+        // The saves that wait get new numbers, so none of them may be on its way.
+        let _running = Running::start(self)?;
+        let request_der = identity::request_der(&self.home)?;
+        let enrol = Enrol { secret: invitation.secret(), request_der, label: label.to_owned() };
+        let granted = ask(invitation, enrol).await?;
+        self.accept(invitation, &granted)
     }
 
     fn accept(&self, invitation: &Invitation, granted: &Granted) -> Result<(), EnrolError> {
@@ -144,8 +156,18 @@ impl Client {
             person_name: granted.person_name.clone(),
             server: invitation.address().to_owned(),
         })?;
+        // The next connection shows the new certificate.
+        self.forget_tls();
         Ok(())
     }
+}
+
+fn read(invitation: &str, label: &str) -> Result<Invitation, EnrolError> {
+    let invitation = invitation.parse()?;
+    if label.len() > MESSAGE_BYTES_MAX {
+        return Err(EnrolError::Label { bytes: label.len() });
+    }
+    Ok(invitation)
 }
 
 async fn ask(invitation: &Invitation, enrol: Enrol) -> Result<Granted, EnrolError> {

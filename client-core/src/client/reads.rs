@@ -1,8 +1,10 @@
 //! What an app shows: records, where each of them stands on its way to the server, and the device itself.
 
+use std::collections::BTreeMap;
+
 use xundian_protocol::calendar::Day;
-use xundian_protocol::ids::KindId;
-use xundian_protocol::kinds::{Header, Typed, Visit, header};
+use xundian_protocol::ids::{KindId, OutletId, VisitId};
+use xundian_protocol::kinds::{Header, RoutePlan, Typed, Visit, header};
 use xundian_protocol::record::{Home, Record, RecordKey};
 
 use super::Client;
@@ -45,6 +47,25 @@ pub struct DaySummary {
     pub visits_aborted: i64,
     /// Visits that were opened and not closed.
     pub visits_open: i64,
+}
+
+/// A call of a day's route.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlannedCall {
+    /// Whom to call on.
+    pub outlet: OutletId,
+    /// The outlet's code; empty where the outlet is not on this device.
+    pub code: String,
+    /// The outlet's name; empty where the outlet is not on this device.
+    pub name: String,
+    /// Its place in the order of calls, from 1.
+    pub order: i64,
+    /// What the call is for.
+    pub purpose: Option<String>,
+    /// Whether it must be made.
+    pub must: bool,
+    /// The visit that this person last opened there on that day.
+    pub visit: Option<VisitId>,
 }
 
 /// A record and where it stands.
@@ -164,6 +185,47 @@ impl Client {
             summary.visits_open += figures.visits - figures.done - figures.aborted;
         })?;
         Ok(summary)
+    }
+
+    /// This person's calls of a day, in their order.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn route(&self, day: Day) -> Result<Vec<PlannedCall>, StoreError> {
+        let lookup = self.lookup()?;
+        let Some(plan) = lookup.plan(day) else { return Ok(Vec::new()) };
+        let Some(form) = self.form::<RoutePlan>(plan.id.0)? else { return Ok(Vec::new()) };
+        let visits = self.own_visits(day)?;
+        let call = |(outlet, order): (&OutletId, &i64)| {
+            let facts = lookup.outlet(*outlet);
+            PlannedCall {
+                outlet: *outlet,
+                code: facts.map_or_else(String::new, |facts| facts.code.clone()),
+                name: facts.map_or_else(String::new, |facts| facts.name.clone()),
+                order: *order,
+                purpose: form.call_purpose.get(outlet).cloned(),
+                must: form.call_must.get(outlet).copied().unwrap_or(false),
+                visit: visits.get(outlet).copied(),
+            }
+        };
+        let mut calls: Vec<_> = form.call_order.iter().map(call).collect();
+        calls.sort_by_key(|call| call.order);
+        Ok(calls)
+    }
+
+    /// This person's last visit of a day to each outlet.
+    fn own_visits(&self, day: Day) -> Result<BTreeMap<OutletId, VisitId>, StoreError> {
+        let (person, mut visits) = (self.person(), BTreeMap::new());
+        self.store.each_of_kind(Visit::SPEC.kind, |record| {
+            let is_mine = |header: Header| header.business_day == day && Some(header.actor) == person;
+            let Home::Outlet(outlet) = record.home else { return };
+            if !header::is_corrected(&record) && Header::read(&record).is_some_and(is_mine) {
+                // An id that was made later is greater.
+                let last = visits.entry(outlet).or_insert(VisitId(record.key.id));
+                *last = (*last).max(VisitId(record.key.id));
+            }
+        })?;
+        Ok(visits)
     }
 
     /// The present day where outlets name no other zone.

@@ -229,11 +229,17 @@ impl Client {
     }
 
     fn tls(&self) -> Result<TlsIdentity, IdentityFileError> {
-        if let Some(tls) = self.tls.get() {
+        let mut kept = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tls) = &*kept {
             return Ok(tls.clone());
         }
         let loaded = identity::load(&self.home)?;
-        Ok(self.tls.get_or_init(|| loaded).clone())
+        Ok(kept.insert(loaded).clone())
+    }
+
+    /// After an enrolment, whose certificate is another one.
+    pub(super) fn forget_tls(&self) {
+        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -389,11 +395,11 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Keeps a second sync or push of the same device out, and ends however the first one ends.
-struct Running<'a>(&'a Client);
+/// Keeps a second sync, push or enrolment of the same device out, and ends however the first one ends.
+pub(super) struct Running<'a>(&'a Client);
 
 impl<'a> Running<'a> {
-    fn start(client: &'a Client) -> Result<Self, SyncError> {
+    pub(super) fn start(client: &'a Client) -> Result<Self, SyncError> {
         if client.syncing.swap(true, Ordering::Acquire) {
             return Err(SyncError::Running);
         }

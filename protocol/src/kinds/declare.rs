@@ -1,4 +1,8 @@
 //! The `kind!` macro: from one declaration a typed form and its [`super::KindSpec`].
+//!
+//! Each kind and each choice is also a hidden macro of its own name, which hands its declaration to a macro of
+//! the caller's. So what mirrors them for another language follows from the declaration, and this crate
+//! knows nothing of it.
 
 /// Declares a kind. A field reads `name: Type = tag, "中文" / "English", Unit;`, with `required` at the end
 /// where a record without it is refused, and `headquarters` where nobody else writes it; a map is a `BTreeMap`,
@@ -60,6 +64,16 @@ macro_rules! kind {
             /// The declaration.
             pub const SPEC: $crate::kinds::KindSpec = <Self as $crate::kinds::Typed>::SPEC;
         }
+
+        kind! { @declaration ($) $name { $(#[$doc])* $name { $( $(#[$field_doc])* $field: $ty, )* } } }
+    };
+    // `$` comes as an argument, as a macro that is written by a macro cannot write one itself.
+    (@declaration ($d:tt) $name:ident { $($declaration:tt)* }) => {
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! $name {
+            ($d mirror:ident) => { $d mirror! { $($declaration)* } };
+        }
     };
     (@required required) => { true };
     (@required headquarters) => { false };
@@ -110,7 +124,37 @@ macro_rules! choice {
                 }
             }
         }
+
+        $crate::kinds::declare::kind! { @declaration ($) $name { $(#[$doc])* $name { $( $(#[$variant_doc])* $variant, )* } } }
     };
 }
 
-pub(crate) use {choice, kind};
+/// Lists the kinds once: the table of their declarations, and a hidden macro that hands their names to a macro
+/// of the caller's.
+macro_rules! kinds {
+    ($($name:ident),* $(,)?) => {
+        /// Every kind, in the order of their numbers.
+        pub static ALL: [&KindSpec; [$(stringify!($name)),*].len()] = [$(&$name::SPEC),*];
+
+        $crate::kinds::declare::list! { @named ($) each_kind, $($name),* }
+    };
+}
+
+/// The same for the choices that fields are declared with.
+macro_rules! choices {
+    ($($name:ident),* $(,)?) => {
+        $crate::kinds::declare::list! { @named ($) each_choice, $($name),* }
+    };
+}
+
+macro_rules! list {
+    (@named ($d:tt) $list:ident, $($name:ident),*) => {
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! $list {
+            ($d mirror:ident) => { $d mirror! { $($name),* } };
+        }
+    };
+}
+
+pub(crate) use {choice, choices, kind, kinds, list};

@@ -1,8 +1,9 @@
 //! The business objects, one file each: fields, units, labels, writers, and what they add to the figures
 //! (DOMAIN section B).
 //!
-//! To add one, write its file and name it in [`ALL`]. Everything else follows from the declaration:
-//! validation on both sides, imports, lists, the typed form. Generic code reads [`KindSpec`] and never
+//! To add one, write its file and name it in the list of [`ALL`], and its choices in the list below it.
+//! Everything else follows from the declaration: validation on both sides, imports, lists, the typed form in
+//! every language. Generic code reads [`KindSpec`] and never
 //! matches on a kind by name.
 
 mod declare;
@@ -47,23 +48,37 @@ pub use visit::{AbortReason, PositionGrade, Visit};
 
 use crate::ids::KindId;
 
-/// Every kind, in the order of their numbers.
-pub static ALL: [&KindSpec; 14] = [
-    &OrgUnit::SPEC,
-    &Position::SPEC,
-    &Person::SPEC,
-    &Outlet::SPEC,
-    &OutletAssignment::SPEC,
-    &Product::SPEC,
-    &RoutePlan::SPEC,
-    &DepartureCheck::SPEC,
-    &Visit::SPEC,
-    &ShelfObservation::SPEC,
-    &StockCount::SPEC,
-    &StockMovement::SPEC,
-    &Issue::SPEC,
-    &DayReport::SPEC,
-];
+declare::kinds! {
+    OrgUnit,
+    Position,
+    Person,
+    Outlet,
+    OutletAssignment,
+    Product,
+    RoutePlan,
+    DepartureCheck,
+    Visit,
+    ShelfObservation,
+    StockCount,
+    StockMovement,
+    Issue,
+    DayReport,
+}
+
+declare::choices! {
+    UnitType,
+    Role,
+    PersonStatus,
+    Channel,
+    OutletStatus,
+    AbortReason,
+    PositionGrade,
+    MovementCause,
+    IssueKind,
+    Severity,
+    IssueState,
+    ClockGrade,
+}
 
 /// The declaration of a kind, or `None` for one that this version does not know.
 pub fn spec(kind: KindId) -> Option<&'static KindSpec> {

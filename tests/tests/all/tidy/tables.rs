@@ -113,6 +113,12 @@ pub(super) const NAMES: &[NameRule] = &[
         because: "pages and HTTP are one reader of the server among others",
     },
     NameRule {
+        names: &["uniffi"],
+        under: SHIPPED,
+        except: &["client-core/src/ffi", "client-core/src/bin/uniffi-bindgen"],
+        because: "nothing of the bindings for other languages leaks inward",
+    },
+    NameRule {
         names: &["bincode"],
         under: SHIPPED,
         except: &["protocol/src/wire"],
@@ -146,6 +152,7 @@ pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
     ("client-core", "recorder", &["errors", "store"]),
     ("client-core", "day", &["errors", "recorder", "store"]),
     ("client-core", "client", &["sealing", "store", "transport", "errors", "recorder", "day"]),
+    ("client-core", "ffi", &["client", "errors", "day", "store"]),
     ("client-core", "cli", &["client", "errors", "day"]),
     ("server", "authority", &[]),
     ("server", "memory", &[]),

@@ -1,0 +1,121 @@
+"""A real server with a small company, for tests that enrol devices and sync."""
+
+import os
+import re
+import socket
+import subprocess
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Iterator
+from zoneinfo import ZoneInfo
+
+import pytest
+from xundian_client import Client
+
+TODAY = datetime.now(ZoneInfo("Asia/Shanghai")).date()
+YESTERDAY = TODAY - timedelta(days=1)
+
+FILES = {
+    "org": """row,code,name_zh,name_en,unit_type,parent,territory,title,unit,role,superior
+unit,HQ,总公司,Company,company,,,,,,
+unit,HUA_BEI,华北大区,North,region,HQ,11|12|13,,,,
+position,HQ-DIR,,,,,,营销总监,HQ,headquarters,
+position,HB-MGR,,,,,,华北大区经理,HUA_BEI,manager,HQ-DIR
+position,HB-M1,,,,,,理货员,HUA_BEI,merchandiser,HB-MGR
+""",
+    "people": """code,name,position
+R001,李强,HB-MGR
+M001,王芳,HB-M1
+""",
+    "outlets": """code,name,channel,city,province_code,longitude,latitude
+BJ-1,北京银泰店,chain,北京市,11,116.459086,39.907636
+BJ-2,北京望京店,hypermarket,北京市,11,116.470000,39.990000
+""",
+    "products": """gtin,name,category,spec,unit,retail_price_cny,units_per_case
+6901234567892,纯牛奶,食品,250ml,盒,3.50,24
+""",
+    "assignments": f"""outlet,position,from
+BJ-1,HB-M1,{YESTERDAY}
+BJ-2,HB-M1,{YESTERDAY}
+""",
+    "routes": f"""person,day,outlet,order,purpose,must
+M001,{TODAY},BJ-2,1,盘点,yes
+M001,{TODAY},BJ-1,2,,
+""",
+}
+ORDER = ["org", "people", "outlets", "products", "assignments", "routes"]
+
+
+class Server:
+    """`xundian-server serve` on a folder of its own."""
+
+    def __init__(self, program: Path, folder: Path) -> None:
+        self.program = program
+        self.data = folder / "company"
+        for name in ORDER:
+            file = folder / f"{name}.csv"
+            file.write_text(FILES[name], encoding="utf-8")
+            self.run("import", name, str(file))
+        self.address = f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
+        self.http_port = free_port(socket.SOCK_STREAM)
+        self.process = subprocess.Popen(
+            [program, "--data", self.data, "serve", "--quic", self.address, "--http", f"127.0.0.1:{self.http_port}"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.wait()
+
+    def run(self, *arguments: str) -> str:
+        done = subprocess.run([self.program, "--data", self.data, *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def wait(self) -> None:
+        """The console is the last to listen."""
+        deadline = time.monotonic() + 60
+        while True:
+            assert self.process.poll() is None, "the server ended at once"
+            assert time.monotonic() < deadline, "the server does not come up"
+            try:
+                socket.create_connection(("127.0.0.1", self.http_port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.01)
+
+    def invitation(self, person: str) -> str:
+        found = re.search(r"xd1-\S+", self.run("invite", person, "--address", self.address))
+        assert found is not None
+        return found.group()
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def free_port(kind: socket.SocketKind) -> int:
+    with socket.socket(socket.AF_INET, kind) as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    program = os.environ.get("XUNDIAN_SERVER")
+    assert program is not None, "XUNDIAN_SERVER names the server's program, such as target/debug/xundian-server"
+    server = Server(Path(program), tmp_path_factory.mktemp("server"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def phone(server: Server, tmp_path: Path) -> Client:
+    """The merchandiser's device, enrolled and synced once."""
+    return await device(server, tmp_path / "phone", "M001")
+
+
+async def device(server: Server, folder: Path, person: str) -> Client:
+    client = Client.open(str(folder))
+    await client.enrol(server.invitation(person), f"{person}'s phone")
+    await client.sync()
+    return client

@@ -1,0 +1,124 @@
+"""A merchandiser's day: recorded offline, seen at once, synced, seen by the manager."""
+
+from pathlib import Path
+
+from conftest import TODAY, Server, device
+from xundian_client import (
+    AbortReason,
+    Client,
+    DepartureCheck,
+    Due,
+    Form,
+    Home,
+    IssueKind,
+    IssueState,
+    Kind,
+    MovementCause,
+    NewIssue,
+    Place,
+    SaveState,
+    Severity,
+    ShelfObservation,
+    StockCount,
+    StockMovement,
+    VisitBundle,
+)
+
+MILK = "6901234567892"
+MILK_14 = "0" + MILK
+
+
+def test_the_route_names_the_calls_of_the_day(phone: Client) -> None:
+    calls = phone.route(phone.today())
+    assert [(call.order, call.code, call.must) for call in calls] == [(1, "BJ-2", True), (2, "BJ-1", False)]
+    assert calls[0].name == "北京望京店" and calls[0].purpose == "盘点"
+
+
+async def test_a_visit_is_saved_offline_and_synced_later(phone: Client) -> None:
+    outlet = phone.outlet_named("BJ-2")
+    place = Place(latitude=39.9901, longitude=116.4701, accuracy_m=8.0)
+    visit = phone.open_visit(outlet, place)
+    assert phone.current_visit() == visit
+    phone.update_visit(visit, {"poster": True}, "店长下周休假")
+    phone.observe_shelf(visit, ShelfObservation(present={MILK: True}, facings_own={MILK: 4}))
+    phone.count_stock(visit, StockCount(shelf_units={MILK: 12}, lot_units={f"{MILK}/L7": 12}))
+    phone.close_visit(visit)
+    assert phone.current_visit() is None
+
+    line = phone.find(Kind.VISIT, visit)
+    assert line is not None and isinstance(line.content, Form.VISIT)
+    assert line.state.is_SAVED() and line.home == Home.OUTLET(outlet)
+    assert line.header is not None and line.header.business_day == str(TODAY)
+    assert line.content.form.task_answers == {"poster": True}
+    assert line.content.form.distance_m is not None and line.content.form.distance_m < 50
+    count = phone.find(Kind.STOCK_COUNT, visit)
+    assert count is not None and isinstance(count.content, Form.STOCK_COUNT)
+    assert count.content.form.shelf_units == {MILK_14: 12}
+    assert count.content.form.lot_units == {f"{MILK_14}/L7": 12}
+    assert phone.status().unsent_ops > 0
+    assert next(call.visit for call in phone.route(phone.today()) if call.code == "BJ-2") == visit
+
+    report = await phone.sync()
+    assert (report.merged, report.rejected, report.unsent_ops) == (5, 0, 0)
+    state = phone.save_state(Kind.VISIT, visit)
+    assert state is not None and state.is_CONFIRMED()
+    status = phone.status()
+    assert status.unsent_ops == 0 and status.safe_to_lose_up_to_ms is not None
+
+
+async def test_the_manager_sees_it_and_takes_the_issue_up(phone: Client, server: Server, tmp_path: Path) -> None:
+    outlet = phone.outlet_named("BJ-1")
+    issue = NewIssue(issue_kind=IssueKind.OUT_OF_STOCK, severity=Severity.URGENT, text="缺货", due=Due.SAME_DAY)
+    raised = phone.raise_issue(outlet, issue)
+    pushed = await phone.push()
+    assert pushed.merged == 1
+
+    manager = await device(server, tmp_path / "manager", "R001")
+    line = manager.find(Kind.ISSUE, raised)
+    assert line is not None and isinstance(line.content, Form.ISSUE)
+    assert line.content.form.text == "缺货" and line.content.form.due_on == str(TODAY)
+    manager.acknowledge_issue(raised)
+    await manager.sync()
+
+    await phone.sync()
+    seen = phone.find(Kind.ISSUE, raised)
+    assert seen is not None and isinstance(seen.content, Form.ISSUE)
+    assert seen.content.form.state is IssueState.ACKNOWLEDGED
+
+
+async def test_a_whole_visit_is_one_save(phone: Client) -> None:
+    outlet = phone.outlet_named("BJ-1")
+    bundle = VisitBundle(
+        outlet=outlet,
+        opened_at_ms=1_795_400_000_000,
+        ended_at_ms=1_795_400_600_000,
+        position=Place(latitude=39.9, longitude=116.4),
+        shelf=ShelfObservation(present={MILK: False}),
+        count=StockCount(),
+    )
+    visit = phone.record_visit(bundle)
+    bundle.id = visit
+    assert phone.record_visit(bundle) == visit, "a second time it is there already"
+    kinds = {type(line.content) for line in phone.list_home(Home.OUTLET(outlet)) if line.id == visit}
+    assert kinds == {Form.VISIT, Form.SHELF_OBSERVATION}
+
+
+def test_the_rest_of_the_day(phone: Client) -> None:
+    outlet = phone.outlet_named("BJ-1")
+    phone.check_departure(DepartureCheck(folder=True, cloth=True, knife=False))
+    visit = phone.open_visit(outlet)
+    phone.abort_visit(visit, AbortReason.CLOSED, "停业装修")
+    phone.move_stock(outlet, StockMovement(cause=MovementCause.SELL_IN, units={MILK: 24}))
+    report = phone.report_day("两店一访", 3)
+    line = phone.find(Kind.DAY_REPORT, report)
+    assert line is not None and isinstance(line.content, Form.DAY_REPORT)
+    assert (line.content.form.visits_planned, line.content.form.documents) == (2, 3)
+    assert phone.day_summary(phone.today()).visits_aborted >= 1
+
+
+def test_every_kind_can_be_listed(phone: Client) -> None:
+    for kind in Kind:
+        for line in phone.list(kind):
+            assert isinstance(line.content, getattr(Form, kind.name))
+            assert isinstance(line.state, SaveState)
+    assert len(phone.list(Kind.OUTLET)) == 2

@@ -1,0 +1,125 @@
+"""What goes wrong has a stable code, and says what to do in Chinese and in English."""
+
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from conftest import Server, device
+from xundian_client import Client, ClientError, ErrorCode, Form, Kind, Place, Refusal, StockCount
+
+
+def code(raised: pytest.ExceptionInfo[ClientError.Failed]) -> ErrorCode:
+    assert any("\u4e00" <= character <= "\u9fff" for character in raised.value.message_zh)
+    assert raised.value.message_en
+    return raised.value.code
+
+
+def test_an_outlet_that_is_not_there(phone: Client) -> None:
+    with pytest.raises(ClientError.Failed) as raised:
+        phone.outlet_named("GZ-9")
+    assert code(raised) is ErrorCode.OUTLET_UNKNOWN
+    assert "GZ-9" in raised.value.message_zh and not raised.value.is_retryable
+
+
+def test_arguments_that_are_not_of_their_form(phone: Client) -> None:
+    outlet = phone.outlet_named("BJ-1")
+    calls: list[Callable[[], object]] = [
+        lambda: phone.find(Kind.VISIT, "no id"),
+        lambda: phone.route("yesterday"),
+        lambda: phone.open_visit(outlet, Place(latitude=91.0, longitude=0.0)),
+        lambda: phone.count_stock(outlet, StockCount(shelf_units={"6901234567893": 1})),
+        lambda: phone.count_stock(outlet, StockCount(lot_units={"6901234567892": 1})),
+        lambda: phone.drop_rejected("twelve"),
+    ]
+    for call in calls:
+        with pytest.raises(ClientError.Failed) as raised:
+            call()
+        assert code(raised) is ErrorCode.ARGUMENT
+
+
+def test_a_person_is_in_one_shop_at_a_time(phone: Client) -> None:
+    visit = phone.open_visit(phone.outlet_named("BJ-1"))
+    with pytest.raises(ClientError.Failed) as raised:
+        phone.open_visit(phone.outlet_named("BJ-2"))
+    assert code(raised) is ErrorCode.VISIT_STILL_OPEN
+    with pytest.raises(ClientError.Failed) as raised:
+        phone.count_stock(visit, StockCount())
+    assert code(raised) is ErrorCode.FORM_EMPTY
+    phone.close_visit(visit)
+    with pytest.raises(ClientError.Failed) as raised:
+        phone.close_visit(visit)
+    assert code(raised) is ErrorCode.VISIT_CLOSED
+
+
+async def test_a_device_that_is_not_enrolled(tmp_path: Path) -> None:
+    client = Client.open(str(tmp_path / "phone"))
+    assert client.identity() is None
+    with pytest.raises(ClientError.Failed) as raised:
+        client.report_day()
+    assert code(raised) is ErrorCode.NOT_ENROLLED
+    with pytest.raises(ClientError.Failed) as raised:
+        await client.sync()
+    assert code(raised) is ErrorCode.NOT_ENROLLED
+
+
+async def test_invitations_that_do_not_count(server: Server, tmp_path: Path) -> None:
+    client = Client.open(str(tmp_path / "phone"))
+    with pytest.raises(ClientError.Failed) as raised:
+        await client.enrol("xd1-", "phone")
+    assert code(raised) is ErrorCode.INVITATION_MALFORMED
+    used = server.invitation("M001")
+    await client.enrol(used, "phone")
+    other = Client.open(str(tmp_path / "other"))
+    with pytest.raises(ClientError.Failed) as raised:
+        await other.enrol(used, "phone")
+    assert code(raised) is ErrorCode.INVITATION_REFUSED
+    with pytest.raises(ClientError.Failed) as raised:
+        await client.enrol(server.invitation("R001"), "phone")
+    assert code(raised) is ErrorCode.INVITATION_REFUSED and "another person" in raised.value.message_en
+
+
+async def test_a_device_that_is_enrolled_anew_keeps_its_unsent_work(phone: Client, server: Server) -> None:
+    before = phone.identity()
+    visit = phone.open_visit(phone.outlet_named("BJ-1"))
+    phone.close_visit(visit)
+    after = await phone.enrol(server.invitation("M001"), "the same phone")
+    assert before is not None and after.device != before.device
+    assert (await phone.sync()).merged == 2
+
+
+def test_a_folder_is_open_once(phone: Client, tmp_path: Path) -> None:
+    with pytest.raises(ClientError.Failed) as raised:
+        Client.open(str(tmp_path / "phone"))
+    assert code(raised) is ErrorCode.STORE_IN_USE and raised.value.is_retryable
+    phone.close()
+    with pytest.raises(ClientError.Failed) as raised:
+        phone.today()
+    assert code(raised) is ErrorCode.CLIENT_CLOSED
+    again = Client.open(str(tmp_path / "phone"))
+    assert again.identity() is not None
+
+
+async def test_a_rejected_save_is_seen_sent_again_and_dropped(server: Server, tmp_path: Path) -> None:
+    # After a hand-over the outlet is in nobody's scope but the manager's; the device does not know yet.
+    phone = await device(server, tmp_path / "phone", "M001")
+    visit = phone.open_visit(phone.outlet_named("BJ-1"))
+    phone.close_visit(visit)
+    people = tmp_path / "people.csv"
+    people.write_text("code,name,position\nM001,王芳,\n", encoding="utf-8")
+    server.run("import", "people", str(people))
+    try:
+        report = await phone.push()
+        assert report.rejected == 2
+        tray = phone.rejected()
+        assert {save.why for save in tray} == {Refusal.OUT_OF_SCOPE} and tray[0].record == visit
+        assert isinstance(tray[0].content, Form.VISIT) and "范围" in tray[0].message_zh
+        phone.drop_rejected(tray[1].id)
+    finally:
+        people.write_text("code,name,position\nM001,王芳,HB-M1\n", encoding="utf-8")
+        server.run("import", "people", str(people))
+    phone.resend_rejected(tray[0].id)
+    assert phone.rejected() == []
+    assert (await phone.sync()).merged == 1
+    with pytest.raises(ClientError.Failed) as raised:
+        phone.drop_rejected(tray[1].id)
+    assert code(raised) is ErrorCode.REJECTED_UNKNOWN

@@ -1,0 +1,92 @@
+//! Tells observers when the device's state changes.
+
+use std::sync::{Arc, Weak};
+
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::errors::{ClientError, ObserverError};
+use super::network::runtime;
+use crate::client::{Client as Core, DeviceStatus};
+
+/// Is told how the device stands.
+#[uniffi::export(with_foreign)]
+pub trait StatusObserver: Send + Sync {
+    /// Called on a thread of the library, once at the beginning and after saves and steps of a sync; several
+    /// changes in a short time make one call. It may call the client. A failure is logged and ends nothing.
+    ///
+    /// # Errors
+    /// Where the app's own code fails.
+    fn on_status(&self, status: DeviceStatus) -> Result<(), ObserverError>;
+}
+
+/// An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed.
+#[derive(Debug, uniffi::Object)]
+pub struct Subscription(AbortHandle);
+
+#[uniffi::export]
+impl Subscription {
+    /// Ends it. A call that has begun may still come to its end.
+    pub fn cancel(&self) {
+        self.0.abort();
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+/// Notes that something changed. Whoever changes something does not wait for observers.
+#[derive(Clone)]
+pub(super) struct Changes(Arc<watch::Sender<()>>);
+
+impl Changes {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(())))
+    }
+
+    pub(super) fn note(&self) {
+        self.0.send_replace(());
+    }
+
+    /// Calls an observer now and after changes, until the client is gone.
+    pub(super) fn observe(
+        &self,
+        core: Weak<Core>,
+        observer: Arc<dyn StatusObserver>,
+    ) -> Result<Subscription, ClientError> {
+        let mut changes = self.0.subscribe();
+        changes.mark_changed();
+        let task = runtime()?.spawn(async move {
+            while changes.changed().await.is_ok() {
+                let (core, observer) = (core.clone(), Arc::clone(&observer));
+                // Not on the network's thread: an observer that takes its time holds up no sync.
+                match tokio::task::spawn_blocking(move || tell(&core, &*observer)).await {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => tracing::warn!(%error, "a status observer panicked"),
+                }
+            }
+        });
+        Ok(Subscription(task.abort_handle()))
+    }
+}
+
+/// Tells one observer. Returns whether there is a client to tell about.
+fn tell(core: &Weak<Core>, observer: &dyn StatusObserver) -> bool {
+    let Some(core) = core.upgrade() else { return false };
+    let status = core.status();
+    // The observer may close the client, which then closes at once.
+    drop(core);
+    match status {
+        Ok(status) => {
+            if let Err(error) = observer.on_status(status) {
+                tracing::warn!(%error, "a status observer failed");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the status cannot be read for an observer"),
+    }
+    true
+}

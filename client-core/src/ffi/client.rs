@@ -1,0 +1,390 @@
+//! The one object that an app holds.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use xundian_protocol::calendar::Day;
+use xundian_protocol::ids::{OutletId, RecordId, VisitId};
+use xundian_protocol::kinds::{AbortReason, DepartureCheck, ShelfObservation, StockCount, StockMovement};
+use xundian_protocol::record::{Home, RecordKey};
+
+use super::changes::{Changes, StatusObserver, Subscription};
+use super::errors::ClientError;
+use super::kinds::Kind;
+use super::network::{GivenUp, ProgressObserver};
+use super::records::{FormLine, RejectedSave};
+use crate::client::{
+    Client as Core, DaySummary, DeviceStatus, PlannedCall, PushReport, SyncProgress, SyncReport,
+};
+use crate::day::{NewIssue, Position, VisitBundle};
+use crate::errors::RecordError;
+use crate::store::{Identity, RejectedId, SaveState};
+
+/// A device: records offline, durably, and syncs. One folder is open once at a time. Calls come from any thread;
+/// those that are not async return within the time of a save, and what they saved is durable then.
+#[derive(uniffi::Object)]
+pub struct Client {
+    /// `None` after it was closed.
+    core: RwLock<Option<Arc<Core>>>,
+    changes: Changes,
+    given_up: GivenUp,
+}
+
+/// The device's life.
+#[uniffi::export]
+impl Client {
+    /// Opens the device in a folder, or prepares a new one there. Recording needs an enrolment first.
+    ///
+    /// # Errors
+    /// Where the folder is in use, damaged, or of a newer format.
+    #[uniffi::constructor]
+    pub fn open(folder: String) -> Result<Self, ClientError> {
+        let core = Core::open(Path::new(&folder))?;
+        Ok(Self {
+            core: RwLock::new(Some(Arc::new(core))),
+            changes: Changes::new(),
+            given_up: GivenUp::default(),
+        })
+    }
+
+    /// Lets go of the folder, once what runs has ended. Every later call fails with `ClientClosed`.
+    pub fn close(&self) {
+        self.core.write().unwrap_or_else(PoisonError::into_inner).take();
+        // Observers see that it is gone.
+        self.changes.note();
+    }
+
+    /// Who the device is; none before it is enrolled.
+    ///
+    /// # Errors
+    /// Where the client was closed.
+    pub fn identity(&self) -> Result<Option<Identity>, ClientError> {
+        Ok(self.core()?.identity())
+    }
+
+    /// Makes a device of the folder. The same call may be repeated with the same invitation until it
+    /// succeeds. Unsent work is kept, whatever happens.
+    ///
+    /// # Errors
+    /// Where the invitation is none, the server refuses or cannot be reached, or the folder is another
+    /// person's.
+    pub async fn enrol(&self, invitation: String, label: String) -> Result<Identity, ClientError> {
+        let (core, changes) = (self.core()?, self.changes.clone());
+        let work = async move {
+            core.enrol_here(&invitation, &label).await?;
+            changes.note();
+            core.identity().ok_or_else(|| ClientError::internal("no identity after enrolment"))
+        };
+        self.given_up.run(work).await
+    }
+
+    /// Sends what waits, and fetches what changed. Cancelling it ends it at its next step; what was done until
+    /// then stays done, and the next one goes on from there.
+    ///
+    /// # Errors
+    /// Where the server cannot be reached or refuses, or the store cannot be written.
+    #[uniffi::method(default(observer = None))]
+    pub async fn sync(&self, observer: Option<Arc<dyn ProgressObserver>>) -> Result<SyncReport, ClientError> {
+        let (core, mut progress) = (self.core()?, self.progress(observer));
+        self.given_up.run(async move { Ok(core.sync(&mut progress).await?) }).await
+    }
+
+    /// Sends what waits and fetches nothing: right after a visit, or before the app goes to the background.
+    ///
+    /// # Errors
+    /// As `sync`.
+    #[uniffi::method(default(observer = None))]
+    pub async fn push(&self, observer: Option<Arc<dyn ProgressObserver>>) -> Result<PushReport, ClientError> {
+        let (core, mut progress) = (self.core()?, self.progress(observer));
+        self.given_up.run(async move { Ok(core.push(&mut progress).await?) }).await
+    }
+
+    /// How the device stands towards the server, such as up to when the phone may be lost.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn status(&self) -> Result<DeviceStatus, ClientError> {
+        Ok(self.core()?.status()?)
+    }
+
+    /// Tells an observer the status now and whenever it changes, for as long as the subscription is held.
+    ///
+    /// # Errors
+    /// Where the client was closed.
+    pub fn observe_status(
+        &self,
+        observer: Arc<dyn StatusObserver>,
+    ) -> Result<Arc<Subscription>, ClientError> {
+        let core = Arc::downgrade(&self.core()?);
+        Ok(Arc::new(self.changes.observe(core, observer)?))
+    }
+}
+
+/// The day's work. Each call is one durable save.
+#[uniffi::export]
+impl Client {
+    /// Records the check of the bag before leaving. A second one on a day takes the place of the first.
+    ///
+    /// # Errors
+    /// Where an item of the bag is not answered.
+    pub fn check_departure(&self, check: DepartureCheck) -> Result<RecordId, ClientError> {
+        self.save(|core| core.check_departure(&check))
+    }
+
+    /// Records the report that closes the day, with the counts of what was done. A second one takes the place
+    /// of the first.
+    ///
+    /// # Errors
+    /// Where the device is not enrolled.
+    #[uniffi::method(default(remarks = None, documents = None))]
+    pub fn report_day(
+        &self,
+        remarks: Option<String>,
+        documents: Option<i64>,
+    ) -> Result<RecordId, ClientError> {
+        self.save(|core| core.report_day(remarks, documents))
+    }
+
+    /// Opens a visit. One visit is open at a time.
+    ///
+    /// # Errors
+    /// Where the outlet is unknown or out of scope, or another visit is open.
+    #[uniffi::method(default(position = None))]
+    pub fn open_visit(&self, outlet: OutletId, position: Option<Position>) -> Result<VisitId, ClientError> {
+        self.save(|core| core.open_visit(outlet, position))
+    }
+
+    /// The visit that is going on.
+    ///
+    /// # Errors
+    /// Where the client was closed.
+    pub fn current_visit(&self) -> Result<Option<VisitId>, ClientError> {
+        match self.core()?.current_visit() {
+            Err(RecordError::NoOpenVisit) => Ok(None),
+            found => Ok(Some(found?)),
+        }
+    }
+
+    /// Answers tasks of an open visit, and notes the store's important matters.
+    ///
+    /// # Errors
+    /// Where the visit is unknown or has ended.
+    #[uniffi::method(default(note = None))]
+    pub fn update_visit(
+        &self,
+        visit: VisitId,
+        task_answers: HashMap<String, bool>,
+        note: Option<String>,
+    ) -> Result<(), ClientError> {
+        self.save(|core| core.update_visit(visit, task_answers.into_iter().collect(), note))
+    }
+
+    /// Records what stands on the shelf. Saving again adds lines and replaces those named again.
+    ///
+    /// # Errors
+    /// Where the visit is unknown or has ended, or nothing is filled in.
+    pub fn observe_shelf(&self, visit: VisitId, shelf: ShelfObservation) -> Result<(), ClientError> {
+        self.save(|core| core.observe_shelf(visit, &shelf))
+    }
+
+    /// Records the stock counted in a visit. Saving again adds lines and replaces those named again.
+    ///
+    /// # Errors
+    /// Where the visit is unknown or has ended, or nothing is filled in.
+    pub fn count_stock(&self, visit: VisitId, count: StockCount) -> Result<(), ClientError> {
+        self.save(|core| core.count_stock(visit, &count))
+    }
+
+    /// Records units that came into an outlet or left it, in a visit or outside one.
+    ///
+    /// # Errors
+    /// Where the outlet is unknown or out of scope, or a required field is missing.
+    pub fn move_stock(&self, outlet: OutletId, movement: StockMovement) -> Result<RecordId, ClientError> {
+        self.save(|core| core.move_stock(outlet, &movement))
+    }
+
+    /// Raises an urgent matter, in a visit or outside one.
+    ///
+    /// # Errors
+    /// Where the outlet is unknown or out of scope.
+    #[uniffi::method(default(visit = None))]
+    pub fn raise_issue(
+        &self,
+        outlet: OutletId,
+        issue: NewIssue,
+        visit: Option<VisitId>,
+    ) -> Result<RecordId, ClientError> {
+        self.save(|core| core.raise_issue(outlet, visit, &issue))
+    }
+
+    /// Takes an issue up.
+    ///
+    /// # Errors
+    /// Where the issue is unknown, or was taken up or closed before.
+    pub fn acknowledge_issue(&self, issue: RecordId) -> Result<(), ClientError> {
+        self.save(|core| core.acknowledge_issue(issue))
+    }
+
+    /// Closes an issue.
+    ///
+    /// # Errors
+    /// Where the issue is unknown, or closed already.
+    pub fn close_issue(&self, issue: RecordId, resolution: String) -> Result<(), ClientError> {
+        self.save(|core| core.close_issue(issue, resolution))
+    }
+
+    /// Closes a visit.
+    ///
+    /// # Errors
+    /// Where the visit is unknown or has ended.
+    pub fn close_visit(&self, visit: VisitId) -> Result<(), ClientError> {
+        self.save(|core| core.close_visit(visit))
+    }
+
+    /// Breaks a visit off.
+    ///
+    /// # Errors
+    /// Where the visit is unknown or has ended.
+    #[uniffi::method(default(note = None))]
+    pub fn abort_visit(
+        &self,
+        visit: VisitId,
+        reason: AbortReason,
+        note: Option<String>,
+    ) -> Result<(), ClientError> {
+        self.save(|core| core.abort_visit(visit, reason, note))
+    }
+
+    /// Records a whole visit, with what was seen, counted and raised in it, in one save.
+    ///
+    /// # Errors
+    /// Where the outlet is unknown or out of scope, the times run backwards, or a value is not allowed.
+    pub fn record_visit(&self, visit: VisitBundle) -> Result<VisitId, ClientError> {
+        self.save(|core| core.record(&visit))
+    }
+
+    /// Sends a rejected save again, as a new one; it leaves the tray.
+    ///
+    /// # Errors
+    /// Where the tray has no such entry.
+    pub fn resend_rejected(&self, id: RejectedId) -> Result<(), ClientError> {
+        self.save(|core| core.resend_rejected(id))
+    }
+
+    /// Throws a rejected save away.
+    ///
+    /// # Errors
+    /// Where the tray has no such entry.
+    pub fn drop_rejected(&self, id: RejectedId) -> Result<(), ClientError> {
+        self.save(|core| core.drop_rejected(id))
+    }
+}
+
+/// What the device holds: confirmed records, with what waits to be sent on top.
+#[uniffi::export]
+impl Client {
+    /// The present day.
+    ///
+    /// # Errors
+    /// Where the client was closed.
+    pub fn today(&self) -> Result<Day, ClientError> {
+        Ok(self.core()?.today())
+    }
+
+    /// This person's calls of a day, in their order.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn route(&self, day: Day) -> Result<Vec<PlannedCall>, ClientError> {
+        Ok(self.core()?.route(day)?)
+    }
+
+    /// What this person did on a day.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn day_summary(&self, day: Day) -> Result<DaySummary, ClientError> {
+        Ok(self.core()?.day_summary(day)?)
+    }
+
+    /// The outlet of a code or an id.
+    ///
+    /// # Errors
+    /// Where the device knows no such outlet.
+    pub fn outlet_named(&self, name: String) -> Result<OutletId, ClientError> {
+        Ok(self.core()?.outlet_named(&name)?)
+    }
+
+    /// A record; none where the device has no such one.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn find(&self, kind: Kind, id: RecordId) -> Result<Option<FormLine>, ClientError> {
+        let found = self.core()?.find(RecordKey { kind: kind.id(), id })?;
+        Ok(found.and_then(FormLine::of))
+    }
+
+    /// The records of a kind, of one business day or all.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    #[uniffi::method(default(day = None))]
+    pub fn list(&self, kind: Kind, day: Option<Day>) -> Result<Vec<FormLine>, ClientError> {
+        let lines = self.core()?.list(kind.id(), day)?;
+        Ok(lines.into_iter().filter_map(FormLine::of).collect())
+    }
+
+    /// The records of a home, such as all that happened in an outlet, of one kind or of all that this version
+    /// knows.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    #[uniffi::method(default(kind = None))]
+    pub fn list_home(&self, home: Home, kind: Option<Kind>) -> Result<Vec<FormLine>, ClientError> {
+        let lines = self.core()?.list_home(home, kind.map(Kind::id))?;
+        Ok(lines.into_iter().filter_map(FormLine::of).collect())
+    }
+
+    /// Where a record stands on its way to the server; none where the device has no such one.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn save_state(&self, kind: Kind, id: RecordId) -> Result<Option<SaveState>, ClientError> {
+        Ok(self.core()?.save_state(RecordKey { kind: kind.id(), id })?)
+    }
+
+    /// The saves that the server did not take, with the reasons.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn rejected(&self) -> Result<Vec<RejectedSave>, ClientError> {
+        Ok(self.core()?.rejected()?.into_iter().map(RejectedSave::from).collect())
+    }
+}
+
+impl Client {
+    fn core(&self) -> Result<Arc<Core>, ClientError> {
+        let core = self.core.read().unwrap_or_else(PoisonError::into_inner);
+        core.clone().ok_or_else(ClientError::closed)
+    }
+
+    fn save<T>(&self, save: impl FnOnce(&Core) -> Result<T, RecordError>) -> Result<T, ClientError> {
+        let saved = save(&*self.core()?)?;
+        self.changes.note();
+        Ok(saved)
+    }
+
+    fn progress(
+        &self,
+        observer: Option<Arc<dyn ProgressObserver>>,
+    ) -> impl FnMut(SyncProgress) + Send + use<> {
+        let changes = self.changes.clone();
+        move |progress| {
+            changes.note();
+            if let Some(Err(error)) = observer.as_ref().map(|observer| observer.on_progress(progress)) {
+                tracing::warn!(%error, "a progress observer failed");
+            }
+        }
+    }
+}

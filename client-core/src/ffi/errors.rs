@@ -1,0 +1,282 @@
+//! Every failure as one typed error: a stable code, a text in Chinese and in English, and whether the same again
+//! may succeed.
+
+use std::fmt::Display;
+
+use xundian_protocol::sync::SessionError;
+use xundian_protocol::wire::v1::Refusal;
+
+use super::chinese;
+use crate::client::{EnrolError, SyncError};
+use crate::errors::RecordError;
+use crate::store::StoreError;
+
+/// A call that failed. Nothing of it was done, unless its documentation says otherwise.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, uniffi::Error)]
+pub enum ClientError {
+    /// The one shape that all failures have.
+    #[error("{message_en}")]
+    Failed {
+        /// What went wrong, for programs.
+        code: ErrorCode,
+        /// What went wrong and what to do, in Chinese.
+        message_zh: String,
+        /// What went wrong and what to do, in English.
+        message_en: String,
+        /// Whether the same call may succeed later without anybody doing anything.
+        is_retryable: bool,
+    },
+}
+
+/// What went wrong. A code is never renamed; new ones may come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, uniffi::Enum)]
+pub enum ErrorCode {
+    /// An argument is not of its form: an id, a day, a GTIN, a position.
+    Argument,
+    /// The client was closed.
+    ClientClosed,
+    /// The library has a fault. Report it.
+    Internal,
+    /// The device is not enrolled.
+    NotEnrolled,
+
+    /// The device does not know such an outlet.
+    OutletUnknown,
+    /// The outlet is not in scope.
+    OutletOutOfScope,
+    /// The device does not know such a visit.
+    VisitUnknown,
+    /// The visit has ended.
+    VisitClosed,
+    /// Another visit is open.
+    VisitStillOpen,
+    /// No visit is open.
+    NoOpenVisit,
+    /// The device does not know such a record.
+    RecordUnknown,
+    /// The tray has no such entry.
+    RejectedUnknown,
+    /// The issue is in a state from which this step does not lead on.
+    IssueState,
+    /// The outlet's time zone is not known.
+    ZoneUnknown,
+    /// The end comes before the beginning.
+    TimesReversed,
+    /// The form holds nothing.
+    FormEmpty,
+    /// The form does not keep what its kind declares.
+    FormInvalid,
+
+    /// Another program, or another client of this one, has the folder open.
+    StoreInUse,
+    /// The store holds as much unsent work as it may.
+    StoreFull,
+    /// The store cannot be read or written.
+    StoreBroken,
+    /// The device's key or certificates cannot be read or written.
+    IdentityBroken,
+
+    /// A sync, push or enrolment is running already.
+    SyncRunning,
+    /// There is no connection, or none any more.
+    Connection,
+    /// The connection was made and refused: the certificates do not fit.
+    ConnectionRefused,
+    /// The server's name has no address.
+    ServerAddress,
+    /// The server does not answer any more.
+    ServerSilent,
+    /// The session ended before it was complete.
+    SessionEnded,
+    /// What the server sent cannot be read or used.
+    ServerUnreadable,
+    /// This device's store was restored from a backup or copied.
+    DeviceRestored,
+    /// The server was restored from an older backup.
+    ServerRestored,
+
+    /// The text is no invitation, or was not copied whole.
+    InvitationMalformed,
+    /// The server does not know the invitation, or it was used or has expired.
+    InvitationRefused,
+    /// The label is too long.
+    LabelTooLong,
+    /// The folder is the device of another person.
+    OtherPerson,
+    /// The device was revoked.
+    DeviceRevoked,
+    /// The server does not know this device.
+    DeviceUnknown,
+    /// The server does not speak this version.
+    VersionRefused,
+    /// The server has a passing trouble.
+    ServerUnavailable,
+    /// The server refused for another reason.
+    ServerRefused,
+}
+
+/// A failure of an observer, which ends nothing.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, uniffi::Error)]
+pub enum ObserverError {
+    /// It raised or threw.
+    #[error("an observer failed: {reason}")]
+    Failed {
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl ClientError {
+    /// What an argument should have been.
+    pub(super) fn argument(error: impl Display) -> Self {
+        Self::new(ErrorCode::Argument, &error, false, format!("参数不正确：{error}"))
+    }
+
+    pub(super) fn closed() -> Self {
+        let message_en = "the client was closed: open it again";
+        Self::new(ErrorCode::ClientClosed, message_en, false, "客户端已关闭：请重新打开".into())
+    }
+
+    pub(super) fn internal(what: impl Display) -> Self {
+        let message_en =
+            format!("the library has a fault ({what}): report it together with the app's version");
+        let message_zh = format!("程序内部错误（{what}）：请连同应用版本一起反馈");
+        Self::new(ErrorCode::Internal, message_en, false, message_zh)
+    }
+
+    /// The code.
+    pub const fn code(&self) -> ErrorCode {
+        let Self::Failed { code, .. } = self;
+        *code
+    }
+
+    fn new(code: ErrorCode, message_en: impl Display, is_retryable: bool, message_zh: String) -> Self {
+        Self::Failed { code, message_zh, message_en: message_en.to_string(), is_retryable }
+    }
+}
+
+impl From<RecordError> for ClientError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Store(error) => error.into(),
+            error => Self::new(record_code(&error), &error, false, chinese::record(&error)),
+        }
+    }
+}
+
+const fn record_code(error: &RecordError) -> ErrorCode {
+    match error {
+        RecordError::NoSuchOutlet { .. } => ErrorCode::OutletUnknown,
+        RecordError::OutletNotInScope { .. } => ErrorCode::OutletOutOfScope,
+        RecordError::NoSuchVisit { .. } => ErrorCode::VisitUnknown,
+        RecordError::VisitClosed { .. } => ErrorCode::VisitClosed,
+        RecordError::AlreadyOpen { .. } => ErrorCode::VisitStillOpen,
+        RecordError::NoOpenVisit => ErrorCode::NoOpenVisit,
+        RecordError::NoSuchRecord { .. } => ErrorCode::RecordUnknown,
+        RecordError::NoSuchRejected { .. } => ErrorCode::RejectedUnknown,
+        RecordError::IssueState { .. } => ErrorCode::IssueState,
+        RecordError::UnknownZone { .. } => ErrorCode::ZoneUnknown,
+        RecordError::EndsBeforeItBegins { .. } => ErrorCode::TimesReversed,
+        RecordError::Empty { .. } => ErrorCode::FormEmpty,
+        RecordError::Invalid { .. } => ErrorCode::FormInvalid,
+        RecordError::NotEnrolled => ErrorCode::NotEnrolled,
+        RecordError::Store(_) => ErrorCode::StoreBroken,
+    }
+}
+
+impl From<StoreError> for ClientError {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            error if error.is_in_use() => ErrorCode::StoreInUse,
+            error if error.is_full() => ErrorCode::StoreFull,
+            _ => ErrorCode::StoreBroken,
+        };
+        Self::new(code, &error, code == ErrorCode::StoreInUse, chinese::store(code, &error))
+    }
+}
+
+impl From<SyncError> for ClientError {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::Store(error) => error.into(),
+            error => {
+                let code = sync_code(&error);
+                Self::new(code, &error, error.is_retryable(), chinese::sync(code, &error))
+            }
+        }
+    }
+}
+
+const fn sync_code(error: &SyncError) -> ErrorCode {
+    match error {
+        SyncError::NotEnrolled => ErrorCode::NotEnrolled,
+        SyncError::Running => ErrorCode::SyncRunning,
+        SyncError::Connection { is_retryable: true, .. } => ErrorCode::Connection,
+        SyncError::Connection { is_retryable: false, .. } => ErrorCode::ConnectionRefused,
+        SyncError::Address { .. } => ErrorCode::ServerAddress,
+        SyncError::NoAnswer => ErrorCode::ServerSilent,
+        SyncError::Ended | SyncError::Session(SessionError::NoProgress { .. }) => ErrorCode::SessionEnded,
+        SyncError::Frame(_) | SyncError::Session(SessionError::Unexpected { .. }) => {
+            ErrorCode::ServerUnreadable
+        }
+        SyncError::Session(SessionError::Refused(refused)) => refused_code(refused.why),
+        SyncError::Restored { .. } => ErrorCode::DeviceRestored,
+        SyncError::ServerRestored { .. } => ErrorCode::ServerRestored,
+        SyncError::File(_) => ErrorCode::IdentityBroken,
+        SyncError::Store(_) => ErrorCode::StoreBroken,
+    }
+}
+
+const fn refused_code(why: Refusal) -> ErrorCode {
+    match why {
+        Refusal::Version => ErrorCode::VersionRefused,
+        Refusal::Unauthenticated => ErrorCode::DeviceUnknown,
+        Refusal::Revoked => ErrorCode::DeviceRevoked,
+        Refusal::Invitation => ErrorCode::InvitationRefused,
+        Refusal::Unavailable => ErrorCode::ServerUnavailable,
+        Refusal::Cloned => ErrorCode::DeviceRestored,
+        _ => ErrorCode::ServerRefused,
+    }
+}
+
+impl From<EnrolError> for ClientError {
+    fn from(error: EnrolError) -> Self {
+        let (message_en, is_retryable) = (error.to_string(), error.is_retryable());
+        let code = match error {
+            EnrolError::Connection(error) => return Self::from(*error),
+            EnrolError::Store(error) => return error.into(),
+            EnrolError::Invitation(_) => ErrorCode::InvitationMalformed,
+            EnrolError::Label { .. } => ErrorCode::LabelTooLong,
+            EnrolError::OtherPerson { .. } => ErrorCode::OtherPerson,
+            EnrolError::Refused(refused) => refused_code(refused.why),
+            EnrolError::Answer(_) => ErrorCode::ServerUnreadable,
+            EnrolError::File(_) => ErrorCode::IdentityBroken,
+        };
+        let message_zh = chinese::code(code).to_owned();
+        Self::new(code, message_en, is_retryable, message_zh)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_device_is_told_why_in_both_languages() {
+        let refused =
+            xundian_protocol::wire::v1::Refused { why: Refusal::Revoked, message: "revoked".into() };
+        let error = ClientError::from(SyncError::Session(SessionError::Refused(refused)));
+        let ClientError::Failed { code, message_zh, message_en, is_retryable } = error;
+        assert_eq!((code, is_retryable), (ErrorCode::DeviceRevoked, false));
+        assert!(message_zh.contains("停用"), "{message_zh}");
+        assert!(message_en.contains("revoked"), "{message_en}");
+    }
+
+    #[test]
+    fn a_lost_connection_is_worth_another_try() {
+        let lost = SyncError::Connection { message: "no route".into(), is_retryable: true };
+        let enrolling = ClientError::from(EnrolError::from(lost));
+        let ClientError::Failed { code, is_retryable, .. } = enrolling;
+        assert_eq!((code, is_retryable), (ErrorCode::Connection, true));
+    }
+}

@@ -1,0 +1,110 @@
+//! The business objects and their choices, each from its declaration in [`xundian_protocol::kinds`].
+
+use std::collections::BTreeMap;
+
+use xundian_protocol::calendar::Day;
+// All of them, so that a new kind or id needs nothing here.
+use xundian_protocol::ids::*;
+use xundian_protocol::kinds::*;
+use xundian_protocol::record::Record;
+
+/// Describes the form of a kind. Every field may be left out.
+macro_rules! form {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $( $(#[$field_doc:meta])* $field:ident : $ty:ty, )* }
+    ) => {
+        #[uniffi::remote(Record)]
+        $(#[$doc])*
+        pub struct $name {
+            $( $(#[$field_doc])* #[uniffi(default)] pub $field: $ty, )*
+        }
+    };
+}
+
+/// Describes a choice.
+macro_rules! choice {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $( $(#[$variant_doc:meta])* $variant:ident, )* }
+    ) => {
+        #[uniffi::remote(Enum)]
+        $(#[$doc])*
+        pub enum $name { $( $(#[$variant_doc])* $variant, )* }
+    };
+}
+
+macro_rules! choices {
+    ($($name:ident),*) => { $( xundian_protocol::$name! { choice } )* };
+}
+
+macro_rules! kinds {
+    ($($name:ident),*) => {
+        $( xundian_protocol::$name! { form } )*
+
+        /// The kinds of business objects.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, uniffi::Enum)]
+        pub enum Kind {
+            $(
+                /// See the record of this name.
+                $name,
+            )*
+        }
+
+        /// The content of a record of any kind.
+        #[derive(Clone, PartialEq, Eq, Debug, uniffi::Enum)]
+        pub enum Form {
+            $(
+                /// The content of a record of this kind.
+                $name {
+                    /// Its fields.
+                    form: $name,
+                },
+            )*
+        }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// Its number.
+            pub const fn id(self) -> KindId {
+                match self { $( Self::$name => $name::SPEC.kind, )* }
+            }
+        }
+
+        impl Form {
+            /// The content of a record; `None` where this version does not know its kind.
+            pub fn read(record: &Record) -> Option<Self> {
+                $(
+                    if record.key.kind == $name::SPEC.kind {
+                        return Some(Self::$name { form: <$name as Typed>::read(record) });
+                    }
+                )*
+                None
+            }
+        }
+    };
+}
+
+xundian_protocol::each_choice! { choices }
+xundian_protocol::each_kind! { kinds }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xundian_protocol::record::{Home, RecordKey};
+
+    #[test]
+    fn every_kind_has_its_form() {
+        let declared: Vec<_> = ALL.iter().map(|spec| spec.kind).collect();
+        let mirrored: Vec<_> = Kind::ALL.iter().map(|kind| kind.id()).collect();
+        assert_eq!(mirrored, declared);
+        for spec in ALL {
+            let record = Record::empty(RecordKey { kind: spec.kind, id: RecordId::NIL }, Home::Company);
+            assert!(Form::read(&record).is_some(), "{}", spec.code);
+        }
+        let unknown = RecordKey { kind: KindId(u16::MAX), id: RecordId::NIL };
+        assert_eq!(Form::read(&Record::empty(unknown, Home::Company)), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! The client for apps in Kotlin, Swift and Python, by UniFFI.
+//!
+//! Everything that only the other languages need is in here, and nothing of it leaks inward: the types of the
+//! crates below are described to UniFFI from outside. The forms of the business objects follow from their
+//! declarations in [`xundian_protocol::kinds`], so that a new kind needs nothing here.
+//!
+//! For all of [`Client`]: it may be called from any thread. Only what is async waits for the network; no other
+//! call takes longer than a save. A call fails with a [`ClientError`]; a panic becomes one too.
+
+// What UniFFI writes hands pointers to the other language. Nothing here is unsafe by hand, except that maps are
+// described to it.
+#![allow(unsafe_code)]
+
+mod changes;
+mod chinese;
+mod client;
+mod errors;
+mod kinds;
+mod network;
+mod records;
+mod values;
+
+pub use changes::{StatusObserver, Subscription};
+pub use client::Client;
+pub use errors::{ClientError, ErrorCode, ObserverError};
+pub use kinds::{Form, Kind};
+pub use network::ProgressObserver;
+pub use records::{FormLine, Place, RejectedSave};
+
+uniffi::setup_scaffolding!("xundian_client");
+
+/// The library's version. A binding of another version does not load it.
+#[uniffi::export]
+pub fn library_version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}

@@ -1,0 +1,139 @@
+//! What waits for the network runs on the library's own thread, so that no thread of the app is held up, and ends
+//! when the app no longer waits for it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::errors::{ClientError, ObserverError};
+use crate::client::SyncProgress;
+
+/// Is told how far a sync is.
+#[uniffi::export(with_foreign)]
+pub trait ProgressObserver: Send + Sync {
+    /// Called after each step of the sync, on the library's thread: return soon. A failure is logged and ends
+    /// nothing.
+    ///
+    /// # Errors
+    /// Where the app's own code fails.
+    fn on_progress(&self, progress: SyncProgress) -> Result<(), ObserverError>;
+}
+
+/// The library's runtime: one thread for the network, and others for a moment while observers are told.
+///
+/// # Errors
+/// Where the system gives no thread.
+pub(super) fn runtime() -> Result<&'static Runtime, ClientError> {
+    static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
+    let start = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("xundian").enable_all();
+        builder.build().map_err(|error| error.to_string())
+    };
+    RUNTIME.get_or_init(start).as_ref().map_err(ClientError::internal)
+}
+
+/// Work that was given up and may not have ended yet.
+#[derive(Default)]
+pub(super) struct GivenUp(Mutex<Vec<watch::Receiver<()>>>);
+
+impl GivenUp {
+    /// Runs work on the library's thread. Where its future is dropped before the end, the work ends at its
+    /// next step; the next work waits for that, so that it never finds the device busy.
+    ///
+    /// # Errors
+    /// As the work, and where it panics.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, ClientError>> + Send + 'static,
+    ) -> Result<T, ClientError> {
+        self.wait().await;
+        let (running, ended) = watch::channel(());
+        let task = runtime()?.spawn(async move {
+            // Let go of when the work ends or is given up.
+            let _running = running;
+            work.await
+        });
+        Waiting { task, ended, given_up: self }.await
+    }
+
+    async fn wait(&self) {
+        let given_up = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.retain(|ended| ended.has_changed().is_ok());
+            all.clone()
+        };
+        for mut ended in given_up {
+            // Nothing is ever sent, so this is the end.
+            while ended.changed().await.is_ok() {}
+        }
+    }
+}
+
+/// Waits for a task, and gives it up when it is dropped.
+struct Waiting<'a, T> {
+    task: JoinHandle<Result<T, ClientError>>,
+    ended: watch::Receiver<()>,
+    given_up: &'a GivenUp,
+}
+
+impl<T> Future for Waiting<'_, T> {
+    type Output = Result<T, ClientError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let joined = Pin::new(&mut self.task).poll(context);
+        joined.map(|result| result.unwrap_or_else(|error| Err(ClientError::internal(error))))
+    }
+}
+
+impl<T> Drop for Waiting<'_, T> {
+    fn drop(&mut self) {
+        self.task.abort();
+        let mut given_up = self.given_up.0.lock().unwrap_or_else(PoisonError::into_inner);
+        given_up.push(self.ended.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    struct NotesItsEnd(Arc<AtomicBool>);
+
+    impl Drop for NotesItsEnd {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn work_that_is_given_up_ends_before_the_next_begins() {
+        let (given_up, ended) = (GivenUp::default(), Arc::new(AtomicBool::new(false)));
+        let (started, mut has_started) = watch::channel(false);
+        let held = NotesItsEnd(Arc::clone(&ended));
+        let endless = given_up.run::<()>(async move {
+            let _held = held;
+            started.send_replace(true);
+            std::future::pending().await
+        });
+        tokio::select! {
+            _ = endless => unreachable!("it never ends by itself"),
+            _ = has_started.changed() => {}
+        }
+        let seen = given_up.run(async move { Ok(ended.load(Ordering::SeqCst)) }).await;
+        assert_eq!(seen, Ok(true));
+    }
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_error() {
+        let error = GivenUp::default().run::<()>(async { panic!("a fault") }).await;
+        assert_eq!(error.map_err(|error| error.code()), Err(super::super::ErrorCode::Internal));
+    }
+}
