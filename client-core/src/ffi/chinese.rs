@@ -80,6 +80,7 @@ pub(super) const fn code(code: ErrorCode) -> &'static str {
         ErrorCode::FormEmpty => "没有内容：请至少填写一行",
         ErrorCode::FormInvalid => "填写的内容不符合要求：请更正后再保存",
         ErrorCode::StoreInUse => "本地数据正被另一个程序使用：请先关闭它",
+        ErrorCode::StoreKey => "密钥与本地数据不符：请使用最初的密钥，勿删除数据文件夹",
         ErrorCode::StoreFull => "待发送的记录已达上限：请先同步再继续记录",
         ErrorCode::StoreBroken => "本地数据无法读写：请保留数据文件夹并反馈",
         ErrorCode::IdentityBroken => "本设备的密钥或证书无法读写：请检查文件夹权限和存储空间",

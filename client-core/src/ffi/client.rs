@@ -19,6 +19,7 @@ use crate::client::{
 };
 use crate::day::{NewIssue, Position, VisitBundle};
 use crate::errors::RecordError;
+use crate::sealing::{KEY_BYTES, StoreKey};
 use crate::store::{Identity, RejectedId, SaveState};
 
 /// A device: records offline, durably, and syncs. One folder is open once at a time. Calls come from any thread;
@@ -36,16 +37,32 @@ pub struct Client {
 impl Client {
     /// Opens the device in a folder, or prepares a new one there. Recording needs an enrolment first.
     ///
+    /// With a key of 32 bytes, which the app keeps in the platform's keystore, everything that reaches the disk is
+    /// sealed with it. A folder takes the same key, or none, for all its life; see [`Self::change_key`].
+    ///
     /// # Errors
-    /// Where the folder is in use, damaged, or of a newer format.
-    #[uniffi::constructor]
-    pub fn open(folder: String) -> Result<Self, ClientError> {
-        let core = Core::open(Path::new(&folder))?;
+    /// Where the folder is in use, damaged, or of a newer format, or the key is not the folder's.
+    #[uniffi::constructor(default(key = None))]
+    pub fn open(folder: String, key: Option<Vec<u8>>) -> Result<Self, ClientError> {
+        let folder = Path::new(&folder);
+        let core = match key {
+            None => Core::open(folder)?,
+            Some(key) => Core::open_with_key(folder, &store_key(key)?)?,
+        };
         Ok(Self {
             core: RwLock::new(Some(Arc::new(core))),
             changes: Changes::new(),
             given_up: GivenUp::default(),
         })
+    }
+
+    /// Puts another key in the place of the one that the folder was opened with. Broken off at any moment, it leaves
+    /// the folder with one of the two.
+    ///
+    /// # Errors
+    /// Where the folder is not sealed or cannot be written.
+    pub fn change_key(&self, key: Vec<u8>) -> Result<(), ClientError> {
+        Ok(self.core()?.change_key(&store_key(key)?)?)
     }
 
     /// Lets go of the folder, once what runs has ended. Every later call fails with `ClientClosed`.
@@ -387,4 +404,13 @@ impl Client {
             }
         }
     }
+}
+
+fn store_key(key: Vec<u8>) -> Result<StoreKey, ClientError> {
+    let key = zeroize::Zeroizing::new(key);
+    let bytes = key
+        .as_slice()
+        .try_into()
+        .map_err(|_| ClientError::argument(format!("a key has {KEY_BYTES} bytes, this one {}", key.len())))?;
+    Ok(StoreKey::new(bytes))
 }

@@ -69,6 +69,8 @@ pub enum ErrorCode {
 
     /// Another program, or another client of this one, has the folder open.
     StoreInUse,
+    /// The store is sealed with another key, or sealed where no key was given, or not sealed where one was.
+    StoreKey,
     /// The store holds as much unsent work as it may.
     StoreFull,
     /// The store cannot be read or written.
@@ -188,6 +190,7 @@ impl From<StoreError> for ClientError {
     fn from(error: StoreError) -> Self {
         let code = match &error {
             error if error.is_in_use() => ErrorCode::StoreInUse,
+            error if error.is_wrong_key() || error.is_of_other_form() => ErrorCode::StoreKey,
             error if error.is_full() => ErrorCode::StoreFull,
             _ => ErrorCode::StoreBroken,
         };

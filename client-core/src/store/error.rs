@@ -22,6 +22,11 @@ impl StoreError {
         matches!(self.0, StoreFault::Engine(EngineError::WrongKey { .. }))
     }
 
+    /// Whether the store is sealed and no key was given, or the other way round.
+    pub const fn is_of_other_form(&self) -> bool {
+        matches!(self.0, StoreFault::Engine(EngineError::NeedsKey { .. } | EngineError::NotSealed { .. }))
+    }
+
     /// Whether the store holds as much unsent work as it may.
     pub const fn is_full(&self) -> bool {
         matches!(self.0, StoreFault::OutboxFull { .. })

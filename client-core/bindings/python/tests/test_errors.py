@@ -5,7 +5,20 @@ from typing import Callable
 
 import pytest
 from conftest import Server, device
-from xundian_client import Client, ClientError, ErrorCode, Form, Kind, Place, Refusal, StockCount
+from xundian_client import (
+    Client,
+    ClientError,
+    Due,
+    ErrorCode,
+    Form,
+    IssueKind,
+    Kind,
+    NewIssue,
+    Place,
+    Refusal,
+    Severity,
+    StockCount,
+)
 
 
 def code(raised: pytest.ExceptionInfo[ClientError.Failed]) -> ErrorCode:
@@ -99,13 +112,39 @@ def test_a_folder_is_open_once(phone: Client, tmp_path: Path) -> None:
     assert again.identity() is not None
 
 
+async def test_a_folder_takes_one_key_for_all_its_life(server: Server, tmp_path: Path) -> None:
+    folder, key, other = tmp_path / "sealed", bytes(range(32)), bytes(32)
+    phone = Client.open(str(folder), key=key)
+    await phone.enrol(server.invitation("M001"), "a phone with a keystore")
+    await phone.sync()
+    visit = phone.open_visit(phone.outlet_named("BJ-1"))
+    text = "店主要求下周补货"
+    urgent = NewIssue(issue_kind=IssueKind.OUT_OF_STOCK, severity=Severity.URGENT, text=text, due=Due.NEXT_DAY)
+    phone.raise_issue(phone.outlet_named("BJ-1"), urgent, visit)
+    phone.close_visit(visit)
+    assert phone.status().is_sealed
+    phone.change_key(other)
+    phone.close()
+    assert not any(text.encode() in file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    for wrong in (None, key):
+        with pytest.raises(ClientError.Failed) as raised:
+            Client.open(str(folder), key=wrong)
+        assert code(raised) is ErrorCode.STORE_KEY and "密钥" in raised.value.message_zh
+    with pytest.raises(ClientError.Failed) as raised:
+        Client.open(str(folder), key=b"short")
+    assert code(raised) is ErrorCode.ARGUMENT
+    phone = Client.open(str(folder), key=other)
+    assert (await phone.sync()).merged == 3
+    phone.close()
+
+
 async def test_a_rejected_save_is_seen_sent_again_and_dropped(server: Server, tmp_path: Path) -> None:
-    # After a hand-over the outlet is in nobody's scope but the manager's; the device does not know yet.
+    # From today on she holds no position, so the outlet is not in her scope; the device does not know yet.
     phone = await device(server, tmp_path / "phone", "M001")
     visit = phone.open_visit(phone.outlet_named("BJ-1"))
     phone.close_visit(visit)
     people = tmp_path / "people.csv"
-    people.write_text("code,name,position\nM001,王芳,\n", encoding="utf-8")
+    people.write_text(f"code,name,position,position_from\nM001,王芳,,{phone.today()}\n", encoding="utf-8")
     server.run("import", "people", str(people))
     try:
         report = await phone.push()
@@ -115,7 +154,7 @@ async def test_a_rejected_save_is_seen_sent_again_and_dropped(server: Server, tm
         assert isinstance(tray[0].content, Form.VISIT) and "范围" in tray[0].message_zh
         phone.drop_rejected(tray[1].id)
     finally:
-        people.write_text("code,name,position\nM001,王芳,HB-M1\n", encoding="utf-8")
+        people.write_text(f"code,name,position,position_from\nM001,王芳,HB-M1,{phone.today()}\n", encoding="utf-8")
         server.run("import", "people", str(people))
     phone.resend_rejected(tray[0].id)
     assert phone.rejected() == []

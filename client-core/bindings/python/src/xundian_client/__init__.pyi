@@ -52,7 +52,8 @@ class DeviceStatus:
     server_offset_ms: typing.Optional[int]
     homes: int
     store_bytes: int
-    def __init__(self, *, unsent_ops: int, oldest_unsent_ms: typing.Optional[int], rejected_ops: int, last_sync_ms: typing.Optional[int], safe_to_lose_up_to_ms: typing.Optional[int], server_offset_ms: typing.Optional[int], homes: int, store_bytes: int) -> None: ...
+    is_sealed: bool
+    def __init__(self, *, unsent_ops: int, oldest_unsent_ms: typing.Optional[int], rejected_ops: int, last_sync_ms: typing.Optional[int], safe_to_lose_up_to_ms: typing.Optional[int], server_offset_ms: typing.Optional[int], homes: int, store_bytes: int, is_sealed: bool) -> None: ...
     ...
 
 RecordId = str
@@ -186,14 +187,16 @@ class PersonStatus(enum.Enum):
     ...
 
 class Person:
-    """A member of staff and the position that they hold."""
+    """A member of staff and the positions that they hold, one at a time. Work counts as that of the position
+    held on its day, so a move takes nothing away that was done before it."""
     code: typing.Optional[str]
     name: typing.Optional[str]
     status: typing.Optional[PersonStatus]
     position: typing.Optional[PositionId]
     joined_on: typing.Optional[Day]
     left_on: typing.Optional[Day]
-    def __init__(self, *, code: typing.Optional[str]=None, name: typing.Optional[str]=None, status: typing.Optional[PersonStatus]=None, position: typing.Optional[PositionId]=None, joined_on: typing.Optional[Day]=None, left_on: typing.Optional[Day]=None) -> None: ...
+    position_from: dict[Day, PositionId]
+    def __init__(self, *, code: typing.Optional[str]=None, name: typing.Optional[str]=None, status: typing.Optional[PersonStatus]=None, position: typing.Optional[PositionId]=None, joined_on: typing.Optional[Day]=None, left_on: typing.Optional[Day]=None, position_from: dict[Day, PositionId]=...) -> None: ...
     ...
 
 class Channel(enum.Enum):
@@ -649,27 +652,28 @@ class ErrorCode(enum.Enum):
     FORM_EMPTY = 15
     FORM_INVALID = 16
     STORE_IN_USE = 17
-    STORE_FULL = 18
-    STORE_BROKEN = 19
-    IDENTITY_BROKEN = 20
-    SYNC_RUNNING = 21
-    CONNECTION = 22
-    CONNECTION_REFUSED = 23
-    SERVER_ADDRESS = 24
-    SERVER_SILENT = 25
-    SESSION_ENDED = 26
-    SERVER_UNREADABLE = 27
-    DEVICE_RESTORED = 28
-    SERVER_RESTORED = 29
-    INVITATION_MALFORMED = 30
-    INVITATION_REFUSED = 31
-    LABEL_TOO_LONG = 32
-    OTHER_PERSON = 33
-    DEVICE_REVOKED = 34
-    DEVICE_UNKNOWN = 35
-    VERSION_REFUSED = 36
-    SERVER_UNAVAILABLE = 37
-    SERVER_REFUSED = 38
+    STORE_KEY = 18
+    STORE_FULL = 19
+    STORE_BROKEN = 20
+    IDENTITY_BROKEN = 21
+    SYNC_RUNNING = 22
+    CONNECTION = 23
+    CONNECTION_REFUSED = 24
+    SERVER_ADDRESS = 25
+    SERVER_SILENT = 26
+    SESSION_ENDED = 27
+    SERVER_UNREADABLE = 28
+    DEVICE_RESTORED = 29
+    SERVER_RESTORED = 30
+    INVITATION_MALFORMED = 31
+    INVITATION_REFUSED = 32
+    LABEL_TOO_LONG = 33
+    OTHER_PERSON = 34
+    DEVICE_REVOKED = 35
+    DEVICE_UNKNOWN = 36
+    VERSION_REFUSED = 37
+    SERVER_UNAVAILABLE = 38
+    SERVER_REFUSED = 39
     ...
 
 class ClientError(Exception):
@@ -774,6 +778,12 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the issue is unknown, or was taken up or closed before."""
+    def change_key(self, key: bytes) -> None:
+        """Puts another key in the place of the one that the folder was opened with. Broken off at any moment, it leaves
+        the folder with one of the two.
+        
+        # Errors
+        Where the folder is not sealed or cannot be written."""
     def check_departure(self, check: DepartureCheck) -> RecordId:
         """Records the check of the bag before leaving. A second one on a day takes the place of the first.
         
@@ -932,11 +942,14 @@ class Client(ClientProtocol):
     """A device: records offline, durably, and syncs. One folder is open once at a time. Calls come from any thread;
     those that are not async return within the time of a save, and what they saved is durable then."""
     @classmethod
-    def open(cls, folder: str) -> Client:
+    def open(cls, folder: str, key: typing.Union[typing.Optional[bytes]]=...) -> Client:
         """Opens the device in a folder, or prepares a new one there. Recording needs an enrolment first.
         
+        With a key of 32 bytes, which the app keeps in the platform's keystore, everything that reaches the disk is
+        sealed with it. A folder takes the same key, or none, for all its life; see [`Self::change_key`].
+        
         # Errors
-        Where the folder is in use, damaged, or of a newer format."""
+        Where the folder is in use, damaged, or of a newer format, or the key is not the folder's."""
     def abort_visit(self, visit: VisitId, reason: AbortReason, note: typing.Union[typing.Optional[str]]=...) -> None:
         """Breaks a visit off.
         
@@ -947,6 +960,12 @@ class Client(ClientProtocol):
         
         # Errors
         Where the issue is unknown, or was taken up or closed before."""
+    def change_key(self, key: bytes) -> None:
+        """Puts another key in the place of the one that the folder was opened with. Broken off at any moment, it leaves
+        the folder with one of the two.
+        
+        # Errors
+        Where the folder is not sealed or cannot be written."""
     def check_departure(self, check: DepartureCheck) -> RecordId:
         """Records the check of the bag before leaving. A second one on a day takes the place of the first.
         
