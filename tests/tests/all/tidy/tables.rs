@@ -152,7 +152,7 @@ pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
     ("client-core", "recorder", &["errors", "store"]),
     ("client-core", "day", &["errors", "recorder", "store"]),
     ("client-core", "client", &["sealing", "store", "transport", "errors", "recorder", "day"]),
-    ("client-core", "ffi", &["client", "errors", "day", "store"]),
+    ("client-core", "ffi", &["client", "errors", "day", "sealing", "store"]),
     ("client-core", "cli", &["client", "errors", "day"]),
     ("server", "authority", &[]),
     ("server", "memory", &[]),
