@@ -9,6 +9,7 @@ use xundian_protocol::calendar::Day;
 use xundian_protocol::invitation::Invitation;
 use xundian_protocol::wire::v1::ClientFrame;
 use xundian_server::authority::Authority;
+use xundian_server::sessions;
 use xundian_tests::support::company::{self, today};
 use xundian_tests::support::contents::Contents;
 use xundian_tests::support::device::Device;
@@ -51,7 +52,7 @@ async fn a_device_with_an_expired_certificate_is_told_to_enrol_again() {
     let service = Service::start().await;
     let device = with_unsent_work(&service).await;
     let before = Contents::of(service.server());
-    let now_ms = device.clock.read_ms();
+    let now_ms = sessions::now_ms();
     let device = certify(device, service.folder(), now_ms - 30 * DAY_MS, now_ms - DAY_MS);
     assert_kept_out(&device, &["certificate", "expired", "enrol again", "unsent work is kept"]).await;
     assert_unchanged(&service, &before);
@@ -63,7 +64,7 @@ async fn a_device_with_a_certificate_of_another_authority_is_told_so() {
     let device = with_unsent_work(&service).await;
     let before = Contents::of(service.server());
     let other = tempfile::tempdir().expect("a folder");
-    let now_ms = device.clock.read_ms();
+    let now_ms = sessions::now_ms();
     let device = certify(device, other.path(), now_ms - DAY_MS, now_ms + DAY_MS);
     assert_kept_out(
         &device,
