@@ -14,7 +14,7 @@ use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::ids::{OrgUnitId, PersonId};
 use xundian_protocol::kinds::Gtin;
 use xundian_protocol::views::{
-    Completeness, IssueFigures, Measures, ProductFigures, Subject, View, VisitFigures,
+    Cell, Completeness, IssueFigures, Measures, ProductFigures, Subject, View, VisitFigures,
 };
 
 /// Whose figures.
@@ -90,51 +90,46 @@ impl Sums {
     }
 }
 
+/// A figure's address, a subject and a dimension, with its measures.
+type Row = (Subject, u64, Measures);
+
 /// Sums of cells over periods. The cells of one period come in the order of subject and dimension, so a
 /// period is gathered as a list and added as a whole: the first one, often the only one, costs no search.
 #[derive(Default)]
 struct CellSums {
     sums: BTreeMap<(Subject, u64), Measures>,
-    period: Vec<((Subject, u64), Measures)>,
+    period: Vec<Row>,
 }
 
 impl CellSums {
-    fn add(&mut self, at: (Subject, u64), measures: Measures) {
-        if self.period.last().is_some_and(|last| last.0 >= at) {
+    fn add(&mut self, cell: Cell, measures: Measures) {
+        let at = (cell.subject, cell.dimension.0);
+        if self.period.last().is_some_and(|last| (last.0, last.1) >= at) {
             self.end_period();
         }
-        self.period.push((at, measures));
+        self.period.push((at.0, at.1, measures));
     }
 
     fn end_period(&mut self) {
-        let period = std::mem::take(&mut self.period);
-        if self.sums.is_empty() {
-            self.sums = period.into_iter().collect();
-            return;
-        }
-        for (at, measures) in period {
-            *self.sums.entry(at).or_default() += measures;
+        for (subject, dimension, measures) in self.period.drain(..) {
+            *self.sums.entry((subject, dimension)).or_default() += measures;
         }
     }
 
-    fn finish(mut self) -> Vec<((Subject, u64), Measures)> {
-        if self.sums.is_empty() {
-            return self.period;
+    /// The sums that are not zero, by subject and dimension.
+    fn finish(mut self) -> Vec<Row> {
+        if !self.sums.is_empty() {
+            self.end_period();
+            self.period = self.sums.into_iter().map(|(at, measures)| (at.0, at.1, measures)).collect();
         }
-        self.end_period();
-        self.sums.into_iter().collect()
+        self.period.retain(|(_, _, measures)| !measures.is_zero());
+        self.period
     }
 }
 
 impl Server {
     /// Cells by subject and dimension: flows summed over the days, levels as of `to`.
-    pub fn cells(
-        &self,
-        view: View,
-        of: Of,
-        from: Day,
-        to: Day,
-    ) -> Result<Vec<(Subject, u64, Measures)>, StoreError> {
+    pub fn cells(&self, view: View, of: Of, from: Day, to: Day) -> Result<Vec<Row>, StoreError> {
         let subjects = match of {
             Of::Units => Subjects::Units,
             Of::People => Subjects::People,
@@ -142,11 +137,8 @@ impl Server {
             Of::Person(person) => Subjects::One(Subject::Person(person)),
         };
         let mut sums = CellSums::default();
-        self.store.reader().cells(view, subjects, from, to, |cell, measures| {
-            sums.add((cell.subject, cell.dimension.0), measures);
-        })?;
-        let standing = sums.finish().into_iter().filter(|(_, measures)| !measures.is_zero());
-        Ok(standing.map(|((subject, dimension), measures)| (subject, dimension, measures)).collect())
+        self.store.reader().cells(view, subjects, from, to, |cell, measures| sums.add(cell, measures))?;
+        Ok(sums.finish())
     }
 
     /// The figures of one scope.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use quinn::VarInt;
 use quinn::crypto::rustls::QuicClientConfig;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use rustls::CipherSuite;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
@@ -237,5 +238,8 @@ fn transport_config() -> quinn::TransportConfig {
 
 /// Passed everywhere by hand: a process-wide default would belong to whoever sets it first.
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+    let mut provider = rustls::crypto::ring::default_provider();
+    // Processors have instructions for SHA-256 and not for SHA-384, which the default order prefers.
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    Arc::new(provider)
 }

@@ -1,7 +1,7 @@
 //! Records and ops at rest, one by one, in the stores of device and server.
 
 use super::DecodeError;
-use super::codec::{put, take, take_all, version};
+use super::codec::{put, put_number, take, take_all, take_number, version};
 use super::rows::{
     FieldRef, FieldsReader, KeyBudget, Row, RowField, RunShape, WireHome, WireKey, WireKeyRef, WireRecordKey,
     WireStamp, WireValue, WireValueRef, runs,
@@ -156,7 +156,7 @@ pub fn encode_numbers(numbers: &[i64]) -> Vec<u8> {
     let mut out = Vec::with_capacity(1 + 2 * numbers.len());
     out.push(VERSION);
     for number in numbers {
-        put(number, &mut out);
+        put_number(*number, &mut out);
     }
     out
 }
@@ -166,10 +166,16 @@ pub fn encode_numbers(numbers: &[i64]) -> Vec<u8> {
 /// # Errors
 /// Where the version is another one or the bytes end within a number.
 pub fn decode_numbers(bytes: &[u8]) -> Result<Vec<i64>, DecodeError> {
+    read_numbers(bytes)?.collect()
+}
+
+/// The same one by one; whoever meets an error stops.
+///
+/// # Errors
+/// Where the version is another one.
+pub fn read_numbers(
+    bytes: &[u8],
+) -> Result<impl Iterator<Item = Result<i64, DecodeError>> + '_, DecodeError> {
     let mut rest = version(bytes, VERSION)?;
-    let mut numbers = Vec::with_capacity(rest.len());
-    while !rest.is_empty() {
-        numbers.push(take(&mut rest)?);
-    }
-    Ok(numbers)
+    Ok(std::iter::from_fn(move || (!rest.is_empty()).then(|| take_number(&mut rest))))
 }

@@ -64,11 +64,6 @@ impl Cells {
         self.0.is_empty()
     }
 
-    /// The cells of a row with their addresses, by dimension.
-    pub(super) fn of_block(self, block: Block) -> impl Iterator<Item = (Cell, Measures)> {
-        self.0.into_iter().map(move |(offset, measures)| (block.cell(offset), measures))
-    }
-
     /// Numbers: for each cell its place after the one before, how many measures follow, and those without the
     /// zeros at their end.
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -85,21 +80,38 @@ impl Cells {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
-        let numbers = stored::decode_numbers(bytes).map_err(|error| StoreError::damaged("cells", error))?;
-        Self::read(&numbers).ok_or_else(|| StoreError::damaged("cells", "its layout"))
+        let mut cells = Vec::new();
+        Self::read(bytes, |offset, measures| cells.push((offset, measures)))?;
+        Ok(Self(cells))
     }
 
-    fn read(mut numbers: &[i64]) -> Option<Self> {
-        let mut cells = Vec::with_capacity(numbers.len() / 3);
+    /// The cells of a row with their addresses, by dimension, straight from its bytes.
+    pub(super) fn read_block(
+        block: Block,
+        bytes: &[u8],
+        mut each: impl FnMut(Cell, Measures),
+    ) -> Result<(), StoreError> {
+        Self::read(bytes, |offset, measures| each(block.cell(offset), measures))
+    }
+
+    fn read(bytes: &[u8], mut each: impl FnMut(u64, Measures)) -> Result<(), StoreError> {
+        let damaged = |error| StoreError::damaged("cells", error);
+        let layout = || StoreError::damaged("cells", "its layout");
+        let mut numbers = stored::read_numbers(bytes).map_err(damaged)?;
+        let mut next = || numbers.next().transpose().map_err(damaged);
         let mut offset = 0u64;
-        while let Some(([step, used], rest)) = numbers.split_first_chunk::<2>() {
-            offset = offset.checked_add_signed(*step).filter(|offset| *offset < DIMENSIONS_PER_BLOCK)?;
-            let used = usize::try_from(*used).ok().filter(|used| *used <= MEASURES_MAX)?;
-            let (measures, rest) = rest.split_at_checked(used)?;
-            cells.push((offset, Measures::of(measures)));
-            numbers = rest;
+        while let Some(step) = next()? {
+            let further = offset.checked_add_signed(step).filter(|offset| *offset < DIMENSIONS_PER_BLOCK);
+            offset = further.ok_or_else(layout)?;
+            let used =
+                next()?.and_then(|used| usize::try_from(used).ok()).filter(|used| *used <= MEASURES_MAX);
+            let mut measures = Measures::default();
+            for measure in &mut measures.0[..used.ok_or_else(layout)?] {
+                *measure = next()?.ok_or_else(layout)?;
+            }
+            each(offset, measures);
         }
-        numbers.is_empty().then_some(Self(cells))
+        Ok(())
     }
 }
 
@@ -134,9 +146,11 @@ mod tests {
             }
             model.retain(|_, measures| !measures.is_zero());
             prop_assert_eq!(row.is_empty(), model.is_empty());
-            let read = Cells::decode(&row.encode()).expect("its own bytes");
-            let block = Block::of(&cell(first));
-            prop_assert_eq!(read.of_block(block).collect::<Vec<_>>(), model.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(&Cells::decode(&row.encode()).expect("its own bytes"), &row);
+            let mut read = Vec::new();
+            Cells::read_block(Block::of(&cell(first)), &row.encode(), |cell, measures| read.push((cell, measures)))
+                .expect("its own bytes");
+            prop_assert_eq!(read, model.into_iter().collect::<Vec<_>>());
         }
 
         #[test]

@@ -97,9 +97,7 @@ impl Reader<'_> {
         for row in rows {
             let (key, value) = row.into_inner()?;
             let block = keys::read_block(&key).ok_or_else(|| StoreError::damaged("cells", "its key"))?;
-            for (cell, measures) in Cells::decode(&value)?.of_block(block) {
-                each(cell, measures);
-            }
+            Cells::read_block(block, &value, &mut *each)?;
         }
         Ok(())
     }

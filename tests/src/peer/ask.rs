@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::CipherSuite;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use xundian_protocol::limits::FRAME_BYTES_MAX;
@@ -77,7 +78,10 @@ fn tls(home: &Path) -> Result<quinn::ClientConfig, PeerError> {
     roots.add(CertificateDer::from(read("authority.crt")?)).map_err(asking)?;
     let key = PrivateKeyDer::from_pem_slice(&read("device.key")?).map_err(asking)?;
     let certificate = CertificateDer::from(read("device.crt")?);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut provider = rustls::crypto::ring::default_provider();
+    // As the client core prefers it.
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    let provider = Arc::new(provider);
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(asking)?

@@ -66,8 +66,10 @@ pub fn run(command: &str) -> Result<(), PeerError> {
         return Ok(());
     }
     // A device runs as an app's library does: one thread besides the caller's, and none of the server's settings.
+    // Whoever asks one question and waits for the answer has nothing to do meanwhile.
     let runtime = match command {
         "serve" => xundian_server::serve::runtime()?,
+        "view" => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
         _ => tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?,
     };
     runtime.block_on(async {

@@ -4,6 +4,7 @@ use crate::ids::{OrgUnitId, PersonId, RecordId};
 use crate::limits::FIGURE_ROWS_MAX;
 use crate::views::{MEASURES_MAX, Measures, Subject};
 use crate::wire::DecodeError;
+use crate::wire::codec::Numbers;
 use bincode::{Decode, Encode};
 
 /// Rows of figures. Decoding bounds them; what is encoded comes from a store.
@@ -14,7 +15,7 @@ pub(super) struct WireFigures {
     /// How far each row's dimension lies after that of the row before, around the end of the numbers.
     steps: Vec<u64>,
     /// One column for each measure up to the last one that is not zero everywhere.
-    measures: Vec<Vec<i64>>,
+    measures: Vec<Numbers>,
 }
 
 #[derive(Encode, Decode)]
@@ -54,7 +55,7 @@ impl WireFigures {
         let steps = rows.iter().zip(before).map(|(row, before)| row.1.wrapping_sub(before)).collect();
         let is_used = |measure: &usize| rows.iter().any(|row| row.2.0[*measure] != 0);
         let used = (0..MEASURES_MAX).rev().find(is_used).map_or(0, |last| last + 1);
-        let column = |measure: usize| rows.iter().map(|row| row.2.0[measure]).collect();
+        let column = |measure: usize| Numbers(rows.iter().map(|row| row.2.0[measure]).collect());
         Self { subjects, steps, measures: (0..used).map(column).collect() }
     }
 
@@ -62,7 +63,7 @@ impl WireFigures {
         let count = self.steps.len();
         DecodeError::bound("rows of figures", count, FIGURE_ROWS_MAX)?;
         DecodeError::bound("measures of figures", self.measures.len(), MEASURES_MAX)?;
-        if self.measures.iter().any(|column| column.len() != count) {
+        if self.measures.iter().any(|column| column.0.len() != count) {
             return Err(DecodeError::malformed("a measure has not one value a row"));
         }
         let of_subjects: u64 = self.subjects.iter().map(|(_, rows)| u64::from(*rows)).sum();
@@ -80,7 +81,7 @@ impl WireFigures {
             }
         }
         for (measure, column) in self.measures.into_iter().enumerate() {
-            for (row, value) in rows.iter_mut().zip(column) {
+            for (row, value) in rows.iter_mut().zip(column.0) {
                 row.2.0[measure] = value;
             }
         }
