@@ -46,7 +46,7 @@ pub(super) struct Claim {
     /// Whether everything was written when the store closed.
     pub(super) is_clean: bool,
     acknowledged: File,
-    _lock: File,
+    pub(super) lock: File,
 }
 
 impl Claim {
@@ -66,6 +66,9 @@ impl Drop for Claim {
             let log_bytes = log_bytes(&self.folder).to_string();
             let _ = fs::write(self.folder.join("closed"), log_bytes);
         }
+        // Closing the file would let go of it too, but not while a child process that is just being started holds a
+        // copy of it. Where this fails, that is all it costs.
+        let _ = fs4::FileExt::unlock(&self.lock);
     }
 }
 
@@ -108,7 +111,7 @@ pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, Engi
     let path = folder.join("acknowledged");
     let acknowledged =
         OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(io_error)?;
-    let claim = Claim { folder: folder.to_owned(), is_clean: false, acknowledged, _lock: lock };
+    let claim = Claim { folder: folder.to_owned(), is_clean: false, acknowledged, lock };
     Ok(Opened { cover, tree, journal, pending, claim })
 }
 

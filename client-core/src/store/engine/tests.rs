@@ -210,6 +210,17 @@ fn assert_refused_untouched(folder: &Path) {
     assert!(before == files(folder), "a damaged store was changed");
 }
 
+/// A process that is started has a copy of every open file until it becomes its own program.
+#[test]
+fn a_copy_of_the_lock_in_a_starting_process_does_not_keep_a_closed_store_shut() {
+    let folder = folder();
+    let engine = Engine::open(folder.path(), None).unwrap();
+    let copy = engine.claim.lock.try_clone().unwrap();
+    drop(engine);
+    assert!(Engine::open(folder.path(), None).is_ok());
+    drop(copy);
+}
+
 #[test]
 fn a_damaged_snapshot_is_refused_and_left_untouched() {
     let folder = closed_store();
