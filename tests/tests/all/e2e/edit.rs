@@ -58,8 +58,7 @@ async fn what_is_not_edited_says_what_to_do_instead() {
     let refused = device.client.edit(visit.0, &changed, None).expect_err("a visit is an event");
     assert!(refused.to_string().contains("record a new one, which corrects it"), "{refused}");
     let product_form = Product::default();
-    let refused =
-        device.client.edit(Product::id_of(product(1)), &product_form, None);
+    let refused = device.client.edit(Product::id_of(product(1)), &product_form, None);
     assert!(matches!(refused, Err(RecordError::HeadquartersOnly { kind: "product" })), "{refused:?}");
     let unknown = device.client.edit(visit.0, &Outlet::default(), None);
     assert!(matches!(unknown, Err(RecordError::NoSuchRecord { .. })), "{unknown:?}");
