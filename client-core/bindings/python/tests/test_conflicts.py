@@ -1,5 +1,6 @@
 """Two people change the same offline: both values reach everybody concerned, and one of them settles it."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,8 @@ async def test_a_form_writes_what_the_person_changed(tablet: Client, desk: Clien
     tablet.edit(outlet, Form.OUTLET(Outlet(phone="010-1", open_hours="9-21")))
     await tablet.sync()
     await desk.sync()
-    before, after = outlet_of(desk, outlet), outlet_of(desk, outlet)
+    before = outlet_of(desk, outlet)
+    after = copy.copy(before)
     tablet.edit(outlet, Form.OUTLET(Outlet(phone="010-2")))
     await tablet.sync()
     await desk.sync()

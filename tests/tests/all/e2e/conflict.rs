@@ -320,6 +320,10 @@ async fn a_push_that_makes_too_many_conflicts_is_taken_up_to_an_op_and_the_rest_
     assert!(pushes > 1, "all of it in one commit");
     let found = service.server().records_of_home(home, Conflict::SPEC.kind).expect("readable");
     assert_eq!(found.len() as u64, 200 * OPS, "and none is left out");
+    let again = raw.push(ops).await;
+    assert_eq!((again.through.0, again.rejections.len()), (OPS, 0));
+    let after = service.server().records_of_home(home, Conflict::SPEC.kind).expect("readable");
+    assert_eq!(after, found, "what comes again makes no conflict, nor another one of those");
 }
 
 /// Counts so many products in saves of two hundred lines.

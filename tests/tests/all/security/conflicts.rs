@@ -160,3 +160,27 @@ async fn a_conflict_is_settled_in_ones_own_name_by_who_may_write_its_field() {
     }
     assert_unchanged(&service, &before);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_uses_a_stamp_twice_writes_over_no_settlement() {
+    let service = Service::start().await;
+    let manager = service.device("W4").await;
+    manager.client.edit(outlet("A1").0, &note("现值"), None).expect("saved");
+    manager.sync().await;
+    let (device, mut raw) = raw(&service, "W4").await;
+    let at_ms = device.clock.read_ms() - 60_000;
+    let mut ops: Vec<Op> =
+        ["一", "二", "三"].map(|text| raw.op(&note(text), outlet("A1").0, a1(), at_ms, None)).to_vec();
+    let stamp = ops[0].stamp;
+    ops.iter_mut().for_each(|op| op.stamp = stamp);
+    let last = ops.pop().expect("three");
+    assert_eq!(raw.push(ops).await.rejections, []);
+    manager.sync().await;
+    let [found] = &manager.client.conflicts(None).expect("readable")[..] else { panic!("one of both") };
+    assert_eq!(found.lost.text.zh, "一");
+    manager.client.settle_conflict(found.id, Decision::Kept).expect("saved");
+    manager.sync().await;
+    let before = Contents::of(service.server());
+    assert_eq!(raw.push(vec![last]).await.rejections, []);
+    assert_unchanged(&service, &before);
+}
