@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use xundian_protocol::ids::RecordId;
 use xundian_protocol::kinds::text::{self, Names, Text};
 use xundian_protocol::kinds::{
-    Conflict, Decision, FieldSpec, Lineage, OrgUnit, Outlet, Person, Position, Product, Settlement, Side,
-    Typed, spec,
+    Conflict, Decision, FieldSpec, OrgUnit, Outlet, Person, Position, Product, Settlement, Side, Typed, spec,
 };
 use xundian_protocol::record::{FieldKey, Home, Record, RecordKey, Write};
 
@@ -40,8 +39,8 @@ pub struct ConflictLine {
     pub found_at_ms: i64,
     /// How it was settled; `None` while it is open.
     pub settlement: Option<Settlement>,
-    /// Whether the kind of the record is edited, so that the value that lost can be restored. What else is a
-    /// conflict can only be kept: a visit is corrected by a new one, reference data by headquarters.
+    /// Whether people edit the field, so that the value that lost can be restored. What else is a conflict can only
+    /// be kept: a visit is corrected by a new one, reference data and fields of its own by headquarters.
     pub may_restore: bool,
     /// Where it stands on its way to the server.
     pub state: SaveState,
@@ -146,7 +145,7 @@ fn conflict_line(record: &Record, state: SaveState, names: &Names) -> Option<Con
     let (about, at) = conflict.about()?;
     let field = declared(about, &at);
     let side = |side: Side| ConflictSide { text: text::value(field, &side.held.value, names), side };
-    let is_edited = |spec: &xundian_protocol::kinds::KindSpec| spec.lineage == Lineage::Edited;
+    let is_reserved = field.is_some_and(|field| field.headquarters);
     Some(ConflictLine {
         id: record.key.id,
         home: record.home,
@@ -157,7 +156,7 @@ fn conflict_line(record: &Record, state: SaveState, names: &Names) -> Option<Con
         lost: side(conflict.lost_side()?),
         found_at_ms: conflict.found_at_ms?,
         settlement: conflict.settlement(),
-        may_restore: spec(about.kind).is_some_and(is_edited),
+        may_restore: edited_kind(about).is_ok() && !is_reserved,
         state,
         at,
     })

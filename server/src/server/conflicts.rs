@@ -29,3 +29,6 @@ pub(super) fn conflict_records(
     let stamp = Stamp { hlc: clock.tick(now_ms), device: DeviceNo::SERVER };
     Ok(plan_conflicts(found, known, directory, &headquarters_header(now_ms), stamp))
 }
+
+#[cfg(test)]
+mod tests;
