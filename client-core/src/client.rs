@@ -5,6 +5,8 @@
 //! return when what they saved is durable.
 
 mod clocks;
+mod conflicts;
+mod edit;
 mod enrol;
 mod identity;
 mod lookup;
@@ -22,6 +24,7 @@ use rand::RngCore;
 use xundian_protocol::clock::Clock;
 use xundian_protocol::kinds::ClockGrade;
 
+pub use conflicts::{ConflictLine, ConflictSide};
 pub use enrol::EnrolError;
 pub use identity::IdentityFileError;
 pub use reads::{DaySummary, DeviceStatus, PlannedCall, RecordLine};

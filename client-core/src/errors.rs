@@ -1,7 +1,7 @@
 //! Why a piece of the day's work was not saved.
 
-use xundian_protocol::ids::{OutletId, VisitId};
-use xundian_protocol::kinds::{Choice, Invalid, IssueState, spec};
+use xundian_protocol::ids::{OutletId, RecordId, VisitId};
+use xundian_protocol::kinds::{Choice, Decision, Invalid, IssueState, spec};
 use xundian_protocol::record::RecordKey;
 
 use crate::store::{RejectedId, StoreError};
@@ -91,6 +91,36 @@ pub enum RecordError {
     Invalid {
         /// What is wrong.
         invalid: Invalid,
+    },
+    /// Records of this kind are not edited but corrected.
+    #[error("a {kind} is not edited: record a new one, which corrects it")]
+    CorrectedOnly {
+        /// The kind's code.
+        kind: &'static str,
+    },
+    /// Records of this kind are written at headquarters.
+    #[error("a {kind} is not edited on a device: ask headquarters to change it")]
+    HeadquartersOnly {
+        /// The kind's code.
+        kind: &'static str,
+    },
+    /// The form is of another kind than the rejected save.
+    #[error("rejected save {id} is a {of}, the form is a {form}: mend it with a form of its own kind")]
+    OtherForm {
+        /// The rejected save.
+        id: RejectedId,
+        /// The code of its kind.
+        of: &'static str,
+        /// The code of the form's kind.
+        form: &'static str,
+    },
+    /// The conflict is settled.
+    #[error("conflict 冲突 {id} is settled already ({}): edit the record if another value is right", .decision.code())]
+    ConflictSettled {
+        /// Which one.
+        id: RecordId,
+        /// How.
+        decision: Decision,
     },
     /// The device is not enrolled.
     #[error("this device is not enrolled: run `enrol` with the invitation that your manager gave you")]

@@ -28,8 +28,8 @@ mod transport;
 use ffi::UniFfiTag;
 
 pub use client::{
-    Client, Clocks, DaySummary, DeviceStatus, EnrolError, IdentityFileError, PlannedCall, PushReport,
-    RecordLine, SyncError, SyncProgress, SyncReport,
+    Client, Clocks, ConflictLine, ConflictSide, DaySummary, DeviceStatus, EnrolError, IdentityFileError,
+    PlannedCall, PushReport, RecordLine, SyncError, SyncProgress, SyncReport,
 };
 pub use day::{Due, NewIssue, Position, VisitBundle};
 pub use errors::RecordError;
@@ -39,6 +39,6 @@ pub use store::{Identity, Rejected, RejectedId, RejectedIdError, SaveState, Stor
 
 pub use xundian_protocol::ids::{OutletId, PersonId, RecordId, VisitId};
 pub use xundian_protocol::kinds::{
-    AbortReason, DayReport, DepartureCheck, Gtin, Issue, IssueKind, IssueState, MovementCause, Severity,
-    ShelfObservation, StockCount, StockMovement, Visit,
+    AbortReason, DayReport, Decision, DepartureCheck, Gtin, Issue, IssueKind, IssueState, MovementCause,
+    Outlet, Settlement, Severity, ShelfObservation, StockCount, StockMovement, Visit,
 };

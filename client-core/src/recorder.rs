@@ -10,7 +10,7 @@ use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId, RecordId};
 use xundian_protocol::kinds::{
     ClockGrade, Header, Invalid, KindSpec, Lineage, Typed, header, spec, validate_op,
 };
-use xundian_protocol::record::{Home, Op, Record, RecordKey, Write};
+use xundian_protocol::record::{Home, Op, Record, RecordKey, Value, Write};
 
 use crate::errors::RecordError;
 
@@ -65,12 +65,14 @@ pub(crate) struct Target<'a> {
     pub(crate) existing: Option<&'a Record>,
     /// The record that it takes the place of.
     pub(crate) corrects: Option<RecordId>,
+    /// What the person had before them, where that may be older than what stands.
+    pub(crate) before: Option<&'a [Write]>,
 }
 
 impl Target<'_> {
     /// A new record.
     pub(crate) const fn new(id: RecordId, home: Home) -> Self {
-        Self { id, home, existing: None, corrects: None }
+        Self { id, home, existing: None, corrects: None, before: None }
     }
 }
 
@@ -109,6 +111,17 @@ impl<'a> Recorder<'a> {
         self.add(&T::SPEC, target, captured, form.writes())
     }
 
+    /// Adds writes of a kind that is known at run time alone.
+    pub(crate) fn write_fields(
+        &mut self,
+        kind: &KindSpec,
+        target: &Target<'_>,
+        captured: Captured,
+        writes: Vec<Write>,
+    ) -> Result<(), RecordError> {
+        self.add(kind, target, captured, writes)
+    }
+
     /// The same with a second form over the first: what it sets counts.
     pub(crate) fn write_over<T: Typed>(
         &mut self,
@@ -131,9 +144,9 @@ impl<'a> Recorder<'a> {
         captured: Captured,
     ) -> Result<(), RecordError> {
         let kind = spec(old.key.kind).ok_or(RecordError::NoSuchRecord { key: old.key })?;
-        let target = Target { id: old.key.id, home: old.home, existing: Some(old), corrects: None };
+        let target = Target { existing: Some(old), ..Target::new(old.key.id, old.home) };
         let at = xundian_protocol::record::FieldKey::single(header::CORRECTED_BY);
-        let value = xundian_protocol::record::Value::Id(by);
+        let value = Value::Id(by);
         self.add(kind, &target, captured, vec![Write { at, value, seen: None }])
     }
 
@@ -163,14 +176,17 @@ impl<'a> Recorder<'a> {
             register.is_some_and(|register| register.value == write.value)
         };
         form.retain(|write| !stands(write));
-        let mut writes = self.header(kind, target, captured).map_or_else(Vec::new, |header| header.writes());
-        writes.extend(form);
-        if writes.is_empty() {
+        if form.is_empty() && target.existing.is_some() {
             // Everything stands already as the form says.
             return Ok(());
         }
+        let mut writes = self.header(kind, target, captured).map_or_else(Vec::new, |header| header.writes());
+        writes.extend(form);
         writes.sort_unstable_by(|a, b| a.at.cmp(&b.at));
         note_seen(&mut writes, target.existing);
+        if let (Some(before), Some(record)) = (target.before, target.existing) {
+            forget_unseen(&mut writes, before, record);
+        }
         let key = RecordKey { kind: kind.kind, id: target.id };
         self.push(kind, key, target.home, writes, target.existing)
     }
@@ -214,6 +230,18 @@ impl<'a> Recorder<'a> {
 fn note_seen(writes: &mut [Write], existing: Option<&Record>) {
     for write in writes {
         write.seen = existing.and_then(|record| record.register(&write.at)).map(|register| register.stamp);
+    }
+}
+
+/// Of what somebody else has changed since the person last saw it, its author saw nothing: the server then finds the
+/// conflict.
+fn forget_unseen(writes: &mut [Write], before: &[Write], standing: &Record) {
+    for write in writes.iter_mut().filter(|write| write.at.tag >= header::TAGS_END) {
+        let before = before.iter().find(|old| old.at == write.at).map_or(&Value::Absent, |old| &old.value);
+        let stands = standing.register(&write.at).map_or(&Value::Absent, |register| &register.value);
+        if before != stands {
+            write.seen = None;
+        }
     }
 }
 

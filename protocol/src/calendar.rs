@@ -66,6 +66,13 @@ pub fn utc_offset_min(unix_ms: i64, zone: &str) -> Option<i64> {
     Some(i64::from(at.offset().fix().local_minus_utc() / 60))
 }
 
+/// A moment in a zone to the minute, such as `2026-11-23 17:02`; `None` for a zone or a moment that is not known.
+pub fn moment_text(unix_ms: i64, zone: &str) -> Option<String> {
+    let zone: chrono_tz::Tz = zone.parse().ok()?;
+    let at = DateTime::from_timestamp_millis(unix_ms)?.with_timezone(&zone);
+    Some(at.format("%Y-%m-%d %H:%M").to_string())
+}
+
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.date().fmt(f)

@@ -22,6 +22,10 @@ pub const BATCH_FIRST_PLAIN_BYTES_TARGET: usize = 64 * 1024;
 pub const BATCH_MANY_OPS: u64 = 1024;
 /// Push frames that a device sends ahead of their receipts.
 pub const PUSH_FRAMES_IN_FLIGHT_MAX: usize = 4;
+/// Bytes of conflict records that the ops of one push may make, by [`FIELD_BYTES`]; one op more may go over it.
+/// What is left of the push is sent again, so that neither a commit nor a frame grows with what many have
+/// written at once.
+pub const BATCH_CONFLICT_BYTES_TARGET: usize = 1024 * 1024;
 /// Records in one frame of changes.
 pub const CHANGES_RECORDS_MAX: usize = 4096;
 /// Plain bytes of records that the server puts into one frame of changes.
@@ -96,3 +100,7 @@ const _: () = assert!(SCOPE_HOMES_MAX * 26 + 1024 <= FRAME_BYTES_MAX);
 const _: () = assert!(RECORD_FIELDS_MAX * FIELD_BYTES <= OP_BYTES_MAX && OP_BYTES_MAX <= RECORD_BYTES_MAX);
 const _: () = assert!(TEXT_BYTES_MAX <= OP_BYTES_MAX && BYTES_VALUE_MAX <= OP_BYTES_MAX);
 const _: () = assert!(KEY_TEXT_BYTES_MAX <= TEXT_BYTES_MAX);
+// A conflict record holds two values of one field, whatever they are, and some thirty small fields.
+const _: () = assert!(
+    2 * (TEXT_BYTES_MAX + KEY_TEXT_BYTES_MAX) + 64 * FIELD_BYTES + TEXT_BYTES_MAX <= RECORD_BYTES_MAX
+);

@@ -1,12 +1,15 @@
 //! The server's driver: it opens what is in the data folder and chains load, plan and commit. Everything
 //! else, sessions, imports, console, reports, goes through it.
 
+mod conflicts;
+
 use crate::authority::{Authority, AuthorityError};
 use crate::ingest::{
     Batch, ChangedRecord, FigureChanges, Loaded, OutletStock, TouchedProducts, TouchedStock, Units,
     affected_outlets, late, merge, plan_figures, plan_stock, restate_outlet, said_anew, stock_changes,
 };
 use crate::store::{AuditEntry, Changes, Device, FeedPlace, Owner, Reader, Store, StoreError, StoredRecord};
+use conflicts::conflict_records;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -79,6 +82,14 @@ pub enum WriteError {
         /// Why.
         message: String,
     },
+    /// More of it was changed by others meanwhile than one commit takes.
+    #[error(
+        "too much of these {records} records was changed by others meanwhile: read them again and write fewer at once"
+    )]
+    TooManyConflicts {
+        /// How many records there were.
+        records: usize,
+    },
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -149,6 +160,7 @@ impl Server {
     /// Merges what a device sent; what the receipt says is on the disk when this returns.
     pub fn ingest(&self, device: DeviceNo, ops: Vec<Op>, now_ms: i64) -> Result<Receipt, StoreError> {
         let mut clock = self.lock_writer();
+        let clock_before = clock.last();
         let reader = self.store.reader();
         let Some(entry) = reader.device(device)? else {
             return Err(StoreError::Damaged { table: "devices", detail: format!("{device} is not there") });
@@ -157,20 +169,15 @@ impl Server {
         let loaded = load(&reader, device, &ops, applied_through)?;
         let batch = Batch { device, writer: Writer::Person(entry.person), ops, now_ms };
         let directory = self.directory();
-        let merged = merge(batch, loaded, &directory, &mut clock);
+        let mut merged = merge(batch, loaded, &directory, &mut clock);
+        let conflicts = conflict_records(&reader, &merged.conflicts, &directory, &mut clock, now_ms)?;
+        merged.changed.extend(conflicts);
         let restamped = merged.restamped.iter().map(|(seq, moment)| (device, *seq, *moment)).collect();
-        let mut changes = Changes {
-            rejected: merged.rejected,
-            restamped,
-            conflicts: merged.conflicts,
-            ..Default::default()
-        };
+        let mut changes = Changes { rejected: merged.rejected, restamped, ..Default::default() };
         if merged.receipt.through != applied_through {
             changes.devices.push(Device { applied_through: merged.receipt.through, ..entry });
         }
-        if !merged.restamped.is_empty() {
-            changes.clock = Some(clock.last());
-        }
+        changes.clock = (clock.last() != clock_before).then(|| clock.last());
         self.commit_records(&reader, merged.changed, device, changes)?;
         Ok(merged.receipt)
     }
@@ -215,18 +222,19 @@ impl Server {
         let loaded =
             Loaded { applied_through: OpSeq(0), records, rejected: Vec::new(), restamped: Vec::new() };
         let keys: Vec<RecordKey> = batch.ops.iter().map(|op| op.record).collect();
-        let merged = merge(batch, loaded, &self.directory(), &mut clock);
+        let directory = self.directory();
+        let mut merged = merge(batch, loaded, &directory, &mut clock);
         if let Some(first) = merged.receipt.rejections.first() {
             let key = keys[usize::try_from(first.seq.0 - 1).unwrap_or(0)];
             return Err(WriteError::Refused { key, message: first.message.clone() });
         }
+        if merged.receipt.through != OpSeq(count as u64) {
+            return Err(WriteError::TooManyConflicts { records: count });
+        }
+        let conflicts = conflict_records(&reader, &merged.conflicts, &directory, &mut clock, now_ms)?;
+        merged.changed.extend(conflicts);
         let audit = audit(now_ms, by, format!("wrote {count} records"));
-        let changes = Changes {
-            conflicts: merged.conflicts,
-            audit: vec![audit],
-            clock: Some(clock.last()),
-            ..Default::default()
-        };
+        let changes = Changes { audit: vec![audit], clock: Some(clock.last()), ..Default::default() };
         self.commit_records(&reader, merged.changed, DeviceNo::SERVER, changes)?;
         Ok(written)
     }

@@ -56,7 +56,10 @@ def type_of(reader: str) -> str:
         return f"list[{type_of(reader.removeprefix('Sequence'))}]"
     if reader.startswith("Optional"):
         return f"{type_of(reader.removeprefix('Optional'))} | None"
-    return {"String": "str", "Boolean": "bool", "Double": "float"}.get(reader, reader.removeprefix("Type"))
+    if reader.removeprefix("U") in ("Int8", "Int16", "Int32", "Int64"):
+        return "int"
+    known = {"String": "str", "Boolean": "bool", "Double": "float", "Bytes": "bytes"}
+    return known.get(reader, reader.removeprefix("Type"))
 
 
 def variant_stub(node: ast.ClassDef, owner: str, types: list[str], indent: str) -> str:

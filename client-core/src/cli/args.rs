@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use xundian_client::{
-    AbortReason, Due, Gtin, IssueKind, MovementCause, RecordId, RejectedId, Severity, VisitId,
+    AbortReason, Decision, Due, Gtin, IssueKind, MovementCause, RecordId, RejectedId, Severity, VisitId,
 };
 use xundian_protocol::calendar::Day;
 use xundian_protocol::kinds::Choice;
@@ -100,6 +100,20 @@ pub(crate) enum Command {
     /// 被拒记录 what the server did not take
     #[command(subcommand)]
     Rejected(RejectedCommand),
+    /// 冲突 what two people changed without knowing of each other; open ones first
+    Conflicts {
+        /// 门店 only of this outlet, by its code or id
+        #[arg(long)]
+        outlet: Option<String>,
+    },
+    /// 处理冲突 say which of the two values is right
+    Settle {
+        /// 编号 the conflict's id
+        conflict: RecordId,
+        /// 决定 kept 维持现值 or restored 恢复落选值
+        #[arg(value_parser = choice::<Decision>)]
+        decision: Decision,
+    },
 }
 
 #[derive(Debug, Subcommand)]

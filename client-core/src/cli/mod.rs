@@ -1,6 +1,7 @@
 //! The command line: reads what is asked, calls the client, shows the answer. Chinese first, English second.
 
 mod args;
+mod conflicts;
 mod key;
 mod network;
 mod output;
@@ -91,5 +92,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::List { kind, day } => show::list(&client, &kind, day, output),
         Command::Show { kind, id } => show::show(&client, &kind, &id, output),
         Command::Rejected(command) => show::rejected(&client, &command, output),
+        Command::Conflicts { outlet } => conflicts::list(&client, outlet.as_deref(), output),
+        Command::Settle { conflict, decision } => conflicts::settle(&client, conflict, decision, output),
     }
 }

@@ -334,7 +334,7 @@ impl Client {
     }
 
     /// The present moment in the zone of the outlet that a record belongs to.
-    fn captured(&self, record: &Record, moment: Moment) -> Result<Captured, RecordError> {
+    pub(super) fn captured(&self, record: &Record, moment: Moment) -> Result<Captured, RecordError> {
         let lookup = self.lookup()?;
         let zone = match record.home {
             Home::Outlet(outlet) => lookup.outlet(outlet).map(|facts| facts.zone.as_str()),

@@ -31,14 +31,24 @@ pub(super) fn record(error: &RecordError) -> String {
             format!("时区“{zone}”无法识别：请更正门店时区（如 Asia/Shanghai）")
         }
         RecordError::EndsBeforeItBegins { .. } => "离店时间早于进店时间：请更正时间".into(),
-        RecordError::Empty { kind } => {
-            let label = spec_by_code(kind).map_or(*kind, |spec| spec.label.zh);
-            format!("{label}没有内容：请至少填写一行")
-        }
+        RecordError::Empty { kind } => format!("{}没有内容：请至少填写一行", label(kind)),
         RecordError::Invalid { invalid } => format!("填写的内容不符合要求（{invalid}）：请更正后再保存"),
+        RecordError::CorrectedOnly { kind } => format!("{}不能修改：请新建一条来更正", label(kind)),
+        RecordError::HeadquartersOnly { kind } => format!("{}不能在设备上修改：请联系总部更改", label(kind)),
+        RecordError::OtherForm { id, of, form } => {
+            format!("被拒记录 {id} 是{}，表单却是{}：请用同类表单更正", label(of), label(form))
+        }
+        RecordError::ConflictSettled { decision, .. } => {
+            format!("该冲突已处理（{}）：如另一个值才正确，请直接修改记录", decision.label().zh)
+        }
         RecordError::NotEnrolled => code(ErrorCode::NotEnrolled).into(),
         RecordError::Store(error) => store(ErrorCode::StoreBroken, error),
     }
+}
+
+/// What people call a kind.
+fn label(kind: &str) -> &str {
+    spec_by_code(kind).map_or(kind, |spec| spec.label.zh)
 }
 
 /// Why the store failed.
@@ -79,6 +89,8 @@ pub(super) const fn code(code: ErrorCode) -> &'static str {
         ErrorCode::TimesReversed => "离店时间早于进店时间：请更正时间",
         ErrorCode::FormEmpty => "没有内容：请至少填写一行",
         ErrorCode::FormInvalid => "填写的内容不符合要求：请更正后再保存",
+        ErrorCode::NotEdited => "此类记录不能在设备上修改：请新建一条来更正，或联系总部",
+        ErrorCode::ConflictSettled => "该冲突已处理：如另一个值才正确，请直接修改记录",
         ErrorCode::StoreInUse => "本地数据正被另一个程序使用：请先关闭它",
         ErrorCode::StoreKey => "密钥与本地数据不符：请使用最初的密钥，勿删除数据文件夹",
         ErrorCode::StoreFull => "待发送的记录已达上限：请先同步再继续记录",

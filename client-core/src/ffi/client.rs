@@ -381,12 +381,15 @@ impl Client {
 }
 
 impl Client {
-    fn core(&self) -> Result<Arc<Core>, ClientError> {
+    pub(super) fn core(&self) -> Result<Arc<Core>, ClientError> {
         let core = self.core.read().unwrap_or_else(PoisonError::into_inner);
         core.clone().ok_or_else(ClientError::closed)
     }
 
-    fn save<T>(&self, save: impl FnOnce(&Core) -> Result<T, RecordError>) -> Result<T, ClientError> {
+    pub(super) fn save<T>(
+        &self,
+        save: impl FnOnce(&Core) -> Result<T, RecordError>,
+    ) -> Result<T, ClientError> {
         let saved = save(&*self.core()?)?;
         self.changes.note();
         Ok(saved)

@@ -66,6 +66,10 @@ pub enum ErrorCode {
     FormEmpty,
     /// The form does not keep what its kind declares.
     FormInvalid,
+    /// Records of this kind are not edited: a visit is corrected by a new one, reference data by headquarters.
+    NotEdited,
+    /// The conflict is settled already.
+    ConflictSettled,
 
     /// Another program, or another client of this one, has the folder open.
     StoreInUse,
@@ -181,6 +185,9 @@ const fn record_code(error: &RecordError) -> ErrorCode {
         RecordError::EndsBeforeItBegins { .. } => ErrorCode::TimesReversed,
         RecordError::Empty { .. } => ErrorCode::FormEmpty,
         RecordError::Invalid { .. } => ErrorCode::FormInvalid,
+        RecordError::CorrectedOnly { .. } | RecordError::HeadquartersOnly { .. } => ErrorCode::NotEdited,
+        RecordError::OtherForm { .. } => ErrorCode::Argument,
+        RecordError::ConflictSettled { .. } => ErrorCode::ConflictSettled,
         RecordError::NotEnrolled => ErrorCode::NotEnrolled,
         RecordError::Store(_) => ErrorCode::StoreBroken,
     }

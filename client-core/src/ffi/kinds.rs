@@ -6,7 +6,7 @@ use xundian_protocol::calendar::Day;
 // All of them, so that a new kind or id needs nothing here.
 use xundian_protocol::ids::*;
 use xundian_protocol::kinds::*;
-use xundian_protocol::record::Record;
+use xundian_protocol::record::{Record, Write};
 
 /// Describes the form of a kind. Every field may be left out.
 macro_rules! form {
@@ -69,7 +69,17 @@ macro_rules! kinds {
 
             /// Its number.
             pub const fn id(self) -> KindId {
-                match self { $( Self::$name => $name::SPEC.kind, )* }
+                self.spec().kind
+            }
+
+            /// The kind of a number, if this version knows it.
+            pub(super) fn of(id: KindId) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.id() == id)
+            }
+
+            /// Its declaration.
+            pub(super) const fn spec(self) -> &'static KindSpec {
+                match self { $( Self::$name => &$name::SPEC, )* }
             }
         }
 
@@ -82,6 +92,16 @@ macro_rules! kinds {
                     }
                 )*
                 None
+            }
+
+            /// Its kind.
+            pub(super) const fn kind(&self) -> Kind {
+                match self { $( Self::$name { .. } => Kind::$name, )* }
+            }
+
+            /// The writes that it stands for.
+            pub(super) fn writes(&self) -> Vec<Write> {
+                match self { $( Self::$name { form } => form.writes(), )* }
             }
         }
     };

@@ -14,6 +14,7 @@
 mod changes;
 mod chinese;
 mod client;
+mod conflicts;
 mod errors;
 mod kinds;
 mod network;
@@ -22,6 +23,7 @@ mod values;
 
 pub use changes::{StatusObserver, Subscription};
 pub use client::Client;
+pub use conflicts::{ConflictLine, ConflictValue};
 pub use errors::{ClientError, ErrorCode, ObserverError};
 pub use kinds::{Form, Kind};
 pub use network::ProgressObserver;

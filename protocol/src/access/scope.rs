@@ -45,6 +45,14 @@ pub enum Denied {
         /// The field's name.
         field: &'static str,
     },
+    /// The field holds what the server found.
+    #[error("{kind}.{field} is written by the server alone")]
+    Server {
+        /// The kind's code.
+        kind: &'static str,
+        /// The field's name.
+        field: &'static str,
+    },
     /// The home was not in scope on the day.
     #[error("{home} was not in your scope on {day}: ask your manager whether it is assigned to you")]
     Scope {
@@ -174,9 +182,13 @@ impl Directory {
                 return Err(Denied::Role { role, kind: kind_code });
             }
             let mut reserved = kind.fields.iter().filter(|field| field.headquarters);
-            if let Some(field) = reserved.find(|field| op.written(field.tag).is_some()) {
+            if let Some(field) = reserved.find(|field| op.names(field.tag)) {
                 return Err(Denied::Field { role, kind: kind_code, field: field.name });
             }
+        }
+        let mut found_out = kind.fields.iter().filter(|field| field.server);
+        if let Some(field) = found_out.find(|field| op.names(field.tag)) {
+            return Err(Denied::Server { kind: kind.code, field: field.name });
         }
         if self.sees(person, op.home, day) {
             return Ok(());

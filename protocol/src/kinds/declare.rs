@@ -5,8 +5,8 @@
 //! knows nothing of it.
 
 /// Declares a kind. A field reads `name: Type = tag, "中文" / "English", Unit;`, with `required` at the end
-/// where a record without it is refused, and `headquarters` where nobody else writes it; a map is a `BTreeMap`,
-/// everything else an `Option`.
+/// where a record without it is refused, `headquarters` where nobody else writes it, and `server` where nobody does but
+/// the server itself; a map is a `BTreeMap`, everything else an `Option`.
 macro_rules! kind {
     (
         $(#[$doc:meta])*
@@ -41,6 +41,7 @@ macro_rules! kind {
                     choices: <$ty as $crate::kinds::types::Slot>::CHOICES,
                     required: false $(|| kind!(@required $mark))*,
                     headquarters: false $(|| kind!(@headquarters $mark))*,
+                    server: false $(|| kind!(@server $mark))*,
                 } ),*],
                 contribute: kind!(@or_none $($contribute)?),
                 stock: kind!(@or_none $($stock)?),
@@ -76,9 +77,11 @@ macro_rules! kind {
         }
     };
     (@required required) => { true };
-    (@required headquarters) => { false };
+    (@required $other:ident) => { false };
     (@headquarters headquarters) => { true };
-    (@headquarters required) => { false };
+    (@headquarters $other:ident) => { false };
+    (@server server) => { true };
+    (@server $other:ident) => { false };
     (@or_none $path:path) => { $path };
     (@or_none) => { |_| Vec::new() };
 }

@@ -48,6 +48,7 @@ const fn field(
         choices,
         required,
         headquarters: false,
+        server: false,
     }
 }
 

@@ -9,9 +9,11 @@
 mod declare;
 pub mod header;
 mod spec;
+pub mod text;
 pub mod types;
 mod validate;
 
+mod conflict;
 mod day_report;
 mod departure_check;
 mod issue;
@@ -27,6 +29,7 @@ mod stock_count;
 mod stock_movement;
 mod visit;
 
+pub use conflict::{Conflict, Decision, Settlement, Side};
 pub use day_report::DayReport;
 pub use departure_check::DepartureCheck;
 pub use header::Header;
@@ -42,7 +45,7 @@ pub use shelf_observation::ShelfObservation;
 pub use spec::{FieldSpec, HomeKind, KeyType, KindSpec, Label, Lineage, Typed, Unit};
 pub use stock_count::StockCount;
 pub use stock_movement::{MovementCause, StockMovement};
-pub use types::{Choice, ClockGrade, Gtin, GtinError};
+pub use types::{Choice, ClockGrade, Gtin, GtinError, Held};
 pub use validate::{Invalid, validate_op, validate_size};
 pub use visit::{AbortReason, PositionGrade, Visit};
 
@@ -63,6 +66,7 @@ declare::kinds! {
     StockMovement,
     Issue,
     DayReport,
+    Conflict,
 }
 
 declare::choices! {
@@ -78,6 +82,7 @@ declare::choices! {
     Severity,
     IssueState,
     ClockGrade,
+    Decision,
 }
 
 /// The declaration of a kind, or `None` for one that this version does not know.

@@ -61,6 +61,8 @@ pub enum KeyType {
     Day,
     /// A product's GTIN and a lot; a lot means nothing without its GTIN (GS1).
     GtinLot,
+    /// Any of them, or none.
+    Any,
 }
 
 /// One field of a kind.
@@ -84,6 +86,8 @@ pub struct FieldSpec {
     pub required: bool,
     /// Whether headquarters alone writes it, whoever else writes the kind.
     pub headquarters: bool,
+    /// Whether the server alone writes it, as what it found itself: no device does, whoever uses it.
+    pub server: bool,
 }
 
 /// Where records of a kind live.
@@ -97,6 +101,8 @@ pub enum HomeKind {
     Outlet,
     /// [`Home::Person`]
     Person,
+    /// Any of them.
+    Any,
 }
 
 impl HomeKind {
@@ -104,7 +110,8 @@ impl HomeKind {
     pub const fn admits(self, home: Home) -> bool {
         matches!(
             (self, home),
-            (Self::Company, Home::Company)
+            (Self::Any, _)
+                | (Self::Company, Home::Company)
                 | (Self::Unit, Home::Unit(_))
                 | (Self::Outlet, Home::Outlet(_))
                 | (Self::Person, Home::Person(_))

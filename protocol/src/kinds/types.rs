@@ -106,6 +106,36 @@ impl<K: LineKey, V: FieldValue> Slot for BTreeMap<K, V> {
     }
 }
 
+/// A value with the key of its line, of whatever type: what a field holds that tells of another field.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// The line, or [`Key::Single`].
+    pub key: Key,
+    /// The value; [`Value::Absent`] where it was removed or was never there.
+    pub value: Value,
+}
+
+/// A field of its own tag that stands in the line of what it holds, so that key and value keep their types and
+/// bounds.
+impl Slot for Option<Held> {
+    const VALUE: ValueType = ValueType::Any;
+    const KEY: KeyType = KeyType::Any;
+    const CHOICES: &'static [(i64, &'static str, Label)] = &[];
+
+    fn write(&self, tag: u16, writes: &mut Vec<Write>) {
+        writes.extend(self.iter().map(|held| Write {
+            at: FieldKey { tag, key: held.key.clone() },
+            value: held.value.clone(),
+            seen: None,
+        }));
+    }
+
+    fn read(&mut self, lines: &[Field]) {
+        let held = |field: &Field| Held { key: field.at.key.clone(), value: field.register.value.clone() };
+        *self = lines.first().map(held);
+    }
+}
+
 macro_rules! field_value {
     ($($ty:ty: $variant:ident, $to:expr, $from:expr;)*) => {$(
         impl FieldValue for $ty {

@@ -4,7 +4,7 @@ use super::Unit;
 use super::spec::{FieldSpec, KeyType, KindSpec};
 use super::{Gtin, header};
 use crate::limits::{OP_BYTES_MAX, QUANTITY_MAX, RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
-use crate::record::{Key, Op, Record, Value, Write, field_bytes_max};
+use crate::record::{Key, Op, Record, Value, ValueType, Write, field_bytes_max};
 
 /// What is wrong with an op, with the field it is about.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,7 +127,8 @@ fn validate_write(kind: &'static str, field: Option<&FieldSpec>, write: &Write) 
         return Err(Invalid::LineKey { kind, field: name, found: cut(&write.at.key) });
     }
     // A choice that this version does not know passes: it comes from a newer one.
-    let other_type = write.value.value_type().is_some_and(|found| found != field.value);
+    let fits_type = |found| field.value == ValueType::Any || found == field.value;
+    let other_type = write.value.value_type().is_some_and(|found| !fits_type(found));
     let fits = match write.value {
         Value::Int(number) => int_fits(field.unit, number),
         _ => true,
@@ -149,7 +150,10 @@ fn int_fits(unit: Unit, number: i64) -> bool {
 
 fn key_fits(declared: KeyType, key: &Key) -> bool {
     match (declared, key) {
-        (KeyType::Single, Key::Single) | (KeyType::Text, Key::Text(_)) | (KeyType::Id, Key::Id(_)) => true,
+        (KeyType::Any, _)
+        | (KeyType::Single, Key::Single)
+        | (KeyType::Text, Key::Text(_))
+        | (KeyType::Id, Key::Id(_)) => true,
         (KeyType::Day, Key::Number(number)) => i32::try_from(*number).is_ok(),
         (KeyType::Gtin, Key::Number(number)) | (KeyType::GtinLot, Key::NumberText(number, _)) => {
             Gtin::new(*number).is_ok()

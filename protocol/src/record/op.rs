@@ -39,6 +39,11 @@ impl Op {
         Some(&self.writes[found].value)
     }
 
+    /// Whether this op writes a field, or a line of it.
+    pub fn names(&self, tag: u16) -> bool {
+        self.writes.iter().any(|write| write.at.tag == tag)
+    }
+
     /// The most bytes that this op takes as stored or sent; bounded by [`crate::limits::OP_BYTES_MAX`].
     pub fn bytes_max(&self) -> usize {
         self.writes.iter().map(|write| super::field_bytes_max(&write.at, &write.value)).sum()

@@ -33,6 +33,8 @@ pub enum ValueType {
     Id,
     /// [`Value::Bytes`]
     Bytes,
+    /// Any of them. No value is of this type itself.
+    Any,
 }
 
 impl Value {

@@ -7,11 +7,11 @@ use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, OrgUnitId, OutletId, PersonId, PositionId, RecordId};
 use xundian_protocol::kinds::{
-    self, Channel, Issue, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position,
-    Role, StockCount, Typed, UnitType,
+    self, Channel, Conflict, Issue, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus,
+    Position, Role, StockCount, Typed, UnitType,
 };
 use xundian_protocol::limits::LATE_WORK_DAYS_MAX;
-use xundian_protocol::record::{Home, Op, Record, RecordKey, Write};
+use xundian_protocol::record::{FieldKey, Home, Key, Op, Record, RecordKey, Value, Write};
 
 const COUNT: u8 = 5;
 const DAYS: i32 = 8;
@@ -438,6 +438,32 @@ fn the_unit_of_an_outlet_is_written_by_headquarters_alone() {
         assert_eq!(may(&form), Ok(()), "{role:?}");
         assert_eq!(may(&moving).is_ok(), may_move, "{role:?}");
         assert!(may_move || matches!(may(&moving), Err(Denied::Field { field: "unit", .. })), "{role:?}");
+    }
+}
+
+#[test]
+fn what_the_server_found_is_written_by_no_device_not_even_in_a_line_or_at_headquarters() {
+    let at = |tag, key| FieldKey { tag, key };
+    for role in [Role::Merchandiser, Role::Manager, Role::Headquarters] {
+        let directory = directory(&[
+            unit_record(0, None, &[]),
+            position_record(0, 0, role),
+            person_record(0, true, Some(0)),
+            outlet_record(0, Some(0)),
+            assignment(0, 0, 0, 1, (0, None)),
+        ]);
+        let may = |at: FieldKey| {
+            let write = Write { at, value: Value::Int(1), seen: None };
+            let op = op(Conflict::SPEC.kind, Home::Outlet(outlet(0)), vec![write]);
+            directory.may_write(Writer::Person(person(0)), &Conflict::SPEC, &op, Day(1), Day(1))
+        };
+        for field in Conflict::SPEC.fields.iter().filter(|field| field.server) {
+            for key in [Key::Single, Key::Text("line".into())] {
+                let denied = Err(Denied::Server { kind: "conflict", field: field.name });
+                assert_eq!(may(at(field.tag, key)), denied, "{role:?}");
+            }
+        }
+        assert_eq!(may(at(31, Key::Single)), Ok(()), "the settlement is theirs: {role:?}");
     }
 }
 

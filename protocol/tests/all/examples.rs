@@ -8,12 +8,14 @@ use xundian_protocol::ids::{
     VisitId,
 };
 use xundian_protocol::kinds::{
-    AbortReason, Channel, ClockGrade, DayReport, DepartureCheck, Gtin, Header, Issue, IssueKind, IssueState,
-    MovementCause, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position,
-    PositionGrade, Product, Role, RoutePlan, Severity, ShelfObservation, StockCount, StockMovement, Typed,
-    UnitType, Visit,
+    AbortReason, Channel, ClockGrade, Conflict, DayReport, Decision, DepartureCheck, Gtin, Header, Issue,
+    IssueKind, IssueState, MovementCause, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person,
+    PersonStatus, Position, PositionGrade, Product, Role, RoutePlan, Severity, ShelfObservation, StockCount,
+    StockMovement, Typed, UnitType, Visit,
 };
-use xundian_protocol::record::{FieldKey, Home, Key, Op, Record, RecordKey, Value, Write};
+use xundian_protocol::record::{
+    Conflict as FoundConflict, FieldKey, Home, Key, Op, Record, RecordKey, Register, Value, Write,
+};
 use xundian_protocol::views::{Measures, Subject, View};
 use xundian_protocol::wire::v1::{
     Answer, Ask, Changes, ClientFrame, Enrol, Granted, Hello, Pull, Push, Receipt, Refusal, Refused,
@@ -73,6 +75,13 @@ fn text(text: &str) -> Option<String> {
 
 /// An op of every kind, and one of a kind that this version does not know, by the kind's code.
 pub(crate) fn ops() -> Vec<(&'static str, Op)> {
+    let mut ops = first_ops();
+    ops.push(("conflict", create(&conflict(), outlet(), 67)));
+    ops
+}
+
+/// Those of them that the frames hold: a kind that comes later changes no kept frame.
+fn first_ops() -> Vec<(&'static str, Op)> {
     let mut ops = organisation();
     ops.extend(field_work());
     ops.push(("unknown", unknown()));
@@ -231,6 +240,24 @@ pub(crate) fn issue() -> Issue {
     }
 }
 
+/// A conflict about a line of a count, found and settled.
+pub(crate) fn conflict() -> Conflict {
+    let at = FieldKey { tag: 17, key: Key::Number(gtin(1).number()) };
+    let register = |value, stamp| Register { value, stamp };
+    let found = FoundConflict {
+        at,
+        kept: register(Value::Int(12), stamp(9000, 9)),
+        lost: register(Value::Absent, stamp(8000, 0)),
+    };
+    let who = |device: DeviceNo| (device != DeviceNo::SERVER).then(|| (PersonId(id(30)), "王芳".into()));
+    let settled = Conflict::settled(Decision::Kept, PersonId(id(31)), NOON_MS + 60_000);
+    Conflict {
+        settled_kept_by: settled.settled_kept_by,
+        settled_kept_at_ms: settled.settled_kept_at_ms,
+        ..Conflict::of(StockCount::key(id(62)), &found, NOON_MS, who)
+    }
+}
+
 /// An edit by a newer app: an unknown kind with unknown tags, every type of key and value, seen stamps.
 fn unknown() -> Op {
     let at = |tag, key| FieldKey { tag, key };
@@ -271,7 +298,7 @@ pub(crate) fn merged_record() -> Record {
 pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
     let app = "xundian 1.0 (Android 15)".into();
     let pushed: Vec<Op> =
-        ops().into_iter().zip(1..).map(|((_, op), seq)| Op { seq: OpSeq(seq), ..op }).collect();
+        first_ops().into_iter().zip(1..).map(|((_, op), seq)| Op { seq: OpSeq(seq), ..op }).collect();
     let hello = Hello { app, device: DeviceNo(7), next_seq: OpSeq(16), now_ms: NOON_MS };
     let pull = Pull {
         scope_digest: [9; 16],
@@ -292,7 +319,7 @@ pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
 }
 
 pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
-    let mut records: Vec<Record> = ops().iter().map(|(_, op)| record_of(op)).collect();
+    let mut records: Vec<Record> = first_ops().iter().map(|(_, op)| record_of(op)).collect();
     records.push(merged_record());
     let changes = |home, records| Changes { home, from: FeedSeq(1_000_000), to: FeedSeq(1_000_321), records };
     let rejections = vec![Rejection {

@@ -5,6 +5,7 @@
 #![allow(clippy::little_endian_bytes, reason = "bincode writes little-endian, and hostile bytes imitate it")]
 
 mod access;
+mod conflicts;
 mod examples;
 mod golden;
 mod hostile;

@@ -58,6 +58,7 @@ fn home_of(kind: HomeKind) -> BoxedStrategy<Home> {
         HomeKind::Company => Just(Home::Company).boxed(),
         HomeKind::Unit => id().prop_map(|id| Home::Unit(OrgUnitId(id))).boxed(),
         HomeKind::Outlet => id().prop_map(|id| Home::Outlet(OutletId(id))).boxed(),
+        HomeKind::Any => home().boxed(),
         HomeKind::Person => id().prop_map(|id| Home::Person(PersonId(id))).boxed(),
     }
 }
@@ -79,6 +80,7 @@ fn value_of(value: ValueType) -> BoxedStrategy<Value> {
         ValueType::Int => prop_oneof![-3i64..100, any::<i64>()].prop_map(Value::Int).boxed(),
         ValueType::Text => "[a-c门店]{0,6}".prop_map(Value::Text).boxed(),
         ValueType::Id => id().prop_map(Value::Id).boxed(),
+        ValueType::Any => self::value().boxed(),
         ValueType::Bytes => prop::collection::vec(any::<u8>(), 0..9).prop_map(Value::Bytes).boxed(),
     }
 }
@@ -103,6 +105,7 @@ fn key_of(key: KeyType) -> BoxedStrategy<Key> {
         KeyType::Day => (0u64..9).prop_map(Key::Number).boxed(),
         KeyType::Text => "[a-c]{0,3}".prop_map(Key::Text).boxed(),
         KeyType::Id => id().prop_map(Key::Id).boxed(),
+        KeyType::Any => self::key().boxed(),
         KeyType::GtinLot => (gtin, "[a-b]{0,2}").prop_map(|(gtin, lot)| Key::NumberText(gtin, lot)).boxed(),
     }
 }

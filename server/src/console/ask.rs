@@ -9,6 +9,7 @@ use std::sync::Arc;
 use xundian_protocol::access::{Directory, Grant};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OrgUnitId, OutletId, PersonId};
+use xundian_protocol::kinds::text::Text;
 use xundian_protocol::kinds::{Gtin, Label, Product, Typed as _};
 use xundian_protocol::record::{Home, Record, RecordKey};
 
@@ -68,6 +69,14 @@ impl Ask {
     /// A text in the page's language.
     pub(super) const fn t(&self, label: Label) -> &'static str {
         self.lang.of(label)
+    }
+
+    /// A text of both languages in the page's.
+    pub(super) fn of(&self, text: &Text) -> String {
+        match self.lang {
+            Lang::Zh => text.zh.clone(),
+            Lang::En => text.en.clone(),
+        }
     }
 
     /// Today, where the company is.

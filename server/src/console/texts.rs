@@ -215,6 +215,14 @@ texts! {
     CORRECTS = "更正自" / "Corrects";
     NOT_COUNTED = "此记录已被更正，不计入数字。" / "This record was corrected; it no longer counts.";
     OF_DAY = "截至" / "as of";
+    CONFLICTS = "未处理冲突" / "Open conflicts";
+    CONFLICTS_NOTE = "两人在互不知情时改了同一项，请在设备上选定其中之一。" / "Two people changed the same and neither knew of the other: settle it on a device.";
+    RECORD = "记录" / "Record";
+    FIELD = "字段" / "Field";
+    VALUE_KEPT = "现值" / "Kept";
+    VALUE_LOST = "落选值" / "Lost";
+    FOUND = "发现时间" / "Found";
+    HEADQUARTERS = "总部" / "Headquarters";
 
     // Failures
     HOME_LINK = "回到首页" / "Back to the first page";

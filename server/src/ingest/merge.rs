@@ -2,15 +2,16 @@
 //!
 //! Merge knows no store and no clock. One bad op never blocks the next.
 
-use crate::store::{ConflictEntry, RejectedOp, StoredRecord};
+use super::conflicts::{Found, check_settlement};
+use crate::store::{RejectedOp, StoredRecord};
 use std::collections::HashMap;
 use xundian_protocol::access::{Denied, Directory, Grant, Writer};
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::clock::{Clock, Hlc, Stamp, clamp_future};
 use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId};
-use xundian_protocol::kinds::{self, Header, Lineage, header};
-use xundian_protocol::limits::MESSAGE_BYTES_MAX;
-use xundian_protocol::record::{Conflict, Home, Op, Record, RecordKey, Value};
+use xundian_protocol::kinds::{self, Conflict, Header, Lineage, header};
+use xundian_protocol::limits::{BATCH_CONFLICT_BYTES_TARGET, MESSAGE_BYTES_MAX};
+use xundian_protocol::record::{Home, Op, Record, RecordKey, Value};
 use xundian_protocol::wire::stored;
 use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection};
 
@@ -59,13 +60,24 @@ pub(crate) struct Merged {
     pub(crate) rejected: Vec<RejectedOp>,
     /// Ops of this batch whose stamps were replaced.
     pub(crate) restamped: Vec<(OpSeq, Hlc)>,
-    /// Values that lost to a concurrent write.
-    pub(crate) conflicts: Vec<ConflictEntry>,
+    /// Fields that two people wrote without knowing of each other.
+    pub(crate) conflicts: Vec<Found>,
 }
 
-struct Refused {
-    why: Refusal,
-    message: String,
+/// Why an op is not merged.
+pub(super) struct Refused {
+    pub(super) why: Refusal,
+    pub(super) message: String,
+}
+
+impl From<Denied> for Refused {
+    fn from(denied: Denied) -> Self {
+        let why = match denied {
+            Denied::Role { .. } | Denied::Field { .. } | Denied::Server { .. } => Refusal::NotAWriter,
+            Denied::NoPosition { .. } | Denied::Scope { .. } => Refusal::OutOfScope,
+        };
+        Self { why, message: denied.to_string() }
+    }
 }
 
 /// Plans a batch. `clock` is the server's own, which stamps in the future are moved to.
@@ -79,6 +91,7 @@ pub(crate) fn merge(batch: Batch, loaded: Loaded, directory: &Directory, clock: 
         changed: Vec::new(),
         places: HashMap::new(),
         conflicts: Vec::new(),
+        conflict_bytes: 0,
     };
     let mut receipt =
         Receipt { through: loaded.applied_through, rejections: loaded.rejected, restamped: loaded.restamped };
@@ -88,8 +101,9 @@ pub(crate) fn merge(batch: Batch, loaded: Loaded, directory: &Directory, clock: 
         if op.seq <= receipt.through {
             continue;
         }
-        // A gap: what came before never arrived, so this must be sent again after it.
-        if op.seq != receipt.through.next() {
+        // A gap: what came before never arrived, so this must be sent again after it. And where many conflicts
+        // were found, the rest is left to the next batch.
+        if op.seq != receipt.through.next() || plan.conflict_bytes >= BATCH_CONFLICT_BYTES_TARGET {
             break;
         }
         receipt.through = op.seq;
@@ -129,7 +143,8 @@ struct Planner<'a> {
     stored: HashMap<RecordKey, StoredRecord>,
     changed: Vec<ChangedRecord>,
     places: HashMap<RecordKey, usize>,
-    conflicts: Vec<ConflictEntry>,
+    conflicts: Vec<Found>,
+    conflict_bytes: usize,
 }
 
 impl Planner<'_> {
@@ -159,14 +174,12 @@ impl Planner<'_> {
         let Some(spec) = kinds::spec(op.record.kind) else {
             return self.check_unknown_kind(op, standing, day);
         };
-        if let Err(denied) =
-            self.directory.may_write(self.writer, spec, op, day, Day::in_default_zone(self.now_ms))
+        let today = Day::in_default_zone(self.now_ms);
+        self.directory.may_write(self.writer, spec, op, day, today)?;
+        if op.record.kind == Conflict::SPEC.kind
+            && let Writer::Person(person) = self.writer
         {
-            let why = match denied {
-                Denied::Role { .. } | Denied::Field { .. } => Refusal::NotAWriter,
-                Denied::NoPosition { .. } | Denied::Scope { .. } => Refusal::OutOfScope,
-            };
-            return refuse(why, denied.to_string());
+            check_settlement(self.directory, person, op, standing, day, today)?;
         }
         if let Err(invalid) = kinds::validate_op(spec, op, standing) {
             return refuse(Refusal::Invalid, invalid.to_string());
@@ -217,8 +230,7 @@ impl Planner<'_> {
         {
             return Ok(());
         }
-        let denied = Denied::Scope { home: self.directory.home_name(op.home), day };
-        Err(Refused { why: Refusal::OutOfScope, message: denied.to_string() })
+        Err(Denied::Scope { home: self.directory.home_name(op.home), day }.into())
     }
 
     /// The day of the work, on which the writer's scope is looked up. It must be the day of the moment that
@@ -279,22 +291,10 @@ impl Planner<'_> {
         let changed = &mut self.changed[at];
         let applied = changed.new.apply(op);
         changed.echo |= !applied.conflicts.is_empty();
-        let key = op.record;
-        self.conflicts.extend(applied.conflicts.into_iter().map(|c| conflict_entry(key, &c, self.now_ms)));
-    }
-}
-
-fn conflict_entry(key: RecordKey, conflict: &Conflict, now_ms: i64) -> ConflictEntry {
-    let spec = kinds::spec(key.kind);
-    let name = spec.and_then(|spec| spec.field(conflict.at.tag)).map_or("(unknown)", |field| field.name);
-    let Stamp { hlc: Hlc(moment), device } = conflict.lost.stamp;
-    ConflictEntry {
-        at_ms: now_ms,
-        kind: key.kind.0,
-        id: key.id.to_string(),
-        field: format!("{name} {:?}", conflict.at.key),
-        kept: format!("{:?}", conflict.kept.value),
-        lost: format!("{:?}", conflict.lost.value),
-        lost_by: (device.0, moment),
+        for conflict in applied.conflicts.into_iter().filter(|found| Conflict::concerns(op.record, &found.at))
+        {
+            self.conflict_bytes += Conflict::bytes_max(&conflict);
+            self.conflicts.push(Found { record: op.record, home: op.home, conflict });
+        }
     }
 }

@@ -1,16 +1,19 @@
 //! Ingest: how ops become records, figures and a receipt. `load → plan → commit`, where every plan is a
 //! pure function of what was loaded.
 //!
-//! Three plans follow each other: [`mod@merge`] decides what happens to each op and record, [`mod@figures`] what
+//! Three plans follow each other: [`mod@merge`] decides what happens to each op and record, and
+//! [`mod@conflicts`] makes records of what it found two people to have written at once; [`mod@figures`] decides what
 //! the changed records do to the figures, [`mod@stock`] what they do to the stock of outlets; [`mod@said`] is
 //! what records say to the latter two. [`mod@restate`] moves figures when outlets change hands.
 
+mod conflicts;
 mod figures;
 mod merge;
 mod restate;
 mod said;
 mod stock;
 
+pub(crate) use conflicts::{Found, KnownConflicts, plan_conflicts};
 pub(crate) use figures::{FigureChanges, plan_figures};
 pub(crate) use merge::{Batch, ChangedRecord, Loaded, merge};
 pub(crate) use restate::{affected_outlets, restate_outlet};

@@ -12,7 +12,7 @@ mod stock;
 use cells::{Block, Cells};
 pub use keys::{Owner, Subjects, Trace};
 pub use reader::Reader;
-pub use rows::{AuditEntry, ConflictEntry, Device, InvitationEntry, RejectedOp};
+pub use rows::{AuditEntry, Device, InvitationEntry, RejectedOp};
 pub use stock::{LatestLevel, Levels, Statement, StatementLine};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
@@ -106,8 +106,6 @@ pub struct Changes {
     pub rejected: Vec<RejectedOp>,
     /// Ops whose stamps lay in the future, with the moment put in its place.
     pub restamped: Vec<(DeviceNo, OpSeq, Hlc)>,
-    /// Values that lost to a concurrent write.
-    pub conflicts: Vec<ConflictEntry>,
     /// What administrators did.
     pub audit: Vec<AuditEntry>,
     /// The last place of the feed after this commit.
@@ -132,7 +130,6 @@ pub struct Store {
     invitations: Keyspace,
     rejected: Keyspace,
     restamped: Keyspace,
-    conflicts: Keyspace,
     audit: Keyspace,
 }
 
@@ -154,7 +151,6 @@ impl Store {
             invitations: table("invitations")?,
             rejected: table("rejected")?,
             restamped: table("restamped")?,
-            conflicts: table("conflicts")?,
             audit: table("audit")?,
             db,
         };
@@ -287,9 +283,6 @@ impl Store {
         }
         for (device, seq, moment) in &changes.restamped {
             batch.insert(&self.restamped, keys::op(*device, *seq), moment.0.to_be_bytes());
-        }
-        for conflict in &changes.conflicts {
-            batch.insert(&self.conflicts, rows::conflict_key(conflict), rows::json("conflicts", conflict)?);
         }
         for entry in &changes.audit {
             batch.insert(&self.audit, rows::audit_key(entry), rows::json("audit", entry)?);

@@ -1,8 +1,8 @@
 //! Reading: everything as of one moment, which later commits do not change.
 
 use super::{
-    AuditEntry, Cells, ConflictEntry, Device, FeedPlace, InvitationEntry, Levels, Owner, RejectedOp,
-    Statement, Store, StoreError, StoredRecord, Subjects, Trace, keys, rows, stock,
+    AuditEntry, Cells, Device, FeedPlace, InvitationEntry, Levels, Owner, RejectedOp, Statement, Store,
+    StoreError, StoredRecord, Subjects, Trace, keys, rows, stock,
 };
 use fjall::{Readable, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
@@ -243,11 +243,6 @@ impl Reader<'_> {
             .range(&self.store.restamped, keys::op(device, from)..=keys::op(device, to))
             .map(read)
             .collect()
-    }
-
-    /// All values that lost to a concurrent write, oldest first.
-    pub fn conflicts(&self) -> Result<Vec<ConflictEntry>, StoreError> {
-        self.at.iter(&self.store.conflicts).map(|row| rows::from_json("conflicts", &row.value()?)).collect()
     }
 
     /// What administrators did, oldest first.

@@ -71,25 +71,6 @@ pub struct RejectedOp {
     pub op: Vec<u8>,
 }
 
-/// A value that lost to a concurrent write.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ConflictEntry {
-    /// When the server saw it.
-    pub at_ms: i64,
-    /// The record's kind.
-    pub kind: u16,
-    /// The record's id.
-    pub id: String,
-    /// The field, for people.
-    pub field: String,
-    /// The value that stands, for people.
-    pub kept: String,
-    /// The value that lost, for people.
-    pub lost: String,
-    /// The device whose value lost, and its moment.
-    pub lost_by: (u32, u64),
-}
-
 /// What an administrator or an import did.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct AuditEntry {
@@ -171,17 +152,6 @@ pub(super) fn person_of(bytes: [u8; 16]) -> Option<PersonId> {
 
 pub(super) fn person_bytes(person: Option<PersonId>) -> [u8; 16] {
     *person.map_or(RecordId::NIL, |person| person.0).as_bytes()
-}
-
-/// `conflicts`: at i64, kind u16, id, the loser's moment and device, the field.
-pub(super) fn conflict_key(conflict: &ConflictEntry) -> Vec<u8> {
-    let mut out = conflict.at_ms.to_be_bytes().to_vec();
-    out.extend(conflict.kind.to_be_bytes());
-    out.extend(conflict.id.as_bytes());
-    out.extend(conflict.lost_by.1.to_be_bytes());
-    out.extend(conflict.lost_by.0.to_be_bytes());
-    out.extend(conflict.field.as_bytes());
-    out
 }
 
 /// `audit`: at i64, nth u32.

@@ -196,6 +196,53 @@ fn push_only_sends_the_visit_and_fetches_nothing_until_the_next_sync() {
 }
 
 #[test]
+fn what_two_people_changed_at_once_is_shown_and_settled() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let process = serve(&data);
+    let address = process.quic.to_string();
+    let homes = ["W1", "W4"].map(|person| folder.path().join(person));
+    let [author, manager] = [0, 1].map(|at| Phone(&homes[at]));
+    for (phone, person) in [(&author, "W1"), (&manager, "W4")] {
+        let invitation = administer(&data, &["invite", person, "--address", &address]).ok();
+        phone.json(&["enrol", invitation.trim()]);
+        phone.json(&["sync"]);
+    }
+    let raised = author.json(&["issue", "raise", "price", "标价有误", "--outlet", "A1"]);
+    let issue = raised["saved"].as_str().expect("an id").to_owned();
+    author.json(&["sync"]);
+    manager.json(&["sync"]);
+    author.json(&["issue", "close", &issue, "已更换价签"]);
+    manager.json(&["issue", "close", &issue, "已联系店长"]);
+    for phone in [&author, &manager, &author] {
+        phone.json(&["sync"]);
+    }
+
+    let found = author.json(&["conflicts", "--outlet", "A1"]);
+    let conflict = &found[0];
+    assert_eq!(found.as_array().map(Vec::len), Some(1), "{found}");
+    assert_eq!((&conflict["kind"], &conflict["field"]), (&Json::from("issue"), &Json::from("resolution")));
+    assert_eq!(
+        (&conflict["lost"]["zh"], &conflict["lost"]["person_name"]),
+        (&"已更换价签".into(), &"王芳".into())
+    );
+    assert_eq!((&conflict["kept"]["zh"], &conflict["settlement"]), (&"已联系店长".into(), &Json::Null));
+    let shown = author.says(&["conflicts"]);
+    assert!(shown.contains("解决办法") && shown.contains("未处理"), "{shown}");
+    let id = conflict["id"].as_str().expect("an id");
+    let wrong = author.run(&["settle", id, "both"]).failure();
+    assert!(wrong.contains("kept, restored"), "{wrong}");
+    assert!(manager.says(&["settle", id, "restored"]).contains("恢复落选值"));
+    manager.json(&["sync"]);
+    author.json(&["sync"]);
+    assert_eq!(author.json(&["conflicts"])[0]["settlement"]["decision"], "restored");
+    assert_eq!(author.json(&["show", "issue", &issue])["fields"]["resolution"], "已更换价签");
+    let again = author.run(&["settle", id, "kept"]).failure();
+    assert!(again.contains("settled already"), "{again}");
+    assert!(administer(&data, &["verify"]).ok().contains("一致"));
+}
+
+#[test]
 fn a_command_without_its_folder_or_enrolment_says_what_to_do() {
     let folder = tempfile::tempdir().expect("a folder");
     let home = folder.path().join("phone");

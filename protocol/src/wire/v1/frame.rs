@@ -143,7 +143,8 @@ pub struct Welcome {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Receipt {
     /// Everything up to here is durable, merged or rejected. Lower than the push's own ops where the
-    /// server missed what came before them: then they must be sent again from the next one on.
+    /// server missed what came before them, or has taken as much as fits into one commit: then they must be
+    /// sent again from the next one on.
     pub through: OpSeq,
     /// The ops of the push that were not merged, also where they came a second time.
     pub rejections: Vec<Rejection>,

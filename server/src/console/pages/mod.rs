@@ -1,5 +1,6 @@
 //! The pages: each a function from what was asked to what is shown.
 
+mod conflicts;
 mod devices;
 mod issues;
 mod list;

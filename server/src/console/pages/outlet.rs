@@ -1,6 +1,6 @@
 //! An outlet: its profile, who looks after it, its latest visits, stock and issues.
 
-use super::{issues, person, visits};
+use super::{conflicts, issues, person, visits};
 use crate::console::ask::Ask;
 use crate::console::behind::{self, Behind, OnHand};
 use crate::console::failure::Failure;
@@ -36,6 +36,7 @@ pub(in crate::console) fn outlet(ask: &Ask) -> Result<Page, Failure> {
             section { h2 { (ask.t(t::PROFILE)) } dl.record { (person::fields(ask, &record, &Outlet::SPEC)) } }
             section { h2 { (ask.t(t::ASSIGNMENT)) } (assignments(ask, id)) }
         }
+        (conflicts::open_of(ask, id)?)
         h2 { (ask.t(t::LATEST_VISITS)) }
         (visits::visits_of(ask, &found, whose))
         h2 { (ask.t(t::STOCK)) " " small { (ask.t(t::OF_DAY)) " " (day) } }

@@ -7,7 +7,7 @@ use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{DeviceNo, OpSeq, OrgUnitId, OutletId, PersonId, PositionId, RecordId, VisitId};
 use xundian_protocol::kinds::*;
-use xundian_protocol::record::{Home, Op, RecordKey};
+use xundian_protocol::record::{Home, Op, Record, RecordKey};
 
 /// Monday 2026-11-23, 18:00 in Shanghai.
 pub(super) const NOW_MS: i64 = 1_795_428_000_000;
@@ -372,4 +372,39 @@ fn lines(recorder: &mut Recorder, visit: VisitId, home: Home, o: usize, day: Day
         };
         recorder.save(visit.0, home, at_ms + 10 * 60_000, day, &issue);
     }
+}
+
+/// The device of a region's manager.
+const MANAGERS_DEVICE: u32 = 900;
+
+fn manager(region: &str) -> Recorder {
+    let actor = PersonId(id(&format!("{region}-M")));
+    Recorder { device: DeviceNo(MANAGERS_DEVICE), actor, ops: Vec::new() }
+}
+
+/// A conflict about an outlet's note: the region's manager and headquarters wrote it at once. Returns its record.
+pub(super) fn conflict(server: &Server, region: &str, outlet: &str, lost: &str, kept: &str) -> Record {
+    let (outlet, mut recorder) = (id(outlet), manager(region));
+    enrol(server, MANAGERS_DEVICE, recorder.actor);
+    let home = Home::Outlet(OutletId(outlet));
+    let note = |note: &str| Outlet { note: text(note), ..Outlet::default() };
+    recorder.save(outlet, home, NOW_MS - 60_000, TODAY, &note(lost));
+    let receipt = server.ingest(DeviceNo(MANAGERS_DEVICE), recorder.ops, NOW_MS).unwrap();
+    assert_eq!(receipt.rejections, []);
+    let mut late = draft(outlet, home, &note(kept));
+    late.writes[0].seen = Some(Stamp { hlc: Hlc(1), device: DeviceNo::SERVER });
+    server.write(vec![late], "test", NOW_MS).unwrap();
+    let mut found = server.records_of_home(home, Conflict::SPEC.kind).unwrap();
+    assert_eq!(found.len(), 1);
+    found.remove(0)
+}
+
+/// The region's manager settles it.
+pub(super) fn settle(server: &Server, conflict: Record, region: &str) {
+    let mut recorder = manager(region);
+    let settled = Conflict::settled(Decision::Kept, recorder.actor, NOW_MS);
+    recorder.save(conflict.key.id, conflict.home, NOW_MS, TODAY, &settled);
+    recorder.ops[0].seq = OpSeq(2);
+    let receipt = server.ingest(DeviceNo(MANAGERS_DEVICE), recorder.ops, NOW_MS).unwrap();
+    assert_eq!(receipt.rejections, []);
 }

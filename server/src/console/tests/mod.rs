@@ -18,6 +18,7 @@ const SMALL: Size = Size { people_per_region: 2, outlets_per_person: 5, days: 3 
 /// A console that runs over a company of its own.
 struct Running {
     address: SocketAddr,
+    server: Arc<Server>,
     _folder: tempfile::TempDir,
 }
 
@@ -33,9 +34,9 @@ impl Running {
         }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = router_at(server, users, || NOW_MS);
+        let router = router_at(Arc::clone(&server), users, || NOW_MS);
         tokio::spawn(serve(listener, router, std::future::pending()));
-        Self { address, _folder: folder }
+        Self { address, server, _folder: folder }
     }
 
     fn browser(&self) -> Browser {
@@ -239,4 +240,25 @@ async fn what_people_wrote_is_text_and_nothing_else() {
     assert!(page.body.contains("&lt;script&gt;alert(&quot;门店&quot;)"));
     let issues = browser.get("/issues?state=raised&from=2026-11-21&to=2026-11-23").await;
     assert!(issues.body.contains("&lt;b&gt;急&lt;/b&gt;") && !issues.body.contains("<b>急"));
+}
+
+#[tokio::test]
+async fn an_outlet_shows_its_open_conflicts_with_both_values_and_who_wrote_them() {
+    let running = Running::start(SMALL).await;
+    let mut browser = running.logged_in("north").await;
+    let path = format!("/outlet/{}", id("HUA_BEI-P0-S0"));
+    assert!(!browser.get(&path).await.body.contains("未处理冲突"), "there is none yet");
+    let conflict = company::conflict(&running.server, "HUA_BEI", "HUA_BEI-P0-S0", HOSTILE, "总部说的");
+    let page = browser.get(&path).await;
+    assert!(page.body.contains("未处理冲突") && page.body.contains("请在设备上选定"), "{}", page.body);
+    let row =
+        page.rows().into_iter().find(|row| row.first().is_some_and(|cell| cell.contains("门店"))).unwrap();
+    assert!(row[1].contains("备注") && row[2].contains("总部说的") && row[2].contains("总部"), "{row:?}");
+    assert!(row[3].contains("alert") && row[3].contains("华北大区经理"), "{row:?}");
+    assert!(!page.body.contains("<script"));
+    let english = browser.get(&format!("{path}?lang=en")).await;
+    assert!(english.body.contains("Open conflicts") && english.body.contains("Headquarters"));
+
+    company::settle(&running.server, conflict, "HUA_BEI");
+    assert!(!browser.get(&path).await.body.contains("Open conflicts"), "it is settled");
 }

@@ -1,60 +1,209 @@
-//! Acceptance: two people change the same field of the same outlet, and neither knows of the other.
+//! Acceptance: two people change the same field and neither knows of the other. Everybody concerned sees both values,
+//! and one of them settles it.
 
-use std::path::Path;
-
-use xundian_client::{Due, Issue, IssueKind, NewIssue, Severity};
+use xundian_client::{
+    ConflictLine, Decision, Due, Gtin, Issue, IssueKind, NewIssue, Outlet, RecordError, SaveState, Severity,
+    StockCount, VisitId,
+};
 use xundian_protocol::calendar::Day;
-use xundian_protocol::kinds::{Outlet, Typed};
-use xundian_protocol::record::Home;
-use xundian_server::store::Store;
-use xundian_tests::support::company::{self, outlet, today};
+use xundian_protocol::ids::DeviceNo;
+use xundian_protocol::kinds::{Conflict, Held, Typed};
+use xundian_protocol::record::{FieldKey, Home, Key, Op, Value};
+use xundian_server::{Draft, sessions};
+use xundian_tests::support::company::{self, outlet, person, product, today};
 use xundian_tests::support::device::Device;
 use xundian_tests::support::service::Service;
 
 use crate::raw::RawDevice;
 
-/// The values that lost, as the server keeps them: field, kept, lost.
-fn conflicts(folder: &Path, field: &str) -> Vec<(String, String)> {
-    let store = Store::open(&folder.join("store")).expect("the server has closed it");
-    let conflicts = store.reader().conflicts().expect("readable");
-    let of_field = conflicts.into_iter().filter(|conflict| conflict.field.starts_with(&format!("{field} ")));
-    of_field.map(|conflict| (conflict.kept, conflict.lost)).collect()
+/// The tag of an outlet's note.
+const NOTE: u16 = 31;
+
+fn note(text: &str) -> Outlet {
+    Outlet { note: Some(text.into()), ..Outlet::default() }
+}
+
+/// The phone of the representative of B1, of the manager above, and a second one of the manager.
+async fn three(service: &Service) -> [Device; 3] {
+    [service.device("W2").await, service.device("W4").await, service.device("W4").await]
+}
+
+/// Both write a note offline, the manager a second later, and the later one syncs first.
+async fn two_notes(service: &Service, devices: &[Device; 3]) -> ConflictLine {
+    let [representative, manager, third] = devices;
+    let id = outlet("B1").0;
+    representative.client.edit(id, &note("周二盘点"), None).expect("saved offline");
+    manager.clock.advance_ms(1_000);
+    manager.client.edit(id, &note("周一盘点"), None).expect("saved offline");
+    for device in [manager, representative, manager, third] {
+        device.sync().await;
+    }
+    for device in devices {
+        assert_eq!(device.client.rejected().expect("readable"), []);
+        assert_same(service, device);
+    }
+    let [conflict] = <[ConflictLine; 1]>::try_from(conflicts(third)).expect("one conflict");
+    conflict
+}
+
+fn conflicts(device: &Device) -> Vec<ConflictLine> {
+    device.client.conflicts(None).expect("readable")
+}
+
+/// A device and the server hold the same outlet B1 and the same conflicts about it.
+fn assert_same(service: &Service, device: &Device) {
+    let home = Home::Outlet(outlet("B1"));
+    for kind in [Outlet::SPEC.kind, Conflict::SPEC.kind] {
+        let held = device.client.list_home(home, Some(kind)).expect("readable");
+        let mut held: Vec<_> = held.into_iter().map(|line| line.record).collect();
+        held.sort_by_key(|record| record.key);
+        assert_eq!(held, service.server().records_of_home(home, kind).expect("readable"));
+    }
+}
+
+fn note_of_b1(device: &Device) -> Option<String> {
+    device.client.form::<Outlet>(outlet("B1").0).expect("readable").expect("there").note
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_edits_of_one_outlets_field_end_alike_everywhere_and_the_losing_value_is_kept() {
+async fn what_two_people_wrote_offline_reaches_everybody_concerned_with_both_values() {
     let service = Service::start().await;
-    let (phone_of_rep, phone_of_manager) = (service.device("W2").await, service.device("W4").await);
-    let stands = service.server().record(Outlet::key(outlet("B1").0)).expect("readable").expect("there");
+    let devices = three(&service).await;
+    let outsider = service.device("W1").await;
+    let conflict = two_notes(&service, &devices).await;
 
-    // The app has no form for outlets yet, so their ops are written by hand.
-    let at_ms = phone_of_rep.clock.read_ms() - 60_000;
-    for (person, note, at_ms) in [("W4", "周一盘点", at_ms + 1_000), ("W2", "周二盘点", at_ms)] {
-        let tablet = Device::enrol(&service.invitation(person), "tablet").await;
-        let mut raw = RawDevice::of(&tablet, service.address()).await;
-        let edit = Outlet { note: Some(note.into()), ..Outlet::default() };
-        let op = raw.op(&edit, outlet("B1").0, Home::Outlet(outlet("B1")), at_ms, Some(&stands));
-        let receipt = raw.push(vec![op]).await;
-        assert_eq!(receipt.rejections, [], "both may write outlets of 华北大区");
-    }
-
-    for phone in [&phone_of_rep, &phone_of_manager, &phone_of_rep] {
-        phone.sync().await;
-    }
-    let key = Outlet::key(outlet("B1").0);
-    let on_server = service.server().record(key).expect("readable").expect("there");
-    assert_eq!(Outlet::read(&on_server).note.as_deref(), Some("周一盘点"), "the later stamp stands");
-    for phone in [&phone_of_rep, &phone_of_manager] {
-        assert_eq!(phone.client.find(key).expect("readable").expect("there").record, on_server);
-    }
-    let folder = service.stop().await;
-    let kept = conflicts(folder.path(), "note");
-    assert_eq!(kept.len(), 1, "{kept:?}");
-    assert!(kept[0].0.contains("周一盘点") && kept[0].1.contains("周二盘点"), "{kept:?}");
+    assert_eq!((conflict.record, &conflict.at), (Outlet::key(outlet("B1").0), &FieldKey::single(NOTE)));
+    assert_eq!((conflict.field.zh.as_str(), conflict.field.en.as_str()), ("备注", "Note"));
+    assert_eq!((conflict.settlement, conflict.may_restore), (None, true));
+    let (kept, lost) = (&conflict.kept, &conflict.lost);
+    assert_eq!(
+        (kept.text.zh.as_str(), lost.text.zh.as_str()),
+        ("周一盘点", "周二盘点"),
+        "the later stamp stands"
+    );
+    assert_eq!(lost.side.held, Held { key: Key::Single, value: Value::Text("周二盘点".into()) });
+    assert_eq!(kept.side.person, Some(person("W4")));
+    assert_eq!((lost.side.person, lost.side.name.as_deref()), (Some(person("W2")), Some("李雷")));
+    assert_eq!(Some(lost.side.device), devices[0].client.identity().map(|identity| identity.device));
+    assert!(kept.side.at_ms > lost.side.at_ms);
+    outsider.sync().await;
+    assert_eq!(conflicts(&outsider), [], "B1 is none of his");
+    service.verify();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_people_who_close_one_issue_offline_end_alike_and_the_losing_solution_is_kept() {
+async fn keeping_what_stands_settles_it_for_everybody_and_changes_nothing_else() {
+    let service = Service::start().await;
+    let devices = three(&service).await;
+    let conflict = two_notes(&service, &devices).await;
+    let before = service.server().record(conflict.record).expect("readable");
+
+    let [representative, manager, third] = &devices;
+    representative.client.settle_conflict(conflict.id, Decision::Kept).expect("saved offline");
+    let settled_at_ms = representative.clock.read_ms();
+    let [offline] = &conflicts(representative)[..] else { panic!("one conflict") };
+    assert_eq!(
+        (offline.settlement.map(|settled| settled.by), &offline.state),
+        (Some(person("W2")), &SaveState::Saved)
+    );
+    for device in [representative, manager, third] {
+        device.sync().await;
+    }
+    for device in &devices {
+        let [settled] = &conflicts(device)[..] else { panic!("one conflict") };
+        let settlement = settled.settlement.expect("settled");
+        assert_eq!((settlement.decision, settlement.by), (Decision::Kept, person("W2")));
+        assert_eq!(settlement.at_ms, Some(settled_at_ms));
+        assert_eq!(note_of_b1(device).as_deref(), Some("周一盘点"));
+        let again = device.client.settle_conflict(conflict.id, Decision::Restored);
+        assert!(
+            matches!(again, Err(RecordError::ConflictSettled { decision: Decision::Kept, .. })),
+            "{again:?}"
+        );
+    }
+    assert_eq!(service.server().record(conflict.record).expect("readable"), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restoring_writes_the_value_that_lost_again_and_is_no_conflict_itself() {
+    let service = Service::start().await;
+    let devices = three(&service).await;
+    let conflict = two_notes(&service, &devices).await;
+
+    let [representative, manager, third] = &devices;
+    third.client.settle_conflict(conflict.id, Decision::Restored).expect("saved offline");
+    assert_eq!(note_of_b1(third).as_deref(), Some("周二盘点"), "seen at once");
+    assert_eq!(third.client.status().expect("readable").unsent_ops, 2, "the edit and the settlement");
+    for device in [third, manager, representative] {
+        let report = device.sync().await;
+        assert_eq!(report.rejected, 0);
+    }
+    for device in &devices {
+        let [settled] = &conflicts(device)[..] else { panic!("no further conflict") };
+        assert_eq!(settled.settlement.map(|settled| settled.decision), Some(Decision::Restored));
+        assert_eq!(note_of_b1(device).as_deref(), Some("周二盘点"));
+        assert_same(&service, device);
+    }
+    service.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_who_settle_it_at_once_end_with_what_the_record_holds_whoever_comes_first() {
+    for (keeps_later, keeper_syncs_first) in [(true, true), (true, false), (false, true), (false, false)] {
+        let service = Service::start().await;
+        let devices = three(&service).await;
+        let conflict = two_notes(&service, &devices).await;
+        let [keeper, restorer, third] = &devices;
+        let late = if keeps_later { keeper } else { restorer };
+        late.clock.advance_ms(60_000);
+        keeper.client.settle_conflict(conflict.id, Decision::Kept).expect("saved");
+        restorer.client.settle_conflict(conflict.id, Decision::Restored).expect("saved");
+        let order = if keeper_syncs_first { [keeper, restorer] } else { [restorer, keeper] };
+        for device in order.into_iter().chain([keeper, restorer, third]) {
+            device.sync().await;
+        }
+        for device in &devices {
+            let [settled] = &conflicts(device)[..] else { panic!("no conflict about the settlement") };
+            let settlement = settled.settlement.expect("settled");
+            assert_eq!((settlement.decision, settlement.by), (Decision::Restored, person("W4")));
+            assert_eq!(note_of_b1(device).as_deref(), Some("周二盘点"));
+            let form: Conflict = device.client.form(conflict.id).expect("readable").expect("there");
+            assert_eq!(form.settled_kept_by, Some(person("W2")), "who kept it stays on record");
+            assert_same(&service, device);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_sync_brought_while_a_form_was_open_is_not_written_over_unseen() {
+    let service = Service::start().await;
+    let (representative, manager) = (service.device("W2").await, service.device("W4").await);
+    let id = outlet("B1").0;
+    let before: Outlet = representative.client.form(id).expect("readable").expect("there");
+    let phone = Outlet { phone: Some("010-1111".into()), note: Some("早".into()), ..Outlet::default() };
+    manager.client.edit(id, &phone, None).expect("saved");
+    manager.sync().await;
+    representative.sync().await;
+
+    let after = Outlet { phone: Some("010-2222".into()), ..before.clone() };
+    representative.client.edit(id, &after, Some(&before)).expect("saved");
+    representative.sync().await;
+    let [conflict] = &conflicts(&representative)[..] else { panic!("one conflict") };
+    assert_eq!((conflict.kept.text.en.as_str(), conflict.lost.text.en.as_str()), ("010-2222", "010-1111"));
+    assert_eq!(note_of_b1(&representative).as_deref(), Some("早"), "what was not touched stays");
+
+    // With what stands before them they remove it, and nobody else's change is in the way.
+    let before: Outlet = representative.client.form(id).expect("readable").expect("there");
+    representative.client.edit(id, &Outlet { phone: None, ..before.clone() }, Some(&before)).expect("saved");
+    representative.client.edit(id, &before, Some(&before)).expect("nothing to save");
+    assert_eq!(representative.client.status().expect("readable").unsent_ops, 1);
+    representative.sync().await;
+    assert_eq!(conflicts(&representative).len(), 1);
+    assert_same(&service, &representative);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_people_who_close_one_issue_offline_end_alike_and_the_losing_solution_is_restored() {
     let service = Service::start().await;
     let (author, manager) = (service.device("W1").await, service.device("W4").await);
     author.clock.set(Day(today().0 - 1), 9);
@@ -75,15 +224,114 @@ async fn two_people_who_close_one_issue_offline_end_alike_and_the_losing_solutio
     for device in [&manager, &author, &manager] {
         device.sync().await;
     }
-    let on_server = service.server().record(Issue::key(id)).expect("readable").expect("there");
+    let home = Home::Outlet(outlet("A1"));
+    let found = author.client.conflicts(Some(home)).expect("readable");
+    let [conflict] = &found[..] else {
+        panic!("both closed it on one day, so the solution alone differs: {found:?}")
+    };
+    assert_eq!((conflict.record, conflict.field.zh.as_str()), (Issue::key(id), "解决办法"));
+    let lost = conflict.lost.text.zh.clone();
+    author.client.settle_conflict(conflict.id, Decision::Restored).expect("a merchandiser writes issues");
+    assert_eq!(author.sync().await.rejected, 0);
+    manager.sync().await;
     for device in [&author, &manager] {
-        assert_eq!(device.client.find(Issue::key(id)).expect("readable").expect("there").record, on_server);
+        let stands: Issue = device.client.form(id).expect("readable").expect("there");
+        assert_eq!(stands.resolution.as_ref(), Some(&lost));
     }
     service.verify();
-    let stands = Issue::read(&on_server).resolution.expect("closed");
-    let folder = service.stop().await;
-    let kept = conflicts(folder.path(), "resolution");
-    assert_eq!(kept.len(), 1, "{kept:?}");
-    assert!(kept[0].0.contains(&stands) && !kept[0].1.contains(&stands), "{kept:?}");
-    let _ = company::today();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_that_saw_something_older_makes_a_conflict_too_and_headquarters_is_named_as_the_server() {
+    let service = Service::start().await;
+    let representative = service.device("W2").await;
+    let key = Outlet::key(outlet("B1").0);
+    let home = Home::Outlet(outlet("B1"));
+    let server = service.server();
+    company::write(server, vec![Draft { key, home, writes: note("总部旧").writes() }]);
+    let saw = server
+        .record(key)
+        .expect("readable")
+        .and_then(|record| Some(record.register(&FieldKey::single(NOTE))?.stamp));
+    representative.sync().await;
+    representative.client.edit(key.id, &note("现场新"), None).expect("saved");
+    representative.sync().await;
+    let mut writes = note("总部新").writes();
+    writes[0].seen = saw;
+    server.write(vec![Draft { key, home, writes }], "test", sessions::now_ms()).expect("written");
+
+    representative.sync().await;
+    let [conflict] = &conflicts(&representative)[..] else { panic!("one conflict") };
+    let (kept, lost) = (&conflict.kept.side, &conflict.lost.side);
+    assert_eq!((kept.device, kept.person, kept.name.as_deref()), (DeviceNo::SERVER, None, None));
+    assert_eq!((lost.person, conflict.lost.text.zh.as_str()), (Some(person("W2")), "现场新"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_conflicts_of_one_push_all_arrive_in_bounded_steps() {
+    const LINES: u64 = 2_000;
+    let service = Service::start().await;
+    let (phone, tablet) = (service.device("W1").await, service.device("W1").await);
+    let visit = phone.client.open_visit(outlet("A1"), None).expect("opened");
+    phone.sync().await;
+    tablet.sync().await;
+    for (device, units) in [(&phone, 1), (&tablet, 2)] {
+        count(device, visit, LINES, units);
+        device.sync().await;
+    }
+    let found = conflicts(&tablet);
+    assert_eq!(found.len(), usize::try_from(LINES).expect("few"), "one a line, none left out");
+    let gtins: std::collections::BTreeSet<_> = found.iter().map(|conflict| conflict.at.key.clone()).collect();
+    assert_eq!(gtins.len(), found.len());
+    let restored = tablet.client.settle_conflict(found[0].id, Decision::Restored);
+    assert!(matches!(restored, Err(RecordError::CorrectedOnly { kind: "stock_count" })), "{restored:?}");
+    tablet.client.settle_conflict(found[0].id, Decision::Kept).expect("saved");
+    assert_eq!(tablet.sync().await.rejected, 0);
+    phone.sync().await;
+    assert_eq!(conflicts(&phone).len(), found.len());
+    assert!(conflicts(&phone).last().is_some_and(|last| last.settlement.is_some()), "open ones first");
+    service.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_that_makes_too_many_conflicts_is_taken_up_to_an_op_and_the_rest_is_asked_for_again() {
+    const OPS: u64 = 10;
+    let service = Service::start().await;
+    let phone = service.device("W1").await;
+    let visit = phone.client.open_visit(outlet("A1"), None).expect("opened");
+    count(&phone, visit, 200 * OPS, 1);
+    phone.sync().await;
+    let tablet = Device::enrol(&service.invitation("W1"), "tablet").await;
+    let mut raw = RawDevice::of(&tablet, service.address()).await;
+    let at_ms = tablet.clock.read_ms();
+    let home = Home::Outlet(outlet("A1"));
+    let op = |n: u64| {
+        let shelf_units = (200 * n..200 * (n + 1)).map(|line| (product(line), 2)).collect();
+        raw.op(&StockCount { shelf_units, ..StockCount::default() }, visit.0, home, at_ms, None)
+    };
+    let ops: Vec<Op> = (0..OPS).map(op).collect();
+    let (mut through, mut pushes) = (0, 0);
+    while through < OPS {
+        let rest = ops[usize::try_from(through).expect("few")..].to_vec();
+        let receipt = raw.push(rest).await;
+        assert!(receipt.through.0 > through && receipt.rejections.is_empty(), "{receipt:?}");
+        (through, pushes) = (receipt.through.0, pushes + 1);
+    }
+    assert!(pushes > 1, "all of it in one commit");
+    let found = service.server().records_of_home(home, Conflict::SPEC.kind).expect("readable");
+    assert_eq!(found.len() as u64, 200 * OPS, "and none is left out");
+    let again = raw.push(ops).await;
+    assert_eq!((again.through.0, again.rejections.len()), (OPS, 0));
+    let after = service.server().records_of_home(home, Conflict::SPEC.kind).expect("readable");
+    assert_eq!(after, found, "what comes again makes no conflict, nor another one of those");
+}
+
+/// Counts so many products in saves of two hundred lines.
+fn count(device: &Device, visit: VisitId, lines: u64, units: i64) {
+    let gtins: Vec<Gtin> = (0..lines).map(product).collect();
+    for some in gtins.chunks(200) {
+        let shelf_units = some.iter().map(|gtin| (*gtin, units)).collect();
+        let form = StockCount { shelf_units, ..StockCount::default() };
+        device.client.count_stock(visit, &form).expect("saved");
+    }
 }

@@ -2,6 +2,7 @@
 
 mod conflict;
 mod day;
+mod edit;
 mod handover;
 mod push;
 mod restored;

@@ -2,6 +2,7 @@
 //! of the server changes.
 
 mod admission;
+mod conflicts;
 mod scope;
 
 use xundian_tests::support::contents::Contents;

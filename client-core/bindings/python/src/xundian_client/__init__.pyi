@@ -8,61 +8,117 @@ __version__: str
 class InternalError(Exception):
     ...
 
-Day = str
-
-class DayReport:
-    """The report that closes a day. What was done is derived from the day's records; the report adds
-    remarks and the papers. A second report of a day takes the place of the first by correcting it."""
-    day: typing.Optional[Day]
-    visits_done: typing.Optional[int]
-    visits_planned: typing.Optional[int]
-    remarks: typing.Optional[str]
-    documents: typing.Optional[int]
-    def __init__(self, *, day: typing.Optional[Day]=None, visits_done: typing.Optional[int]=None, visits_planned: typing.Optional[int]=None, remarks: typing.Optional[str]=None, documents: typing.Optional[int]=None) -> None: ...
-    ...
-
-class DaySummary:
-    """What was done on a day, counted from its records."""
-    visits_planned: int
-    visits_done: int
-    planned_done: int
-    visits_aborted: int
-    visits_open: int
-    def __init__(self, *, visits_planned: int, visits_done: int, planned_done: int, visits_aborted: int, visits_open: int) -> None: ...
-    ...
-
-class DepartureCheck:
-    """The check of the bag 业务包 before the first call. One a person a day."""
-    folder: typing.Optional[bool]
-    cloth: typing.Optional[bool]
-    knife: typing.Optional[bool]
-    gifts: typing.Optional[int]
-    exchange_goods: typing.Optional[int]
-    note: typing.Optional[str]
-    def __init__(self, *, folder: typing.Optional[bool]=None, cloth: typing.Optional[bool]=None, knife: typing.Optional[bool]=None, gifts: typing.Optional[int]=None, exchange_goods: typing.Optional[int]=None, note: typing.Optional[str]=None) -> None: ...
-    ...
-
-class DeviceStatus:
-    """How the device stands towards the server."""
-    unsent_ops: int
-    oldest_unsent_ms: typing.Optional[int]
-    rejected_ops: int
-    last_sync_ms: typing.Optional[int]
-    safe_to_lose_up_to_ms: typing.Optional[int]
-    server_offset_ms: typing.Optional[int]
-    homes: int
-    store_bytes: int
-    is_sealed: bool
-    def __init__(self, *, unsent_ops: int, oldest_unsent_ms: typing.Optional[int], rejected_ops: int, last_sync_ms: typing.Optional[int], safe_to_lose_up_to_ms: typing.Optional[int], server_offset_ms: typing.Optional[int], homes: int, store_bytes: int, is_sealed: bool) -> None: ...
-    ...
-
 RecordId = str
+
+class Key:
+    """Which line of a map."""
+    class SINGLE(Key):
+        """The field is not a map."""
+        ...
+    class NUMBER(Key):
+        """A number, such as a GTIN or a day."""
+        def __getitem__(self, index: int) -> int: ...
+        def __init__(self, _0: int) -> None: ...
+    class TEXT(Key):
+        """A short text."""
+        def __getitem__(self, index: int) -> str: ...
+        def __init__(self, _0: str) -> None: ...
+    class ID(Key):
+        """Another record's id."""
+        def __getitem__(self, index: int) -> RecordId: ...
+        def __init__(self, _0: RecordId) -> None: ...
+    class NUMBER_TEXT(Key):
+        """A number and a text, such as a GTIN and a lot."""
+        def __getitem__(self, index: int) -> int | str: ...
+        def __init__(self, _0: int, _1: str) -> None: ...
+    def is_SINGLE(self) -> bool: ...
+    def is_single(self) -> bool: ...
+    def is_NUMBER(self) -> bool: ...
+    def is_number(self) -> bool: ...
+    def is_TEXT(self) -> bool: ...
+    def is_text(self) -> bool: ...
+    def is_ID(self) -> bool: ...
+    def is_id(self) -> bool: ...
+    def is_NUMBER_TEXT(self) -> bool: ...
+    def is_number_text(self) -> bool: ...
+    ...
+
+class Value:
+    """What a field holds."""
+    class ABSENT(Value):
+        """Nothing any more."""
+        ...
+    class BOOL(Value):
+        """Yes or no."""
+        def __getitem__(self, index: int) -> bool: ...
+        def __init__(self, _0: bool) -> None: ...
+    class INT(Value):
+        """A whole number."""
+        def __getitem__(self, index: int) -> int: ...
+        def __init__(self, _0: int) -> None: ...
+    class TEXT(Value):
+        """A text."""
+        def __getitem__(self, index: int) -> str: ...
+        def __init__(self, _0: str) -> None: ...
+    class ID(Value):
+        """Another record's id."""
+        def __getitem__(self, index: int) -> RecordId: ...
+        def __init__(self, _0: RecordId) -> None: ...
+    class BYTES(Value):
+        """Raw bytes."""
+        def __getitem__(self, index: int) -> bytes: ...
+        def __init__(self, _0: bytes) -> None: ...
+    def is_ABSENT(self) -> bool: ...
+    def is_absent(self) -> bool: ...
+    def is_BOOL(self) -> bool: ...
+    def is_bool(self) -> bool: ...
+    def is_INT(self) -> bool: ...
+    def is_int(self) -> bool: ...
+    def is_TEXT(self) -> bool: ...
+    def is_text(self) -> bool: ...
+    def is_ID(self) -> bool: ...
+    def is_id(self) -> bool: ...
+    def is_BYTES(self) -> bool: ...
+    def is_bytes(self) -> bool: ...
+    ...
+
+class Held:
+    """A value with the key of its line, of whatever type."""
+    key: Key
+    value: Value
+    def __init__(self, *, key: Key, value: Value) -> None: ...
+    ...
+
+PersonId = str
+
+class Conflict:
+    """Two writes of one field that did not know of each other: which of them stood when the server found it, and
+    which lost. Who keeps and who restores write fields of their own, so that two people who settle it at once
+    both stay on record. Restoring is seen over keeping, as it alone changed the record."""
+    record_kind: typing.Optional[int]
+    record: typing.Optional[RecordId]
+    field: typing.Optional[int]
+    kept: typing.Optional[Held]
+    kept_device: typing.Optional[int]
+    kept_by: typing.Optional[PersonId]
+    kept_by_name: typing.Optional[str]
+    kept_at_ms: typing.Optional[int]
+    lost: typing.Optional[Held]
+    lost_device: typing.Optional[int]
+    lost_by: typing.Optional[PersonId]
+    lost_by_name: typing.Optional[str]
+    lost_at_ms: typing.Optional[int]
+    found_at_ms: typing.Optional[int]
+    settled_kept_by: typing.Optional[PersonId]
+    settled_kept_at_ms: typing.Optional[int]
+    settled_restored_by: typing.Optional[PersonId]
+    settled_restored_at_ms: typing.Optional[int]
+    def __init__(self, *, record_kind: typing.Optional[int]=None, record: typing.Optional[RecordId]=None, field: typing.Optional[int]=None, kept: typing.Optional[Held]=None, kept_device: typing.Optional[int]=None, kept_by: typing.Optional[PersonId]=None, kept_by_name: typing.Optional[str]=None, kept_at_ms: typing.Optional[int]=None, lost: typing.Optional[Held]=None, lost_device: typing.Optional[int]=None, lost_by: typing.Optional[PersonId]=None, lost_by_name: typing.Optional[str]=None, lost_at_ms: typing.Optional[int]=None, found_at_ms: typing.Optional[int]=None, settled_kept_by: typing.Optional[PersonId]=None, settled_kept_at_ms: typing.Optional[int]=None, settled_restored_by: typing.Optional[PersonId]=None, settled_restored_at_ms: typing.Optional[int]=None) -> None: ...
+    ...
 
 OrgUnitId = str
 
 OutletId = str
-
-PersonId = str
 
 class Home:
     """Where a record lives for ever."""
@@ -91,49 +147,23 @@ class Home:
     def is_person(self) -> bool: ...
     ...
 
-class ClockGrade(enum.Enum):
-    """How far a captured time can be trusted 时钟可信度."""
-    TRUSTED = 0
-    DRIFTED = 1
-    UNVERIFIED = 2
-    ...
-
-class Header:
-    """Who captured a record, when, and how sure that time is."""
-    actor: PersonId
-    captured_at_ms: int
-    utc_offset_min: int
-    clock_grade: ClockGrade
-    business_day: Day
-    corrects: typing.Optional[RecordId]
-    def __init__(self, *, actor: PersonId, captured_at_ms: int, utc_offset_min: int, clock_grade: ClockGrade, business_day: Day, corrects: typing.Optional[RecordId]) -> None: ...
-    ...
-
-RejectedId = str
-
-class SaveState:
-    """Where a record stands on its way to the server."""
-    class SAVED(SaveState):
-        """Some of its changes are only on this device."""
-        ...
-    class SENT(SaveState):
-        """All its changes were sent; the server's word is awaited."""
-        ...
-    class CONFIRMED(SaveState):
-        """The server has all of it."""
-        ...
-    class REJECTED(SaveState):
-        """The server did not take some of its changes; they lie in the rejected tray."""
-        def __getitem__(self, index: int) -> list[RejectedId]: ...
-        def __init__(self, _0: list[RejectedId]) -> None: ...
-    def is_SAVED(self) -> bool: ...
-    def is_saved(self) -> bool: ...
-    def is_SENT(self) -> bool: ...
-    def is_sent(self) -> bool: ...
-    def is_CONFIRMED(self) -> bool: ...
-    def is_confirmed(self) -> bool: ...
-    def is_REJECTED(self) -> bool: ...
-    def is_rejected(self) -> bool: ...
+class Kind(enum.Enum):
+    """The kinds of business objects."""
+    ORG_UNIT = 0
+    POSITION = 1
+    PERSON = 2
+    OUTLET = 3
+    OUTLET_ASSIGNMENT = 4
+    PRODUCT = 5
+    ROUTE_PLAN = 6
+    DEPARTURE_CHECK = 7
+    VISIT = 8
+    SHELF_OBSERVATION = 9
+    STOCK_COUNT = 10
+    STOCK_MOVEMENT = 11
+    ISSUE = 12
+    DAY_REPORT = 13
+    CONFLICT = 14
     ...
 
 class UnitType(enum.Enum):
@@ -185,6 +215,8 @@ class PersonStatus(enum.Enum):
     ACTIVE = 0
     LEFT = 1
     ...
+
+Day = str
 
 class Person:
     """A member of staff and the positions that they hold, one at a time. Work counts as that of the position
@@ -276,6 +308,17 @@ class RoutePlan:
     call_must: dict[OutletId, bool]
     note: typing.Optional[str]
     def __init__(self, *, day: typing.Optional[Day]=None, call_order: dict[OutletId, int]=..., call_purpose: dict[OutletId, str]=..., call_must: dict[OutletId, bool]=..., note: typing.Optional[str]=None) -> None: ...
+    ...
+
+class DepartureCheck:
+    """The check of the bag 业务包 before the first call. One a person a day."""
+    folder: typing.Optional[bool]
+    cloth: typing.Optional[bool]
+    knife: typing.Optional[bool]
+    gifts: typing.Optional[int]
+    exchange_goods: typing.Optional[int]
+    note: typing.Optional[str]
+    def __init__(self, *, folder: typing.Optional[bool]=None, cloth: typing.Optional[bool]=None, knife: typing.Optional[bool]=None, gifts: typing.Optional[int]=None, exchange_goods: typing.Optional[int]=None, note: typing.Optional[str]=None) -> None: ...
     ...
 
 class AbortReason(enum.Enum):
@@ -410,6 +453,17 @@ class Issue:
     def __init__(self, *, visit: typing.Optional[VisitId]=None, issue_kind: typing.Optional[IssueKind]=None, severity: typing.Optional[Severity]=None, text: typing.Optional[str]=None, raised_on: typing.Optional[Day]=None, raised_by: typing.Optional[PersonId]=None, due_on: typing.Optional[Day]=None, assignee: typing.Optional[PersonId]=None, state: typing.Optional[IssueState]=None, closed_on: typing.Optional[Day]=None, resolution: typing.Optional[str]=None) -> None: ...
     ...
 
+class DayReport:
+    """The report that closes a day. What was done is derived from the day's records; the report adds
+    remarks and the papers. A second report of a day takes the place of the first by correcting it."""
+    day: typing.Optional[Day]
+    visits_done: typing.Optional[int]
+    visits_planned: typing.Optional[int]
+    remarks: typing.Optional[str]
+    documents: typing.Optional[int]
+    def __init__(self, *, day: typing.Optional[Day]=None, visits_done: typing.Optional[int]=None, visits_planned: typing.Optional[int]=None, remarks: typing.Optional[str]=None, documents: typing.Optional[int]=None) -> None: ...
+    ...
+
 class Form:
     """The content of a record of any kind."""
     class ORG_UNIT(Form):
@@ -468,6 +522,10 @@ class Form:
         """The content of a record of this kind."""
         form: DayReport
         def __init__(self, form: DayReport) -> None: ...
+    class CONFLICT(Form):
+        """The content of a record of this kind."""
+        form: Conflict
+        def __init__(self, form: Conflict) -> None: ...
     def is_ORG_UNIT(self) -> bool: ...
     def is_org_unit(self) -> bool: ...
     def is_POSITION(self) -> bool: ...
@@ -496,6 +554,124 @@ class Form:
     def is_issue(self) -> bool: ...
     def is_DAY_REPORT(self) -> bool: ...
     def is_day_report(self) -> bool: ...
+    def is_CONFLICT(self) -> bool: ...
+    def is_conflict(self) -> bool: ...
+    ...
+
+DeviceNo = int
+
+class ConflictValue:
+    """One of the two values of a conflict, and who wrote it when."""
+    text_zh: str
+    text_en: str
+    content: typing.Optional[Form]
+    device: DeviceNo
+    person: typing.Optional[PersonId]
+    person_name: typing.Optional[str]
+    at_ms: int
+    def __init__(self, *, text_zh: str, text_en: str, content: typing.Optional[Form], device: DeviceNo, person: typing.Optional[PersonId], person_name: typing.Optional[str], at_ms: int) -> None: ...
+    ...
+
+class Decision(enum.Enum):
+    """How a conflict was settled."""
+    KEPT = 0
+    RESTORED = 1
+    ...
+
+class Settlement:
+    """How a conflict was settled, by whom and when."""
+    decision: Decision
+    by: PersonId
+    at_ms: typing.Optional[int]
+    def __init__(self, *, decision: Decision, by: PersonId, at_ms: typing.Optional[int]) -> None: ...
+    ...
+
+RejectedId = str
+
+class SaveState:
+    """Where a record stands on its way to the server."""
+    class SAVED(SaveState):
+        """Some of its changes are only on this device."""
+        ...
+    class SENT(SaveState):
+        """All its changes were sent; the server's word is awaited."""
+        ...
+    class CONFIRMED(SaveState):
+        """The server has all of it."""
+        ...
+    class REJECTED(SaveState):
+        """The server did not take some of its changes; they lie in the rejected tray."""
+        def __getitem__(self, index: int) -> list[RejectedId]: ...
+        def __init__(self, _0: list[RejectedId]) -> None: ...
+    def is_SAVED(self) -> bool: ...
+    def is_saved(self) -> bool: ...
+    def is_SENT(self) -> bool: ...
+    def is_sent(self) -> bool: ...
+    def is_CONFIRMED(self) -> bool: ...
+    def is_confirmed(self) -> bool: ...
+    def is_REJECTED(self) -> bool: ...
+    def is_rejected(self) -> bool: ...
+    ...
+
+class ConflictLine:
+    """A conflict: two people wrote the same field and neither knew of the other."""
+    id: RecordId
+    home: Home
+    kind: typing.Optional[Kind]
+    record: RecordId
+    field: str
+    field_zh: str
+    field_en: str
+    line: typing.Optional[str]
+    kept: ConflictValue
+    lost: ConflictValue
+    found_at_ms: int
+    settlement: typing.Optional[Settlement]
+    may_restore: bool
+    state: SaveState
+    def __init__(self, *, id: RecordId, home: Home, kind: typing.Optional[Kind], record: RecordId, field: str, field_zh: str, field_en: str, line: typing.Optional[str], kept: ConflictValue, lost: ConflictValue, found_at_ms: int, settlement: typing.Optional[Settlement], may_restore: bool, state: SaveState) -> None: ...
+    ...
+
+class DaySummary:
+    """What was done on a day, counted from its records."""
+    visits_planned: int
+    visits_done: int
+    planned_done: int
+    visits_aborted: int
+    visits_open: int
+    def __init__(self, *, visits_planned: int, visits_done: int, planned_done: int, visits_aborted: int, visits_open: int) -> None: ...
+    ...
+
+class DeviceStatus:
+    """How the device stands towards the server."""
+    unsent_ops: int
+    oldest_unsent_ms: typing.Optional[int]
+    rejected_ops: int
+    last_sync_ms: typing.Optional[int]
+    safe_to_lose_up_to_ms: typing.Optional[int]
+    server_offset_ms: typing.Optional[int]
+    homes: int
+    store_bytes: int
+    is_sealed: bool
+    def __init__(self, *, unsent_ops: int, oldest_unsent_ms: typing.Optional[int], rejected_ops: int, last_sync_ms: typing.Optional[int], safe_to_lose_up_to_ms: typing.Optional[int], server_offset_ms: typing.Optional[int], homes: int, store_bytes: int, is_sealed: bool) -> None: ...
+    ...
+
+class ClockGrade(enum.Enum):
+    """How far a captured time can be trusted 时钟可信度."""
+    TRUSTED = 0
+    DRIFTED = 1
+    UNVERIFIED = 2
+    ...
+
+class Header:
+    """Who captured a record, when, and how sure that time is."""
+    actor: PersonId
+    captured_at_ms: int
+    utc_offset_min: int
+    clock_grade: ClockGrade
+    business_day: Day
+    corrects: typing.Optional[RecordId]
+    def __init__(self, *, actor: PersonId, captured_at_ms: int, utc_offset_min: int, clock_grade: ClockGrade, business_day: Day, corrects: typing.Optional[RecordId]) -> None: ...
     ...
 
 class FormLine:
@@ -508,8 +684,6 @@ class FormLine:
     content: Form
     def __init__(self, *, id: RecordId, home: Home, header: typing.Optional[Header], is_corrected: bool, state: SaveState, content: Form) -> None: ...
     ...
-
-DeviceNo = int
 
 class Identity:
     """Who a device is."""
@@ -651,29 +825,31 @@ class ErrorCode(enum.Enum):
     TIMES_REVERSED = 14
     FORM_EMPTY = 15
     FORM_INVALID = 16
-    STORE_IN_USE = 17
-    STORE_KEY = 18
-    STORE_FULL = 19
-    STORE_BROKEN = 20
-    IDENTITY_BROKEN = 21
-    SYNC_RUNNING = 22
-    CONNECTION = 23
-    CONNECTION_REFUSED = 24
-    SERVER_ADDRESS = 25
-    SERVER_SILENT = 26
-    SESSION_ENDED = 27
-    SERVER_UNREADABLE = 28
-    DEVICE_RESTORED = 29
-    SERVER_RESTORED = 30
-    INVITATION_MALFORMED = 31
-    INVITATION_REFUSED = 32
-    LABEL_TOO_LONG = 33
-    OTHER_PERSON = 34
-    DEVICE_REVOKED = 35
-    DEVICE_UNKNOWN = 36
-    VERSION_REFUSED = 37
-    SERVER_UNAVAILABLE = 38
-    SERVER_REFUSED = 39
+    NOT_EDITED = 17
+    CONFLICT_SETTLED = 18
+    STORE_IN_USE = 19
+    STORE_KEY = 20
+    STORE_FULL = 21
+    STORE_BROKEN = 22
+    IDENTITY_BROKEN = 23
+    SYNC_RUNNING = 24
+    CONNECTION = 25
+    CONNECTION_REFUSED = 26
+    SERVER_ADDRESS = 27
+    SERVER_SILENT = 28
+    SESSION_ENDED = 29
+    SERVER_UNREADABLE = 30
+    DEVICE_RESTORED = 31
+    SERVER_RESTORED = 32
+    INVITATION_MALFORMED = 33
+    INVITATION_REFUSED = 34
+    LABEL_TOO_LONG = 35
+    OTHER_PERSON = 36
+    DEVICE_REVOKED = 37
+    DEVICE_UNKNOWN = 38
+    VERSION_REFUSED = 39
+    SERVER_UNAVAILABLE = 40
+    SERVER_REFUSED = 41
     ...
 
 class ClientError(Exception):
@@ -685,24 +861,6 @@ class ClientError(Exception):
         message_en: str
         is_retryable: bool
         def __init__(self, code: ErrorCode, message_zh: str, message_en: str, is_retryable: bool) -> None: ...
-    ...
-
-class Kind(enum.Enum):
-    """The kinds of business objects."""
-    ORG_UNIT = 0
-    POSITION = 1
-    PERSON = 2
-    OUTLET = 3
-    OUTLET_ASSIGNMENT = 4
-    PRODUCT = 5
-    ROUTE_PLAN = 6
-    DEPARTURE_CHECK = 7
-    VISIT = 8
-    SHELF_OBSERVATION = 9
-    STOCK_COUNT = 10
-    STOCK_MOVEMENT = 11
-    ISSUE = 12
-    DAY_REPORT = 13
     ...
 
 class ObserverError(Exception):
@@ -801,6 +959,12 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the visit is unknown or has ended."""
+    def conflicts(self, home: typing.Union[typing.Optional[Home]]=...) -> typing.List[ConflictLine]:
+        """The conflicts of a home, such as an outlet, or of all that this device sees: open ones first, then by when
+        they were found, the latest first.
+        
+        # Errors
+        Where the store cannot be read."""
     def count_stock(self, visit: VisitId, count: StockCount) -> None:
         """Records the stock counted in a visit. Saving again adds lines and replaces those named again.
         
@@ -821,6 +985,13 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the tray has no such entry."""
+    def edit(self, id: RecordId, form: Form, before: typing.Union[typing.Optional[Form]]=...) -> None:
+        """Writes the filled-in fields of a form into a record that people edit, such as an outlet or an issue. With the
+        form that the person had before them, just what differs from it is written, what they emptied is removed, and
+        what somebody else changed in the meantime ends as a conflict instead of being lost.
+        
+        # Errors
+        Where the device has no such record, the kind is not edited, or a value is not allowed."""
     async def enrol(self, invitation: str, label: str) -> Identity:
         """Makes a device of the folder. The same call may be repeated with the same invitation until it
         succeeds. Unsent work is kept, whatever happens.
@@ -849,6 +1020,12 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the store cannot be read."""
+    def mend_rejected(self, id: RejectedId, form: Form) -> None:
+        """Saves what lies in the rejected tray anew, with the fields of a form in the place of those that were refused.
+        It leaves the tray.
+        
+        # Errors
+        Where the tray has no such entry, the form is of another kind, or a value is not allowed."""
     def move_stock(self, outlet: OutletId, movement: StockMovement) -> RecordId:
         """Records units that came into an outlet or left it, in a visit or outside one.
         
@@ -915,6 +1092,12 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the store cannot be read."""
+    def settle_conflict(self, id: RecordId, decision: Decision) -> None:
+        """Settles a conflict. To keep says that what stands is right; to restore writes the value that lost again.
+        
+        # Errors
+        Where the device has no such conflict or not its record, it is settled already, or the kind of its record is
+        not edited."""
     def status(self) -> DeviceStatus:
         """How the device stands towards the server, such as up to when the phone may be lost.
         
@@ -983,6 +1166,12 @@ class Client(ClientProtocol):
         
         # Errors
         Where the visit is unknown or has ended."""
+    def conflicts(self, home: typing.Union[typing.Optional[Home]]=...) -> typing.List[ConflictLine]:
+        """The conflicts of a home, such as an outlet, or of all that this device sees: open ones first, then by when
+        they were found, the latest first.
+        
+        # Errors
+        Where the store cannot be read."""
     def count_stock(self, visit: VisitId, count: StockCount) -> None:
         """Records the stock counted in a visit. Saving again adds lines and replaces those named again.
         
@@ -1003,6 +1192,13 @@ class Client(ClientProtocol):
         
         # Errors
         Where the tray has no such entry."""
+    def edit(self, id: RecordId, form: Form, before: typing.Union[typing.Optional[Form]]=...) -> None:
+        """Writes the filled-in fields of a form into a record that people edit, such as an outlet or an issue. With the
+        form that the person had before them, just what differs from it is written, what they emptied is removed, and
+        what somebody else changed in the meantime ends as a conflict instead of being lost.
+        
+        # Errors
+        Where the device has no such record, the kind is not edited, or a value is not allowed."""
     async def enrol(self, invitation: str, label: str) -> Identity:
         """Makes a device of the folder. The same call may be repeated with the same invitation until it
         succeeds. Unsent work is kept, whatever happens.
@@ -1031,6 +1227,12 @@ class Client(ClientProtocol):
         
         # Errors
         Where the store cannot be read."""
+    def mend_rejected(self, id: RejectedId, form: Form) -> None:
+        """Saves what lies in the rejected tray anew, with the fields of a form in the place of those that were refused.
+        It leaves the tray.
+        
+        # Errors
+        Where the tray has no such entry, the form is of another kind, or a value is not allowed."""
     def move_stock(self, outlet: OutletId, movement: StockMovement) -> RecordId:
         """Records units that came into an outlet or left it, in a visit or outside one.
         
@@ -1097,6 +1299,12 @@ class Client(ClientProtocol):
         
         # Errors
         Where the store cannot be read."""
+    def settle_conflict(self, id: RecordId, decision: Decision) -> None:
+        """Settles a conflict. To keep says that what stands is right; to restore writes the value that lost again.
+        
+        # Errors
+        Where the device has no such conflict or not its record, it is settled already, or the kind of its record is
+        not edited."""
     def status(self) -> DeviceStatus:
         """How the device stands towards the server, such as up to when the phone may be lost.
         

@@ -1,0 +1,163 @@
+//! Conflicts 冲突: what this device sees of them, and how its person settles one.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use xundian_protocol::ids::RecordId;
+use xundian_protocol::kinds::text::{self, Names, Text};
+use xundian_protocol::kinds::{
+    Conflict, Decision, FieldSpec, OrgUnit, Outlet, Person, Position, Product, Settlement, Side, Typed, spec,
+};
+use xundian_protocol::record::{FieldKey, Home, Record, RecordKey, Write};
+
+use super::Client;
+use super::edit::edited_kind;
+use crate::errors::RecordError;
+use crate::recorder::Target;
+use crate::store::{Save, SaveState, StoreError};
+
+/// A conflict as an app shows it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ConflictLine {
+    /// Its id.
+    pub id: RecordId,
+    /// Where it and the record that it is about live.
+    pub home: Home,
+    /// The record that it is about.
+    pub record: RecordKey,
+    /// The field of that record, and the line.
+    pub at: FieldKey,
+    /// What people call the field.
+    pub field: Text,
+    /// What people call the line, where the field is a map.
+    pub line: Option<String>,
+    /// The value that stood when the conflict was found.
+    pub kept: ConflictSide,
+    /// The value that lost.
+    pub lost: ConflictSide,
+    /// When the server found it, Unix milliseconds.
+    pub found_at_ms: i64,
+    /// How it was settled; `None` while it is open.
+    pub settlement: Option<Settlement>,
+    /// Whether people edit the field, so that the value that lost can be restored. What else is a conflict can only
+    /// be kept: a visit is corrected by a new one, reference data and fields of its own by headquarters.
+    pub may_restore: bool,
+    /// Where it stands on its way to the server.
+    pub state: SaveState,
+}
+
+/// One of the two values.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ConflictSide {
+    /// The value, and who wrote it when.
+    pub side: Side,
+    /// How it reads.
+    pub text: Text,
+}
+
+impl Client {
+    /// The conflicts of a home or of all that this device sees: open ones first, then by when they were found,
+    /// the latest first.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn conflicts(&self, home: Option<Home>) -> Result<Vec<ConflictLine>, StoreError> {
+        let (kind, mut records) = (Conflict::SPEC.kind, Vec::new());
+        match home {
+            Some(home) => self.store.each_of_home(home, Some(kind), |record| records.push(record))?,
+            None => self.store.each_of_kind(kind, |record| records.push(record))?,
+        }
+        let names = self.names_for(&records)?;
+        let mut lines = Vec::with_capacity(records.len());
+        for record in &records {
+            let state = self.save_state(record.key)?.unwrap_or(SaveState::Confirmed);
+            // What a newer server writes otherwise is no conflict that this version can show.
+            lines.extend(conflict_line(record, state, &names));
+        }
+        lines.sort_by_key(|line| (line.settlement.is_some(), Reverse(line.found_at_ms), line.id));
+        Ok(lines)
+    }
+
+    /// Settles a conflict, offline as everything. To keep says that what stands is right, and changes nothing
+    /// else. To restore writes the value that lost into the record again, as an edit made now, in the same save.
+    ///
+    /// # Errors
+    /// Where the device has no such conflict or not its record, it is settled already, or the kind of its record
+    /// is not edited.
+    pub fn settle_conflict(&self, id: RecordId, decision: Decision) -> Result<(), RecordError> {
+        let key = Conflict::key(id);
+        self.save(|recorder, _, moment| {
+            let record = self.store.record(key)?.ok_or(RecordError::NoSuchRecord { key })?;
+            let conflict = Conflict::read(&record);
+            if let Some(settled) = conflict.settlement() {
+                return Err(RecordError::ConflictSettled { id, decision: settled.decision });
+            }
+            let captured = self.captured(&record, moment)?;
+            if decision == Decision::Restored {
+                let ((about, at), lost) =
+                    conflict.about().zip(conflict.lost).ok_or(RecordError::NoSuchRecord { key })?;
+                let kind = edited_kind(about)?;
+                let subject = self.store.record(about)?.ok_or(RecordError::NoSuchRecord { key: about })?;
+                let target = Target { existing: Some(&subject), ..Target::new(about.id, subject.home) };
+                let restored = Write { at, value: lost.value, seen: None };
+                recorder.write_fields(kind, &target, captured, vec![restored])?;
+            }
+            let target = Target { existing: Some(&record), ..Target::new(id, record.home) };
+            let settled = Conflict::settled(decision, recorder.person(), recorder.now_ms());
+            recorder.write(&target, captured, &settled)?;
+            Ok(((), Save::default()))
+        })
+    }
+
+    /// What the ids in the values of conflicts mean to people, as far as this device knows.
+    fn names_for(&self, records: &[Record]) -> Result<Names, StoreError> {
+        let mut ids = BTreeSet::new();
+        for conflict in records.iter().map(Conflict::read) {
+            let Some((about, at)) = conflict.about() else { continue };
+            let held = conflict.kept.iter().chain(&conflict.lost);
+            ids.extend(held.flat_map(|held| text::named(declared(about, &at), held)));
+        }
+        let mut names = Names::new();
+        for id in ids {
+            names.extend(self.name_of(id)?.map(|name| (id, name)));
+        }
+        Ok(names)
+    }
+
+    /// The name of a record of the organisation or the catalogue.
+    fn name_of(&self, id: RecordId) -> Result<Option<String>, StoreError> {
+        Ok(match () {
+            () if let Some(outlet) = self.form::<Outlet>(id)? => outlet.name,
+            () if let Some(product) = self.form::<Product>(id)? => product.name,
+            () if let Some(person) = self.form::<Person>(id)? => person.name,
+            () if let Some(unit) = self.form::<OrgUnit>(id)? => unit.name_zh,
+            () => self.form::<Position>(id)?.and_then(|position| position.title),
+        })
+    }
+}
+
+fn declared(record: RecordKey, at: &FieldKey) -> Option<&'static FieldSpec> {
+    spec(record.kind).and_then(|spec| spec.field(at.tag))
+}
+
+fn conflict_line(record: &Record, state: SaveState, names: &Names) -> Option<ConflictLine> {
+    let conflict = Conflict::read(record);
+    let (about, at) = conflict.about()?;
+    let field = declared(about, &at);
+    let side = |side: Side| ConflictSide { text: text::value(field, &side.held.value, names), side };
+    let is_reserved = field.is_some_and(|field| field.headquarters);
+    Some(ConflictLine {
+        id: record.key.id,
+        home: record.home,
+        record: about,
+        field: text::field(field, at.tag),
+        line: text::line(field, &at.key, names),
+        kept: side(conflict.kept_side()?),
+        lost: side(conflict.lost_side()?),
+        found_at_ms: conflict.found_at_ms?,
+        settlement: conflict.settlement(),
+        may_restore: edited_kind(about).is_ok() && !is_reserved,
+        state,
+        at,
+    })
+}

@@ -1,0 +1,220 @@
+//! Conflict 冲突: two people wrote the same field and neither knew of the other.
+//!
+//! The merge decides which value stands; what lost must reach the people concerned. So a conflict is a record in
+//! the home of the record that it is about: it travels, is merged and is listed as every other one. The server
+//! writes what it found, whoever may write the field says how it was settled.
+
+use super::declare::{choice, kind};
+use super::header;
+use super::types::Held;
+use crate::clock::Stamp;
+use crate::ids::{DeviceNo, KindId, PersonId, RecordId};
+use crate::limits::FIELD_BYTES;
+use crate::record::{self, FieldKey, Key, RecordKey, Register};
+
+choice! {
+    /// How a conflict was settled.
+    Decision {
+        /// What stood is right.
+        Kept = 1, "kept", "维持现值" / "Kept";
+        /// What had lost is right; it was written again.
+        Restored = 2, "restored", "恢复落选值" / "Restored";
+    }
+}
+
+kind! {
+    /// Two writes of one field that did not know of each other: which of them stood when the server found it, and
+    /// which lost. Who keeps and who restores write fields of their own, so that two people who settle it at once
+    /// both stay on record. Restoring is seen over keeping, as it alone changed the record.
+    Conflict = 16, "conflict", "冲突" / "Conflict";
+    home Any; lineage Edited; writers [Merchandiser, Representative, Manager];
+    {
+        /// The number of the kind of the record that it is about.
+        record_kind: Option<i64> = 16, "记录类型" / "Record kind", None, required, server;
+        /// The record that it is about.
+        record: Option<RecordId> = 17, "记录" / "Record", None, required, server;
+        /// The number of the field.
+        field: Option<i64> = 18, "字段" / "Field", None, required, server;
+        /// The value that stood when the conflict was found, in its line.
+        kept: Option<Held> = 19, "保留的值" / "Value kept", None, server;
+        /// The device that wrote it; 0 is the server, for headquarters.
+        kept_device: Option<i64> = 20, "保留值的设备" / "Device of the value kept", None, server;
+        /// Who wrote it, where that is a device's person.
+        kept_by: Option<PersonId> = 21, "保留值的填写人" / "Writer of the value kept", None, server;
+        /// Their name at that time: not everybody's device knows everybody.
+        kept_by_name: Option<String> = 22, "保留值填写人姓名" / "Name of that writer", None, server;
+        /// When they wrote it.
+        kept_at_ms: Option<i64> = 23, "保留值的时间" / "Moment of the value kept", UnixMs, server;
+        /// The value that lost, in its line.
+        lost: Option<Held> = 24, "落选的值" / "Value that lost", None, server;
+        /// The device that wrote it.
+        lost_device: Option<i64> = 25, "落选值的设备" / "Device of the value that lost", None, server;
+        /// Who wrote it, where that is a device's person.
+        lost_by: Option<PersonId> = 26, "落选值的填写人" / "Writer of the value that lost", None, server;
+        /// Their name at that time.
+        lost_by_name: Option<String> = 27, "落选值填写人姓名" / "Name of that writer", None, server;
+        /// When they wrote it.
+        lost_at_ms: Option<i64> = 28, "落选值的时间" / "Moment of the value that lost", UnixMs, server;
+        /// When the server found it.
+        found_at_ms: Option<i64> = 29, "发现时间" / "Found at", UnixMs, server;
+        /// Who said that what stands is right.
+        settled_kept_by: Option<PersonId> = 30, "维持现值的人" / "Kept by", None;
+        /// When.
+        settled_kept_at_ms: Option<i64> = 31, "维持现值的时间" / "Kept at", UnixMs;
+        /// Who wrote the value that had lost again.
+        settled_restored_by: Option<PersonId> = 32, "恢复落选值的人" / "Restored by", None;
+        /// When.
+        settled_restored_at_ms: Option<i64> = 33, "恢复落选值的时间" / "Restored at", UnixMs;
+    }
+}
+
+/// The tags that say who settled it.
+const SETTLED_BY: [u16; 2] = [30, 32];
+
+/// How a conflict was settled, by whom and when.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settlement {
+    /// How.
+    pub decision: Decision,
+    /// By whom.
+    pub by: PersonId,
+    /// When, by their device's clock; Unix milliseconds.
+    pub at_ms: Option<i64>,
+}
+
+/// One of the two values, and who wrote it when.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Side {
+    /// The value.
+    pub held: Held,
+    /// The device that wrote it.
+    pub device: DeviceNo,
+    /// Who uses that device; none for headquarters.
+    pub person: Option<PersonId>,
+    /// Their name when the conflict was found.
+    pub name: Option<String>,
+    /// When it was written, Unix milliseconds.
+    pub at_ms: i64,
+}
+
+impl Conflict {
+    /// Whether two writes of a field are for people to settle. Who wrote a record last and when is no question to
+    /// anybody, and two who settle one conflict at once make no further one.
+    pub fn concerns(record: RecordKey, at: &FieldKey) -> bool {
+        record.kind != Self::SPEC.kind && !header::MOMENT.contains(&at.tag)
+    }
+
+    /// The id of the conflict in which a write lost: the same however often it is found.
+    pub fn id_of(record: RecordKey, at: &FieldKey, lost: Stamp) -> RecordId {
+        // The line comes last, as it alone may hold any text.
+        let line = match &at.key {
+            Key::Single => String::new(),
+            Key::Number(number) => format!("number {number}"),
+            Key::Text(text) => format!("text {text}"),
+            Key::Id(id) => format!("id {id}"),
+            Key::NumberText(number, text) => format!("number {number} text {text}"),
+        };
+        let (kind, tag, moment, device) = (record.kind.0, at.tag, lost.hlc.0, lost.device.0);
+        RecordId::derived(Self::SPEC.kind, &format!("{kind}/{}/{tag}/{moment}/{device}/{line}", record.id))
+    }
+
+    /// What the merge found; `who` gives the person of a device and their name.
+    pub fn of(
+        record: RecordKey,
+        found: &record::Conflict,
+        found_at_ms: i64,
+        who: impl Fn(DeviceNo) -> Option<(PersonId, String)>,
+    ) -> Self {
+        let held = |register: &Register| Held { key: found.at.key.clone(), value: register.value.clone() };
+        let (kept, lost) = (&found.kept, &found.lost);
+        let (kept_by, kept_by_name) = who(kept.stamp.device).unzip();
+        let (lost_by, lost_by_name) = who(lost.stamp.device).unzip();
+        Self {
+            record_kind: Some(record.kind.0.into()),
+            record: Some(record.id),
+            field: Some(found.at.tag.into()),
+            kept: Some(held(kept)),
+            kept_device: Some(kept.stamp.device.0.into()),
+            kept_by,
+            kept_by_name,
+            kept_at_ms: Some(kept.stamp.hlc.unix_ms()),
+            lost: Some(held(lost)),
+            lost_device: Some(lost.stamp.device.0.into()),
+            lost_by,
+            lost_by_name,
+            lost_at_ms: Some(lost.stamp.hlc.unix_ms()),
+            found_at_ms: Some(found_at_ms),
+            ..Self::default()
+        }
+    }
+
+    /// The most bytes of its record for what the merge found, without the names.
+    pub const fn bytes_max(found: &record::Conflict) -> usize {
+        let values = found.kept.value.content_bytes() + found.lost.value.content_bytes();
+        let fields = Self::SPEC.fields.len() + header::FIELDS.len();
+        fields * (FIELD_BYTES + 16) + 2 * found.at.key.content_bytes() + values
+    }
+
+    /// The record that it is about, and the field of it; `None` where it does not say.
+    pub fn about(&self) -> Option<(RecordKey, FieldKey)> {
+        let kind = KindId(u16::try_from(self.record_kind?).ok()?);
+        let tag = u16::try_from(self.field?).ok()?;
+        let key = self.lost.as_ref()?.key.clone();
+        Some((RecordKey { kind, id: self.record? }, FieldKey { tag, key }))
+    }
+
+    /// The value that stood when it was found.
+    pub fn kept_side(&self) -> Option<Side> {
+        let name = self.kept_by_name.clone();
+        side(self.kept.as_ref()?, self.kept_device?, self.kept_by, name, self.kept_at_ms?)
+    }
+
+    /// The value that lost.
+    pub fn lost_side(&self) -> Option<Side> {
+        let name = self.lost_by_name.clone();
+        side(self.lost.as_ref()?, self.lost_device?, self.lost_by, name, self.lost_at_ms?)
+    }
+
+    /// How it was settled; `None` while it is open.
+    pub fn settlement(&self) -> Option<Settlement> {
+        let restored = self.settled_restored_by.map(|by| Settlement {
+            decision: Decision::Restored,
+            by,
+            at_ms: self.settled_restored_at_ms,
+        });
+        let kept = || {
+            let by = self.settled_kept_by?;
+            Some(Settlement { decision: Decision::Kept, by, at_ms: self.settled_kept_at_ms })
+        };
+        restored.or_else(kept)
+    }
+
+    /// The form that settles it.
+    pub fn settled(decision: Decision, by: PersonId, at_ms: i64) -> Self {
+        match decision {
+            Decision::Kept => {
+                Self { settled_kept_by: Some(by), settled_kept_at_ms: Some(at_ms), ..Self::default() }
+            }
+            Decision::Restored => {
+                Self { settled_restored_by: Some(by), settled_restored_at_ms: Some(at_ms), ..Self::default() }
+            }
+        }
+    }
+
+    /// Who an op says has settled a conflict: whom each of its fields names, `None` for one that it clears.
+    pub fn settlers(op: &record::Op) -> impl Iterator<Item = Option<PersonId>> {
+        let written = SETTLED_BY.into_iter().filter_map(|tag| op.written(tag));
+        written.map(<PersonId as super::types::FieldValue>::from_value)
+    }
+}
+
+fn side(
+    held: &Held,
+    device: i64,
+    person: Option<PersonId>,
+    name: Option<String>,
+    at_ms: i64,
+) -> Option<Side> {
+    let device = DeviceNo(u32::try_from(device).ok()?);
+    Some(Side { held: held.clone(), device, person, name, at_ms })
+}

@@ -1,0 +1,34 @@
+//! What the plan of conflicts needs to read.
+
+use super::headquarters_header;
+use crate::ingest::{ChangedRecord, Found, KnownConflicts, plan_conflicts};
+use crate::store::{Reader, StoreError};
+use std::collections::{BTreeSet, HashMap};
+use xundian_protocol::access::Directory;
+use xundian_protocol::clock::{Clock, Stamp};
+use xundian_protocol::ids::DeviceNo;
+
+/// The records of what a merge found two people to have written at once.
+pub(super) fn conflict_records(
+    reader: &Reader<'_>,
+    found: &[Found],
+    directory: &Directory,
+    clock: &mut Clock,
+    now_ms: i64,
+) -> Result<Vec<ChangedRecord>, StoreError> {
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut known = KnownConflicts { keys: BTreeSet::new(), people: HashMap::new() };
+    for key in found.iter().map(Found::key) {
+        known.keys.extend(reader.record(key)?.map(|stored| stored.record.key));
+    }
+    for device in found.iter().flat_map(Found::devices).collect::<BTreeSet<_>>() {
+        known.people.extend(reader.device(device)?.map(|entry| (device, entry.person)));
+    }
+    let stamp = Stamp { hlc: clock.tick(now_ms), device: DeviceNo::SERVER };
+    Ok(plan_conflicts(found, known, directory, &headquarters_header(now_ms), stamp))
+}
+
+#[cfg(test)]
+mod tests;
