@@ -125,6 +125,7 @@ pub(super) const fn refusal(why: Refusal) -> &'static str {
         Refusal::NotTheAuthor => "记录由他人填写，只能另行更正",
         Refusal::UnknownKind => "服务器尚不支持此类记录，已代为保留",
         Refusal::Cloned => "本机数据是从备份恢复或复制的",
+        Refusal::Unnamed => "服务器没有这张照片的记录",
         Refusal::Other => "服务器给出了新的原因，请更新应用查看",
     }
 }

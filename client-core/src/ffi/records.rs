@@ -365,6 +365,8 @@ pub enum Refusal {
     UnknownKind,
     /// The device's store was restored from a backup or copied to another device.
     Cloned,
+    /// No record that the server holds names this picture.
+    Unnamed,
     /// A reason of a newer server.
     Other,
 }

@@ -20,7 +20,8 @@ use xundian_protocol::sync::server::{ServerSession, Step, refusal};
 use xundian_protocol::views::Nature;
 use xundian_protocol::wire::DecodeError;
 use xundian_protocol::wire::v1::{
-    Answer, Ask, ClientFrame, Hello, Pull, Refusal, ServerFrame, decode_client, encode_server,
+    Answer, Ask, ClientFrame, Declined, Hello, Offer, Piece, Pull, Refusal, ServerFrame, decode_client,
+    encode_server,
 };
 
 /// The days of flows that one question may span.
@@ -106,6 +107,10 @@ impl Worker {
                 Step::ReadFigures(ask) => {
                     let answer = answer(&self.server, self.person, ask)?;
                     self.session.figures(answer);
+                }
+                Step::FindPicture(Offer { hash, .. }) | Step::KeepPiece(Piece { hash, .. }) => {
+                    let message = "this server does not keep pictures yet".into();
+                    self.session.picture(Err(Declined { hash, why: Refusal::Unavailable, message }));
                 }
             }
         }
