@@ -89,6 +89,18 @@ pub(super) const NAMES: &[NameRule] = &[
         because: "the server's store engine stays replaceable",
     },
     NameRule {
+        names: &["object_store", "reqwest"],
+        under: SHIPPED,
+        except: &["server/src/photos/storage"],
+        because: "where pictures lie stays replaceable",
+    },
+    NameRule {
+        names: &["image"],
+        under: SHIPPED,
+        except: &["server/src/photos/preview", "server/src/demo/picture"],
+        because: "one module decodes bytes of others, under its bounds; the demo draws pictures of its own",
+    },
+    NameRule {
         names: &["quinn"],
         under: &["client-core", "server"],
         except: &["client-core/src/transport", "server/src/transport", "server/src/authority"],
@@ -97,7 +109,13 @@ pub(super) const NAMES: &[NameRule] = &[
     NameRule {
         names: &["rustls", "rcgen"],
         under: SHIPPED,
-        except: &["client-core/src/transport", "server/src/transport", "server/src/authority"],
+        except: &[
+            "client-core/src/transport",
+            "server/src/transport",
+            "server/src/authority",
+            // It chooses the cryptography of TLS towards a store of pictures, nothing else.
+            "server/src/photos/storage",
+        ],
         because: "keys and certificates are handled in few places",
     },
     NameRule {
@@ -164,17 +182,29 @@ pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
     ("server", "figures", &["store", "server"]),
     ("server", "verify", &["store", "ingest", "server"]),
     ("server", "pull", &["store", "server"]),
-    ("server", "sessions", &["store", "transport", "server", "enrolment", "figures", "pull"]),
+    ("server", "photos", &["store", "server", "verify"]),
+    ("server", "sessions", &["store", "transport", "server", "enrolment", "figures", "pull", "photos"]),
     ("server", "imports", &["store", "server"]),
     // A report's unit may be named in every way that an import may name it.
     ("server", "report", &["store", "server", "figures", "imports"]),
-    ("server", "console", &["store", "server", "figures", "sessions"]),
+    ("server", "console", &["store", "server", "figures", "sessions", "photos"]),
     (
         "server",
         "admin",
-        &["store", "server", "enrolment", "figures", "verify", "imports", "report", "sessions", "console"],
+        &[
+            "store",
+            "server",
+            "enrolment",
+            "figures",
+            "verify",
+            "imports",
+            "report",
+            "sessions",
+            "console",
+            "photos",
+        ],
     ),
-    ("server", "serve", &["memory", "transport", "server", "sessions", "admin", "console"]),
+    ("server", "serve", &["memory", "transport", "server", "sessions", "admin", "console", "photos"]),
     (
         "server",
         "demo",
@@ -189,6 +219,7 @@ pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
             "console",
             "serve",
             "report",
+            "photos",
         ],
     ),
     ("server", "cli", &[]),
