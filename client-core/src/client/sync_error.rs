@@ -86,8 +86,10 @@ impl SyncError {
             Self::Connection { is_retryable, .. } => *is_retryable,
             Self::Session(SessionError::Refused(refused)) => refused.why.is_retryable(),
             Self::Running | Self::Address { .. } | Self::NoAnswer | Self::Ended | Self::Session(_) => true,
+            // The files of an app cannot be read while its phone is locked.
+            Self::Photo(_) => true,
             Self::NotEnrolled | Self::Restored { .. } | Self::ServerRestored { .. } => false,
-            Self::Frame(_) | Self::File(_) | Self::Store(_) | Self::Photo(_) => false,
+            Self::Frame(_) | Self::File(_) | Self::Store(_) => false,
         }
     }
 }
