@@ -70,6 +70,14 @@ pub const PHOTO_PIECE_BYTES_MAX: usize = 16 * 1024;
 /// Pieces of a photo that a device sends ahead of the server's word. What is on its way when a connection breaks
 /// is sent again, so both together are what a cut costs at most.
 pub const PHOTO_PIECES_IN_FLIGHT_MAX: usize = 4;
+/// Pictures that a device holds and the server does not; one more is refused with a clear error.
+pub const PHOTOS_UNSENT_MAX: u64 = 1000;
+/// Their bytes: a phone must not be filled up by what waits.
+pub const PHOTOS_UNSENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Pictures that the server has and a device keeps to show them, oldest ones leaving first.
+pub const PHOTOS_KEPT_MAX: u64 = 2000;
+/// Their bytes.
+pub const PHOTOS_KEPT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Unsent ops that a device holds; a save beyond it is refused with a clear error.
 pub const OUTBOX_OPS_MAX: u64 = 1_000_000;
@@ -107,3 +115,4 @@ const _: () = assert!(KEY_TEXT_BYTES_MAX <= TEXT_BYTES_MAX);
 // A piece is a small frame, which the server decodes with little memory.
 const _: () = assert!(PHOTO_PIECE_BYTES_MAX + 64 <= SMALL_BYTES_MAX);
 const _: () = assert!(PHOTO_PIECE_BYTES_MAX * PHOTO_PIECES_IN_FLIGHT_MAX <= 64 * 1024);
+const _: () = assert!(PHOTO_BYTES_MAX <= PHOTOS_UNSENT_BYTES_MAX && PHOTO_BYTES_MAX <= PHOTOS_KEPT_BYTES_MAX);

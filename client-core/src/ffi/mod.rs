@@ -17,6 +17,7 @@ mod client;
 mod errors;
 mod kinds;
 mod network;
+mod photos;
 mod records;
 mod values;
 
@@ -25,6 +26,7 @@ pub use client::Client;
 pub use errors::{ClientError, ErrorCode, ObserverError};
 pub use kinds::{Form, Kind};
 pub use network::ProgressObserver;
+pub use photos::{PhotoLine, PhotoState};
 pub use records::{FormLine, Place, RejectedSave};
 
 uniffi::setup_scaffolding!("xundian_client");
