@@ -1,19 +1,24 @@
 //! The driver: one object that an app talks to. It reads the clocks, chains recorder and store, and runs
 //! sync over the transport.
 //!
-//! All calls but [`Client::enrol`], [`Client::sync`] and [`Client::push`] work without a network and without a runtime, and
+//! All calls but [`Client::enrol`], [`Client::sync`] and its parts work without a network and without a runtime, and
 //! return when what they saved is durable.
 
+mod carrier;
 mod clocks;
 mod conflicts;
 mod edit;
 mod enrol;
 mod identity;
 mod lookup;
+mod photos;
+mod progress;
 mod reads;
 mod sync;
+mod sync_error;
 #[cfg(test)]
 mod tests;
+mod upload;
 mod work;
 
 use std::path::Path;
@@ -27,10 +32,13 @@ use xundian_protocol::kinds::ClockGrade;
 pub use conflicts::{ConflictLine, ConflictSide};
 pub use enrol::EnrolError;
 pub use identity::IdentityFileError;
+pub use photos::{PhotoError, PhotoLine, PhotoState};
+pub use progress::{PhotoReport, PushReport, SyncProgress, SyncReport};
 pub use reads::{DaySummary, DeviceStatus, PlannedCall, RecordLine};
-pub use sync::{PushReport, SyncError, SyncProgress, SyncReport};
+pub use sync_error::SyncError;
 
 use crate::errors::RecordError;
+use crate::photos::PhotoFolder;
 use crate::recorder::{Author, Moment, Recorder};
 use crate::sealing::StoreKey;
 use crate::store::{Identity, Save, Store, StoreError};
@@ -40,6 +48,8 @@ use lookup::Lookup;
 
 /// The folder of the store inside a device's home folder.
 const STORE_FOLDER: &str = "store";
+/// The folder of photos beside it.
+const PHOTOS_FOLDER: &str = "photos";
 
 /// What reads the clocks of the device.
 pub type Clocks = dyn Fn() -> Moment + Send + Sync;
@@ -48,6 +58,9 @@ pub type Clocks = dyn Fn() -> Moment + Send + Sync;
 pub struct Client {
     home: DeviceFolder,
     store: Store,
+    pictures: PhotoFolder,
+    /// Held while pictures' files are made and removed; taken before `recording`.
+    handling_pictures: Mutex<()>,
     clocks: Box<Clocks>,
     /// Held from reading the clock to the end of a save. Who holds it knows that nothing captured before
     /// is still on its way into the outbox.
@@ -95,15 +108,19 @@ impl Client {
 
     fn open_at(home: &Path, key: Option<&StoreKey>, clocks: Box<Clocks>) -> Result<Self, StoreError> {
         let store = Store::open(&home.join(STORE_FOLDER), key)?;
-        Ok(Self {
+        let client = Self {
             home: DeviceFolder::new(home, store.cover().clone()),
+            pictures: PhotoFolder::new(home.join(PHOTOS_FOLDER), store.cover().clone()),
+            handling_pictures: Mutex::new(()),
             store,
             clocks,
             recording: Mutex::new(()),
             lookup: Mutex::new(None),
             syncing: AtomicBool::new(false),
             tls: Mutex::new(None),
-        })
+        };
+        client.tidy_pictures_at_opening();
+        Ok(client)
     }
 
     /// Who the device is; `None` before it is enrolled.

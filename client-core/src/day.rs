@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use rand::RngCore;
-use xundian_protocol::calendar::DEFAULT_ZONE;
+use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::ids::{OutletId, PersonId, RecordId, RoutePlanId, VisitId};
 use xundian_protocol::kinds::{
-    AbortReason, Channel, Issue, IssueKind, IssueState, Outlet, PositionGrade, Severity, ShelfObservation,
-    StockCount, Typed, Visit,
+    AbortReason, Attachment, Channel, Issue, IssueKind, IssueState, MediaType, Outlet, Photo, PhotoSource,
+    PhotoSubject, PositionGrade, Severity, ShelfObservation, StockCount, Typed, Visit,
 };
 use xundian_protocol::record::{Home, Record};
 
@@ -55,6 +55,37 @@ pub struct NewIssue {
     pub due: Due,
     /// Who has to solve it; none leaves it to the superior.
     pub assignee: Option<PersonId>,
+}
+
+/// What a photo is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PhotoOf {
+    /// A visit.
+    Visit(VisitId),
+    /// An issue.
+    Issue(RecordId),
+}
+
+/// What a new photo shows, and how far it proves that.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewPhoto {
+    /// What it shows.
+    pub subject: PhotoSubject,
+    /// Whether the app's camera took it just now, or it was chosen from the gallery.
+    pub source: PhotoSource,
+    /// When it was taken, Unix milliseconds: by the device's clock, or by what a chosen picture says of itself.
+    pub taken_at_ms: Option<i64>,
+    /// Where the device was when the app's camera took it.
+    pub position: Option<Position>,
+    /// A remark.
+    pub note: Option<String>,
+}
+
+impl NewPhoto {
+    /// A photo without particulars.
+    pub const fn new(subject: PhotoSubject, source: PhotoSource) -> Self {
+        Self { subject, source, taken_at_ms: None, position: None, note: None }
+    }
 }
 
 /// A whole visit, recorded in one durable save.
@@ -151,14 +182,6 @@ pub(crate) fn opening(
     position: Option<Position>,
     plan: Option<RoutePlanId>,
 ) -> Visit {
-    let grade = match position {
-        None => PositionGrade::Missing,
-        Some(Position { mocked: true, .. }) => PositionGrade::Mocked,
-        Some(_) => PositionGrade::Measured,
-    };
-    let distance_m = position
-        .zip(outlet.position_e7)
-        .map(|(at, outlet)| distance_m((at.latitude_e7, at.longitude_e7), outlet));
     Visit {
         opened_at_ms: Some(opened_at_ms),
         plan,
@@ -166,9 +189,69 @@ pub(crate) fn opening(
         latitude_e7: position.map(|at| at.latitude_e7),
         longitude_e7: position.map(|at| at.longitude_e7),
         accuracy_m: position.and_then(|at| at.accuracy_m),
-        position_grade: Some(grade),
-        distance_m,
+        position_grade: Some(grade(position)),
+        distance_m: distance_from(outlet, position),
         ..Visit::default()
+    }
+}
+
+/// How sure a position is.
+const fn grade(position: Option<Position>) -> PositionGrade {
+    match position {
+        None => PositionGrade::Missing,
+        Some(Position { mocked: true, .. }) => PositionGrade::Mocked,
+        Some(_) => PositionGrade::Measured,
+    }
+}
+
+/// How far a position is from an outlet, where both are known.
+fn distance_from(outlet: &OutletFacts, position: Option<Position>) -> Option<i64> {
+    let (at, outlet_e7) = position.zip(outlet.position_e7)?;
+    Some(distance_m((at.latitude_e7, at.longitude_e7), outlet_e7))
+}
+
+/// The form of a photo of something at an outlet, where the outlet is known.
+pub(crate) fn photo(
+    of: PhotoOf,
+    photo: &NewPhoto,
+    outlet: Option<&OutletFacts>,
+    picture: Attachment,
+    media_type: MediaType,
+) -> Photo {
+    let (visit, issue) = match of {
+        PhotoOf::Visit(visit) => (Some(visit), None),
+        PhotoOf::Issue(issue) => (None, Some(issue)),
+    };
+    Photo {
+        visit,
+        issue,
+        subject: Some(photo.subject),
+        content_hash: Some(picture.hash),
+        size_bytes: i64::try_from(picture.bytes).ok(),
+        media_type: Some(media_type),
+        source: Some(photo.source),
+        taken_at_ms: photo.taken_at_ms,
+        latitude_e7: photo.position.map(|at| at.latitude_e7),
+        longitude_e7: photo.position.map(|at| at.longitude_e7),
+        accuracy_m: photo.position.and_then(|at| at.accuracy_m),
+        position_grade: Some(grade(photo.position)),
+        distance_m: outlet.and_then(|outlet| distance_from(outlet, photo.position)),
+        note: photo.note.clone(),
+    }
+}
+
+/// Refuses a photo of a visit that ended on an earlier day. On its own day one is still taken after the end: the
+/// camera's last pictures come late, and a shop's front is photographed from outside. Days later a picture proves
+/// nothing of the visit any more.
+pub(crate) fn check_takes_photo(
+    visit: VisitId,
+    form: &Visit,
+    visited_on: Option<Day>,
+    today: Day,
+) -> Result<(), RecordError> {
+    match visited_on.filter(|day| *day != today) {
+        Some(day) if check_open(visit, form).is_err() => Err(RecordError::PhotoTooLate { visit, day }),
+        _ => Ok(()),
     }
 }
 

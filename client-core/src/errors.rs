@@ -1,9 +1,14 @@
 //! Why a piece of the day's work was not saved.
 
+use std::path::PathBuf;
+
+use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OutletId, RecordId, VisitId};
 use xundian_protocol::kinds::{Choice, Decision, Invalid, IssueState, spec};
+use xundian_protocol::limits::{PHOTO_BYTES_MAX, PHOTOS_UNSENT_BYTES_MAX, PHOTOS_UNSENT_MAX};
 use xundian_protocol::record::RecordKey;
 
+use crate::photos::PhotoFileError;
 use crate::store::{RejectedId, StoreError};
 
 /// Why something was not recorded. Nothing of it was saved. Each text says what, where and what to do.
@@ -122,6 +127,48 @@ pub enum RecordError {
         /// How.
         decision: Decision,
     },
+    /// What was given is no picture.
+    #[error("this is no picture 图片 of a form that is known (JPEG, PNG, WebP, HEIC): attach another one")]
+    NoPicture,
+    /// The picture is too large.
+    #[error(
+        "the picture 图片 has {bytes} bytes and at most {PHOTO_BYTES_MAX} are taken: attach it in a smaller size"
+    )]
+    PictureTooLarge {
+        /// How many bytes it has.
+        bytes: u64,
+    },
+    /// The file that was named cannot be read.
+    #[error("cannot read {} ({source}): check the path and its permissions", path.display())]
+    PictureUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// As many pictures wait as the device holds.
+    #[error(
+        "{pictures} pictures 图片 of {bytes} bytes have not reached the server, and this device holds {PHOTOS_UNSENT_MAX} of {PHOTOS_UNSENT_BYTES_MAX} bytes: sync with photos before you attach more"
+    )]
+    PicturesFull {
+        /// How many there are.
+        pictures: u64,
+        /// How many bytes they have.
+        bytes: u64,
+    },
+    /// The visit ended on an earlier day.
+    #[error(
+        "visit 拜访 {visit} of {day} has ended, and takes photos until the end of its day: attach the photo to another visit or to an issue"
+    )]
+    PhotoTooLate {
+        /// The id.
+        visit: VisitId,
+        /// Its day.
+        day: Day,
+    },
+    /// The picture cannot be kept.
+    #[error(transparent)]
+    Photo(#[from] PhotoFileError),
     /// The device is not enrolled.
     #[error("this device is not enrolled: run `enrol` with the invitation that your manager gave you")]
     NotEnrolled,

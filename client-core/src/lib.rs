@@ -2,12 +2,13 @@
 //! them with the server.
 //!
 //! [`Client`] is the one object that an app holds. Its calls are quick and blocking and work without a
-//! network; what they saved is durable when they return. [`Client::sync`], [`Client::push`] and
-//! [`Client::enrol`] alone are async. The forms that it takes, such as [`StockCount`], are the business objects of
+//! network; what they saved is durable when they return. Only [`Client::enrol`], [`Client::sync`] and its parts
+//! ([`Client::sync_records`], [`Client::push`], [`Client::send_photos`]) are async. The forms that it takes, such as [`StockCount`], are the business objects of
 //! [`xundian_protocol::kinds`].
 //!
 //! Inside, one way in and one way out: `day` and `recorder` decide what a save writes, `store` makes it
 //! durable, the protocol's session says what to send, `transport` carries it, and `client` chains them.
+//! Pictures of photos are files of their own, kept by `photos`; the store knows which of them wait.
 //! Where the host app gives a key ([`Client::open_with_key`]), `sealing` lies between the store and the disk.
 //! `recorder` and `day` know no clock and no store, `store` knows no business object and no network, and
 //! `transport` knows neither records nor files. With the feature `ffi`, `ffi` is the same object for apps in
@@ -15,9 +16,11 @@
 
 mod client;
 mod day;
+mod disk;
 mod errors;
 #[cfg(feature = "ffi")]
 pub mod ffi;
+mod photos;
 mod recorder;
 mod sealing;
 mod store;
@@ -29,16 +32,19 @@ use ffi::UniFfiTag;
 
 pub use client::{
     Client, Clocks, ConflictLine, ConflictSide, DaySummary, DeviceStatus, EnrolError, IdentityFileError,
-    PlannedCall, PushReport, RecordLine, SyncError, SyncProgress, SyncReport,
+    PhotoError, PhotoLine, PhotoReport, PhotoState, PlannedCall, PushReport, RecordLine, SyncError,
+    SyncProgress, SyncReport,
 };
-pub use day::{Due, NewIssue, Position, VisitBundle};
+pub use day::{Due, NewIssue, NewPhoto, PhotoOf, Position, VisitBundle};
 pub use errors::RecordError;
+pub use photos::PhotoFileError;
 pub use recorder::Moment;
 pub use sealing::StoreKey;
 pub use store::{Identity, Rejected, RejectedId, RejectedIdError, SaveState, StoreError};
 
-pub use xundian_protocol::ids::{OutletId, PersonId, RecordId, VisitId};
+pub use xundian_protocol::ids::{ContentHash, OutletId, PersonId, RecordId, VisitId};
 pub use xundian_protocol::kinds::{
     AbortReason, DayReport, Decision, DepartureCheck, Gtin, Issue, IssueKind, IssueState, MovementCause,
-    Outlet, Settlement, Severity, ShelfObservation, StockCount, StockMovement, Visit,
+    Outlet, Photo, PhotoSource, PhotoSubject, Settlement, Severity, ShelfObservation, StockCount,
+    StockMovement, Visit,
 };

@@ -113,6 +113,16 @@ pub(crate) enum Place<'a> {
     Value(&'a [u8]),
     /// A file of the device's folder.
     File(&'a str),
+    /// A piece of a picture. It opens in that picture alone, as that piece of it, and only where the picture is as
+    /// long as it was: so no piece can stand in another's place, and none can be missing.
+    Piece {
+        /// The picture's hash.
+        picture: &'a [u8; 32],
+        /// The picture's length.
+        bytes: u64,
+        /// Which piece, from 0.
+        nth: u64,
+    },
 }
 
 impl Place<'_> {
@@ -121,6 +131,9 @@ impl Place<'_> {
             Self::Entry { number, chain } => [&[1][..], &number.to_be_bytes(), &chain.to_be_bytes()].concat(),
             Self::Value(key) => [&[2], key].concat(),
             Self::File(name) => [&[3], name.as_bytes()].concat(),
+            Self::Piece { picture, bytes, nth } => {
+                [&[4], &picture[..], &bytes.to_be_bytes(), &nth.to_be_bytes()].concat()
+            }
         }
     }
 }

@@ -102,6 +102,61 @@ impl OpSeq {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct FeedSeq(pub u64);
 
+/// The BLAKE3 hash of some bytes, such as a photo's: it names them wherever they lie, and proves that they are whole.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentHash(pub [u8; 32]);
+
+impl ContentHash {
+    /// The hash of bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(blake3::Hash::from_bytes(self.0).to_hex().as_str())
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that is no content hash.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no content hash: it has 64 hexadecimal digits")]
+pub struct ContentHashError {
+    text: String,
+}
+
+impl FromStr for ContentHash {
+    type Err = ContentHashError;
+    fn from_str(text: &str) -> Result<Self, ContentHashError> {
+        let hash = blake3::Hash::from_hex(text);
+        hash.map(|hash| Self(*hash.as_bytes()))
+            .map_err(|_| ContentHashError { text: text.chars().take(80).collect() })
+    }
+}
+
+/// Hashes bytes as they come, such as those of a photo piece by piece.
+#[derive(Clone, Debug, Default)]
+pub struct ContentHasher(blake3::Hasher);
+
+impl ContentHasher {
+    /// Takes in the bytes that follow.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of all bytes so far.
+    pub fn hash(&self) -> ContentHash {
+        ContentHash(*self.0.finalize().as_bytes())
+    }
+}
+
 macro_rules! typed_ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
@@ -147,6 +202,17 @@ mod tests {
         let id = RecordId::v7(1_800_000_000_000, [7; 10]);
         assert_eq!(id.to_string().parse(), Ok(id));
         assert!("S1-01".parse::<RecordId>().is_err());
+    }
+
+    #[test]
+    fn a_content_hash_survives_its_text_and_is_the_same_in_pieces() {
+        let hash = ContentHash::of(b"a shelf");
+        assert_eq!(hash.to_string().parse(), Ok(hash));
+        assert!("cafe".parse::<ContentHash>().is_err());
+        let mut hasher = ContentHasher::default();
+        hasher.update(b"a ");
+        hasher.update(b"shelf");
+        assert_eq!(hasher.hash(), hash);
     }
 
     #[test]

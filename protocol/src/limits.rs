@@ -67,6 +67,22 @@ pub const CERTIFICATE_BYTES_MAX: usize = 8 * 1024;
 /// A message for people inside a frame, in bytes of UTF-8.
 pub const MESSAGE_BYTES_MAX: usize = 1024;
 
+/// A photo's picture.
+pub const PHOTO_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// A piece of a photo, as it is sent.
+pub const PHOTO_PIECE_BYTES_MAX: usize = 16 * 1024;
+/// Pieces of a photo that a device sends ahead of the server's word. What is on its way when a connection breaks
+/// is sent again, so both together are what a cut costs at most.
+pub const PHOTO_PIECES_IN_FLIGHT_MAX: usize = 4;
+/// Pictures that a device holds and the server does not; one more is refused with a clear error.
+pub const PHOTOS_UNSENT_MAX: u64 = 1000;
+/// Their bytes: a phone must not be filled up by what waits.
+pub const PHOTOS_UNSENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Pictures that the server has and a device keeps to show them, oldest ones leaving first.
+pub const PHOTOS_KEPT_MAX: u64 = 2000;
+/// Their bytes.
+pub const PHOTOS_KEPT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
 /// Unsent ops that a device holds; a save beyond it is refused with a clear error.
 pub const OUTBOX_OPS_MAX: u64 = 1_000_000;
 /// For so many days after somebody lost a right, the work done before is still taken. The day of the work is what
@@ -104,3 +120,7 @@ const _: () = assert!(KEY_TEXT_BYTES_MAX <= TEXT_BYTES_MAX);
 const _: () = assert!(
     2 * (TEXT_BYTES_MAX + KEY_TEXT_BYTES_MAX) + 64 * FIELD_BYTES + TEXT_BYTES_MAX <= RECORD_BYTES_MAX
 );
+// A piece is a small frame, which the server decodes with little memory.
+const _: () = assert!(PHOTO_PIECE_BYTES_MAX + 64 <= SMALL_BYTES_MAX);
+const _: () = assert!(PHOTO_PIECE_BYTES_MAX * PHOTO_PIECES_IN_FLIGHT_MAX <= 64 * 1024);
+const _: () = assert!(PHOTO_BYTES_MAX <= PHOTOS_UNSENT_BYTES_MAX && PHOTO_BYTES_MAX <= PHOTOS_KEPT_BYTES_MAX);

@@ -12,6 +12,7 @@ pub mod figures;
 pub mod imports;
 mod ingest;
 mod memory;
+pub mod photos;
 mod pull;
 pub mod report;
 pub mod serve;

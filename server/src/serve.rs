@@ -1,12 +1,14 @@
 //! `serve`: sessions, console and administration of one data folder, until the process is told to stop.
 
 use crate::memory::share_heaps;
+use crate::photos::{Photos, PhotosError, Place, SpoolLimits};
 use crate::server::{OpenError, Server};
 use crate::sessions;
 use crate::transport::{BindError, Listener};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Threads for store work. More would not be faster on one store, and each keeps memory of its own.
@@ -30,7 +32,12 @@ pub struct Config {
     pub http: SocketAddr,
     /// Where devices connect.
     pub quic: SocketAddr,
+    /// Where the pictures of photos lie: a folder or `s3://bucket/prefix`; the data folder's own where none is given.
+    pub photos: Option<String>,
 }
+
+/// How often what lies in the spool for too long is looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why the server could not start or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +59,9 @@ pub enum ServeError {
     /// The users of the console.
     #[error(transparent)]
     Users(#[from] crate::console::UsersError),
+    /// The pictures of photos.
+    #[error(transparent)]
+    Photos(#[from] PhotosError),
     /// The administration socket.
     #[error("administration cannot listen in the data folder: {0}")]
     Admin(std::io::Error),
@@ -61,6 +71,8 @@ pub enum ServeError {
 pub struct Running {
     /// The opened server.
     pub server: Arc<Server>,
+    /// Its pictures.
+    pub photos: Arc<Photos>,
     /// Where devices connect.
     pub quic: SocketAddr,
     /// Where the console listens.
@@ -78,6 +90,9 @@ pub async fn start(config: &Config) -> Result<Running, ServeError> {
 /// Starts to serve a server that is open already.
 pub async fn start_with(server: Arc<Server>, config: &Config) -> Result<Running, ServeError> {
     let (stop, stopped) = watch::channel(false);
+    let place = Place::read(config.photos.as_deref(), &config.data).map_err(PhotosError::Storage)?;
+    let photos = Arc::new(Photos::open(Arc::clone(&server), &place, SpoolLimits::default())?);
+    photos.probe().await.map_err(PhotosError::Storage)?;
     let listener = Listener::bind(config.quic, &server.authority)?;
     let quic = listener.address();
     let address = config.http;
@@ -85,15 +100,16 @@ pub async fn start_with(server: Arc<Server>, config: &Config) -> Result<Running,
     let http_listener = http_listener.map_err(|source| ServeError::Http { address, source })?;
     let http = http_listener.local_addr().map_err(|source| ServeError::Http { address, source })?;
     let users = crate::console::Users::open(&config.data)?;
-    let router = crate::console::router(Arc::clone(&server), users);
+    let router = crate::console::router(Arc::clone(&server), Arc::clone(&photos), users);
     let mut http_stop = stopped.clone();
     let shutdown = async move {
         // An error means that the sender is gone, which is the end as well.
         let _ended = http_stop.wait_for(|stop| *stop).await.is_ok();
     };
-    let admin = crate::admin::listen(Arc::clone(&server), stopped.clone()).map_err(ServeError::Admin)?;
+    let admin = crate::admin::listen(Arc::clone(&photos), stopped.clone()).map_err(ServeError::Admin)?;
     let tasks = vec![
-        tokio::spawn(sessions::run(Arc::clone(&server), listener, stopped)),
+        tokio::spawn(sweep(Arc::clone(&photos), stopped.clone())),
+        tokio::spawn(sessions::run(Arc::clone(&server), Arc::clone(&photos), listener, stopped)),
         tokio::spawn(async move {
             if let Err(error) = crate::console::serve(http_listener, router, shutdown).await {
                 tracing::error!("the console has ended: {error}");
@@ -101,7 +117,23 @@ pub async fn start_with(server: Arc<Server>, config: &Config) -> Result<Running,
         }),
         tokio::spawn(admin),
     ];
-    Ok(Running { server, quic, http, stop, tasks })
+    Ok(Running { server, photos, quic, http, stop, tasks })
+}
+
+/// Sweeps the spool at once and then every day, until `stopped` becomes true.
+async fn sweep(photos: Arc<Photos>, mut stopped: watch::Receiver<bool>) {
+    let mut days = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = days.tick() => {}
+            // An error means that the sender is gone, which is the end as well.
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+        let photos = Arc::clone(&photos);
+        if let Err(error) = tokio::task::spawn_blocking(move || photos.sweep(sessions::now_ms())).await {
+            tracing::error!("the sweep of the spool was given up: {error}");
+        }
+    }
 }
 
 impl Running {

@@ -6,7 +6,8 @@ mod conflicts;
 use crate::authority::{Authority, AuthorityError};
 use crate::ingest::{
     Batch, ChangedRecord, FigureChanges, Loaded, OutletStock, TouchedProducts, TouchedStock, Units,
-    affected_outlets, late, merge, plan_figures, plan_stock, restate_outlet, said_anew, stock_changes,
+    affected_outlets, late, merge, namings, plan_figures, plan_namings, plan_stock, restate_outlet,
+    said_anew, stock_changes,
 };
 use crate::store::{AuditEntry, Changes, Device, FeedPlace, Owner, Reader, Store, StoreError, StoredRecord};
 use conflicts::conflict_records;
@@ -124,6 +125,9 @@ impl Server {
         }
         let store = Store::open(&data.join("store"))?;
         let authority = Authority::open_or_create(&data.join("authority"), now_ms)?;
+        if store.is_of_format_before()? {
+            note_namings(&store)?;
+        }
         let reader = store.reader();
         let mut directory = Directory::default();
         let clock = Clock::resume(reader.clock()?);
@@ -271,6 +275,7 @@ impl Server {
             changes.stock.extend(plan.statements.into_iter().map(|(at, statement)| (outlet, at, statement)));
             changes.levels.push((outlet, plan.levels));
         }
+        changes.namings = plan_namings(&changed);
         changes.cells = figures.cells();
         let moved = figures.traces.into_iter().filter(|(_, count)| *count != 0);
         changes.traces = moved.map(|(trace, count)| (trace, count > 0)).collect();
@@ -347,6 +352,21 @@ impl Server {
         traces.reverse();
         Ok(traces)
     }
+}
+
+/// Notes the pictures that all records name, as the present format has it. Cut off, it begins anew.
+fn note_namings(store: &Store) -> Result<(), StoreError> {
+    const AT_ONCE: usize = 10_000;
+    let reader = store.reader();
+    let mut changes = Changes::default();
+    for stored in reader.records(None) {
+        changes.namings.extend(namings(&stored?.record).into_iter().map(|naming| (naming, true)));
+        if changes.namings.len() >= AT_ONCE {
+            store.commit(&std::mem::take(&mut changes))?;
+        }
+    }
+    store.commit(&changes)?;
+    store.note_format()
 }
 
 /// An entry of the audit trail; of several at one moment none takes another's place.

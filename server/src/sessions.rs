@@ -2,6 +2,7 @@
 
 mod worker;
 
+use crate::photos::Photos;
 use crate::server::Server;
 use crate::transport::{FrameStream, Listener, Peer, StreamError};
 use std::sync::Arc;
@@ -41,20 +42,33 @@ pub fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// What all sessions share.
+#[derive(Clone)]
+struct Served {
+    server: Arc<Server>,
+    photos: Arc<Photos>,
+}
+
 /// Serves sessions until `stop` becomes true.
-pub async fn run(server: Arc<Server>, mut listener: Listener, mut stop: watch::Receiver<bool>) {
+pub async fn run(
+    server: Arc<Server>,
+    photos: Arc<Photos>,
+    mut listener: Listener,
+    mut stop: watch::Receiver<bool>,
+) {
+    let served = Served { server, photos };
     let working = Arc::new(Semaphore::new(WORKING_MAX));
     let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
     loop {
         tokio::select! {
             peer = listener.accept() => {
                 let Some(peer) = peer else { break };
-                let (server, working) = (Arc::clone(&server), Arc::clone(&working));
+                let (served, working) = (served.clone(), Arc::clone(&working));
                 if peer.device_no.is_some() {
-                    tokio::spawn(serve_device(server, working, peer));
+                    tokio::spawn(serve_device(served, working, peer));
                 } else if let Ok(place) = Arc::clone(&strangers).try_acquire_owned() {
                     tokio::spawn(async move {
-                        serve_stranger(server, working, peer).await;
+                        serve_stranger(served, working, peer).await;
                         drop(place);
                     });
                 } else {
@@ -68,18 +82,18 @@ pub async fn run(server: Arc<Server>, mut listener: Listener, mut stop: watch::R
 }
 
 /// Serves somebody without a certificate, who may enrol a device.
-async fn serve_stranger(server: Arc<Server>, working: Arc<Semaphore>, peer: Peer) {
-    let served = serve_streams(server, working, peer.clone());
-    if tokio::time::timeout(STRANGER_STAY, served).await.is_err() {
+async fn serve_stranger(served: Served, working: Arc<Semaphore>, peer: Peer) {
+    let streams = serve_streams(served, working, peer.clone());
+    if tokio::time::timeout(STRANGER_STAY, streams).await.is_err() {
         peer.close(CLOSE_REFUSED, "the enrolment took too long: try again");
     }
 }
 
 /// Serves one connection until it ends or its device is revoked.
-async fn serve_device(server: Arc<Server>, working: Arc<Semaphore>, peer: Peer) {
-    let revoked = revocation_of(&server, peer.device_no.map(DeviceNo));
+async fn serve_device(served: Served, working: Arc<Semaphore>, peer: Peer) {
+    let revoked = revocation_of(&served.server, peer.device_no.map(DeviceNo));
     tokio::select! {
-        () = serve_streams(Arc::clone(&server), working, peer.clone()) => {}
+        () = serve_streams(served, working, peer.clone()) => {}
         no = revoked => {
             tracing::info!(remote = %peer.remote, "{no} was revoked, its connection is closed");
             peer.close(CLOSE_REVOKED, "this device was revoked: hand it to your manager or enrol it anew");
@@ -102,15 +116,11 @@ fn revocation_of(server: &Server, device: Option<DeviceNo>) -> impl Future<Outpu
     }
 }
 
-async fn serve_streams(server: Arc<Server>, working: Arc<Semaphore>, peer: Peer) {
+async fn serve_streams(served: Served, working: Arc<Semaphore>, peer: Peer) {
     // A device opens one stream at a time; each is a session of its own.
     while let Ok(stream) = peer.accept_stream().await {
-        let session = Session {
-            server: Arc::clone(&server),
-            working: Arc::clone(&working),
-            peer: peer.clone(),
-            stream,
-        };
+        let session =
+            Session { served: served.clone(), working: Arc::clone(&working), peer: peer.clone(), stream };
         if let Err(end) = session.run().await {
             tracing::info!(remote = %peer.remote, device = ?peer.device_no, "session ended: {end}");
             peer.close(CLOSE_REFUSED, &end.to_string());
@@ -128,7 +138,7 @@ enum End {
 }
 
 struct Session {
-    server: Arc<Server>,
+    served: Served,
     /// Room to work in. It is taken while a frame is decoded, worked on or made, and never while the network
     /// is waited for: a device that reads slowly must not keep the others from being served.
     working: Arc<Semaphore>,
@@ -145,18 +155,23 @@ impl Session {
             let message = "the device's certificate has expired: enrol it anew";
             return self.refuse(&refusal(Refusal::Unauthenticated, message)).await;
         }
-        let server = Arc::clone(&self.server);
-        let begun = self.work(move || Worker::begin(server, DeviceNo(no), &payload)).await?;
+        let served = self.served.clone();
+        let begun = self.work(move || Worker::begin(served, DeviceNo(no), &payload)).await?;
         let (mut worker, mut turn) = match begun {
             Ok(begun) => begun,
             Err(refused) => return self.refuse(&refused).await,
         };
         loop {
-            while self.deliver(turn).await? {
-                (worker, turn) = self.work(move || worker.go_on()).await?;
-            }
-            let Some(payload) = self.receive().await? else { return Ok(()) };
-            (worker, turn) = self.work(move || worker.take(&payload)).await?;
+            (worker, turn) = if let Turn::Store(picture) = turn {
+                // It waits for the storage, which may be far away, and must keep no room to work meanwhile.
+                let stored = self.served.photos.store(picture).await;
+                self.work(move || worker.stored(stored)).await?
+            } else if self.deliver(turn).await? {
+                self.work(move || worker.go_on()).await?
+            } else {
+                let Some(payload) = self.receive().await? else { return Ok(()) };
+                self.work(move || worker.take(&payload)).await?
+            };
         }
     }
 
@@ -164,7 +179,7 @@ impl Session {
     async fn enrol(&mut self) -> Result<(), End> {
         self.stream.limit_payload(STRANGER_PAYLOAD_BYTES_MAX);
         let Some(payload) = self.receive().await? else { return Ok(()) };
-        let server = Arc::clone(&self.server);
+        let server = Arc::clone(&self.served.server);
         let turn = self.work(move || worker::enrol(&server, &payload)).await?;
         self.deliver(turn).await.map(|_| ())
     }
@@ -189,7 +204,8 @@ impl Session {
     /// Sends what a piece of work has made. Says whether there is more of it.
     async fn deliver(&mut self, turn: Turn) -> Result<bool, End> {
         match turn {
-            Turn::Wait => Ok(false),
+            // The caller stores a picture; there is nothing to send before that.
+            Turn::Wait | Turn::Store(_) => Ok(false),
             Turn::Send { payload, more } => self.send(&payload).await.map(|()| more),
             Turn::Refuse(frame) => self.refuse(&frame).await.map(|()| false),
         }

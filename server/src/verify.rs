@@ -1,9 +1,9 @@
 //! `verify`: recomputes every figure from all records and compares (promise 4).
 
-use crate::ingest::{FigureChanges, OutletStock, Said, Sign, TouchedStock, Units, plan_stock};
+use crate::ingest::{FigureChanges, OutletStock, Said, Sign, TouchedStock, Units, namings, plan_stock};
 use crate::server::Server;
-use crate::store::{Levels, Reader, Statement, StoreError};
-use std::collections::BTreeMap;
+use crate::store::{Levels, Naming, PictureRow, Reader, Statement, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
 use xundian_protocol::ids::OutletId;
 use xundian_protocol::views::Measures;
 use xundian_protocol::views::ledger::At;
@@ -19,6 +19,12 @@ pub struct VerifyReport {
     pub stock_entries: usize,
     /// Traces compared.
     pub traces: usize,
+    /// Pictures that records name and that are stored.
+    pub pictures_stored: usize,
+    /// Pictures that records name and that have not come yet.
+    pub pictures_missing: usize,
+    /// Pictures that were stored and are gone or others; none was looked for unless the storage was asked too.
+    pub pictures_damaged: usize,
     /// What does not agree, for people; empty where all is well. At most [`FINDINGS_MAX`].
     pub findings: Vec<String>,
 }
@@ -32,7 +38,8 @@ impl VerifyReport {
         self.findings.is_empty()
     }
 
-    fn find(&mut self, what: impl FnOnce() -> String) {
+    /// Notes that something does not agree.
+    pub(crate) fn find(&mut self, what: impl FnOnce() -> String) {
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(what());
         }
@@ -49,12 +56,14 @@ impl Server {
         let mut report = VerifyReport::default();
         let mut figures = FigureChanges::default();
         let mut stock = TouchedStock::default();
+        let mut named = BTreeSet::new();
         for stored in reader.records(None) {
             let record = stored?.record;
             report.records += 1;
             let said = Said::by(&record);
             figures.say(record.key, &said, Sign::Add, &mut units);
             stock.say(&said, Sign::Add);
+            named.extend(namings(&record));
         }
         let mut statements = BTreeMap::new();
         let mut levels = BTreeMap::new();
@@ -68,6 +77,7 @@ impl Server {
         compare_traces(&reader, &figures, &mut report)?;
         compare_statements(&reader, statements, &mut report)?;
         compare_levels(&reader, levels, &mut report)?;
+        compare_pictures(&reader, named, &mut report)?;
         Ok(report)
     }
 }
@@ -144,6 +154,31 @@ fn compare_levels(
     }
     for outlet in expected.keys() {
         report.find(|| format!("the ends of the stock timelines in {outlet} are missing"));
+    }
+    Ok(())
+}
+
+/// Whether a picture is stored is said by no record, so this part alone compares what is named.
+fn compare_pictures(
+    reader: &Reader<'_>,
+    mut expected: BTreeSet<Naming>,
+    report: &mut VerifyReport,
+) -> Result<(), StoreError> {
+    let (mut stored, mut counted) = (None, None);
+    for row in reader.pictures(None) {
+        match row? {
+            PictureRow::Stored(picture) => stored = Some(picture.hash),
+            PictureRow::Named(kept) if expected.remove(&kept) => {
+                if counted.replace(kept.hash) != Some(kept.hash) {
+                    let is_stored = stored == Some(kept.hash);
+                    *if is_stored { &mut report.pictures_stored } else { &mut report.pictures_missing } += 1;
+                }
+            }
+            PictureRow::Named(kept) => report.find(|| format!("{kept:?} is kept, and no record says so")),
+        }
+    }
+    for missing in expected {
+        report.find(|| format!("{missing:?} is missing"));
     }
     Ok(())
 }

@@ -39,7 +39,8 @@ impl Serving {
     /// Where the folder or the port cannot be used.
     pub async fn start(data: &Path, port: u16) -> Result<Self, ServingError> {
         let on = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let running = start(&Config { data: data.to_owned(), http: on(0), quic: on(port) }).await?;
+        let running =
+            start(&Config { data: data.to_owned(), http: on(0), quic: on(port), photos: None }).await?;
         Ok(Self { running })
     }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use xundian_client::{
-    AbortReason, Decision, Due, Gtin, IssueKind, MovementCause, RecordId, RejectedId, Severity, VisitId,
+    AbortReason, ContentHash, Decision, Due, Gtin, IssueKind, MovementCause, PhotoSource, PhotoSubject,
+    RecordId, RejectedId, Severity, VisitId,
 };
 use xundian_protocol::calendar::Day;
 use xundian_protocol::kinds::Choice;
@@ -39,9 +40,15 @@ pub(crate) enum Command {
     },
     /// 同步 send what waits and fetch what changed
     Sync {
-        /// 仅上传 only send what waits, fetch nothing
+        /// 仅上传记录 only send the records that wait, fetch nothing
         #[arg(long)]
         push_only: bool,
+        /// 仅上传图片 only send the pictures that wait, and the records before them; fetch nothing
+        #[arg(long, conflicts_with = "push_only")]
+        photos_only: bool,
+        /// 不上传图片 leave the pictures, as for a network that costs by the byte
+        #[arg(long, conflicts_with_all = ["push_only", "photos_only"])]
+        no_photos: bool,
     },
     /// 更换密钥 seal the device with another key; from then on it opens with that one
     ChangeKey {
@@ -62,6 +69,9 @@ pub(crate) enum Command {
     /// 急待解决问题 raise, take up and close urgent matters
     #[command(subcommand)]
     Issue(IssueCommand),
+    /// 照片 attach photos to a visit or an issue, and see where they stand
+    #[command(subcommand)]
+    Photo(PhotoCommand),
     /// 一天 check the bag, see and report the day
     #[command(subcommand)]
     Day(DayCommand),
@@ -122,18 +132,8 @@ pub(crate) enum VisitCommand {
     Open {
         /// 门店 the outlet's code or id
         outlet: String,
-        /// 纬度 latitude in degrees, WGS-84
-        #[arg(long, requires = "lon", allow_hyphen_values = true)]
-        lat: Option<f64>,
-        /// 经度 longitude in degrees, WGS-84
-        #[arg(long, requires = "lat", allow_hyphen_values = true)]
-        lon: Option<f64>,
-        /// 精度 accuracy in metres
-        #[arg(long, requires = "lat")]
-        accuracy: Option<i64>,
-        /// 模拟定位 the system says that the position is simulated
-        #[arg(long, requires = "lat")]
-        mocked: bool,
+        #[command(flatten)]
+        position: PositionArgs,
     },
     /// 离店 close the open visit
     Close(VisitArg),
@@ -266,6 +266,72 @@ pub(crate) enum IssueCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum PhotoCommand {
+    /// 添加 attach a photo; its picture is copied and sent by the next sync
+    Attach(PhotoArgs),
+    /// 列表 the photos of a visit or an issue, and where each of them stands
+    List {
+        #[command(flatten)]
+        of: PhotoOfArg,
+    },
+    /// 重试 offer a picture again that the server did not take
+    Retry {
+        /// 图片 the picture's hash, as `photo list` shows it
+        picture: ContentHash,
+    },
+}
+
+/// What a photo is of.
+#[derive(Debug, Args)]
+pub(crate) struct PhotoOfArg {
+    /// 拜访 the visit's id; the open visit by default
+    #[arg(long)]
+    pub(crate) visit: Option<VisitId>,
+    /// 问题 the issue's id
+    #[arg(long, conflicts_with = "visit")]
+    pub(crate) issue: Option<RecordId>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PhotoArgs {
+    /// 图片文件 the picture: JPEG, PNG, WebP or HEIC
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) of: PhotoOfArg,
+    /// 拍摄内容 shelf, display, price_label, stock, storefront, problem, other
+    #[arg(long, default_value = "shelf", value_parser = choice::<PhotoSubject>)]
+    pub(crate) subject: PhotoSubject,
+    /// 来源 in_app 现场拍摄 or chosen 相册选择
+    #[arg(long, default_value = "chosen", value_parser = choice::<PhotoSource>)]
+    pub(crate) source: PhotoSource,
+    /// 拍摄时间 when it was taken: RFC 3339, or Unix milliseconds
+    #[arg(long, value_parser = moment_ms)]
+    pub(crate) taken_at: Option<i64>,
+    /// 备注 a remark
+    #[arg(long)]
+    pub(crate) note: Option<String>,
+    #[command(flatten)]
+    pub(crate) position: PositionArgs,
+}
+
+/// Where the device was.
+#[derive(Debug, Args)]
+pub(crate) struct PositionArgs {
+    /// 纬度 latitude in degrees, WGS-84
+    #[arg(long, requires = "lon", allow_hyphen_values = true)]
+    pub(crate) lat: Option<f64>,
+    /// 经度 longitude in degrees, WGS-84
+    #[arg(long, requires = "lat", allow_hyphen_values = true)]
+    pub(crate) lon: Option<f64>,
+    /// 精度 accuracy in metres
+    #[arg(long, requires = "lat")]
+    pub(crate) accuracy: Option<i64>,
+    /// 模拟定位 the system says that the position is simulated
+    #[arg(long, requires = "lat")]
+    pub(crate) mocked: bool,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum DayCommand {
     /// 出门前检查 check the bag before leaving; what is not named is not there
     Check {
@@ -326,6 +392,17 @@ pub(crate) fn choice<T: Choice>(code: &str) -> Result<T, String> {
     T::from_code(code).ok_or_else(|| {
         let codes: Vec<_> = T::CHOICES.iter().map(|choice| choice.1).collect();
         format!("{code:?} 不在可选项中 is none of {}", codes.join(", "))
+    })
+}
+
+/// Reads a moment, in Unix milliseconds.
+pub(crate) fn moment_ms(text: &str) -> Result<i64, String> {
+    let at = text
+        .parse()
+        .ok()
+        .or_else(|| chrono::DateTime::parse_from_rfc3339(text).ok().map(|at| at.timestamp_millis()));
+    at.ok_or_else(|| {
+        format!("{text:?} 不是时间 is no moment; write it as 2026-11-23T09:00:00+08:00, or in milliseconds")
     })
 }
 

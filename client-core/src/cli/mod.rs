@@ -5,6 +5,7 @@ mod conflicts;
 mod key;
 mod network;
 mod output;
+mod photos;
 mod record_file;
 mod show;
 mod work;
@@ -12,7 +13,7 @@ mod work;
 use std::process::ExitCode;
 
 use clap::Parser;
-use xundian_client::{Client, EnrolError, RecordError, StoreError, SyncError};
+use xundian_client::{Client, EnrolError, PhotoError, RecordError, StoreError, SyncError};
 
 use args::{Cli, Command};
 use output::Output;
@@ -28,6 +29,8 @@ pub(crate) enum CliError {
     Sync(#[from] SyncError),
     #[error(transparent)]
     Enrol(#[from] EnrolError),
+    #[error(transparent)]
+    Photo(#[from] PhotoError),
     #[error("cannot start the network runtime ({0}): close other programs and try again")]
     Runtime(std::io::Error),
     #[error("cannot read {file} ({source}): check the path and its permissions")]
@@ -78,8 +81,9 @@ fn run(cli: Cli) -> Result<(), CliError> {
     };
     match cli.command {
         Command::Enrol { .. } => Ok(()),
-        Command::Sync { push_only: false } => network::sync(&client, output),
-        Command::Sync { push_only: true } => network::push(&client, output),
+        Command::Sync { push_only: true, .. } => network::push(&client, output),
+        Command::Sync { photos_only: true, .. } => network::send_photos(&client, output),
+        Command::Sync { no_photos, .. } => network::sync(&client, !no_photos, output),
         Command::ChangeKey { new_key_file } => key::change(&client, &new_key_file, output),
         Command::Status => show::status(&client, output),
         Command::Visit(command) => work::visit(&client, command, output),
@@ -87,6 +91,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Count(args) => work::count(&client, &args, output),
         Command::Move(args) => work::movement(&client, args, output),
         Command::Issue(command) => work::issue(&client, command, output),
+        Command::Photo(command) => photos::photo(&client, command, output),
         Command::Day(command) => work::day(&client, command, output),
         Command::Record { file } => record_file::record(&client, &file, output),
         Command::List { kind, day } => show::list(&client, &kind, day, output),

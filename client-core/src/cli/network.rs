@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
-use xundian_client::{Client, StoreKey, SyncProgress};
+use serde_json::{Value as Json, json};
+use xundian_client::{Client, PhotoReport, StoreKey, SyncProgress};
 
 use super::CliError;
 use super::output::{Output, time_text};
@@ -38,12 +38,15 @@ pub(super) fn enrol(
     Ok(output.answer(&json, human)?)
 }
 
-pub(super) fn sync(client: &Client, output: Output) -> Result<(), CliError> {
+pub(super) fn sync(client: &Client, has_photos: bool, output: Output) -> Result<(), CliError> {
     let bar = progress_bar(output);
-    let report = block_on(client.sync(|progress| {
+    let told = |progress: SyncProgress| {
         show(&bar, progress);
-        bar.set_message(format!("{} 条接收 pulled", progress.records_pulled));
-    }))?;
+        bar.set_message(format!("{} 条接收 pulled{}", progress.records_pulled, photos_text(progress)));
+    };
+    let report = block_on(async {
+        if has_photos { client.sync(told).await } else { client.sync_records(told).await }
+    })?;
     bar.finish_and_clear();
     let report = report?;
     let json = json!({
@@ -54,6 +57,7 @@ pub(super) fn sync(client: &Client, output: Output) -> Result<(), CliError> {
         "homes_dropped": report.homes_dropped,
         "captured_through_ms": report.captured_through_ms,
         "unsent_ops": report.unsent_ops,
+        "photos": photos_json(report.photos),
     });
     let mut human = format!(
         "同步完成 synced：已确认 confirmed {}，被拒绝 rejected {}，已接收 pulled {}；数据已齐至 complete up to {}",
@@ -62,6 +66,7 @@ pub(super) fn sync(client: &Client, output: Output) -> Result<(), CliError> {
         report.records_pulled,
         time_text(report.captured_through_ms)
     );
+    human.push_str(&photos_outcome(report.photos));
     if report.rejected > 0 {
         human.push_str(SEE_REJECTED);
     }
@@ -86,6 +91,51 @@ pub(super) fn push(client: &Client, output: Output) -> Result<(), CliError> {
         human.push_str(SEE_REJECTED);
     }
     Ok(output.answer(&json, human)?)
+}
+
+pub(super) fn send_photos(client: &Client, output: Output) -> Result<(), CliError> {
+    let bar = progress_bar(output);
+    let report = block_on(client.send_photos(|progress| {
+        show(&bar, progress);
+        bar.set_message(photos_text(progress));
+    }))?;
+    bar.finish_and_clear();
+    let report = report?;
+    let human = format!("上传完成 sent；未接收新数据 nothing was fetched{}", photos_outcome(report));
+    Ok(output.answer(&photos_json(report), human)?)
+}
+
+fn photos_json(report: PhotoReport) -> Json {
+    json!({
+        "stored": report.stored,
+        "declined": report.declined,
+        "damaged": report.damaged,
+        "bytes_sent": report.bytes_sent,
+        "waiting": report.waiting,
+    })
+}
+
+/// What became of the pictures, where there were any.
+fn photos_outcome(report: PhotoReport) -> String {
+    let PhotoReport { stored, declined, damaged, waiting, .. } = report;
+    if stored + declined + damaged + waiting == 0 {
+        return String::new();
+    }
+    let mut text = format!("；图片已上传 pictures sent {stored}，待上传 waiting {waiting}");
+    if declined + damaged > 0 {
+        text.push_str(&format!("，被拒绝 declined {declined}，已损坏 damaged {damaged}"));
+        text.push_str("\n请查看照片 see `xundian photo list`");
+    }
+    text
+}
+
+/// How far the pictures are, where there are any.
+fn photos_text(progress: SyncProgress) -> String {
+    let SyncProgress { photo_bytes_done, photo_bytes_total, .. } = progress;
+    if photo_bytes_total == 0 {
+        return String::new();
+    }
+    format!(" 图片 pictures {}/{} KiB", photo_bytes_done / 1024, photo_bytes_total.div_ceil(1024))
 }
 
 fn show(bar: &ProgressBar, progress: SyncProgress) {

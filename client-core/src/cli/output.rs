@@ -8,6 +8,7 @@ use comfy_table::{ContentArrangement, Table};
 use serde_json::{Map, Value as Json, json};
 use xundian_client::{RecordLine, SaveState};
 use xundian_protocol::calendar::Day;
+use xundian_protocol::ids::ContentHash;
 use xundian_protocol::kinds::{FieldSpec, KeyType, KindSpec, Unit, header, spec};
 use xundian_protocol::record::{Field, Home, Key, Record, Value};
 
@@ -145,7 +146,7 @@ fn value_json(field: Option<&FieldSpec>, value: &Value) -> Json {
         },
         Value::Text(text) => json!(text),
         Value::Id(id) => json!(id.to_string()),
-        Value::Bytes(bytes) => json!(bytes),
+        Value::Bytes(bytes) => hash(bytes).map_or_else(|| json!(bytes), |hash| json!(hash.to_string())),
     }
 }
 
@@ -162,8 +163,15 @@ fn value_text(field: Option<&FieldSpec>, value: &Value) -> String {
         },
         Value::Text(text) => text.clone(),
         Value::Id(id) => id.to_string(),
-        Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
+        Value::Bytes(bytes) => {
+            hash(bytes).map_or_else(|| format!("{} bytes", bytes.len()), |hash| hash.to_string())
+        }
     }
+}
+
+/// Bytes of the length of a content hash, which people and programs read in hexadecimal digits.
+fn hash(bytes: &[u8]) -> Option<ContentHash> {
+    bytes.try_into().ok().map(ContentHash)
 }
 
 fn choice(field: Option<&FieldSpec>, number: i64) -> Option<(&'static str, &'static str, &'static str)> {

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use chrono::DateTime;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::json;
@@ -15,7 +14,7 @@ use xundian_client::{
 };
 
 use super::CliError;
-use super::args::{choice, due};
+use super::args::{choice, due, moment_ms};
 use super::output::Output;
 use super::work::position;
 
@@ -198,9 +197,7 @@ impl Time {
     fn unix_ms(&self) -> Result<i64, String> {
         match self {
             Self::UnixMs(unix_ms) => Ok(*unix_ms),
-            Self::Text(text) => DateTime::parse_from_rfc3339(text)
-                .map(|at| at.timestamp_millis())
-                .map_err(|_| format!("{text:?} 不是时间 is no time; write it as 2026-11-23T09:00:00+08:00")),
+            Self::Text(text) => moment_ms(text),
         }
     }
 }

@@ -20,6 +20,10 @@ pub(super) fn status(client: &Client, output: Output) -> Result<(), CliError> {
         "unsent_ops": status.unsent_ops,
         "oldest_unsent_ms": status.oldest_unsent_ms,
         "rejected_ops": status.rejected_ops,
+        "unsent_photos": status.unsent_photos,
+        "unsent_photo_bytes": status.unsent_photo_bytes,
+        "oldest_unsent_photo_ms": status.oldest_unsent_photo_ms,
+        "stuck_photos": status.stuck_photos,
         "last_sync_ms": status.last_sync_ms,
         "safe_to_lose_up_to_ms": status.safe_to_lose_up_to_ms,
         "server_offset_ms": status.server_offset_ms,
@@ -38,6 +42,11 @@ pub(super) fn status(client: &Client, output: Output) -> Result<(), CliError> {
         ("待发送 Waiting to be sent", status.unsent_ops.to_string()),
         ("最早未发送 Oldest of them", status.oldest_unsent_ms.map_or_else(|| "—".to_owned(), time_text)),
         ("被拒绝 Rejected", status.rejected_ops.to_string()),
+        (
+            "待上传图片 Pictures waiting",
+            format!("{}（{} KiB）", status.unsent_photos, status.unsent_photo_bytes.div_ceil(1024)),
+        ),
+        ("无法上传的图片 Pictures stuck", status.stuck_photos.to_string()),
         ("上次同步 Last sync", status.last_sync_ms.map_or_else(never, time_text)),
         (
             "手机遗失也安全，截至 Safe to lose this phone up to",

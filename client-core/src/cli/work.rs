@@ -11,16 +11,15 @@ use xundian_protocol::kinds::{Typed, Visit};
 use xundian_protocol::record::Home;
 
 use super::CliError;
-use super::args::{CountArgs, DayCommand, IssueCommand, MoveArgs, ShelfArgs, VisitArg, VisitCommand};
+use super::args::{
+    CountArgs, DayCommand, IssueCommand, MoveArgs, PositionArgs, ShelfArgs, VisitArg, VisitCommand,
+};
 use super::output::Output;
 
 pub(super) fn visit(client: &Client, command: VisitCommand, output: Output) -> Result<(), CliError> {
     match command {
-        VisitCommand::Open { outlet, lat, lon, accuracy, mocked } => {
-            let position = match lat.zip(lon) {
-                Some((latitude, longitude)) => Some(position(latitude, longitude, accuracy, mocked)?),
-                None => None,
-            };
+        VisitCommand::Open { outlet, position } => {
+            let position = given_position(&position)?;
             let visit = client.open_visit(client.outlet_named(&outlet)?, position)?;
             saved(visit, "进店 visit opened", output)
         }
@@ -153,6 +152,12 @@ pub(super) fn day(client: &Client, command: DayCommand, output: Output) -> Resul
     }
 }
 
+/// The position that was named, if one was.
+pub(super) fn given_position(args: &PositionArgs) -> Result<Option<Position>, CliError> {
+    let given = args.lat.zip(args.lon);
+    given.map(|(latitude, longitude)| position(latitude, longitude, args.accuracy, args.mocked)).transpose()
+}
+
 /// A position from degrees.
 pub(super) fn position(
     latitude: f64,
@@ -182,6 +187,6 @@ fn line<T>(gtin: Gtin, value: Option<T>) -> BTreeMap<Gtin, T> {
     value.map(|value| (gtin, value)).into_iter().collect()
 }
 
-fn saved(id: impl std::fmt::Display, says: &str, output: Output) -> Result<(), CliError> {
+pub(super) fn saved(id: impl std::fmt::Display, says: &str, output: Output) -> Result<(), CliError> {
     Ok(output.answer(&json!({ "saved": id.to_string() }), format!("{says}：{id}"))?)
 }

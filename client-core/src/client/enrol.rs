@@ -9,8 +9,9 @@ use xundian_protocol::wire::v1::{
     ClientFrame, Enrol, Granted, Refusal, Refused, ServerFrame, decode_server, encode_client,
 };
 
+use super::carrier::{Carrier, connect};
 use super::identity::{self, IdentityFileError};
-use super::sync::{Carrier, Running, connect};
+use super::sync::Running;
 use super::{Client, SyncError, clocks};
 use crate::sealing::StoreKey;
 use crate::store::{Identity, StoreError};

@@ -2,12 +2,13 @@
 //! alone), `device.csr` (the request for its certificate, DER), `device.crt` and `authority.crt`
 //! (certificates, DER). Where the store is sealed, so are they, each for its name and with the store's key.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::disk::sync_folder;
 use crate::sealing::{Cover, Place};
 use crate::transport::{DeviceKey, TlsIdentity, TlsIdentityError};
 
@@ -98,9 +99,7 @@ impl DeviceFolder {
             file.write_all(&covered)?;
             file.sync_all()?;
             fs::rename(&fresh, &path)?;
-            #[cfg(unix)]
-            File::open(&self.path)?.sync_all()?;
-            Ok(())
+            sync_folder(&self.path)
         };
         attempt().map_err(|source| IdentityFileError::File { action: "write", path: path.clone(), source })
     }

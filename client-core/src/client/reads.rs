@@ -19,10 +19,19 @@ pub struct DeviceStatus {
     pub oldest_unsent_ms: Option<i64>,
     /// Saves that the server did not take.
     pub rejected_ops: u64,
+    /// Pictures that wait to be sent. Those of rejected saves do not.
+    pub unsent_photos: u64,
+    /// Their bytes.
+    pub unsent_photo_bytes: u64,
+    /// When the oldest of them was attached, Unix milliseconds.
+    pub oldest_unsent_photo_ms: Option<i64>,
+    /// Pictures that no sync will send by itself: damaged, or not taken by the server. `photos_of` says which and why.
+    pub stuck_photos: u64,
     /// The end of the last sync, Unix milliseconds.
     pub last_sync_ms: Option<i64>,
-    /// If the phone were lost now, only what was saved after this moment would be lost with it; `None` where
-    /// the device never synced. Rejected saves are on this device alone all the same.
+    /// If the phone were lost now, only what was saved after this moment would be lost with it, pictures included:
+    /// a photo's record without its picture proves nothing. `None` where the device never synced. Rejected saves
+    /// and pictures that are stuck are on this device alone all the same.
     pub safe_to_lose_up_to_ms: Option<i64>,
     /// The server's clock minus the device's, as of the last sync.
     pub server_offset_ms: Option<i64>,
@@ -146,13 +155,19 @@ impl Client {
         let offset_ms = last_sync.map_or(0, |sync| sync.server_offset_ms);
         let oldest_unsent_ms = oldest.map(|op| op.stamp.hlc.unix_ms() - offset_ms);
         let now_ms = (self.clocks)().now_ms;
+        let (unsent_photos, unsent_photo_bytes, oldest_unsent_photo_ms) = self.pictures_to_be_sent();
+        let oldest_ms = oldest_unsent_ms.into_iter().chain(oldest_unsent_photo_ms).min();
         Ok(DeviceStatus {
             unsent_ops: self.store.unsent_ops(),
             oldest_unsent_ms,
             rejected_ops: self.store.rejected()?.len() as u64,
+            unsent_photos,
+            unsent_photo_bytes,
+            oldest_unsent_photo_ms,
+            stuck_photos: self.stuck_pictures(),
             last_sync_ms: last_sync.map(|sync| sync.at_ms),
             // With nothing left to send, nothing at all would be lost.
-            safe_to_lose_up_to_ms: last_sync.map(|_| oldest_unsent_ms.unwrap_or(now_ms)),
+            safe_to_lose_up_to_ms: last_sync.map(|_| oldest_ms.unwrap_or(now_ms)),
             server_offset_ms: last_sync.map(|sync| sync.server_offset_ms),
             homes: self.store.standing().homes.len() as u64,
             store_bytes: self.store.size_on_disk_bytes()?,
@@ -233,7 +248,7 @@ impl Client {
         Day::in_default_zone((self.clocks)().now_ms)
     }
 
-    fn line(&self, record: Record) -> Result<RecordLine, StoreError> {
+    pub(super) fn line(&self, record: Record) -> Result<RecordLine, StoreError> {
         let state = self.save_state(record.key)?;
         // A receipt may have moved it since it was read; a record that was read is at least confirmed.
         Ok(RecordLine { state: state.unwrap_or(SaveState::Confirmed), record })

@@ -1,182 +1,74 @@
-//! One sync, or the push that is its first half: connects, and does what the session asks for until it is
-//! complete.
+//! One sync, or a part of it: connects, and does what each session asks for until it is complete.
 //!
-//! Either may be dropped or killed at any moment. Everything that it moves is committed step by step, and
+//! It may be dropped or killed at any moment. Everything that it moves is committed step by step, and
 //! the next one goes on from there.
 
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use xundian_protocol::access::scope_digest;
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::OpSeq;
-use xundian_protocol::sync::SessionError;
 use xundian_protocol::sync::client::{Aim, ClientSession, Outcome, Position, Step, Synced};
-use xundian_protocol::wire::DecodeError;
 use xundian_protocol::wire::v1::{
     Changes, ClientFrame, Hello, Receipt, Welcome, decode_server, encode_client,
 };
 
 use super::Client;
+use super::carrier::{Carrier, connect};
 use super::identity::{self, IdentityFileError};
+use super::progress::{PhotoReport, PushReport, SyncProgress, SyncReport, Tally};
+use super::sync_error::SyncError;
 use crate::store::{Identity, LastSync, StoreError};
-use crate::transport::{ConnectError, Connection, FrameStream, StreamError, TlsIdentity};
+use crate::transport::TlsIdentity;
 
-/// How long the server may take for one answer; it answers within a second unless something is wrong.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// A day's saves are folded into their records as soon as they are settled; more of them at the next sync,
 /// so that nobody waits for it now.
 const FOLDED_AT_ONCE_MAX: u64 = 512;
 const APP: &str = concat!("xundian ", env!("CARGO_PKG_VERSION"));
 
-/// How far a sync is. Each figure only grows, and `ops_done` never passes `ops_total`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct SyncProgress {
-    /// Saves that the server has taken or rejected.
-    pub ops_done: u64,
-    /// Saves that were to be sent.
-    pub ops_total: u64,
-    /// Records that came from the server.
-    pub records_pulled: u64,
-}
-
-/// What a sync did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct SyncReport {
-    /// Saves that the server merged.
-    pub merged: u64,
-    /// Saves that it rejected; they lie in the tray.
-    pub rejected: u64,
-    /// Records that came from the server.
-    pub records_pulled: u64,
-    /// Homes that came into scope.
-    pub homes_added: u64,
-    /// Homes that left it.
-    pub homes_dropped: u64,
-    /// Everything captured up to here is on the server, Unix milliseconds.
-    pub captured_through_ms: i64,
-    /// Saves that were made while the sync ran and wait for the next one.
-    pub unsent_ops: u64,
-}
-
-/// What a push did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct PushReport {
-    /// Saves that the server merged.
-    pub merged: u64,
-    /// Saves that it rejected; they lie in the tray.
-    pub rejected: u64,
-    /// Saves that were made in the last moment and wait for the next push or sync.
-    pub unsent_ops: u64,
-}
-
-/// Why a sync or a push did not come to its end. Nothing saved is lost by any of these.
-#[derive(Debug, thiserror::Error)]
-pub enum SyncError {
-    /// The device is not enrolled.
-    #[error("this device is not enrolled: run `enrol` with the invitation that your manager gave you")]
-    NotEnrolled,
-    /// Another sync or push is running.
-    #[error("a sync or a push is running already: wait until it is done")]
-    Running,
-    /// There is no connection, or none any more.
-    #[error("{message}")]
-    Connection {
-        /// What is wrong and what to do.
-        message: String,
-        /// Whether trying again later can help without anybody doing something.
-        is_retryable: bool,
-    },
-    /// The server's name has no address.
-    #[error(
-        "the server's address {address} cannot be found ({source}): check this device's network and sync again"
-    )]
-    Address {
-        /// The address.
-        address: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The server does not answer any more.
-    #[error("the server did not answer for {} seconds: sync again in a minute", ANSWER_TIMEOUT.as_secs())]
-    NoAnswer,
-    /// The server ended the session too early.
-    #[error("the server ended the session before it was complete: sync again")]
-    Ended,
-    /// A frame cannot be read.
-    #[error(
-        "the server sent what this app cannot read ({0}): update the app, or the server if the app is newer"
-    )]
-    Frame(#[from] DecodeError),
-    /// The server has saves of this device that this store never sent.
-    #[error(
-        "this device's store was restored from a backup or copied: the server has its saves up to {applied_through}, which this store never sent. Ask your manager for a new invitation and enrol again; unsent work is kept"
-    )]
-    Restored {
-        /// The last save that the server has.
-        applied_through: u64,
-    },
-    /// The server has lost what it confirmed.
-    #[error(
-        "the server has this device's saves up to {applied_through} only, though it confirmed those up to {confirmed_through}: it was restored from an older backup. Keep this device as it is and tell headquarters; nothing on it is lost"
-    )]
-    ServerRestored {
-        /// The last save that the server has.
-        applied_through: u64,
-        /// The last save that it has confirmed.
-        confirmed_through: u64,
-    },
-    /// The session cannot go on.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    /// The device's key or certificates cannot be read.
-    #[error(transparent)]
-    File(#[from] IdentityFileError),
-    /// The store cannot be read or written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl SyncError {
-    /// Whether trying again later can help without anybody doing something.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Connection { is_retryable, .. } => *is_retryable,
-            Self::Session(SessionError::Refused(refused)) => refused.why.is_retryable(),
-            Self::Running | Self::Address { .. } | Self::NoAnswer | Self::Ended | Self::Session(_) => true,
-            Self::NotEnrolled | Self::Restored { .. } | Self::ServerRestored { .. } => false,
-            Self::Frame(_) | Self::File(_) | Self::Store(_) => false,
-        }
-    }
-}
-
-impl From<ConnectError> for SyncError {
-    fn from(error: ConnectError) -> Self {
-        Self::Connection { message: error.to_string(), is_retryable: error.is_retryable() }
-    }
-}
-
-impl From<StreamError> for SyncError {
-    fn from(error: StreamError) -> Self {
-        match error {
-            StreamError::Connection(error) => error.into(),
-            error => Self::Connection { message: error.to_string(), is_retryable: true },
-        }
-    }
-}
-
 impl Client {
-    /// Sends what waits, and fetches what changed. `progress` is told after each step.
+    /// Sends what waits, fetches what changed, then sends the pictures that wait. `progress` is told after each step.
+    ///
+    /// Records saved while pictures are sent go before the rest of these, and what others changed is fetched every
+    /// five minutes meanwhile.
     ///
     /// # Errors
-    /// Where the server cannot be reached or refuses, or the store cannot be written. What was done until
-    /// then stays done.
+    /// Where the server cannot be reached or refuses, or the store or a picture cannot be read or written. What was
+    /// done until then stays done.
     pub async fn sync(&self, progress: impl FnMut(SyncProgress) + Send) -> Result<SyncReport, SyncError> {
-        self.run(Aim::Sync, progress).await
+        self.run(Aim::Sync, true, progress).await
     }
 
-    /// Sends what waits and fetches nothing: right after a visit, before the app goes to the background, or
+    /// The same without the pictures, as for a network that costs by the byte.
+    ///
+    /// # Errors
+    /// As [`Self::sync`].
+    pub async fn sync_records(
+        &self,
+        progress: impl FnMut(SyncProgress) + Send,
+    ) -> Result<SyncReport, SyncError> {
+        self.run(Aim::Sync, false, progress).await
+    }
+
+    /// Sends the pictures that wait and fetches nothing. The records that wait go first, for a picture is taken only
+    /// once its record is. Where nothing waits no connection is made.
+    ///
+    /// # Errors
+    /// As [`Self::sync`].
+    pub async fn send_photos(
+        &self,
+        progress: impl FnMut(SyncProgress) + Send,
+    ) -> Result<PhotoReport, SyncError> {
+        let has_nothing = self.store.unsent_ops() == 0 && self.due_pictures(&BTreeSet::new()).is_empty();
+        if self.identity().is_some() && has_nothing {
+            return Ok(PhotoReport { waiting: self.pictures_to_be_sent().0, ..PhotoReport::default() });
+        }
+        Ok(self.run(Aim::Push, true, progress).await?.photos)
+    }
+
+    /// Sends the records that wait and fetches nothing: right after a visit, before the app goes to the background, or
     /// on a thin network. Where nothing waits no connection is made. `progress` is told after each step.
     ///
     /// It is no sync. What others changed and what came into scope is fetched by the next sync, and only that
@@ -190,42 +82,29 @@ impl Client {
         if self.identity().is_some() && self.store.unsent_ops() == 0 {
             return Ok(PushReport::default());
         }
-        let SyncReport { merged, rejected, unsent_ops, .. } = self.run(Aim::Push, progress).await?;
+        let SyncReport { merged, rejected, unsent_ops, .. } = self.run(Aim::Push, false, progress).await?;
         Ok(PushReport { merged, rejected, unsent_ops })
     }
 
     async fn run(
         &self,
         aim: Aim,
-        mut progress: impl FnMut(SyncProgress) + Send,
+        has_pictures: bool,
+        told: impl FnMut(SyncProgress) + Send,
     ) -> Result<SyncReport, SyncError> {
         let identity = self.identity().ok_or(SyncError::NotEnrolled)?;
         let _running = Running::start(self)?;
         // What the last one settled and left lying, as it was much.
         self.store.fold_settled()?;
         let tls = self.tls()?;
-        let mut carrier = Carrier::open(connect(&identity.server, &tls).await?).await?;
-        let mut run = Run::new(self, &identity, aim)?;
-        let outcome = loop {
-            match run.session().poll() {
-                Step::Send(frame) => {
-                    run.note_sending(&frame)?;
-                    carrier.send(&encode_client(&frame)).await?;
-                }
-                Step::Wait => {
-                    let frame = decode_server(&carrier.receive().await?)?;
-                    run.session().handle(frame)?;
-                }
-                Step::Done(outcome) => break outcome,
-                step => {
-                    run.do_store_work(step)?;
-                    progress(run.progress);
-                }
-            }
-        };
-        let report = run.finish(outcome)?;
-        carrier.close("done").await;
-        Ok(report)
+        let carrier = Carrier::open(connect(&identity.server, &tls).await?).await?;
+        let mut syncing =
+            Syncing { client: self, identity, carrier, stream: Stream::Fresh, tally: Tally::default(), told };
+        syncing.session(aim).await?;
+        if has_pictures {
+            syncing.send_pictures(aim).await?;
+        }
+        Ok(syncing.finish().await)
     }
 
     fn tls(&self) -> Result<TlsIdentity, IdentityFileError> {
@@ -243,29 +122,101 @@ impl Client {
     }
 }
 
+/// What the carrier's stream was used for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stream {
+    Fresh,
+    Records,
+    Pictures,
+}
+
+/// A sync with its connection, through its sessions.
+pub(super) struct Syncing<'a, F> {
+    pub(super) client: &'a Client,
+    identity: Identity,
+    pub(super) carrier: Carrier,
+    stream: Stream,
+    pub(super) tally: Tally,
+    /// Told after each step.
+    pub(super) told: F,
+}
+
+impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
+    /// A session of records, from its beginning to its end.
+    pub(super) async fn session(&mut self, aim: Aim) -> Result<(), SyncError> {
+        if self.stream != Stream::Fresh {
+            self.carrier.next_stream().await?;
+        }
+        self.stream = Stream::Records;
+        let mut run = Run::new(self.client, &self.identity, aim, self.tally)?;
+        let outcome = loop {
+            match run.session().poll() {
+                Step::Send(frame) => {
+                    run.note_sending(&frame)?;
+                    self.carrier.send(&encode_client(&frame)).await?;
+                }
+                Step::Wait => {
+                    let frame = decode_server(&self.carrier.receive().await?)?;
+                    run.session().handle(frame)?;
+                }
+                Step::Done(outcome) => break outcome,
+                step => {
+                    run.do_store_work(step)?;
+                    (self.told)(run.tally.progress);
+                }
+            }
+        };
+        self.tally = run.finish(outcome)?;
+        Ok(())
+    }
+
+    /// Pictures share a stream with each other, and not with records.
+    pub(super) async fn go_on_with_pictures(&mut self) -> Result<(), SyncError> {
+        if self.stream == Stream::Records {
+            self.carrier.next_stream().await?;
+        }
+        self.stream = Stream::Pictures;
+        Ok(())
+    }
+
+    async fn finish(self) -> SyncReport {
+        let Tally { progress, mut report } = self.tally;
+        report.unsent_ops = self.client.store.unsent_ops();
+        report.photos.bytes_sent = progress.photo_bytes_sent;
+        report.photos.waiting = self.client.pictures_to_be_sent().0;
+        self.carrier.close("done").await;
+        report
+    }
+}
+
 /// One session with what it needs of the store.
 pub(super) struct Run<'a> {
     client: &'a Client,
     session: ClientSession,
-    progress: SyncProgress,
-    report: SyncReport,
+    /// With what the sessions before it did.
+    tally: Tally,
     server_offset_ms: i64,
     /// What this store had ever sent before this session.
     sent_before: OpSeq,
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(client: &'a Client, identity: &Identity, aim: Aim) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        client: &'a Client,
+        identity: &Identity,
+        aim: Aim,
+        mut tally: Tally,
+    ) -> Result<Self, StoreError> {
         let store = &client.store;
         let next_seq = store.next_seq();
         let outbox_first = store.oldest_unsent()?.map_or(next_seq, |op| op.seq);
         let now_ms = (client.clocks)().now_ms;
+        tally.progress.ops_total += store.unsent_ops();
         let hello = Hello { app: APP.to_owned(), device: identity.device, next_seq, now_ms };
         Ok(Self {
             client,
             session: ClientSession::new(aim, hello, outbox_first),
-            progress: SyncProgress { ops_total: store.unsent_ops(), ..SyncProgress::default() },
-            report: SyncReport::default(),
+            tally,
             server_offset_ms: store.last_sync().map_or(0, |sync| sync.server_offset_ms),
             sent_before: store.sent_through(),
         })
@@ -304,8 +255,8 @@ impl<'a> Run<'a> {
             }
             Step::CommitScope(homes) => {
                 let change = self.client.store.set_scope(&homes)?;
-                self.report.homes_added += change.added;
-                self.report.homes_dropped += change.dropped;
+                self.tally.report.homes_added += change.added;
+                self.tally.report.homes_dropped += change.dropped;
                 let position = self.position();
                 self.session.ready_to_pull(position);
             }
@@ -336,19 +287,19 @@ impl<'a> Run<'a> {
     fn commit_receipt(&mut self, receipt: &Receipt) -> Result<(), SyncError> {
         let outcome = self.client.store.receive(receipt)?;
         self.session.receipt_committed(receipt.through)?;
-        self.report.merged += outcome.merged;
-        self.report.rejected += outcome.rejected;
-        self.progress.ops_done += outcome.merged + outcome.rejected;
+        self.tally.report.merged += outcome.merged;
+        self.tally.report.rejected += outcome.rejected;
+        self.tally.progress.ops_done += outcome.merged + outcome.rejected;
         // What is saved while the sync runs is sent as well.
-        self.progress.ops_total = self.progress.ops_total.max(self.progress.ops_done);
+        self.tally.progress.ops_total = self.tally.progress.ops_total.max(self.tally.progress.ops_done);
         Ok(())
     }
 
     fn commit_changes(&mut self, changes: &Changes) -> Result<(), StoreError> {
         // Where the frame does not start where the device stands, the session asks for what is missing.
         let _moves_cursor = self.client.store.apply_changes(changes)?;
-        self.progress.records_pulled += changes.records.len() as u64;
-        self.report.records_pulled = self.progress.records_pulled;
+        self.tally.progress.records_pulled += changes.records.len() as u64;
+        self.tally.report.records_pulled = self.tally.progress.records_pulled;
         Ok(())
     }
 
@@ -372,7 +323,7 @@ impl<'a> Run<'a> {
     /// Notes how it ended. Few settled saves are folded into their records at once, after a push as after a
     /// sync: it costs a day's saves one commit, and a device that only pushes does not pile them up. Many are
     /// left to the beginning of the next one.
-    pub(super) fn finish(mut self, outcome: Outcome) -> Result<SyncReport, StoreError> {
+    pub(super) fn finish(mut self, outcome: Outcome) -> Result<Tally, StoreError> {
         let store = &self.client.store;
         let moment = (self.client.clocks)();
         match outcome {
@@ -384,14 +335,14 @@ impl<'a> Run<'a> {
                     captured_through_ms,
                     boot: moment.boot,
                 })?;
-                self.report.captured_through_ms = captured_through_ms;
+                self.tally.report.captured_through_ms = captured_through_ms;
             }
         }
         if store.settled_ops() <= FOLDED_AT_ONCE_MAX {
             store.fold_settled()?;
         }
-        self.report.unsent_ops = store.unsent_ops();
-        Ok(self.report)
+        self.tally.report.unsent_ops = store.unsent_ops();
+        Ok(self.tally)
     }
 }
 
@@ -411,55 +362,4 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.syncing.store(false, Ordering::Release);
     }
-}
-
-/// A connection and its one stream.
-pub(super) struct Carrier {
-    connection: Connection,
-    stream: FrameStream,
-}
-
-impl Carrier {
-    pub(super) async fn open(connection: Connection) -> Result<Self, SyncError> {
-        let stream = connection.open_stream().await?;
-        Ok(Self { connection, stream })
-    }
-
-    pub(super) async fn send(&mut self, payload: &[u8]) -> Result<(), SyncError> {
-        let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.stream.send(payload)).await;
-        sent.map_err(|_| SyncError::NoAnswer)??;
-        // Where all runs on one thread, the frame leaves now instead of after the next one is made.
-        tokio::task::yield_now().await;
-        Ok(())
-    }
-
-    pub(super) async fn receive(&mut self) -> Result<Vec<u8>, SyncError> {
-        let received = tokio::time::timeout(ANSWER_TIMEOUT, self.stream.recv()).await;
-        received.map_err(|_| SyncError::NoAnswer)??.ok_or(SyncError::Ended)
-    }
-
-    pub(super) async fn close(mut self, reason: &str) {
-        // All answers are in, so nothing is lost where the server no longer listens.
-        if let Err(error) = self.stream.finish() {
-            tracing::debug!(%error, "the stream was closed already");
-        }
-        self.connection.close(reason).await;
-    }
-}
-
-/// Connects to the first of an address's hosts that answers.
-pub(super) async fn connect(address: &str, tls: &TlsIdentity) -> Result<Connection, SyncError> {
-    let not_found = |source| SyncError::Address { address: address.to_owned(), source };
-    let hosts = tokio::net::lookup_host(address).await.map_err(not_found)?;
-    let mut failed = SyncError::Address {
-        address: address.to_owned(),
-        source: std::io::Error::other("the name has no address"),
-    };
-    for host in hosts {
-        match Connection::connect(host, tls).await {
-            Ok(connection) => return Ok(connection),
-            Err(error) => failed = error.into(),
-        }
-    }
-    Err(failed)
 }

@@ -1,5 +1,6 @@
 //! A merchandiser's day on one device, and a session driven by hand.
 
+mod photos;
 mod sealed;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use xundian_protocol::record::{Field, Home, Record, Register};
 use xundian_protocol::sync::client::{Aim, Step};
 use xundian_protocol::wire::v1::{Changes, ClientFrame, Receipt, Refusal, Rejection, ServerFrame, Welcome};
 
+use super::progress::Tally;
 use super::sync::Run;
 use super::*;
 use crate::day::{Due, NewIssue, Position, VisitBundle};
@@ -282,7 +284,7 @@ fn drive(run: &mut Run<'_>) -> Vec<ClientFrame> {
 fn finish(mut run: Run<'_>) -> SyncReport {
     drive(&mut run);
     let Step::Done(outcome) = run.session().poll() else { panic!("the session goes on") };
-    run.finish(outcome).expect("finished")
+    run.finish(outcome).expect("finished").report
 }
 
 #[test]
@@ -290,7 +292,7 @@ fn a_push_settles_what_waits_and_claims_no_sync() {
     let device = device();
     let visit = device.client.record(&bundle()).expect("recorded");
     let identity = device.client.identity().expect("enrolled");
-    let mut run = Run::new(&device.client, &identity, Aim::Push).expect("a session");
+    let mut run = Run::new(&device.client, &identity, Aim::Push, Tally::default()).expect("a session");
     drive(&mut run);
     let welcome = Welcome { now_ms: MORNING_MS, applied_through: OpSeq(0), person: PERSON };
     run.session().handle(ServerFrame::Welcome(welcome)).expect("welcome");
@@ -312,7 +314,7 @@ fn a_session_pushes_takes_verdicts_and_follows_its_scope() {
     let device = device();
     let visit = device.client.record(&bundle()).expect("recorded");
     let identity = device.client.identity().expect("enrolled");
-    let mut run = Run::new(&device.client, &identity, Aim::Sync).expect("a session");
+    let mut run = Run::new(&device.client, &identity, Aim::Sync, Tally::default()).expect("a session");
     assert!(matches!(&drive(&mut run)[..], [ClientFrame::Hello(_)]));
     let welcome = Welcome { now_ms: MORNING_MS + 60_000, applied_through: OpSeq(0), person: PERSON };
     run.session().handle(ServerFrame::Welcome(welcome)).expect("welcome");
@@ -350,14 +352,14 @@ fn a_server_that_has_more_than_was_ever_sent_is_not_believed() {
     let device = device();
     device.client.record(&bundle()).expect("recorded");
     let identity = device.client.identity().expect("enrolled");
-    let mut run = Run::new(&device.client, &identity, Aim::Sync).expect("a session");
+    let mut run = Run::new(&device.client, &identity, Aim::Sync, Tally::default()).expect("a session");
     let welcome = Welcome { now_ms: MORNING_MS, applied_through: OpSeq(1), person: PERSON };
     let error = run.do_store_work(Step::Welcome(welcome.clone())).expect_err("another life of the store");
     assert!(matches!(error, SyncError::Restored { applied_through: 1 }) && !error.is_retryable());
     assert_eq!(device.client.status().expect("status").unsent_ops, 3, "nothing is lost");
     // The same server after this store has sent them, and the answer was lost.
     device.client.store.note_sending(OpSeq(3)).expect("noted");
-    let mut run = Run::new(&device.client, &identity, Aim::Sync).expect("a session");
+    let mut run = Run::new(&device.client, &identity, Aim::Sync, Tally::default()).expect("a session");
     run.do_store_work(Step::Welcome(welcome)).expect("its own saves");
 }
 

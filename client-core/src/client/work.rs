@@ -279,12 +279,17 @@ impl Client {
         })
     }
 
-    /// Throws a rejected save away.
+    /// Throws a rejected save away. Where it was a photo, its picture goes as well, unless another photo has the same.
     ///
     /// # Errors
     /// Where the tray has no such entry.
     pub fn drop_rejected(&self, id: RejectedId) -> Result<(), RecordError> {
-        if self.store.drop_rejected(id)? { Ok(()) } else { Err(RecordError::NoSuchRejected { id }) }
+        if !self.store.drop_rejected(id)? {
+            return Err(RecordError::NoSuchRejected { id });
+        }
+        // The save has left the tray for good, whatever becomes of its picture's file: the next opening removes it.
+        self.tidy_pictures().unwrap_or_else(|error| tracing::warn!(%error, "a picture is left over"));
+        Ok(())
     }
 
     /// Saves a record that shares the id of an open visit.

@@ -1,6 +1,7 @@
 //! The errors' texts in Chinese: what is wrong, and what to do. The English ones stand beside the errors.
 
 use xundian_protocol::kinds::{Choice, spec, spec_by_code};
+use xundian_protocol::limits::PHOTO_BYTES_MAX;
 use xundian_protocol::wire::v1::Refusal;
 
 use super::errors::ErrorCode;
@@ -41,6 +42,22 @@ pub(super) fn record(error: &RecordError) -> String {
         RecordError::ConflictSettled { decision, .. } => {
             format!("该冲突已处理（{}）：如另一个值才正确，请直接修改记录", decision.label().zh)
         }
+        RecordError::NoPicture => code(ErrorCode::PhotoForm).into(),
+        RecordError::PictureTooLarge { bytes } => {
+            let (is, max) = (megabytes(*bytes), megabytes(PHOTO_BYTES_MAX));
+            format!("图片有 {is} MB，最大 {max} MB：请压缩后再添加")
+        }
+        RecordError::PictureUnreadable { path, .. } => {
+            format!("无法读取图片文件 {}：请检查路径和权限", path.display())
+        }
+        RecordError::PicturesFull { pictures, bytes } => {
+            let is = megabytes(*bytes);
+            format!("有 {pictures} 张图片（{is} MB）尚未上传，已达上限：请先同步图片再添加")
+        }
+        RecordError::PhotoTooLate { day, .. } => {
+            format!("{day} 的拜访已结束，只能在当天补充照片：请添加到新的拜访或问题中")
+        }
+        RecordError::Photo(_) => code(ErrorCode::PhotoFolder).into(),
         RecordError::NotEnrolled => code(ErrorCode::NotEnrolled).into(),
         RecordError::Store(error) => store(ErrorCode::StoreBroken, error),
     }
@@ -49,6 +66,10 @@ pub(super) fn record(error: &RecordError) -> String {
 /// What people call a kind.
 fn label(kind: &str) -> &str {
     spec_by_code(kind).map_or(kind, |spec| spec.label.zh)
+}
+
+fn megabytes(bytes: u64) -> u64 {
+    bytes.div_ceil(1024 * 1024)
 }
 
 /// Why the store failed.
@@ -91,6 +112,14 @@ pub(super) const fn code(code: ErrorCode) -> &'static str {
         ErrorCode::FormInvalid => "填写的内容不符合要求：请更正后再保存",
         ErrorCode::NotEdited => "此类记录不能在设备上修改：请新建一条来更正，或联系总部",
         ErrorCode::ConflictSettled => "该冲突已处理：如另一个值才正确，请直接修改记录",
+        ErrorCode::PhotoForm => "不是可识别的图片（支持 JPEG、PNG、WebP、HEIC）：请重新选择",
+        ErrorCode::PhotoTooLarge => "图片过大：请压缩后再添加",
+        ErrorCode::PhotoUnreadable => "无法读取图片文件：请检查路径和权限",
+        ErrorCode::PhotosFull => "待上传的图片已达上限：请先同步图片再添加",
+        ErrorCode::PhotoTooLate => "该拜访已结束且已过当天：请把照片添加到新的拜访或问题中",
+        ErrorCode::PhotoNotHere => "本机没有这张图片：由其他设备拍摄，或已上传并为新图片腾出空间",
+        ErrorCode::PhotoDamaged => "这张图片在本机已损坏：请重新添加同一张图片",
+        ErrorCode::PhotoFolder => "图片暂时无法读写：请检查存储空间和权限，稍后再试",
         ErrorCode::StoreInUse => "本地数据正被另一个程序使用：请先关闭它",
         ErrorCode::StoreKey => "密钥与本地数据不符：请使用最初的密钥，勿删除数据文件夹",
         ErrorCode::StoreFull => "待发送的记录已达上限：请先同步再继续记录",
@@ -137,6 +166,7 @@ pub(super) const fn refusal(why: Refusal) -> &'static str {
         Refusal::NotTheAuthor => "记录由他人填写，只能另行更正",
         Refusal::UnknownKind => "服务器尚不支持此类记录，已代为保留",
         Refusal::Cloned => "本机数据是从备份恢复或复制的",
+        Refusal::Unnamed => "服务器没有这张照片的记录",
         Refusal::Other => "服务器给出了新的原因，请更新应用查看",
     }
 }

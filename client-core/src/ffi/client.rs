@@ -28,8 +28,8 @@ use crate::store::{Identity, RejectedId, SaveState};
 pub struct Client {
     /// `None` after it was closed.
     core: RwLock<Option<Arc<Core>>>,
-    changes: Changes,
-    given_up: GivenUp,
+    pub(super) changes: Changes,
+    pub(super) given_up: GivenUp,
 }
 
 /// The device's life.
@@ -96,7 +96,7 @@ impl Client {
         self.given_up.run(work).await
     }
 
-    /// Sends what waits, and fetches what changed. Cancelling it ends it at its next step; what was done until
+    /// Sends what waits, fetches what changed, then sends the pictures that wait. Cancelling it ends it at its next step; what was done until
     /// then stays done, and the next one goes on from there.
     ///
     /// # Errors
@@ -107,7 +107,7 @@ impl Client {
         self.given_up.run(async move { Ok(core.sync(&mut progress).await?) }).await
     }
 
-    /// Sends what waits and fetches nothing: right after a visit, or before the app goes to the background.
+    /// Sends the records that wait and fetches nothing: right after a visit, or before the app goes to the background.
     ///
     /// # Errors
     /// As `sync`.
@@ -395,7 +395,7 @@ impl Client {
         Ok(saved)
     }
 
-    fn progress(
+    pub(super) fn progress(
         &self,
         observer: Option<Arc<dyn ProgressObserver>>,
     ) -> impl FnMut(SyncProgress) + Send + use<> {

@@ -7,8 +7,9 @@ use xundian_protocol::sync::SessionError;
 use xundian_protocol::wire::v1::Refusal;
 
 use super::chinese;
-use crate::client::{EnrolError, SyncError};
+use crate::client::{EnrolError, PhotoError, SyncError};
 use crate::errors::RecordError;
+use crate::photos::PhotoFileError;
 use crate::store::StoreError;
 
 /// A call that failed. Nothing of it was done, unless its documentation says otherwise.
@@ -70,6 +71,23 @@ pub enum ErrorCode {
     NotEdited,
     /// The conflict is settled already.
     ConflictSettled,
+
+    /// What was given is no picture of a known form.
+    PhotoForm,
+    /// The picture is too large.
+    PhotoTooLarge,
+    /// The file that was named as the picture cannot be read.
+    PhotoUnreadable,
+    /// As many pictures wait as the device holds.
+    PhotosFull,
+    /// The visit ended on an earlier day.
+    PhotoTooLate,
+    /// The picture is not on this device.
+    PhotoNotHere,
+    /// The picture's file is damaged.
+    PhotoDamaged,
+    /// The folder of pictures cannot be read or written at this moment.
+    PhotoFolder,
 
     /// Another program, or another client of this one, has the folder open.
     StoreInUse,
@@ -165,6 +183,7 @@ impl From<RecordError> for ClientError {
     fn from(error: RecordError) -> Self {
         match error {
             RecordError::Store(error) => error.into(),
+            RecordError::Photo(error) => error.into(),
             error => Self::new(record_code(&error), &error, false, chinese::record(&error)),
         }
     }
@@ -189,7 +208,39 @@ const fn record_code(error: &RecordError) -> ErrorCode {
         RecordError::OtherForm { .. } => ErrorCode::Argument,
         RecordError::ConflictSettled { .. } => ErrorCode::ConflictSettled,
         RecordError::NotEnrolled => ErrorCode::NotEnrolled,
+        RecordError::NoPicture => ErrorCode::PhotoForm,
+        RecordError::PictureTooLarge { .. } => ErrorCode::PhotoTooLarge,
+        RecordError::PictureUnreadable { .. } => ErrorCode::PhotoUnreadable,
+        RecordError::PicturesFull { .. } => ErrorCode::PhotosFull,
+        RecordError::PhotoTooLate { .. } => ErrorCode::PhotoTooLate,
+        RecordError::Photo(error) => photo_code(error),
         RecordError::Store(_) => ErrorCode::StoreBroken,
+    }
+}
+
+impl From<PhotoFileError> for ClientError {
+    fn from(error: PhotoFileError) -> Self {
+        let code = photo_code(&error);
+        // The files of an app cannot be read while its phone is locked.
+        let is_retryable = matches!(error, PhotoFileError::Io { .. });
+        Self::new(code, &error, is_retryable, chinese::code(code).to_owned())
+    }
+}
+
+impl From<PhotoError> for ClientError {
+    fn from(error: PhotoError) -> Self {
+        match error {
+            PhotoError::File(error) => error.into(),
+            PhotoError::Store(error) => error.into(),
+        }
+    }
+}
+
+const fn photo_code(error: &PhotoFileError) -> ErrorCode {
+    match error {
+        PhotoFileError::Missing { .. } => ErrorCode::PhotoNotHere,
+        PhotoFileError::Damaged { .. } => ErrorCode::PhotoDamaged,
+        PhotoFileError::Io { .. } => ErrorCode::PhotoFolder,
     }
 }
 
@@ -209,6 +260,7 @@ impl From<SyncError> for ClientError {
     fn from(error: SyncError) -> Self {
         match error {
             SyncError::Store(error) => error.into(),
+            SyncError::Photo(error) => error.into(),
             error => {
                 let code = sync_code(&error);
                 Self::new(code, &error, error.is_retryable(), chinese::sync(code, &error))
@@ -234,6 +286,7 @@ const fn sync_code(error: &SyncError) -> ErrorCode {
         SyncError::ServerRestored { .. } => ErrorCode::ServerRestored,
         SyncError::File(_) => ErrorCode::IdentityBroken,
         SyncError::Store(_) => ErrorCode::StoreBroken,
+        SyncError::Photo(error) => photo_code(error),
     }
 }
 

@@ -18,6 +18,7 @@ mod conflicts;
 mod errors;
 mod kinds;
 mod network;
+mod photos;
 mod records;
 mod values;
 
@@ -27,6 +28,7 @@ pub use conflicts::{ConflictLine, ConflictValue};
 pub use errors::{ClientError, ErrorCode, ObserverError};
 pub use kinds::{Form, Kind};
 pub use network::ProgressObserver;
+pub use photos::{PhotoLine, PhotoState};
 pub use records::{FormLine, Place, RejectedSave};
 
 uniffi::setup_scaffolding!("xundian_client");

@@ -15,7 +15,7 @@ use super::UniFfiTag;
 use super::errors::ClientError;
 use super::kinds::Form;
 use crate::client::{
-    DaySummary, DeviceStatus, PlannedCall, PushReport, RecordLine, SyncProgress, SyncReport,
+    DaySummary, DeviceStatus, PhotoReport, PlannedCall, PushReport, RecordLine, SyncProgress, SyncReport,
 };
 use crate::day::{Due, NewIssue, Position, VisitBundle};
 use crate::store::{Identity, Rejected, RejectedId, SaveState};
@@ -42,10 +42,19 @@ pub struct DeviceStatus {
     pub oldest_unsent_ms: Option<i64>,
     /// Saves that the server did not take.
     pub rejected_ops: u64,
+    /// Pictures that wait to be sent. Those of rejected saves do not.
+    pub unsent_photos: u64,
+    /// Their bytes.
+    pub unsent_photo_bytes: u64,
+    /// When the oldest of them was attached, Unix milliseconds.
+    pub oldest_unsent_photo_ms: Option<i64>,
+    /// Pictures that no sync will send by itself: damaged, or not taken by the server. `photos_of` says which and why.
+    pub stuck_photos: u64,
     /// The end of the last sync, Unix milliseconds.
     pub last_sync_ms: Option<i64>,
-    /// If the phone were lost now, only what was saved after this moment would be lost with it; none where the
-    /// device never synced. Rejected saves are on this device alone all the same.
+    /// If the phone were lost now, only what was saved after this moment would be lost with it, pictures included;
+    /// none where the device never synced. Rejected saves and pictures that are stuck are on this device alone all
+    /// the same.
     pub safe_to_lose_up_to_ms: Option<i64>,
     /// The server's clock minus the device's, as of the last sync.
     pub server_offset_ms: Option<i64>,
@@ -91,7 +100,7 @@ pub struct PlannedCall {
     pub visit: Option<VisitId>,
 }
 
-/// How far a sync is. Each figure only grows, and `ops_done` never passes `ops_total`.
+/// How far a sync is. Each figure only grows, and what is done never passes its total.
 #[uniffi::remote(Record)]
 pub struct SyncProgress {
     /// Saves that the server has taken or rejected.
@@ -100,6 +109,14 @@ pub struct SyncProgress {
     pub ops_total: u64,
     /// Records that came from the server.
     pub records_pulled: u64,
+    /// Bytes of pictures that the server is known to hold, of those that are sent in this sync. What it held of them
+    /// before counts as done; what it lost of them meanwhile is added to the total.
+    pub photo_bytes_done: u64,
+    /// Bytes of the pictures that are sent in this sync. It is more than what is done in the end where some were
+    /// declined or damaged.
+    pub photo_bytes_total: u64,
+    /// Bytes of pictures that were handed to the network in this sync.
+    pub photo_bytes_sent: u64,
 }
 
 /// What a sync did.
@@ -119,6 +136,8 @@ pub struct SyncReport {
     pub captured_through_ms: i64,
     /// Saves that were made while the sync ran and wait for the next one.
     pub unsent_ops: u64,
+    /// What became of the pictures of photos.
+    pub photos: PhotoReport,
 }
 
 /// What a push did.
@@ -365,6 +384,8 @@ pub enum Refusal {
     UnknownKind,
     /// The device's store was restored from a backup or copied to another device.
     Cloned,
+    /// No record that the server holds names this picture.
+    Unnamed,
     /// A reason of a newer server.
     Other,
 }

@@ -6,7 +6,7 @@ use uniffi::metadata::codes;
 use uniffi::{Lift, Lower, MetadataBuffer, RustBuffer, TypeId, UnexpectedUniFFICallbackError};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{
-    DeviceNo, OrgUnitId, OutletId, PersonId, PositionId, RecordId, RoutePlanId, VisitId,
+    ContentHash, DeviceNo, OrgUnitId, OutletId, PersonId, PositionId, RecordId, RoutePlanId, VisitId,
 };
 use xundian_protocol::kinds::Gtin;
 
@@ -43,6 +43,8 @@ texts! {
     RejectedId;
     /// A calendar day, such as 2026-11-23.
     Day;
+    /// The hash of a picture, 64 hexadecimal digits.
+    ContentHash;
     /// A GTIN of 8, 12, 13 or 14 digits; what comes back has 14.
     Gtin;
 }

@@ -25,6 +25,10 @@ fn what_is_sealed_opens_at_its_place_alone() {
         Place::Entry { number: 1, chain: 0 },
         Place::Entry { number: 2, chain: 0 },
         Place::Entry { number: 1, chain: 7 },
+        Place::Piece { picture: &[1; 32], bytes: 9, nth: 0 },
+        Place::Piece { picture: &[2; 32], bytes: 9, nth: 0 },
+        Place::Piece { picture: &[1; 32], bytes: 9, nth: 1 },
+        Place::Piece { picture: &[1; 32], bytes: 10, nth: 0 },
     ];
     for (nth, place) in places.into_iter().enumerate() {
         let bytes = sealed(&cover, place, "货架".as_bytes());

@@ -11,12 +11,17 @@
 //! | 6 rejected tray | `DeviceNo` u32, `OpSeq` u64 | see [`super::tray`] |
 //! | 7 home to clear | home 17 bytes | nothing; its records still have to leave |
 //! | 8 open visit | id 16 bytes | monotonic ms u64, boot id 16 bytes |
+//! | 9 picture | hash 32 bytes | see [`super::pictures`] |
+//! | 10 who names a picture | hash 32 bytes, kind u16, id 16 bytes | nothing |
+//!
+//! 9 and 10 came later than the others. The format kept its number: a program that does not know them reads the rest
+//! as before and leaves them as they are, and one that does finds none in an older store.
 //!
 //! Keys lie open on the disk where values are sealed, so no key may hold a text: numbers and ids alone.
 //!
 //! A home is a byte for its type (0 company, 1 unit, 2 outlet, 3 person) and the 16 bytes of its id.
 
-use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, OrgUnitId, OutletId, PersonId, RecordId};
+use xundian_protocol::ids::{ContentHash, DeviceNo, KindId, OpSeq, OrgUnitId, OutletId, PersonId, RecordId};
 use xundian_protocol::record::{Home, RecordKey};
 
 use super::tray::RejectedId;
@@ -29,6 +34,8 @@ pub(super) const HELD_HOME: u8 = 5;
 pub(super) const REJECTED: u8 = 6;
 pub(super) const HOME_TO_CLEAR: u8 = 7;
 pub(super) const OPEN_VISIT: u8 = 8;
+pub(super) const PICTURE: u8 = 9;
+pub(super) const PICTURE_NAMED: u8 = 10;
 
 const HOME_BYTES: usize = 17;
 
@@ -113,6 +120,30 @@ pub(super) fn open_visit(visit: RecordId) -> [u8; 17] {
     key
 }
 
+pub(super) fn picture(hash: ContentHash) -> [u8; 33] {
+    let mut key = [PICTURE; 33];
+    key[1..].copy_from_slice(&hash.0);
+    key
+}
+
+pub(super) fn picture_named(hash: ContentHash, by: RecordKey) -> [u8; 51] {
+    let mut key = [PICTURE_NAMED; 51];
+    key[1..33].copy_from_slice(&hash.0);
+    put_record(&mut key[33..], by);
+    key
+}
+
+/// The hash of a picture's key.
+pub(super) fn picture_of(key: &[u8]) -> Option<ContentHash> {
+    Some(ContentHash(key.get(1..)?.try_into().ok()?))
+}
+
+/// The picture of a key of [`picture_named`], and the record that names it.
+pub(super) fn named_of(key: &[u8]) -> Option<(ContentHash, RecordKey)> {
+    let (hash, by) = key.get(1..)?.split_first_chunk::<32>()?;
+    Some((ContentHash(*hash), record_of(by)?))
+}
+
 /// What a key of the tray names.
 pub(super) fn rejected_of(key: &[u8]) -> Option<RejectedId> {
     let (device, seq) = key.get(1..)?.split_first_chunk::<4>()?;
@@ -132,7 +163,11 @@ pub(super) fn visit_of(key: &[u8]) -> Option<RecordId> {
 
 /// The record at the end of an index key.
 pub(super) fn record_of_index(key: &[u8]) -> Option<RecordKey> {
-    let (kind, id) = key.get(1 + HOME_BYTES..)?.split_first_chunk::<2>()?;
+    record_of(key.get(1 + HOME_BYTES..)?)
+}
+
+fn record_of(bytes: &[u8]) -> Option<RecordKey> {
+    let (kind, id) = bytes.split_first_chunk::<2>()?;
     Some(RecordKey { kind: KindId(u16::from_be_bytes(*kind)), id: RecordId::from_bytes(id.try_into().ok()?) })
 }
 
@@ -185,6 +220,9 @@ mod tests {
         assert_eq!(seq_of(&outbox(OpSeq(300))), Some(OpSeq(300)));
         let tray = RejectedId { device: DeviceNo(7), seq: OpSeq(300) };
         assert_eq!(rejected_of(&rejected(tray)), Some(tray));
+        let hash = ContentHash([7; 32]);
+        assert_eq!(picture_of(&picture(hash)), Some(hash));
+        assert_eq!(named_of(&picture_named(hash, key)), Some((hash, key)));
         assert!(outbox(OpSeq(255)) < outbox(OpSeq(256)));
         assert!(record(key).starts_with(&kind_prefix(key.kind)));
     }

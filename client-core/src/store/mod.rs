@@ -1,5 +1,5 @@
 //! The device's store: the outbox of saves that the server has not taken yet, the records as the server
-//! confirmed them, the rejected tray, and how far the device is. [`keys`] says where each of them lies.
+//! confirmed them, the rejected tray, the pictures that wait, and how far the device is. [`keys`] says where each of them lies.
 //!
 //! What a reader sees is the confirmed record overlaid with its ops in the outbox. Everything is written
 //! first, in one durable batch, and only then does what is held in memory change, which cannot fail. The
@@ -11,6 +11,7 @@ mod error;
 mod keys;
 mod meta;
 mod outbox;
+mod pictures;
 mod reads;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use xundian_protocol::clock::{Hlc, Stamp};
-use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, RecordId};
+use xundian_protocol::ids::{ContentHash, DeviceNo, FeedSeq, OpSeq, RecordId};
 use xundian_protocol::record::{Home, RecordKey};
 use xundian_protocol::wire::stored;
 
@@ -34,6 +35,7 @@ pub use meta::Identity;
 pub(crate) use meta::LastSync;
 use meta::Meta;
 pub(crate) use outbox::Save;
+pub(crate) use pictures::{Attached, Decline, Naming, Picture, PictureState};
 pub use reads::SaveState;
 pub use tray::{Rejected, RejectedId, RejectedIdError};
 
@@ -67,6 +69,8 @@ struct State {
     /// The homes of the scope; `Some` where a home came into scope lately and is complete up to there only.
     held: BTreeMap<Home, Option<FeedSeq>>,
     open_visits: Vec<OpenVisit>,
+    /// The pictures of this device's photos.
+    pictures: BTreeMap<ContentHash, Picture>,
     /// Counts the commits that brought records from the server, so that a cache can tell whether it is stale.
     generation: u64,
 }
@@ -236,6 +240,7 @@ impl State {
             tray: BTreeMap::new(),
             held: BTreeMap::new(),
             open_visits: Vec::new(),
+            pictures: BTreeMap::new(),
             generation: 0,
         };
         for entry in engine.scan_prefix(&[keys::OUTBOX]) {
@@ -264,6 +269,7 @@ impl State {
                 .open_visits
                 .push(open_visit(&key, &value).ok_or_else(|| StoreFault::malformed("open visit"))?);
         }
+        state.load_pictures(engine)?;
         Ok(state)
     }
 

@@ -13,7 +13,7 @@ use xundian_protocol::wire::v1::Receipt;
 
 use super::engine::Batch;
 use super::keys::{self, MetaKey};
-use super::{OpenVisit, Rejected, RejectedId, Store, StoreError, StoreFault, put_number};
+use super::{Attached, OpenVisit, Rejected, RejectedId, Store, StoreError, StoreFault, put_number};
 
 /// Settled saves that one batch moves into their records.
 const FOLDED_OPS_PER_BATCH: usize = BATCH_OPS_MAX;
@@ -29,6 +29,8 @@ pub(crate) struct Save {
     pub(crate) closes: Option<xundian_protocol::ids::RecordId>,
     /// A rejected save that it sends again.
     pub(crate) resends: Option<RejectedId>,
+    /// A picture that is sent once the save is merged. Its file is durable already.
+    pub(crate) attaches: Option<Attached>,
 }
 
 /// What a receipt did.
@@ -69,8 +71,10 @@ impl Store {
         if let Some(id) = save.resends {
             batch.remove(keys::rejected(id));
         }
+        let picture = save.attaches.map(|attached| (attached.hash, self.attach(&mut batch, &attached)));
         self.engine.commit(batch)?;
         self.note_saved(&save, next);
+        self.state_mut().pictures.extend(picture);
         drop(writer);
         Ok(())
     }
@@ -316,19 +320,23 @@ impl Store {
         Ok(bytes.map(|bytes| Rejected::decode(id, &bytes)).transpose()?)
     }
 
-    /// Throws a rejected save away, once its author wants that. Returns whether there was one.
+    /// Throws a rejected save away, once its author wants that. Returns whether there was one. A picture that no
+    /// record names any more is loose from then on.
     ///
     /// # Errors
     /// Where the store cannot be written.
     pub(crate) fn drop_rejected(&self, id: RejectedId) -> Result<bool, StoreError> {
         let writer = self.write_lock();
-        if !self.engine.contains(&keys::rejected(id))? {
-            return Ok(false);
-        }
+        let Some(Rejected { op, .. }) = self.rejected_save(id)? else { return Ok(false) };
         let mut batch = Batch::default();
         batch.remove(keys::rejected(id));
+        let was_all = self.state().is_all_of(id, op.record) && self.confirmed(op.record)?.is_none();
+        let pictures = if was_all { self.unname(&mut batch, op.record) } else { Vec::new() };
         self.engine.commit(batch)?;
-        self.state_mut().forget_rejected(id);
+        let mut state = self.state_mut();
+        state.forget_rejected(id);
+        state.pictures.extend(pictures);
+        drop(state);
         drop(writer);
         Ok(true)
     }
@@ -353,6 +361,12 @@ impl super::State {
         let left = self.pending.iter().filter(|(_, pending)| !self.keeps(pending.home));
         let saves = left.flat_map(|(record, pending)| pending.seqs.iter().map(|seq| (*record, *seq)));
         saves.filter(|(_, seq)| *seq <= through).collect()
+    }
+
+    /// Whether a rejected save is all that there is of a record, besides what is confirmed.
+    fn is_all_of(&self, id: RejectedId, record: RecordKey) -> bool {
+        let is_alone = self.tray.get(&record).is_none_or(|ids| ids.iter().all(|found| *found == id));
+        is_alone && !self.pending.contains_key(&record)
     }
 
     fn forget_pending(&mut self, record: RecordKey, is_gone: impl Fn(OpSeq) -> bool) {

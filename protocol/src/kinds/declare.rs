@@ -14,6 +14,7 @@ macro_rules! kind {
         home $home:ident; lineage $lineage:ident; writers [$($writer:ident),*];
         $(contribute $contribute:path;)?
         $(stock $stock:path;)?
+        $(attachments $attachments:path;)?
         { $(
             $(#[$field_doc:meta])*
             $field:ident : $ty:ty = $tag:literal, $field_zh:literal / $field_en:literal, $unit:ident $(, $mark:ident)*;
@@ -45,6 +46,7 @@ macro_rules! kind {
                 } ),*],
                 contribute: kind!(@or_none $($contribute)?),
                 stock: kind!(@or_none $($stock)?),
+                attachments: kind!(@or_none $($attachments)?),
             };
 
             fn writes(&self) -> Vec<$crate::record::Write> {

@@ -21,6 +21,7 @@ mod org_unit;
 mod outlet;
 mod outlet_assignment;
 mod person;
+mod photo;
 mod position;
 mod product;
 mod route_plan;
@@ -38,11 +39,12 @@ pub use org_unit::{OrgUnit, UnitType};
 pub use outlet::{Channel, Outlet, OutletStatus};
 pub use outlet_assignment::OutletAssignment;
 pub use person::{Person, PersonStatus};
+pub use photo::{MediaType, Photo, PhotoSource, PhotoSubject};
 pub use position::{Position, Role};
 pub use product::Product;
 pub use route_plan::RoutePlan;
 pub use shelf_observation::ShelfObservation;
-pub use spec::{FieldSpec, HomeKind, KeyType, KindSpec, Label, Lineage, Typed, Unit};
+pub use spec::{Attachment, FieldSpec, HomeKind, KeyType, KindSpec, Label, Lineage, Typed, Unit};
 pub use stock_count::StockCount;
 pub use stock_movement::{MovementCause, StockMovement};
 pub use types::{Choice, ClockGrade, Gtin, GtinError, Held};
@@ -66,6 +68,7 @@ declare::kinds! {
     StockMovement,
     Issue,
     DayReport,
+    Photo,
     Conflict,
 }
 
@@ -82,6 +85,9 @@ declare::choices! {
     Severity,
     IssueState,
     ClockGrade,
+    PhotoSubject,
+    PhotoSource,
+    MediaType,
     Decision,
 }
 

@@ -1,7 +1,7 @@
 //! What a kind declares about itself.
 
 use super::Role;
-use crate::ids::KindId;
+use crate::ids::{ContentHash, KindId};
 use crate::record::{Home, Record, RecordKey, ValueType, Write};
 use crate::views::Contribution;
 use crate::views::ledger::Stock;
@@ -44,6 +44,8 @@ pub enum Unit {
     MinorUnits,
     /// A count of things.
     Count,
+    /// Bytes.
+    Bytes,
 }
 
 /// What keys the lines of a field.
@@ -119,6 +121,15 @@ impl HomeKind {
     }
 }
 
+/// Bytes that belong to a record and travel apart from it, such as a photo's picture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attachment {
+    /// What names them.
+    pub hash: ContentHash,
+    /// How many they are.
+    pub bytes: u64,
+}
+
 /// How records of a kind change (the merge codes of DOMAIN B).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lineage {
@@ -151,6 +162,8 @@ pub struct KindSpec {
     pub contribute: fn(&Record) -> Vec<Contribution>,
     /// What a record says of the stock of products: (GTIN, entry).
     pub stock: fn(&Record) -> Vec<(u64, Stock)>,
+    /// What travels apart from a record.
+    pub attachments: fn(&Record) -> Vec<Attachment>,
 }
 
 impl KindSpec {

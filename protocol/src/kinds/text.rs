@@ -101,6 +101,7 @@ fn int(field: Option<&FieldSpec>, number: i64) -> Text {
         Unit::Metres => Text { zh: format!("{number} 米"), en: format!("{number} m") },
         Unit::Mm => Text { zh: format!("{number} 毫米"), en: format!("{number} mm") },
         Unit::MinorUnits => Text::both(fixed(number, 2)),
+        Unit::Bytes => Text { zh: format!("{number} 字节"), en: format!("{number} B") },
         Unit::None | Unit::BaseUnits | Unit::Facings | Unit::Count => Text::both(number.to_string()),
     }
 }

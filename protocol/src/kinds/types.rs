@@ -2,7 +2,7 @@
 
 use super::spec::{KeyType, Label};
 use crate::calendar::Day;
-use crate::ids::{OrgUnitId, OutletId, PersonId, PositionId, RecordId, RoutePlanId, VisitId};
+use crate::ids::{ContentHash, OrgUnitId, OutletId, PersonId, PositionId, RecordId, RoutePlanId, VisitId};
 use crate::record::{Field, FieldKey, Key, Value, ValueType, Write};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -166,6 +166,7 @@ field_value! {
     OutletId: Id, |v| Value::Id(v.0), |v| Some(Self(*v));
     VisitId: Id, |v| Value::Id(v.0), |v| Some(Self(*v));
     RoutePlanId: Id, |v| Value::Id(v.0), |v| Some(Self(*v));
+    ContentHash: Bytes, |v| Value::Bytes(v.0.to_vec()), |v: &Vec<u8>| v.as_slice().try_into().ok().map(ContentHash);
 }
 
 impl LineKey for Gtin {

@@ -294,6 +294,7 @@ impl ClientSession {
                 let got = match frame {
                     ServerFrame::Answer(_) => "figures",
                     ServerFrame::Granted(_) => "a certificate",
+                    ServerFrame::Held(_) | ServerFrame::Declined(_) => "word of a picture",
                     _ => "records",
                 };
                 let expected = if phase == Phase::Pushing { "a receipt" } else { "nothing" };

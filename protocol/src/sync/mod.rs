@@ -11,6 +11,7 @@
 
 pub mod client;
 pub mod server;
+pub mod upload;
 
 #[cfg(test)]
 mod tests;

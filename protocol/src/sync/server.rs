@@ -8,7 +8,8 @@ use super::SessionError;
 use crate::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
 use crate::record::{Home, Op};
 use crate::wire::v1::{
-    Answer, Ask, Changes, ClientFrame, Hello, Pull, Receipt, Refusal, Refused, ServerFrame, Welcome,
+    Answer, Ask, Changes, ClientFrame, Declined, Held, Hello, Offer, Piece, Pull, Receipt, Refusal, Refused,
+    ServerFrame, Welcome,
 };
 use std::collections::VecDeque;
 
@@ -36,6 +37,11 @@ pub enum Step {
     },
     /// Read figures, then call [`ServerSession::figures`].
     ReadFigures(Ask),
+    /// See how much of a picture is there, then call [`ServerSession::picture`].
+    FindPicture(Offer),
+    /// Keep a piece of a picture and, where that makes it whole, verify it and make it durable. Then call
+    /// [`ServerSession::picture`].
+    KeepPiece(Piece),
     /// Wait for a frame.
     Wait,
 }
@@ -117,6 +123,10 @@ impl ServerSession {
                 self.steps.push_back(Step::Ingest(push.ops));
             }
             ClientFrame::Pull(pull) => self.steps.push_back(Step::CheckScope(pull)),
+            // What pictures are taken for was sent before, so they need no greeting: whoever sends one twice, from
+            // whatever copy of a store, sends the same.
+            ClientFrame::Offer(offer) => self.steps.push_back(Step::FindPicture(offer)),
+            ClientFrame::Piece(piece) => self.steps.push_back(Step::KeepPiece(piece)),
             ClientFrame::Enrol(_) => {
                 return Err(SessionError::Unexpected { got: "an enrolment", expected: "a hello" });
             }
@@ -185,6 +195,12 @@ impl ServerSession {
     /// Answers [`Step::ReadFigures`].
     pub fn figures(&mut self, answer: Answer) {
         self.steps.push_back(Step::Send(ServerFrame::Answer(answer)));
+    }
+
+    /// Answers [`Step::FindPicture`] and [`Step::KeepPiece`].
+    pub fn picture(&mut self, answer: Result<Held, Declined>) {
+        let frame = answer.map_or_else(ServerFrame::Declined, ServerFrame::Held);
+        self.steps.push_front(Step::Send(frame));
     }
 }
 

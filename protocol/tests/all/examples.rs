@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{
-    DeviceNo, FeedSeq, KindId, OpSeq, OrgUnitId, OutletId, PersonId, PositionId, RecordId, RoutePlanId,
-    VisitId,
+    ContentHash, DeviceNo, FeedSeq, KindId, OpSeq, OrgUnitId, OutletId, PersonId, PositionId, RecordId,
+    RoutePlanId, VisitId,
 };
 use xundian_protocol::kinds::{
     AbortReason, Channel, ClockGrade, Conflict, DayReport, Decision, DepartureCheck, Gtin, Header, Issue,
-    IssueKind, IssueState, MovementCause, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person,
-    PersonStatus, Position, PositionGrade, Product, Role, RoutePlan, Severity, ShelfObservation, StockCount,
-    StockMovement, Typed, UnitType, Visit,
+    IssueKind, IssueState, MediaType, MovementCause, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person,
+    PersonStatus, Photo, PhotoSource, PhotoSubject, Position, PositionGrade, Product, Role, RoutePlan,
+    Severity, ShelfObservation, StockCount, StockMovement, Typed, UnitType, Visit,
 };
 use xundian_protocol::record::{
     Conflict as FoundConflict, FieldKey, Home, Key, Op, Record, RecordKey, Register, Value, Write,
 };
 use xundian_protocol::views::{Measures, Subject, View};
 use xundian_protocol::wire::v1::{
-    Answer, Ask, Changes, ClientFrame, Enrol, Granted, Hello, Pull, Push, Receipt, Refusal, Refused,
-    Rejection, ServerFrame, Welcome,
+    Answer, Ask, Changes, ClientFrame, Declined, Enrol, Granted, Held, Hello, Offer, Piece, Pull, Push,
+    Receipt, Refusal, Refused, Rejection, ServerFrame, Welcome,
 };
 
 pub(crate) const NOON_MS: i64 = 1_795_406_400_000;
@@ -76,11 +76,12 @@ fn text(text: &str) -> Option<String> {
 /// An op of every kind, and one of a kind that this version does not know, by the kind's code.
 pub(crate) fn ops() -> Vec<(&'static str, Op)> {
     let mut ops = first_ops();
+    ops.push(("photo", create(&photo(), outlet(), 66)));
     ops.push(("conflict", create(&conflict(), outlet(), 67)));
     ops
 }
 
-/// Those of them that the frames hold: a kind that comes later changes no kept frame.
+/// Those of the first kinds, which the first frames hold; what came later has frames of its own.
 fn first_ops() -> Vec<(&'static str, Op)> {
     let mut ops = organisation();
     ops.extend(field_work());
@@ -258,6 +259,21 @@ pub(crate) fn conflict() -> Conflict {
     }
 }
 
+pub(crate) fn photo() -> Photo {
+    Photo {
+        visit: Some(VisitId(id(62))),
+        subject: Some(PhotoSubject::Shelf),
+        content_hash: Some(ContentHash([7; 32])),
+        size_bytes: Some(2_800_000),
+        media_type: Some(MediaType::Jpeg),
+        source: Some(PhotoSource::InApp),
+        taken_at_ms: Some(NOON_MS - 60_000),
+        position_grade: Some(PositionGrade::Missing),
+        note: text("第二层"),
+        ..Default::default()
+    }
+}
+
 /// An edit by a newer app: an unknown kind with unknown tags, every type of key and value, seen stamps.
 fn unknown() -> Op {
     let at = |tag, key| FieldKey { tag, key };
@@ -315,6 +331,12 @@ pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
         ("pull", ClientFrame::Pull(pull)),
         ("ask", ClientFrame::Ask(Ask { view: View::Products, from: DAY, to: DAY.next() })),
         ("enrol", ClientFrame::Enrol(enrol)),
+        ("push_photo", ClientFrame::Push(Push { ops: vec![create(&photo(), outlet(), 66)] })),
+        ("offer", ClientFrame::Offer(Offer { hash: ContentHash([7; 32]), bytes: 2_800_000 })),
+        (
+            "piece",
+            ClientFrame::Piece(Piece { hash: ContentHash([7; 32]), from: 65_536, bytes: vec![255, 216] }),
+        ),
     ]
 }
 
@@ -341,6 +363,11 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         person_name: "王芳".into(),
     };
     let refused = Refused { why: Refusal::Revoked, message: "D7 was revoked".into() };
+    let declined = Declined {
+        hash: ContentHash([7; 32]),
+        why: Refusal::Unnamed,
+        message: "no record names this picture".into(),
+    };
     let welcome = Welcome { now_ms: NOON_MS, applied_through: OpSeq(15), person: PersonId(id(30)) };
     vec![
         ("welcome", ServerFrame::Welcome(welcome)),
@@ -352,5 +379,14 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         ("answer", ServerFrame::Answer(Answer { rows })),
         ("granted", ServerFrame::Granted(granted)),
         ("refused", ServerFrame::Refused(refused)),
+        (
+            "held",
+            ServerFrame::Held(Held {
+                hash: ContentHash([7; 32]),
+                bytes: 65_538,
+                front: ContentHash([8; 32]),
+            }),
+        ),
+        ("declined", ServerFrame::Declined(declined)),
     ]
 }

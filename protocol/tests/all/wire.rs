@@ -4,7 +4,7 @@ use crate::{examples, random};
 use proptest::prelude::*;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::Hlc;
-use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, OrgUnitId, PersonId};
+use xundian_protocol::ids::{ContentHash, DeviceNo, FeedSeq, OpSeq, OrgUnitId, PersonId};
 use xundian_protocol::record::{Home, Op};
 use xundian_protocol::views::{MEASURES_MAX, Measures, Subject, View};
 use xundian_protocol::wire::DecodeError;
@@ -12,8 +12,9 @@ use xundian_protocol::wire::stored::{
     decode_numbers, decode_op, decode_record, encode_numbers, encode_op, encode_record,
 };
 use xundian_protocol::wire::v1::{
-    Answer, Ask, Changes, ClientFrame, Enrol, Granted, Hello, Pull, Push, Receipt, Refusal, Refused,
-    Rejection, ServerFrame, Welcome, decode_client, decode_server, encode_client, encode_server,
+    Answer, Ask, Changes, ClientFrame, Declined, Enrol, Granted, Held, Hello, Offer, Piece, Pull, Push,
+    Receipt, Refusal, Refused, Rejection, ServerFrame, Welcome, decode_client, decode_server, encode_client,
+    encode_server,
 };
 
 fn measures() -> impl Strategy<Value = Measures> {
@@ -36,6 +37,10 @@ fn seq() -> impl Strategy<Value = u64> {
     prop_oneof![0u64..1000, any::<u64>()]
 }
 
+fn hash() -> impl Strategy<Value = ContentHash> {
+    any::<[u8; 32]>().prop_map(ContentHash)
+}
+
 fn client_frame() -> impl Strategy<Value = ClientFrame> {
     let hello = ("[ -~]{0,40}", any::<u32>(), seq(), any::<i64>()).prop_map(|(app, device, next, now_ms)| {
         ClientFrame::Hello(Hello { app, device: DeviceNo(device), next_seq: OpSeq(next), now_ms })
@@ -51,7 +56,10 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
         .prop_map(|(view, from, to)| ClientFrame::Ask(Ask { view, from: Day(from), to: Day(to) }));
     let enrol = (any::<[u8; 16]>(), prop::collection::vec(any::<u8>(), 0..600), ".{0,20}")
         .prop_map(|(secret, request_der, label)| ClientFrame::Enrol(Enrol { secret, request_der, label }));
-    prop_oneof![4 => push(), 1 => hello, 1 => pull, 1 => ask, 1 => enrol]
+    let offer = (hash(), any::<u64>()).prop_map(|(hash, bytes)| ClientFrame::Offer(Offer { hash, bytes }));
+    let piece = (hash(), any::<u64>(), prop::collection::vec(any::<u8>(), 0..600))
+        .prop_map(|(hash, from, bytes)| ClientFrame::Piece(Piece { hash, from, bytes }));
+    prop_oneof![4 => push(), 1 => hello, 1 => pull, 1 => ask, 1 => enrol, 1 => offer, 1 => piece]
 }
 
 fn receipt() -> impl Strategy<Value = ServerFrame> {
@@ -96,7 +104,13 @@ fn server_frame() -> impl Strategy<Value = ServerFrame> {
     );
     let refused = (prop::sample::select(Refusal::ALL.to_vec()), ".{0,30}")
         .prop_map(|(why, message)| ServerFrame::Refused(Refused { why, message }));
+    let held = (hash(), any::<u64>(), hash())
+        .prop_map(|(hash, bytes, front)| ServerFrame::Held(Held { hash, bytes, front }));
+    let declined = (hash(), prop::sample::select(Refusal::ALL.to_vec()), ".{0,30}")
+        .prop_map(|(hash, why, message)| ServerFrame::Declined(Declined { hash, why, message }));
     prop_oneof![
+        1 => held,
+        1 => declined,
         4 => changes,
         2 => receipt(),
         1 => welcome,

@@ -15,10 +15,13 @@ pub use socket::{ASK_BYTES_MAX, AskError, SOCKET_FILE, ask, listen};
 
 use crate::enrolment::{InviteError, RevokeError};
 use crate::imports::{self, ImportError, ImportKind};
+use crate::photos::{Photos, PhotosError};
 use crate::report::{self, Format, ReportError};
 use crate::server::Server;
 use crate::store::StoreError;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tokio::task::spawn_blocking;
 use xundian_protocol::ids::PersonId;
 use xundian_protocol::invitation::InvitationError;
 use xundian_protocol::kinds::{Channel, Choice};
@@ -61,10 +64,13 @@ pub enum Command {
     },
     /// Make a report.
     Report(report::Request),
-    /// Recompute every figure from all records and compare.
+    /// Recompute every figure from all records and compare, and look for every stored picture.
     Verify {
         /// How to answer.
         format: Format,
+        /// Whether to read all pictures as well.
+        #[serde(default)]
+        pictures: bool,
     },
     /// Add a user of the console.
     AddUser {
@@ -152,14 +158,38 @@ pub enum CommandError {
     /// A user.
     #[error(transparent)]
     Users(#[from] crate::console::UsersError),
+    /// The pictures of photos.
+    #[error(transparent)]
+    Photos(#[from] PhotosError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The command was given up inside.
+    #[error("the command failed inside the server: {0}")]
+    Task(#[from] tokio::task::JoinError),
 }
 
 /// Does what a command says. `attachment` is the file of an import; `by` is who gives the command, for the
-/// audit trail.
-pub fn execute(
+/// audit trail. `photos` are opened where the command needs them.
+///
+/// # Errors
+/// Where the command cannot be done.
+pub async fn execute(
+    server: Arc<Server>,
+    photos: impl FnOnce() -> Result<Arc<Photos>, PhotosError>,
+    command: Command,
+    attachment: Vec<u8>,
+    by: String,
+    now_ms: i64,
+) -> Result<Output, CommandError> {
+    if let Command::Verify { format, pictures } = command {
+        return verify(server, &photos()?, format, pictures).await;
+    }
+    // What a command does blocks: it reads and writes the store.
+    spawn_blocking(move || administer(&server, &command, &attachment, &by, now_ms)).await?
+}
+
+fn administer(
     server: &Server,
     command: &Command,
     attachment: &[u8],
@@ -174,7 +204,7 @@ pub fn execute(
         Command::Devices { format } => devices::list(server, *format),
         Command::Revoke { device } => devices::revoke(server, *device, by, now_ms),
         Command::Report(request) => Ok(Output { data: report::run(server, request)?, ..Default::default() }),
-        Command::Verify { format } => verify(server, *format),
+        Command::Verify { .. } => Ok(Output::default()),
         Command::AddUser { name, password, person } => {
             users::add(server, name, password, person.as_deref(), by, now_ms)
         }
@@ -212,8 +242,14 @@ fn read_channel(text: &str) -> Result<Channel, CommandError> {
         .ok_or_else(|| CommandError::Channel { text: text.chars().take(32).collect(), known: codes() })
 }
 
-fn verify(server: &Server, format: Format) -> Result<Output, CommandError> {
-    let found = server.verify()?;
+async fn verify(
+    server: Arc<Server>,
+    photos: &Arc<Photos>,
+    format: Format,
+    pictures: bool,
+) -> Result<Output, CommandError> {
+    let mut found = spawn_blocking(move || server.verify()).await??;
+    photos.check(pictures, &mut found).await?;
     let head = |key, zh| report::Head { key, zh, show: report::Show::Always };
     let count = |count: usize| report::Cell::Int(i64::try_from(count).unwrap_or(i64::MAX));
     let sheet = report::Sheet {
@@ -230,12 +266,24 @@ fn verify(server: &Server, format: Format) -> Result<Output, CommandError> {
             head("cells", "指标单元"),
             head("stock_entries", "库存明细"),
             head("traces", "追溯"),
+            head("pictures_stored", "图片"),
+            head("pictures_missing", "未到图片"),
+            head("pictures_damaged", "损坏图片"),
             head("findings", "不一致"),
         ],
         rows: vec![
-            [found.records, found.cells, found.stock_entries, found.traces, found.findings.len()]
-                .map(count)
-                .to_vec(),
+            [
+                found.records,
+                found.cells,
+                found.stock_entries,
+                found.traces,
+                found.pictures_stored,
+                found.pictures_missing,
+                found.pictures_damaged,
+                found.findings.len(),
+            ]
+            .map(count)
+            .to_vec(),
         ],
         total: None,
         completeness: None,

@@ -6,7 +6,7 @@
 
 use super::{Command, Output, execute};
 use crate::imports::FILE_BYTES_MAX;
-use crate::server::Server;
+use crate::photos::Photos;
 use crate::sessions::now_ms;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -112,25 +112,26 @@ fn send(mut stream: &BlockingStream, command: &Command, attachment: &[u8], by: &
 }
 
 /// Listens for commands in the server's data folder; the future serves them until `stopped` becomes true,
-/// lets those under way end, and removes the socket. The caller holds the folder's lock by way of `server`,
+/// lets those under way end, and removes the socket. The caller holds the folder's lock by way of `photos`,
 /// so a socket that is there already is left over from a crash.
 pub fn listen(
-    server: Arc<Server>,
+    photos: Arc<Photos>,
     stopped: watch::Receiver<bool>,
 ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
-    let path = server.folder().join(SOCKET_FILE);
+    let folder = photos.server().folder().to_path_buf();
+    let path = folder.join(SOCKET_FILE);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let listener = UnixListener::bind(&short_path(server.folder())?.path)?;
+    let listener = UnixListener::bind(&short_path(&folder)?.path)?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
     let owner = fs::metadata(&path)?.uid();
-    Ok(serve(server, listener, owner, path, stopped))
+    Ok(serve(photos, listener, owner, path, stopped))
 }
 
 async fn serve(
-    server: Arc<Server>,
+    photos: Arc<Photos>,
     listener: UnixListener,
     owner: u32,
     path: PathBuf,
@@ -147,10 +148,10 @@ async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                let (server, places) = (Arc::clone(&server), Arc::clone(&places));
+                let (photos, places) = (Arc::clone(&photos), Arc::clone(&places));
                 commands.spawn(async move {
                     let _place = places.acquire_owned().await;
-                    if let Err(error) = serve_one(server, stream, owner).await {
+                    if let Err(error) = serve_one(photos, stream, owner).await {
                         tracing::warn!("a command of the administration broke off: {error}");
                     }
                 });
@@ -168,22 +169,16 @@ async fn serve(
     while commands.join_next().await.is_some() {}
 }
 
-async fn serve_one(server: Arc<Server>, mut stream: UnixStream, owner: u32) -> io::Result<()> {
+async fn serve_one(photos: Arc<Photos>, mut stream: UnixStream, owner: u32) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     if uid != owner && uid != 0 {
         return Err(io::Error::other(format!("user {uid} may not administer this server")));
     }
     let answer = match tokio::time::timeout(PATIENCE, read_ask(&mut stream)).await {
         Ok(Ok((ask, attachment))) => {
-            // What a command does blocks: it reads and writes the store.
-            let done = tokio::task::spawn_blocking(move || {
-                execute(&server, &ask.command, &attachment, &ask.by, now_ms())
-            });
-            match done.await {
-                Ok(Ok(output)) => Answer::Done(output),
-                Ok(Err(error)) => Answer::Failed(error.to_string()),
-                Err(error) => Answer::Failed(format!("the command failed inside the server: {error}")),
-            }
+            let server = Arc::clone(photos.server());
+            let done = execute(server, || Ok(photos), ask.command, attachment, ask.by, now_ms()).await;
+            done.map_or_else(|error| Answer::Failed(error.to_string()), Answer::Done)
         }
         Ok(Err(error)) => Answer::Failed(format!("the server cannot read the command: {error}")),
         Err(_) => Answer::Failed("the command did not come in time".into()),

@@ -1,6 +1,7 @@
 //! Commands, through the socket and without it.
 
 use super::*;
+use crate::photos::{Place, SpoolLimits};
 use crate::report::{By, What};
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -20,13 +21,26 @@ fn invite(address: &str) -> Command {
     Command::Invite { person: "M001".into(), valid_ms: 60_000, address: address.into() }
 }
 
+fn photos(server: &Arc<Server>) -> Arc<Photos> {
+    let place = Place::Folder(server.folder().join("photos"));
+    Arc::new(Photos::open(Arc::clone(server), &place, SpoolLimits::default()).unwrap())
+}
+
+/// Does a command without a socket.
+fn done(server: &Arc<Server>, command: &Command, file: &[u8]) -> Result<Output, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let opened = || Ok(photos(server));
+    let (server, command) = (Arc::clone(server), command.clone());
+    runtime.block_on(execute(server, opened, command, file.to_vec(), "test".into(), NOW_MS))
+}
+
 /// Runs a server on a folder while `act` runs beside it.
 fn with_running(data: &Path, act: impl FnOnce(&Path) + Send + 'static) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let server = Arc::new(Server::open(data, NOW_MS).unwrap());
         let (stop, stopped) = watch::channel(false);
-        let listening = tokio::spawn(listen(server, stopped).unwrap());
+        let listening = tokio::spawn(listen(photos(&server), stopped).unwrap());
         let folder = data.to_owned();
         tokio::task::spawn_blocking(move || act(&folder)).await.unwrap();
         stop.send_replace(true);
@@ -53,13 +67,13 @@ fn a_command_does_the_same_through_the_socket_and_without_it() {
             (import(true), b"code,name\nM001,\nM002,x\n".as_slice()),
             (Command::Devices { format: Format::Json }, b"".as_slice()),
             (Command::Report(request), b"".as_slice()),
-            (Command::Verify { format: Format::Table }, b"".as_slice()),
+            (Command::Verify { format: Format::Table, pictures: true }, b"".as_slice()),
         ]
     };
     let alone = tempfile::tempdir().unwrap();
-    let server = Server::open(alone.path(), NOW_MS).unwrap();
-    let done = |(command, file): (Command, &[u8])| execute(&server, &command, file, "test", NOW_MS).unwrap();
-    let expected: Vec<Output> = commands().into_iter().map(done).collect();
+    let server = Arc::new(Server::open(alone.path(), NOW_MS).unwrap());
+    let expected: Vec<Output> =
+        commands().into_iter().map(|(command, file)| done(&server, &command, file).unwrap()).collect();
     assert!(expected[2].bad_rows_csv.as_deref().is_some_and(|csv| csv.contains("must not be empty")));
     let folder = tempfile::tempdir().unwrap();
     with_running(folder.path(), move |data| {
@@ -73,13 +87,13 @@ fn a_command_does_the_same_through_the_socket_and_without_it() {
 #[test]
 fn an_invitation_is_text_and_qr_code() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::open(folder.path(), NOW_MS).unwrap();
-    execute(&server, &import(false), PEOPLE, "test", NOW_MS).unwrap();
-    let output = execute(&server, &invite("demo.example:4433"), b"", "test", NOW_MS).unwrap();
+    let server = Arc::new(Server::open(folder.path(), NOW_MS).unwrap());
+    done(&server, &import(false), PEOPLE).unwrap();
+    let output = done(&server, &invite("demo.example:4433"), b"").unwrap();
     let invitation: xundian_protocol::invitation::Invitation = output.data.trim().parse().unwrap();
     assert_eq!(invitation.address(), "demo.example:4433");
     assert!(output.notes.contains('█') && output.notes.contains("M001 Wang Fang"));
-    let refused = |command| execute(&server, &command, b"", "test", NOW_MS).unwrap_err().to_string();
+    let refused = |command| done(&server, &command, b"").unwrap_err().to_string();
     assert!(refused(invite("nowhere")).contains("host:port"));
     let nobody = Command::Invite { person: "M9".into(), valid_ms: 1, address: "a:1".into() };
     assert!(refused(nobody).contains("\"M9\""));
@@ -89,24 +103,23 @@ fn an_invitation_is_text_and_qr_code() {
 #[test]
 fn users_are_added_listed_and_removed() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::open(folder.path(), NOW_MS).unwrap();
-    let done = |command: &Command| execute(&server, command, b"", "test", NOW_MS);
-    execute(&server, &import(false), PEOPLE, "test", NOW_MS).unwrap();
+    let server = Arc::new(Server::open(folder.path(), NOW_MS).unwrap());
+    let act = |command: &Command| done(&server, command, b"");
+    done(&server, &import(false), PEOPLE).unwrap();
     let add = |person: Option<&str>| Command::AddUser {
         name: "wang".into(),
         password: Password("long enough".into()),
         person: person.map(str::to_owned),
     };
     assert!(!format!("{:?}", add(None)).contains("enough"), "a password stays out of logs");
-    assert!(done(&add(Some("M9"))).is_err());
-    done(&add(Some("M001"))).unwrap();
-    assert!(done(&add(None)).unwrap_err().to_string().contains("already"));
-    let list = done(&Command::Users { format: Format::Csv }).unwrap().data;
+    assert!(act(&add(Some("M9"))).is_err());
+    act(&add(Some("M001"))).unwrap();
+    assert!(act(&add(None)).unwrap_err().to_string().contains("already"));
+    let list = act(&Command::Users { format: Format::Csv }).unwrap().data;
     assert_eq!(list, "用户名 name,工号 person_code,姓名 person\nwang,M001,Wang Fang\n");
-    done(&Command::SetPassword { name: "wang".into(), password: Password("long enough too".into()) })
-        .unwrap();
-    done(&Command::RemoveUser { name: "wang".into() }).unwrap();
-    assert!(done(&Command::RemoveUser { name: "wang".into() }).is_err());
+    act(&Command::SetPassword { name: "wang".into(), password: Password("long enough too".into()) }).unwrap();
+    act(&Command::RemoveUser { name: "wang".into() }).unwrap();
+    assert!(act(&Command::RemoveUser { name: "wang".into() }).is_err());
 
     let trail = server.store.reader().audit().unwrap();
     let told: Vec<&str> = trail.iter().map(|entry| entry.what.as_str()).collect();

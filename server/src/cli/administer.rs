@@ -6,12 +6,14 @@ use std::io::{self, Read as _, Write as _};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use xundian_protocol::calendar::Day;
 use xundian_server::admin::{self, Output, Password};
 use xundian_server::imports::FILE_BYTES_MAX;
+use xundian_server::photos::{Photos, Place, SpoolLimits};
 use xundian_server::report::{self, What};
 use xundian_server::sessions::now_ms;
-use xundian_server::{OpenError, Server};
+use xundian_server::{OpenError, Server, serve};
 
 /// The port of devices unless `serve --quic` says otherwise.
 const DEFAULT_PORT: u16 = 4433;
@@ -23,7 +25,8 @@ pub(super) fn run(data: &Path, command: Command) -> Result<ExitCode, Failure> {
         attachment = read_file(file)?;
         bad_file = Some(file.with_extension("bad.csv"));
     }
-    let output = give(data, &told(command)?, &attachment)?;
+    let photos = if let Command::Verify { photos, .. } = &command { photos.place.clone() } else { None };
+    let output = give(data, told(command)?, attachment, photos.as_deref())?;
     finish(output, bad_file)
 }
 
@@ -41,7 +44,7 @@ fn told(command: Command) -> Result<admin::Command, Failure> {
         Command::Devices { format } => admin::Command::Devices { format },
         Command::Revoke { device } => admin::Command::Revoke { device },
         Command::Report(report) => admin::Command::Report(report_request(report)?),
-        Command::Verify { format } => admin::Command::Verify { format },
+        Command::Verify { format, pictures, .. } => admin::Command::Verify { format, pictures },
         Command::User { command } => match command {
             User::Add { name, person } => {
                 admin::Command::AddUser { name, password: Password(password::read()?), person }
@@ -77,10 +80,15 @@ fn report_request(report: Report) -> Result<report::Request, Failure> {
     Ok(report::Request { what, from, to, by, format, bom })
 }
 
-fn give(data: &Path, command: &admin::Command, attachment: &[u8]) -> Result<Output, Failure> {
+fn give(
+    data: &Path,
+    command: admin::Command,
+    attachment: Vec<u8>,
+    photos: Option<&str>,
+) -> Result<Output, Failure> {
     let by =
         format!("cli:{}", std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default());
-    if let Some(output) = admin::ask(data, command, attachment, &by)? {
+    if let Some(output) = admin::ask(data, &command, &attachment, &by)? {
         return Ok(output);
     }
     let begins = matches!(command, admin::Command::Import { .. } | admin::Command::AddUser { .. });
@@ -94,7 +102,13 @@ fn give(data: &Path, command: &admin::Command, attachment: &[u8]) -> Result<Outp
         }
         other => other.to_string(),
     })?;
-    Ok(admin::execute(&server, command, attachment, &by, now_ms())?)
+    let server = Arc::new(server);
+    let opened = || {
+        let photos = Photos::open(Arc::clone(&server), &Place::read(photos, data)?, SpoolLimits::default())?;
+        Ok(Arc::new(photos))
+    };
+    let done = admin::execute(Arc::clone(&server), opened, command, attachment, by, now_ms());
+    Ok(serve::runtime()?.block_on(done)?)
 }
 
 fn finish(output: Output, bad_file: Option<PathBuf>) -> Result<ExitCode, Failure> {

@@ -35,11 +35,15 @@ enum Command {
     Serve {
         #[command(flatten)]
         listen: Listen,
+        #[command(flatten)]
+        photos: PhotosAt,
     },
     /// Fill an empty data folder with a made-up company and its visits, and serve it
     Demo {
         #[command(flatten)]
         listen: Listen,
+        #[command(flatten)]
+        photos: PhotosAt,
         /// Stop when the demo has run, with exit code 0 if all agreed
         #[arg(long)]
         exit: bool,
@@ -88,8 +92,13 @@ enum Command {
     },
     /// Print figures
     Report(Report),
-    /// Recompute every figure from all records and compare
+    /// Recompute every figure from all records and compare, and look for every stored picture
     Verify {
+        #[command(flatten)]
+        photos: PhotosAt,
+        /// Read all pictures as well, and compare their hashes
+        #[arg(long)]
+        pictures: bool,
         /// table, csv or json
         #[arg(long, default_value = "table")]
         format: Format,
@@ -109,6 +118,14 @@ struct Listen {
     /// Where devices connect (QUIC)
     #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:4433")]
     quic: SocketAddr,
+}
+
+#[derive(Args, Clone)]
+struct PhotosAt {
+    /// Where the pictures of photos lie: a folder, or s3://bucket/prefix with endpoint, region and keys in the usual
+    /// AWS_* variables [default: the folder photos in the data folder]
+    #[arg(long = "photos", env = "XUNDIAN_PHOTOS", value_name = "PLACE")]
+    place: Option<String>,
 }
 
 #[derive(Args)]
@@ -201,13 +218,15 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(data: Option<PathBuf>, command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Serve { listen } => {
-            let config = serve::Config { data: folder(data), http: listen.http, quic: listen.quic };
+        Command::Serve { listen, photos } => {
+            let Listen { http, quic } = listen;
+            let config = serve::Config { data: folder(data), http, quic, photos: photos.place };
             serve::runtime()?.block_on(serve::run(&config))?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Demo { listen, exit } => {
-            let options = demo::Options { exit, data, http: listen.http, quic: listen.quic };
+        Command::Demo { listen, photos, exit } => {
+            let Listen { http, quic } = listen;
+            let options = demo::Options { exit, data, http, quic, photos: photos.place };
             serve::runtime()?.block_on(demo::run(&options))?;
             Ok(ExitCode::SUCCESS)
         }

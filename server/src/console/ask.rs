@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::select::{Link, Period, Query, Whose};
 use super::texts::{self as t, Lang};
+use crate::photos::Photos;
 use crate::server::Server;
 use maud::{Markup, html};
 use std::sync::Arc;
@@ -45,6 +46,8 @@ impl Sight {
 pub(super) struct Ask {
     /// The data.
     pub(super) server: Arc<Server>,
+    /// The pictures of photos.
+    pub(super) photos: Arc<Photos>,
     /// The organisation, one state of it for the whole page.
     pub(super) directory: Arc<Directory>,
     /// What the user sees.

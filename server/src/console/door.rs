@@ -115,6 +115,7 @@ pub(super) fn ask(
     Ask {
         sight: Sight::of(user.person, &directory, Day::in_default_zone(now_ms)),
         server: Arc::clone(&console.server),
+        photos: Arc::clone(&console.photos),
         directory,
         user: user.name,
         lang: visitor.lang,

@@ -11,6 +11,7 @@ mod door;
 mod failure;
 mod metrics;
 mod pages;
+mod photo;
 mod select;
 mod serve;
 mod sessions;
@@ -26,6 +27,7 @@ pub use users::{
     NAME_CHARS_MAX, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, USERS_FILE, User, Users, UsersError,
 };
 
+use crate::photos::Photos;
 use crate::server::Server;
 use ask::Ask;
 use axum::Router;
@@ -54,6 +56,7 @@ const HASHING_MAX: usize = 2;
 /// What all requests share.
 struct Console {
     server: Arc<Server>,
+    photos: Arc<Photos>,
     users: Users,
     sessions: sessions::Sessions,
     attempts: attempts::Attempts,
@@ -66,14 +69,15 @@ struct Console {
 type View = fn(&Ask) -> Result<Page, Failure>;
 
 /// The console's pages over a server and its users.
-pub fn router(server: Arc<Server>, users: Users) -> Router {
-    router_at(server, users, now_ms)
+pub fn router(server: Arc<Server>, photos: Arc<Photos>, users: Users) -> Router {
+    router_at(server, photos, users, now_ms)
 }
 
 /// The same with a clock of the caller's.
-fn router_at(server: Arc<Server>, users: Users, now_ms: fn() -> i64) -> Router {
+fn router_at(server: Arc<Server>, photos: Arc<Photos>, users: Users, now_ms: fn() -> i64) -> Router {
     let console = Console {
         server,
+        photos,
         users,
         sessions: sessions::Sessions::new(),
         attempts: attempts::Attempts::default(),
@@ -87,6 +91,8 @@ fn router_at(server: Arc<Server>, users: Users, now_ms: fn() -> i64) -> Router {
         .route("/person/{id}", page(pages::person))
         .route("/outlet/{id}", page(pages::outlet))
         .route("/visit/{id}", page(pages::visit))
+        .route("/photo/{id}", get(photo::whole))
+        .route("/photo/{id}/preview", get(photo::preview))
         .route("/visits", page(pages::visits))
         .route("/issues", page(pages::issues))
         .route("/products", page(pages::products))
@@ -111,7 +117,7 @@ fn page(view: View) -> MethodRouter<Arc<Console>> {
     })
 }
 
-/// Finds out who asks, makes the page where it may block, and answers.
+/// Makes the page that is asked for, and answers.
 async fn show(
     console: Arc<Console>,
     view: View,
@@ -119,31 +125,46 @@ async fn show(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
+    let shown = move |ask: &Ask| view(ask).map(|page| shell::html(shell::page(ask, page)));
+    match asked(console, id, uri, headers, shown).await {
+        Ok((response, visitor)) => visitor.keep_language(response),
+        Err(response) => response,
+    }
+}
+
+/// Finds out who asks, and does what they ask for where it may block. What goes wrong is an answer too.
+async fn asked<T: Send + 'static>(
+    console: Arc<Console>,
+    id: Option<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    view: impl FnOnce(&Ask) -> Result<T, Failure> + Send + 'static,
+) -> Result<(T, Visitor), Response> {
     let visitor = match Visitor::of(&uri, &headers) {
         Ok(visitor) => visitor,
-        Err((lang, failure)) => return failure.response(None, lang),
+        Err((lang, failure)) => return Err(failure.response(None, lang)),
     };
     let Ok(permit) = Arc::clone(&console.readers).acquire_owned().await else {
-        return Failure::Busy.response(None, visitor.lang);
+        return Err(Failure::Busy.response(None, visitor.lang));
     };
     let lang = visitor.lang;
     let made = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let now_ms = (console.now_ms)();
-        let response = match door::known(&console, &visitor, now_ms) {
-            Err(failure) => failure.response(None, visitor.lang),
-            Ok(None) => door::to_login(&uri),
+        let done = match door::known(&console, &visitor, now_ms) {
+            Err(failure) => Err(failure.response(None, visitor.lang)),
+            Ok(None) => Err(door::to_login(&uri)),
             Ok(Some(user)) => {
                 let ask = door::ask(&console, &visitor, user, uri.path().to_owned(), id, now_ms);
-                match view(&ask) {
-                    Ok(page) => shell::html(shell::page(&ask, page)),
-                    Err(failure) => failure.response(Some(&ask), ask.lang),
-                }
+                view(&ask).map_err(|failure| failure.response(Some(&ask), ask.lang))
             }
         };
-        visitor.keep_language(response)
+        match done {
+            Ok(done) => Ok((done, visitor)),
+            Err(response) => Err(visitor.keep_language(response)),
+        }
     });
-    made.await.unwrap_or_else(|error| Failure::broken(error).response(None, lang))
+    made.await.unwrap_or_else(|error| Err(Failure::broken(error).response(None, lang)))
 }
 
 async fn bad_method(uri: Uri, headers: HeaderMap) -> Response {
@@ -178,7 +199,8 @@ async fn secured(mut response: Response) -> Response {
         (HeaderName::from_static("permissions-policy"), "geolocation=(), camera=(), microphone=()"),
     ];
     for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
+        // A picture comes with a policy of its own, which allows less.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response

@@ -103,7 +103,7 @@ fn int_value(ask: &Ask, field: &FieldSpec, int: i64, outlet: Option<OutletId>) -
         Unit::MinorUnits => money(int),
         Unit::Min => format!("{int} min"),
         Unit::None => int.to_string(),
-        Unit::BaseUnits | Unit::Facings | Unit::Count => number(int),
+        Unit::BaseUnits | Unit::Facings | Unit::Count | Unit::Bytes => number(int),
     }
 }
 

@@ -209,6 +209,14 @@ texts! {
     SHELF_LINES = "货架检查" / "Shelf";
     STOCK_COUNTS = "库存盘点" / "Stock count";
     TASKS = "任务" / "Tasks";
+    PHOTOS = "照片" / "Photos";
+    PICTURE_WAITING = "记录已到，图片还在路上" / "The picture is still on its way";
+    FROM_OUTLET = "距门店" / "from the outlet";
+    DOUBT_CHOSEN = "选自相册，可能不是当时当地" / "from the gallery: perhaps of another time or place";
+    DOUBT_MOCKED = "定位为模拟" / "position is simulated";
+    DOUBT_NO_POSITION = "没有定位" / "no position";
+    DOUBT_FAR = "离门店较远" / "far from the outlet";
+    DOUBT_CLOCK = "手机时钟不可信" / "clock not trusted";
     POSITION = "定位" / "Position";
     CORRECTED = "已被更正" / "corrected";
     CORRECTED_BY = "更正为" / "Corrected by";

@@ -60,6 +60,8 @@ pub struct Options {
     pub http: SocketAddr,
     /// Where the phones connect.
     pub quic: SocketAddr,
+    /// Where the pictures of photos lie; in the data folder where nothing is given.
+    pub photos: Option<String>,
 }
 
 /// Why the demo ended before its end.
@@ -134,7 +136,8 @@ async fn tell(options: &Options, folder: &Folder) -> Result<Running, DemoError> 
         yesterday.day
     ));
 
-    let config = Config { data: folder.path().to_owned(), http: options.http, quic: options.quic };
+    let photos = options.photos.clone();
+    let config = Config { data: folder.path().to_owned(), http: options.http, quic: options.quic, photos };
     let running = serve::start(&config).await?;
     let company = found_company(&running.server, yesterday)?;
     let phones = hand_out(&running, folder.path(), &company, yesterday).await?;

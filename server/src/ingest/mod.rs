@@ -4,11 +4,13 @@
 //! Three plans follow each other: [`mod@merge`] decides what happens to each op and record, and
 //! [`mod@conflicts`] makes records of what it found two people to have written at once; [`mod@figures`] decides what
 //! the changed records do to the figures, [`mod@stock`] what they do to the stock of outlets; [`mod@said`] is
-//! what records say to the latter two. [`mod@restate`] moves figures when outlets change hands.
+//! what records say to the latter two. [`mod@restate`] moves figures when outlets change hands. [`mod@pictures`] is
+//! what records name that travels apart from them.
 
 mod conflicts;
 mod figures;
 mod merge;
+mod pictures;
 mod restate;
 mod said;
 mod stock;
@@ -16,6 +18,7 @@ mod stock;
 pub(crate) use conflicts::{Found, KnownConflicts, plan_conflicts};
 pub(crate) use figures::{FigureChanges, plan_figures};
 pub(crate) use merge::{Batch, ChangedRecord, Loaded, merge};
+pub(crate) use pictures::{namings, plan_namings};
 pub(crate) use restate::{affected_outlets, restate_outlet};
 pub(crate) use said::{Said, said_anew};
 pub(crate) use stock::{OutletStock, TouchedProducts, TouchedStock, late, plan_stock, stock_changes};

@@ -149,7 +149,9 @@ impl<'a> Names<'a> {
             Unit::Metres => format!("{number} m").into(),
             Unit::Mm => format!("{number} mm").into(),
             Unit::Min => format!("{number} min").into(),
-            Unit::None | Unit::Days | Unit::BaseUnits | Unit::Facings | Unit::Count => Cell::Int(number),
+            Unit::None | Unit::Days | Unit::BaseUnits | Unit::Facings | Unit::Count | Unit::Bytes => {
+                Cell::Int(number)
+            }
         }
     }
 }

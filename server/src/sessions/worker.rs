@@ -4,9 +4,10 @@
 //! It blocks on the store, so it runs on a thread of its own, from a frame to its answer in one go. It knows
 //! no network: the driver sends what it makes.
 
-use super::now_ms;
+use super::{Served, now_ms};
 use crate::enrolment::{EnrolError, printable};
 use crate::figures::Of;
+use crate::photos::{Answer as PictureAnswer, Photos, Whole};
 use crate::pull::Puller;
 use crate::server::Server;
 use crate::store::StoreError;
@@ -20,7 +21,7 @@ use xundian_protocol::sync::server::{ServerSession, Step, refusal};
 use xundian_protocol::views::Nature;
 use xundian_protocol::wire::DecodeError;
 use xundian_protocol::wire::v1::{
-    Answer, Ask, ClientFrame, Hello, Pull, Refusal, ServerFrame, decode_client, encode_server,
+    Answer, Ask, ClientFrame, Declined, Held, Hello, Pull, Refusal, ServerFrame, decode_client, encode_server,
 };
 
 /// The days of flows that one question may span.
@@ -34,11 +35,14 @@ pub(super) enum Turn {
     Send { payload: Vec<u8>, more: bool },
     /// The last frame to send.
     Refuse(ServerFrame),
+    /// A picture to store; what comes of that goes to [`Worker::stored`].
+    Store(Whole),
 }
 
 /// The blocking half of one session with an admitted device. Errors are the frame that ends the session.
 pub(super) struct Worker {
     server: Arc<Server>,
+    photos: Arc<Photos>,
     no: DeviceNo,
     person: PersonId,
     session: ServerSession,
@@ -48,7 +52,7 @@ pub(super) struct Worker {
 impl Worker {
     /// Takes the first frame of a session, whose device must be known and not revoked.
     pub(super) fn begin(
-        server: Arc<Server>,
+        Served { server, photos }: Served,
         no: DeviceNo,
         payload: &[u8],
     ) -> Result<(Self, Turn), ServerFrame> {
@@ -57,7 +61,7 @@ impl Worker {
             return Err(refusal(Refusal::Unauthenticated, message));
         };
         let session = ServerSession::new(no, device.person);
-        let worker = Self { server, no, person: device.person, session, puller: None };
+        let worker = Self { server, photos, no, person: device.person, session, puller: None };
         Ok(worker.take(payload))
     }
 
@@ -71,6 +75,12 @@ impl Worker {
     pub(super) fn go_on(mut self) -> (Self, Turn) {
         let turn = self.advance();
         (self, turn.unwrap_or_else(Turn::Refuse))
+    }
+
+    /// Goes on after a picture was stored, or was not.
+    pub(super) fn stored(mut self, stored: Result<Held, Declined>) -> (Self, Turn) {
+        self.session.picture(stored);
+        self.go_on()
     }
 
     fn handle(&mut self, payload: &[u8]) -> Result<(), ServerFrame> {
@@ -107,6 +117,14 @@ impl Worker {
                     let answer = answer(&self.server, self.person, ask)?;
                     self.session.figures(answer);
                 }
+                Step::FindPicture(offer) => match self.photos.find(self.no, self.person, offer, now_ms()) {
+                    PictureAnswer::Say(said) => self.session.picture(said),
+                    PictureAnswer::Store(whole) => return Ok(Turn::Store(whole)),
+                },
+                Step::KeepPiece(piece) => match self.photos.keep(self.no, self.person, &piece, now_ms()) {
+                    PictureAnswer::Say(said) => self.session.picture(said),
+                    PictureAnswer::Store(whole) => return Ok(Turn::Store(whole)),
+                },
             }
         }
     }

@@ -5,12 +5,14 @@
 
 mod cells;
 mod keys;
+mod pictures;
 mod reader;
 mod rows;
 mod stock;
 
 use cells::{Block, Cells};
 pub use keys::{Owner, Subjects, Trace};
+pub use pictures::{Naming, Picture, PictureRow, Preview};
 pub use reader::Reader;
 pub use rows::{AuditEntry, Device, InvitationEntry, RejectedOp};
 pub use stock::{LatestLevel, Levels, Statement, StatementLine};
@@ -24,8 +26,11 @@ use xundian_protocol::record::{Home, Record};
 use xundian_protocol::views::ledger::At;
 use xundian_protocol::views::{Cell, Measures};
 
-/// The format of the folder; another one is refused when it is opened.
-const FORMAT: &[u8] = b"2";
+/// The format of the folder.
+const FORMAT: &[u8] = b"3";
+/// The format before, which did not note the pictures that records name. It is brought to the present one when the
+/// server opens; any other is refused.
+const FORMAT_BEFORE: &[u8] = b"2";
 
 /// Blocks of tables that are kept in memory.
 const CACHE_BYTES: u64 = 8 << 20;
@@ -94,6 +99,10 @@ pub struct Changes {
     pub cells: BTreeMap<Cell, Measures>,
     /// Traces that come (true) or go.
     pub traces: BTreeMap<Trace, bool>,
+    /// That records name pictures (true) or no longer do.
+    pub namings: BTreeMap<Naming, bool>,
+    /// Pictures that are stored, as they stand after.
+    pub pictures: Vec<Picture>,
     /// Statements of stock as they stand after (`Some`) or that go.
     pub stock: Vec<(OutletId, At, Option<Statement>)>,
     /// The ends of the stock timelines of outlets.
@@ -126,6 +135,7 @@ pub struct Store {
     traces: Keyspace,
     stock: Keyspace,
     levels: Keyspace,
+    pictures: Keyspace,
     devices: Keyspace,
     invitations: Keyspace,
     rejected: Keyspace,
@@ -147,6 +157,7 @@ impl Store {
             traces: table("traces")?,
             stock: table("stock")?,
             levels: table("levels")?,
+            pictures: table("pictures")?,
             devices: table("devices")?,
             invitations: table("invitations")?,
             rejected: table("rejected")?,
@@ -155,18 +166,27 @@ impl Store {
             db,
         };
         match store.meta.get("format")? {
-            None => {
-                let mut batch = store.db.batch().durability(Some(PersistMode::SyncAll));
-                batch.insert(&store.meta, "format", FORMAT);
-                batch.commit()?;
-            }
-            Some(found) if &*found == FORMAT => {}
+            None => store.note_format()?,
+            Some(found) if [FORMAT, FORMAT_BEFORE].contains(&&*found) => {}
             Some(found) => {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                 return Err(StoreError::Format { found: text(&found), known: text(FORMAT) });
             }
         }
         Ok(store)
+    }
+
+    /// Whether the folder is of the format before, so that what it lacks is to be made from the records.
+    pub fn is_of_format_before(&self) -> Result<bool, StoreError> {
+        Ok(self.meta.get("format")?.is_some_and(|found| &*found == FORMAT_BEFORE))
+    }
+
+    /// Notes that the folder is of the present format.
+    pub fn note_format(&self) -> Result<(), StoreError> {
+        let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
+        batch.insert(&self.meta, "format", FORMAT);
+        batch.commit()?;
+        Ok(())
     }
 
     /// Commits changes: all of them or none, and on the disk when it returns unless they may be lost.
@@ -202,6 +222,13 @@ impl Store {
             } else {
                 batch.insert(&self.levels, key, stock::encode_levels(levels));
             }
+        }
+        for (naming, comes) in &changes.namings {
+            let key = pictures::naming(naming);
+            if *comes { batch.insert(&self.pictures, key, b"") } else { batch.remove(&self.pictures, key) }
+        }
+        for (key, value) in changes.pictures.iter().map(pictures::picture) {
+            batch.insert(&self.pictures, key, value);
         }
         self.put_rows(&mut batch, changes)?;
         if let Some(head) = changes.feed_head {

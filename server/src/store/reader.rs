@@ -1,14 +1,14 @@
 //! Reading: everything as of one moment, which later commits do not change.
 
 use super::{
-    AuditEntry, Cells, Device, FeedPlace, InvitationEntry, Levels, Owner, RejectedOp, Statement, Store,
-    StoreError, StoredRecord, Subjects, Trace, keys, rows, stock,
+    AuditEntry, Cells, Device, FeedPlace, InvitationEntry, Levels, Owner, Picture, PictureRow, RejectedOp,
+    Statement, Store, StoreError, StoredRecord, Subjects, Trace, keys, pictures, rows, stock,
 };
 use fjall::{Readable, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::Hlc;
-use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, OutletId, RecordId};
+use xundian_protocol::ids::{ContentHash, DeviceNo, FeedSeq, KindId, OpSeq, OutletId, PersonId, RecordId};
 use xundian_protocol::record::{Home, RecordKey};
 use xundian_protocol::views::ledger::At;
 use xundian_protocol::views::{Cell, Measures, Nature, Period, View};
@@ -191,6 +191,40 @@ impl Reader<'_> {
             Ok((OutletId(RecordId::from_bytes(outlet)), stock::decode_levels(&value)?))
         };
         self.at.iter(&self.store.levels).map(read)
+    }
+
+    /// A picture, if it is stored.
+    pub fn picture(&self, hash: ContentHash) -> Result<Option<Picture>, StoreError> {
+        let Some(value) = self.at.get(&self.store.pictures, hash.0)? else { return Ok(None) };
+        match pictures::read_row(&hash.0, &value)? {
+            PictureRow::Stored(picture) => Ok(Some(picture)),
+            PictureRow::Named(_) => Ok(None),
+        }
+    }
+
+    /// Whether a record of an author names a picture, and, where `bytes` is given, says that it is so large.
+    pub fn is_named_by(
+        &self,
+        author: PersonId,
+        hash: ContentHash,
+        bytes: Option<u64>,
+    ) -> Result<bool, StoreError> {
+        let front = pictures::named_by(hash, author, bytes);
+        let first = self.at.prefix(&self.store.pictures, front).next();
+        Ok(first.map(fjall::Guard::key).transpose()?.is_some())
+    }
+
+    /// Rows of pictures, by hash: that of a stored picture, then those of the records that name it. All of them, or
+    /// those whose hash begins with a byte.
+    pub fn pictures(
+        &self,
+        first: Option<u8>,
+    ) -> impl Iterator<Item = Result<PictureRow, StoreError>> + use<'_> {
+        let read = |row: fjall::Guard| {
+            let (key, value) = row.into_inner()?;
+            pictures::read_row(&key, &value)
+        };
+        self.at.prefix(&self.store.pictures, first.as_slice()).map(read)
     }
 
     /// A device.

@@ -215,9 +215,18 @@ impl ServerProcess {
     /// # Panics
     /// Where it does not come up.
     pub fn start(&mut self) {
+        self.start_with(|_| {});
+    }
+
+    /// The same with more arguments or settings.
+    ///
+    /// # Panics
+    /// Where it does not come up.
+    pub fn start_with(&mut self, with: impl FnOnce(&mut Command)) {
         let mut command = Program::Server.command();
         command.arg("serve").arg("--data").arg(&self.folder);
         command.args(["--http", &self.http.to_string(), "--quic", &self.quic.to_string()]);
+        with(&mut command);
         // Nobody reads them, and a full pipe would stop it.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let running = self.running.insert(Running::start(&mut command));

@@ -1,23 +1,40 @@
-//! A relay of datagrams between devices and a server, which counts the bytes both ways.
+//! A relay of datagrams between devices and a server, which counts the bytes both ways. It can be slow, and it can be
+//! cut.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::net::UdpSocket;
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 
 /// More than any datagram on a loopback.
 const DATAGRAM_BYTES_MAX: usize = 65_536;
+/// Datagrams that wait to be passed on, each way; what comes on top is lost, as in a router.
+const QUEUE_MAX: usize = 64;
 
 /// A relay; it ends when it is let go.
 pub struct Relay {
     /// Where devices connect.
     pub address: SocketAddr,
-    bytes: Arc<AtomicU64>,
+    link: Arc<Link>,
     task: JoinHandle<()>,
+}
+
+/// What all ways through a relay have in common.
+struct Link {
+    /// `None` where datagrams pass at once.
+    bits_per_s: Option<u64>,
+    bytes: AtomicU64,
+    /// Those towards the server alone.
+    bytes_up: AtomicU64,
+    /// How often it was cut. Connections from before the last cut are dead.
+    cuts: AtomicU64,
 }
 
 impl Relay {
@@ -26,16 +43,40 @@ impl Relay {
     /// # Panics
     /// Where there is no free port.
     pub async fn to(server: SocketAddr) -> Self {
+        Self::start(server, None).await
+    }
+
+    /// The same over a link that carries so many bits a second, each way and each device.
+    ///
+    /// # Panics
+    /// Where there is no free port.
+    pub async fn slow(server: SocketAddr, bits_per_s: u64) -> Self {
+        Self::start(server, Some(bits_per_s)).await
+    }
+
+    async fn start(server: SocketAddr, bits_per_s: Option<u64>) -> Self {
         let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a free port"));
         let address = socket.local_addr().expect("a bound address");
-        let bytes = Arc::new(AtomicU64::new(0));
-        let task = tokio::spawn(relay(socket, server, Arc::clone(&bytes)));
-        Self { address, bytes, task }
+        let zero = || AtomicU64::new(0);
+        let link = Arc::new(Link { bits_per_s, bytes: zero(), bytes_up: zero(), cuts: zero() });
+        let task = tokio::spawn(relay(socket, server, Arc::clone(&link)));
+        Self { address, link, task }
     }
 
     /// Bytes of datagrams, both ways, since this was last asked.
     pub fn take_bytes(&self) -> u64 {
-        self.bytes.swap(0, Ordering::Relaxed)
+        self.link.bytes.swap(0, Ordering::Relaxed)
+    }
+
+    /// Bytes of datagrams towards the server since this was last asked, also of those that were lost.
+    pub fn take_bytes_up(&self) -> u64 {
+        self.link.bytes_up.swap(0, Ordering::Relaxed)
+    }
+
+    /// Loses what is on its way and all that ever follows of the connections that there are, without a word to either
+    /// end. New connections pass.
+    pub fn cut(&self) {
+        self.link.cuts.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -45,32 +86,74 @@ impl Drop for Relay {
     }
 }
 
-async fn relay(socket: Arc<UdpSocket>, server: SocketAddr, bytes: Arc<AtomicU64>) {
-    let mut onward: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
+/// One device's way through the relay.
+struct Way {
+    /// How often the link was cut when the device first came.
+    cuts: u64,
+    onward: mpsc::Sender<Vec<u8>>,
+}
+
+async fn relay(socket: Arc<UdpSocket>, server: SocketAddr, link: Arc<Link>) {
+    let mut ways: HashMap<SocketAddr, Way> = HashMap::new();
+    // They end with the relay.
+    let mut tasks = JoinSet::new();
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     while let Ok((len, device)) = socket.recv_from(&mut buffer).await {
-        bytes.fetch_add(len as u64, Ordering::Relaxed);
-        let own = match onward.entry(device) {
-            Entry::Occupied(known) => Arc::clone(known.get()),
+        link.bytes.fetch_add(len as u64, Ordering::Relaxed);
+        link.bytes_up.fetch_add(len as u64, Ordering::Relaxed);
+        let way = match ways.entry(device) {
+            Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
                 let Ok(own) = UdpSocket::bind("127.0.0.1:0").await else { continue };
                 if own.connect(server).await.is_err() {
                     continue;
                 }
-                let own = Arc::new(own);
-                tokio::spawn(back(Arc::clone(&own), Arc::clone(&socket), device, Arc::clone(&bytes)));
-                Arc::clone(new.insert(own))
+                let (own, cuts) = (Arc::new(own), link.cuts.load(Ordering::SeqCst));
+                let (onward, up) = mpsc::channel(QUEUE_MAX);
+                let (back, down) = mpsc::channel(QUEUE_MAX);
+                tasks.spawn(pass(up, Arc::clone(&own), None, Arc::clone(&link), cuts));
+                tasks.spawn(receive(own, back, Arc::clone(&link)));
+                tasks.spawn(pass(down, Arc::clone(&socket), Some(device), Arc::clone(&link), cuts));
+                new.insert(Way { cuts, onward })
             }
         };
-        // A datagram that cannot be sent is a datagram lost, which QUIC bears.
-        let _sent = own.send(&buffer[..len]).await.is_ok();
+        if way.cuts == link.cuts.load(Ordering::SeqCst) {
+            // A datagram that finds no room is a datagram lost, which QUIC bears.
+            let _queued = way.onward.try_send(buffer[..len].to_vec()).is_ok();
+        }
     }
 }
 
-async fn back(own: Arc<UdpSocket>, socket: Arc<UdpSocket>, device: SocketAddr, bytes: Arc<AtomicU64>) {
+/// Takes what the server sends to one device.
+async fn receive(own: Arc<UdpSocket>, back: mpsc::Sender<Vec<u8>>, link: Arc<Link>) {
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     while let Ok(len) = own.recv(&mut buffer).await {
-        bytes.fetch_add(len as u64, Ordering::Relaxed);
-        let _sent = socket.send_to(&buffer[..len], device).await.is_ok();
+        link.bytes.fetch_add(len as u64, Ordering::Relaxed);
+        let _queued = back.try_send(buffer[..len].to_vec()).is_ok();
+    }
+}
+
+/// Passes datagrams on, as fast as the link is, until it is cut.
+async fn pass(
+    mut queue: mpsc::Receiver<Vec<u8>>,
+    socket: Arc<UdpSocket>,
+    to: Option<SocketAddr>,
+    link: Arc<Link>,
+    cuts: u64,
+) {
+    let mut free_at = Instant::now();
+    while let Some(datagram) = queue.recv().await {
+        if let Some(bits_per_s) = link.bits_per_s {
+            let takes = Duration::from_micros(datagram.len() as u64 * 8 * 1_000_000 / bits_per_s);
+            free_at = free_at.max(Instant::now()) + takes;
+            tokio::time::sleep_until(free_at).await;
+        }
+        if cuts != link.cuts.load(Ordering::SeqCst) {
+            return;
+        }
+        let _sent = match to {
+            Some(device) => socket.send_to(&datagram, device).await.is_ok(),
+            None => socket.send(&datagram).await.is_ok(),
+        };
     }
 }

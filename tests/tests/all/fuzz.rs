@@ -101,8 +101,23 @@ fn targets() -> Vec<Target> {
             seeds: vec![framed(&frames("client.")), framed(&frames("server."))],
             run: framing,
         },
+        Target { name: "preview_of", seeds: pictures(), run: preview },
         Target { name: "Invitation", seeds: vec![invitation.to_string().into_bytes()], run: invitation_text },
     ]
+}
+
+/// Small pictures of every form that is decoded.
+fn pictures() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/pictures");
+    let files = std::fs::read_dir(&folder).expect("our own folder");
+    files.map(|file| std::fs::read(file.expect("readable").path()).expect("readable")).collect()
+}
+
+/// Whatever a picture is, its thumbnail is a small JPEG picture.
+fn preview(input: &[u8]) -> bool {
+    let Ok(made) = xundian_server::photos::preview_of(input) else { return false };
+    assert!(made.starts_with(b"\xFF\xD8\xFF") && made.len() < 1 << 20);
+    true
 }
 
 fn client(input: &[u8]) -> bool {

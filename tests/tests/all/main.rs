@@ -6,6 +6,7 @@ mod fuzz;
 mod hostile;
 mod import_cli;
 mod kill;
+mod photos;
 mod raw;
 mod replay;
 mod security;

@@ -16,7 +16,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::layout::Malformed;
-use super::opening::{remove_if_there, sync_folder};
+use super::opening::remove_if_there;
+use crate::disk::sync_folder;
 use crate::sealing::{DataKey, KEY_NAME_BYTES, StoreKey, WRAPPED_BYTES};
 
 const NAME: &str = "key";

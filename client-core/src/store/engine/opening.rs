@@ -24,6 +24,7 @@ use super::journal::{self, Journal};
 use super::key_file::{self, KeyFault};
 use super::layout::{Writes, decode_writes, folded_commits};
 use super::{EngineError, from_fault, from_sled};
+use crate::disk::sync_folder;
 use crate::sealing::{Cover, DataKey, StoreKey};
 
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
@@ -303,16 +304,4 @@ fn sync_names(folder: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).open(folder.join("conf"))?.sync_all()?;
     sync_folder(folder)?;
     folder.parent().map_or(Ok(()), sync_folder)
-}
-
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        // The parent of a bare name is the empty path, which stands for the current folder.
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        File::open(folder)?.sync_all()?;
-    }
-    #[cfg(not(unix))]
-    let _ = folder;
-    Ok(())
 }

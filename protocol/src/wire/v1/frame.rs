@@ -2,7 +2,7 @@
 
 use crate::calendar::Day;
 use crate::clock::Hlc;
-use crate::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
+use crate::ids::{ContentHash, DeviceNo, FeedSeq, OpSeq, PersonId};
 use crate::record::{Home, Op, Record};
 use crate::views::{Measures, Subject, View};
 
@@ -19,6 +19,10 @@ pub enum ClientFrame {
     Ask(Ask),
     /// Asks for a certificate, with an invitation; the only frame that needs none.
     Enrol(Enrol),
+    /// Offers a photo's picture, once the record that names it was sent.
+    Offer(Offer),
+    /// A piece of an offered picture.
+    Piece(Piece),
 }
 
 /// What the server says.
@@ -46,6 +50,10 @@ pub enum ServerFrame {
     Granted(Granted),
     /// The session ends here, and why.
     Refused(Refused),
+    /// Answers [`Offer`] and [`Piece`]: what the server holds of the picture now.
+    Held(Held),
+    /// The server does not take a picture. The session goes on.
+    Declined(Declined),
 }
 
 /// Who speaks and how far it is.
@@ -111,6 +119,48 @@ pub struct Enrol {
     pub request_der: Vec<u8>,
     /// What people call the device.
     pub label: String,
+}
+
+/// A picture that a device could send.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Offer {
+    /// What names it.
+    pub hash: ContentHash,
+    /// How large it is.
+    pub bytes: u64,
+}
+
+/// Some bytes of a picture. What the server holds from that place on is replaced.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Piece {
+    /// The picture.
+    pub hash: ContentHash,
+    /// Where in the picture they stand.
+    pub from: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// How much of a picture the server holds. All of it means that it is whole, verified and durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// The picture.
+    pub hash: ContentHash,
+    /// So many bytes of its front.
+    pub bytes: u64,
+    /// The hash of those bytes: where the device's own differs, they were damaged and are sent again.
+    pub front: ContentHash,
+}
+
+/// Why a picture is not taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Declined {
+    /// The picture.
+    pub hash: ContentHash,
+    /// Why.
+    pub why: Refusal,
+    /// The same for people.
+    pub message: String,
 }
 
 /// What makes a device of a program.
@@ -207,13 +257,15 @@ pub enum Refusal {
     UnknownKind = 12,
     /// The device's store was restored from a backup or copied to another device.
     Cloned = 13,
+    /// No record that the server holds names this picture.
+    Unnamed = 14,
     /// A reason of a newer server.
     Other = 0,
 }
 
 impl Refusal {
     /// All reasons.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Protocol,
         Self::Version,
         Self::Unauthenticated,
@@ -227,6 +279,7 @@ impl Refusal {
         Self::NotTheAuthor,
         Self::UnknownKind,
         Self::Cloned,
+        Self::Unnamed,
         Self::Other,
     ];
 

@@ -3,15 +3,15 @@
 use super::VERSION;
 use super::figures::WireFigures;
 use super::frame::{
-    Answer, Ask, Changes, ClientFrame, Enrol, Granted, Hello, Pull, Push, Receipt, Refusal, Refused,
-    Rejection, ServerFrame, Welcome,
+    Answer, Ask, Changes, ClientFrame, Declined, Enrol, Granted, Held, Hello, Offer, Piece, Pull, Push,
+    Receipt, Refusal, Refused, Rejection, ServerFrame, Welcome,
 };
 use crate::calendar::Day;
 use crate::clock::Hlc;
-use crate::ids::{DeviceNo, FeedSeq, OpSeq, PersonId, RecordId};
+use crate::ids::{ContentHash, DeviceNo, FeedSeq, OpSeq, PersonId, RecordId};
 use crate::limits::{
     BATCH_OPS_MAX, CERTIFICATE_BYTES_MAX, CHANGES_RECORDS_MAX, FRAME_BYTES_MAX, FRAME_PLAIN_BYTES_MAX,
-    MESSAGE_BYTES_MAX, RECEIPT_REJECTIONS_MAX, SCOPE_HOMES_MAX,
+    MESSAGE_BYTES_MAX, PHOTO_PIECE_BYTES_MAX, RECEIPT_REJECTIONS_MAX, SCOPE_HOMES_MAX,
 };
 use crate::record::{Op, Record};
 use crate::views::View;
@@ -59,6 +59,15 @@ enum WireClient {
         request_der: Vec<u8>,
         label: String,
     },
+    Offer {
+        hash: [u8; 32],
+        bytes: u64,
+    },
+    Piece {
+        hash: [u8; 32],
+        from: u64,
+        bytes: Vec<u8>,
+    },
 }
 
 #[derive(Encode, Decode)]
@@ -94,6 +103,16 @@ enum WireServer {
         why: u16,
         message: String,
     },
+    Held {
+        hash: [u8; 32],
+        bytes: u64,
+        front: [u8; 32],
+    },
+    Declined {
+        hash: [u8; 32],
+        why: u16,
+        message: String,
+    },
 }
 
 /// A device's frame as a payload.
@@ -115,6 +134,10 @@ pub fn encode_client(frame: &ClientFrame) -> Vec<u8> {
         }
         ClientFrame::Enrol(Enrol { secret, request_der, label }) => {
             WireClient::Enrol { secret: *secret, request_der: request_der.clone(), label: label.clone() }
+        }
+        ClientFrame::Offer(Offer { hash, bytes }) => WireClient::Offer { hash: hash.0, bytes: *bytes },
+        ClientFrame::Piece(Piece { hash, from, bytes }) => {
+            WireClient::Piece { hash: hash.0, from: *from, bytes: bytes.clone() }
         }
     })
 }
@@ -146,6 +169,11 @@ pub fn decode_client(payload: &[u8]) -> Result<ClientFrame, DecodeError> {
             DecodeError::bound("bytes of a certificate request", request_der.len(), CERTIFICATE_BYTES_MAX)?;
             DecodeError::bound("bytes of a label", label.len(), MESSAGE_BYTES_MAX)?;
             ClientFrame::Enrol(Enrol { secret, request_der, label })
+        }
+        WireClient::Offer { hash, bytes } => ClientFrame::Offer(Offer { hash: ContentHash(hash), bytes }),
+        WireClient::Piece { hash, from, bytes } => {
+            DecodeError::bound("bytes of a piece", bytes.len(), PHOTO_PIECE_BYTES_MAX)?;
+            ClientFrame::Piece(Piece { hash: ContentHash(hash), from, bytes })
         }
     })
 }
@@ -184,6 +212,12 @@ pub fn encode_server(frame: &ServerFrame) -> Vec<u8> {
         },
         ServerFrame::Refused(Refused { why, message }) => {
             WireServer::Refused { why: *why as u16, message: message.clone() }
+        }
+        ServerFrame::Held(Held { hash, bytes, front }) => {
+            WireServer::Held { hash: hash.0, bytes: *bytes, front: front.0 }
+        }
+        ServerFrame::Declined(Declined { hash, why, message }) => {
+            WireServer::Declined { hash: hash.0, why: *why as u16, message: message.clone() }
         }
     })
 }
@@ -231,6 +265,13 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
         }
         WireServer::Refused { why, message } => {
             ServerFrame::Refused(Refused { why: Refusal::from_number(why), message })
+        }
+        WireServer::Held { hash, bytes, front } => {
+            ServerFrame::Held(Held { hash: ContentHash(hash), bytes, front: ContentHash(front) })
+        }
+        WireServer::Declined { hash, why, message } => {
+            let (hash, why) = (ContentHash(hash), Refusal::from_number(why));
+            ServerFrame::Declined(Declined { hash, why, message })
         }
     })
 }

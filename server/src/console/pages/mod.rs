@@ -7,6 +7,7 @@ mod list;
 mod nation;
 mod outlet;
 mod person;
+mod photos;
 mod products;
 mod shelf;
 mod stock;

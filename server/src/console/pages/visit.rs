@@ -1,6 +1,6 @@
 //! A visit with everything that was recorded during it.
 
-use super::{issues, list, visits};
+use super::{issues, list, photos, visits};
 use crate::console::ask::{Ask, anchor};
 use crate::console::failure::Failure;
 use crate::console::select::{Link, Period, Whose, read_id};
@@ -29,6 +29,7 @@ pub(in crate::console) fn visit(ask: &Ask) -> Result<Page, Failure> {
         return Err(Failure::Denied);
     }
     let form = Visit::read(&record);
+    let raised = issues_of(ask, id, outlet)?;
     let name = format!("{} · {}", ask.name(Whose::Outlet(outlet)), header.business_day);
     let body = html! {
         h1 { (name) " " (visits::state(ask, &form)) }
@@ -41,9 +42,10 @@ pub(in crate::console) fn visit(ask: &Ask) -> Result<Page, Failure> {
             }
         }
         @if let Some(note) = &form.note { h2 { (spec_label(ask, 29)) } p.note { (note) } }
+        @if let Some(photos) = photos::of_visit(ask, id, outlet, &raised)? { (photos) }
         (parts(ask, id, outlet)?)
         h2 { (ask.t(t::ISSUES)) }
-        (issues_of(ask, id, outlet, &header)?)
+        (issues::table(ask, &raised, header.business_day))
     };
     let day = Some(Period::day(header.business_day));
     let mut crumbs = shell::crumbs(ask, Whose::Outlet(outlet), day);
@@ -241,8 +243,7 @@ fn movement(ask: &Ask, record: &Record, form: &StockMovement) -> Result<Markup, 
     })
 }
 
-fn issues_of(ask: &Ask, id: VisitId, outlet: OutletId, header: &Header) -> Result<Markup, Failure> {
+fn issues_of(ask: &Ask, id: VisitId, outlet: OutletId) -> Result<Vec<Record>, Failure> {
     let found = of_visit(ask, outlet, |form: &Issue| form.visit == Some(id))?;
-    let records: Vec<Record> = found.into_iter().map(|(record, _)| record).collect();
-    Ok(issues::table(ask, &records, header.business_day))
+    Ok(found.into_iter().map(|(record, _)| record).collect())
 }

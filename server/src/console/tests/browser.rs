@@ -8,6 +8,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) head: String,
     pub(super) body: String,
+    /// The body as it came; the text of one that is none is of no use.
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -94,6 +96,11 @@ impl Browser {
         self.send(&format!("GET {path} HTTP/1.1\r\n"), "").await
     }
 
+    /// Asks for what it has already under a name.
+    pub(super) async fn get_unless(&mut self, path: &str, etag: &str) -> Answer {
+        self.send(&format!("GET {path} HTTP/1.1\r\nIf-None-Match: {etag}\r\n"), "").await
+    }
+
     pub(super) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let pairs = fields.iter().map(|(name, value)| {
             let link = super::super::select::Link::to("").with(name, value).to_string();
@@ -124,10 +131,11 @@ impl Browser {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await.unwrap();
-        let text = String::from_utf8(bytes).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let body = bytes.split_off(end + 4);
+        let head = String::from_utf8(bytes).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let answer = Answer { status, head: head.to_owned(), body: body.to_owned() };
+        let answer = Answer { status, head, body: String::from_utf8_lossy(&body).into_owned(), bytes: body };
         self.keep_cookies(&answer);
         answer
     }

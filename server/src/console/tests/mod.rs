@@ -3,8 +3,10 @@
 mod browser;
 mod company;
 mod figures;
+mod photos;
 
 use super::{Users, router_at, serve};
+use crate::photos::{Photos, Place, SpoolLimits};
 use crate::server::Server;
 use browser::Browser;
 use company::{HOSTILE, NOW_MS, Size, TODAY, id, visit_id};
@@ -19,6 +21,7 @@ const SMALL: Size = Size { people_per_region: 2, outlets_per_person: 5, days: 3 
 struct Running {
     address: SocketAddr,
     server: Arc<Server>,
+    photos: Arc<Photos>,
     _folder: tempfile::TempDir,
 }
 
@@ -34,9 +37,11 @@ impl Running {
         }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = router_at(Arc::clone(&server), users, || NOW_MS);
+        let place = Place::Folder(folder.path().join("photos"));
+        let photos = Arc::new(Photos::open(Arc::clone(&server), &place, SpoolLimits::default()).unwrap());
+        let router = router_at(Arc::clone(&server), Arc::clone(&photos), users, || NOW_MS);
         tokio::spawn(serve(listener, router, std::future::pending()));
-        Self { address, server, _folder: folder }
+        Self { address, server, photos, _folder: folder }
     }
 
     fn browser(&self) -> Browser {

@@ -1,0 +1,389 @@
+//! Photos: attached in one durable save, shown from this device, and handed to the upload in their turn.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::{MutexGuard, PoisonError};
+
+use xundian_protocol::calendar::DEFAULT_ZONE;
+use xundian_protocol::ids::{ContentHash, RecordId};
+use xundian_protocol::kinds::{Attachment, Header, Issue, MediaType, Photo, Typed, Visit};
+use xundian_protocol::limits::{
+    PHOTO_BYTES_MAX, PHOTOS_KEPT_BYTES_MAX, PHOTOS_KEPT_MAX, PHOTOS_UNSENT_BYTES_MAX, PHOTOS_UNSENT_MAX,
+};
+use xundian_protocol::record::{Home, Record, RecordKey};
+use xundian_protocol::wire::v1::Refusal;
+
+use super::{Client, RecordLine};
+use crate::day::{self, NewPhoto, PhotoOf};
+use crate::errors::RecordError;
+use crate::photos::PhotoFileError;
+use crate::recorder::{Captured, Target};
+use crate::store::{Attached, Decline, Naming, Picture, PictureState, Save, StoreError};
+
+/// How often a picture is offered that the server does not take for a reason that may pass.
+const TRIES_MAX: u32 = 5;
+/// How long a declined picture waits before it is offered again. Each time it waits twice as long.
+const RETRY_MS_FIRST: u64 = 60_000;
+const RETRY_MS_MAX: u64 = 6 * 3_600_000;
+
+/// A photo, and where it stands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PhotoLine {
+    /// Its record.
+    pub line: RecordLine,
+    /// What its record says.
+    pub photo: Photo,
+    /// Where its picture stands.
+    pub state: PhotoState,
+}
+
+/// Where a photo's picture stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PhotoState {
+    /// It waits on this device.
+    Waiting {
+        /// Bytes of it that the server holds, as far as this device knows.
+        sent_bytes: u64,
+    },
+    /// The server has it, whole and verified.
+    Stored,
+    /// The server did not take it.
+    Declined {
+        /// Why.
+        why: Refusal,
+        /// The same for people.
+        message: String,
+        /// Whether it is offered again by itself. If not, [`Client::retry_photo`] does.
+        is_tried_again: bool,
+    },
+    /// Its file on this device is damaged or gone, and the server does not have it. Attaching the same picture again
+    /// mends it.
+    Damaged,
+    /// It is not on this device: another one took it, or the server has it and it has made room here.
+    NotHere,
+}
+
+/// A photo's picture cannot be shown or sent.
+#[derive(Debug, thiserror::Error)]
+pub enum PhotoError {
+    /// Its file cannot be used.
+    #[error(transparent)]
+    File(#[from] PhotoFileError),
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Client {
+    /// Attaches a photo to a visit or an issue, in one durable save. The picture is sent by the next sync, after all
+    /// records. A visit takes photos while it is open, and after its end until its day is over.
+    ///
+    /// The same picture of the same visit or issue is one photo: attaching it again saves no second one, and mends
+    /// its file where that was damaged. Returns the photo's id.
+    ///
+    /// # Errors
+    /// Where the visit or issue is unknown or too long ago, the bytes are no picture or too many, too many pictures
+    /// wait, or the device's folder cannot be written. Nothing is left behind then.
+    pub fn attach_photo(
+        &self,
+        of: PhotoOf,
+        photo: &NewPhoto,
+        picture: &[u8],
+    ) -> Result<RecordId, RecordError> {
+        let bytes = picture.len() as u64;
+        if bytes > PHOTO_BYTES_MAX {
+            return Err(RecordError::PictureTooLarge { bytes });
+        }
+        let media_type = MediaType::of(picture).ok_or(RecordError::NoPicture)?;
+        let attachment = Attachment { hash: ContentHash::of(picture), bytes };
+        let _alone = self.handling_pictures();
+        let home = self.home_of(of)?;
+        let standing = self.photo_standing(home, of, attachment.hash)?;
+        self.check_room(attachment)?;
+
+        let at_ms = (self.clocks)().now_ms;
+        let attached = Attached { hash: attachment.hash, bytes, at_ms, named_by: standing };
+        let is_new = self.store.expect_picture(&attached)?;
+        let kept = self.pictures.keep(attachment.hash, picture).map_err(RecordError::from);
+        let saved = kept.and_then(|()| match standing {
+            // Its record stands; it is its picture that was made anew.
+            Some(photo) => {
+                self.store.save(Save { attaches: Some(attached), ..Save::default() })?;
+                Ok(photo.id)
+            }
+            None => self.save_photo(home, of, photo, attachment, media_type),
+        });
+        if saved.is_err() && is_new {
+            // What fails here as well is done by the next opening.
+            self.let_go(attachment.hash)
+                .unwrap_or_else(|error| tracing::warn!(%error, "a picture is left over"));
+        }
+        saved
+    }
+
+    /// The same with the picture from a file, which is copied.
+    ///
+    /// # Errors
+    /// As [`Self::attach_photo`], and where the file cannot be read.
+    pub fn attach_photo_file(
+        &self,
+        of: PhotoOf,
+        photo: &NewPhoto,
+        file: &Path,
+    ) -> Result<RecordId, RecordError> {
+        let mut picture = Vec::new();
+        let read = std::fs::File::open(file).and_then(|opened| {
+            // One byte more tells a file that is too large from one that just fits.
+            let bytes = opened.metadata()?.len();
+            let taken = opened.take(PHOTO_BYTES_MAX + 1).read_to_end(&mut picture)?;
+            Ok(bytes.max(taken as u64))
+        });
+        let bytes =
+            read.map_err(|source| RecordError::PictureUnreadable { path: file.to_owned(), source })?;
+        if bytes > PHOTO_BYTES_MAX {
+            return Err(RecordError::PictureTooLarge { bytes });
+        }
+        self.attach_photo(of, photo, &picture)
+    }
+
+    /// The photos of a visit or an issue, oldest first, and where each of them stands.
+    ///
+    /// # Errors
+    /// Where the visit or issue is unknown, or the store cannot be read.
+    pub fn photos_of(&self, of: PhotoOf) -> Result<Vec<PhotoLine>, RecordError> {
+        let mut records = Vec::new();
+        self.store.each_of_home(self.home_of(of)?, Some(Photo::SPEC.kind), |record| {
+            if is_of(&Photo::read(&record), of) {
+                records.push(record);
+            }
+        })?;
+        records.sort_by_key(|record| record.key.id);
+        let line = |record: Record| {
+            let photo = Photo::read(&record);
+            let picture = photo.content_hash.and_then(|hash| self.store.picture(hash));
+            Ok(PhotoLine { line: self.line(record)?, photo, state: state_of(picture) })
+        };
+        records.into_iter().map(line).collect()
+    }
+
+    /// The bytes of a photo's picture, verified.
+    ///
+    /// # Errors
+    /// Where this device does not have it, or its file is damaged or cannot be read.
+    pub fn photo_bytes(&self, hash: ContentHash) -> Result<Vec<u8>, PhotoError> {
+        let picture = self.store.picture(hash).filter(|picture| picture.state != PictureState::Loose);
+        let picture = picture.ok_or(PhotoFileError::Missing { hash })?;
+        let read = self.pictures.open(hash, picture.bytes).and_then(|file| file.read_whole());
+        if let Err(error) = &read
+            && error.is_final()
+            && picture.is_unsent()
+        {
+            self.store.note_picture(hash, PictureState::Damaged)?;
+        }
+        Ok(read?)
+    }
+
+    /// Offers a picture again that the server did not take, at the next sync.
+    ///
+    /// # Errors
+    /// Where this device does not have it, or its file is damaged or cannot be read.
+    pub fn retry_photo(&self, hash: ContentHash) -> Result<(), PhotoError> {
+        self.photo_bytes(hash)?;
+        Ok(self.store.note_picture(hash, PictureState::Waiting)?)
+    }
+
+    fn save_photo(
+        &self,
+        home: Home,
+        of: PhotoOf,
+        photo: &NewPhoto,
+        picture: Attachment,
+        media_type: MediaType,
+    ) -> Result<RecordId, RecordError> {
+        let lookup = self.lookup()?;
+        let outlet = match home {
+            Home::Outlet(outlet) => lookup.outlet(outlet),
+            _ => None,
+        };
+        self.save(|recorder, random, moment| {
+            let captured = Captured::at(moment.now_ms, outlet.map_or(DEFAULT_ZONE, |outlet| &outlet.zone))?;
+            if let PhotoOf::Visit(visit) = of {
+                let record = self.record_of(of)?;
+                let visited_on = Header::read(&record).map(|header| header.business_day);
+                day::check_takes_photo(visit, &Visit::read(&record), visited_on, captured.day)?;
+            }
+            let id = day::new_id(moment.now_ms, random);
+            let form = day::photo(of, photo, outlet, picture, media_type);
+            recorder.write(&Target::new(id, home), captured, &form)?;
+            let Attachment { hash, bytes } = picture;
+            let named_by = Some(Photo::key(id));
+            let attaches = Some(Attached { hash, bytes, at_ms: moment.now_ms, named_by });
+            Ok((id, Save { attaches, ..Save::default() }))
+        })
+    }
+
+    fn record_of(&self, of: PhotoOf) -> Result<Record, RecordError> {
+        match of {
+            PhotoOf::Visit(visit) => {
+                let record = self.store.record(Visit::key(visit.0))?;
+                record.ok_or(RecordError::NoSuchVisit { visit })
+            }
+            PhotoOf::Issue(id) => {
+                let key = Issue::key(id);
+                self.store.record(key)?.ok_or(RecordError::NoSuchRecord { key })
+            }
+        }
+    }
+
+    fn home_of(&self, of: PhotoOf) -> Result<Home, RecordError> {
+        Ok(self.record_of(of)?.home)
+    }
+
+    /// The photo that was made of the same with the same picture.
+    fn photo_standing(
+        &self,
+        home: Home,
+        of: PhotoOf,
+        hash: ContentHash,
+    ) -> Result<Option<RecordKey>, StoreError> {
+        let mut standing = None;
+        self.store.each_of_home(home, Some(Photo::SPEC.kind), |record| {
+            let photo = Photo::read(&record);
+            if is_of(&photo, of) && photo.content_hash == Some(hash) {
+                standing = Some(record.key);
+            }
+        })?;
+        Ok(standing)
+    }
+
+    fn check_room(&self, picture: Attachment) -> Result<(), RecordError> {
+        let (mut pictures, mut bytes) = (0, 0);
+        self.store.each_picture(|hash, other, _| {
+            if other.is_unsent() && hash != picture.hash {
+                pictures += 1;
+                bytes += other.bytes;
+            }
+        });
+        if pictures >= PHOTOS_UNSENT_MAX || bytes + picture.bytes > PHOTOS_UNSENT_BYTES_MAX {
+            return Err(RecordError::PicturesFull { pictures, bytes });
+        }
+        Ok(())
+    }
+
+    /// Removes a picture's file, then what is known of it.
+    fn let_go(&self, hash: ContentHash) -> Result<(), PhotoError> {
+        self.pictures.remove(hash)?;
+        Ok(self.store.forget_picture(hash)?)
+    }
+
+    /// Removes what nobody needs: what is left of attaching that was broken off, pictures that no record names, and
+    /// of those that the server has the oldest, where they are too many. What is unsent stays.
+    pub(super) fn tidy_pictures(&self) -> Result<(), PhotoError> {
+        let _alone = self.handling_pictures();
+        let (mut leaving, mut stored) = (Vec::new(), Vec::new());
+        self.store.each_picture(|hash, picture, _| match picture.state {
+            PictureState::Loose => leaving.push(hash),
+            PictureState::Stored => stored.push((picture.order, picture.bytes, hash)),
+            _ => {}
+        });
+        stored.sort_unstable_by_key(|(order, ..)| std::cmp::Reverse(*order));
+        let (mut kept, mut kept_bytes) = (0, 0);
+        for (_, bytes, hash) in stored {
+            (kept, kept_bytes) = (kept + 1, kept_bytes + bytes);
+            if kept > PHOTOS_KEPT_MAX || kept_bytes > PHOTOS_KEPT_BYTES_MAX {
+                leaving.push(hash);
+            }
+        }
+        leaving.into_iter().try_for_each(|hash| self.let_go(hash))
+    }
+
+    /// At the opening. A device whose pictures make trouble opens all the same: its records matter more.
+    pub(super) fn tidy_pictures_at_opening(&self) {
+        let tidied = self.pictures.remove_unfinished().map_err(PhotoError::from);
+        if let Err(error) = tidied.and_then(|()| self.tidy_pictures()) {
+            tracing::warn!(%error, "the folder of photos could not be tidied");
+        }
+    }
+
+    /// Held by whoever makes and removes pictures' files.
+    fn handling_pictures(&self) -> MutexGuard<'_, ()> {
+        self.handling_pictures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_of(photo: &Photo, of: PhotoOf) -> bool {
+    match of {
+        PhotoOf::Visit(visit) => photo.visit == Some(visit),
+        PhotoOf::Issue(issue) => photo.issue == Some(issue),
+    }
+}
+
+fn state_of(picture: Option<Picture>) -> PhotoState {
+    let Some(Picture { sent_bytes, state, .. }) = picture else { return PhotoState::NotHere };
+    match state {
+        PictureState::Loose => PhotoState::NotHere,
+        PictureState::Waiting => PhotoState::Waiting { sent_bytes },
+        PictureState::Stored => PhotoState::Stored,
+        PictureState::Damaged => PhotoState::Damaged,
+        PictureState::Declined(decline) => {
+            let is_tried_again = retry_after_ms(&decline).is_some();
+            PhotoState::Declined { why: decline.why, message: decline.message, is_tried_again }
+        }
+    }
+}
+
+/// Whether a sync will send a picture by itself, now or later.
+pub(super) fn is_to_be_sent(picture: &Picture, naming: Naming) -> bool {
+    let is_sendable = match &picture.state {
+        PictureState::Waiting => true,
+        PictureState::Declined(decline) => retry_after_ms(decline).is_some(),
+        PictureState::Loose | PictureState::Stored | PictureState::Damaged => false,
+    };
+    is_sendable && naming != Naming::Rejected
+}
+
+/// Whether a picture is offered now: its record is merged, and it does not wait after a refusal.
+pub(super) fn is_due(picture: &Picture, naming: Naming, now_ms: i64) -> bool {
+    let has_waited = match &picture.state {
+        // Also where the clock was set back: it must not make anything wait for ever.
+        PictureState::Declined(decline) => {
+            retry_after_ms(decline).is_some_and(|after_ms| now_ms.abs_diff(decline.at_ms) >= after_ms)
+        }
+        _ => true,
+    };
+    naming == Naming::Merged && is_to_be_sent(picture, naming) && has_waited
+}
+
+/// After how long a declined picture is offered again; `None` where only a person can help.
+fn retry_after_ms(decline: &Decline) -> Option<u64> {
+    let may_help = match decline.why {
+        Refusal::Unavailable => true,
+        Refusal::OutOfScope
+        | Refusal::NotAWriter
+        | Refusal::Invalid
+        | Refusal::OtherHome
+        | Refusal::NotTheAuthor => false,
+        _ => decline.tries < TRIES_MAX,
+    };
+    let doublings = decline.tries.saturating_sub(1).min(RETRY_MS_MAX.ilog2());
+    may_help.then(|| (RETRY_MS_FIRST << doublings).min(RETRY_MS_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn declined(why: Refusal, tries: u32) -> Option<u64> {
+        retry_after_ms(&Decline { why, message: String::new(), tries, at_ms: 0 })
+    }
+
+    #[test]
+    fn a_declined_picture_waits_longer_each_time_and_not_for_ever() {
+        assert_eq!(declined(Refusal::Unavailable, 1), Some(RETRY_MS_FIRST));
+        assert_eq!(declined(Refusal::Unavailable, 2), Some(2 * RETRY_MS_FIRST));
+        assert_eq!(declined(Refusal::Unavailable, u32::MAX), Some(RETRY_MS_MAX), "a server comes back");
+        assert_eq!(declined(Refusal::Unnamed, TRIES_MAX - 1), Some(8 * RETRY_MS_FIRST));
+        assert_eq!(declined(Refusal::Unnamed, TRIES_MAX), None);
+        assert_eq!(declined(Refusal::Invalid, 1), None, "what is wrong stays wrong");
+    }
+}

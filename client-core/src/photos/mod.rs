@@ -1,0 +1,158 @@
+//! The pictures of photos, as files. Owns the folder `photos` of a device's home; knows no record, no queue and no
+//! network.
+//!
+//! | name | what it is |
+//! |---|---|
+//! | the picture's hash | the picture as it is |
+//! | the same and `.sealed` | the picture, sealed in pieces, where the device has a key: see [`file`] |
+//! | either and `.new` | a picture that is being written; removed when the folder is opened |
+//!
+//! A picture is named by the hash of its bytes. So the same picture is kept once, and each reading can tell whether
+//! it is what was written.
+
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use xundian_protocol::ids::ContentHash;
+
+use crate::disk::sync_folder;
+use crate::sealing::Cover;
+pub(crate) use file::PictureFile;
+
+const SEALED: &str = ".sealed";
+const UNFINISHED: &str = ".new";
+
+/// A picture's file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PhotoFileError {
+    /// The system could not read or write it. Nothing is wrong with the picture.
+    #[error("cannot {action} {} ({source}): check the folder's permissions and the room on its disk, then try again", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not there.
+    #[error(
+        "picture 图片 {hash} is not on this device: another device took it, or it was stored at the server and has made room here"
+    )]
+    Missing {
+        /// The picture.
+        hash: ContentHash,
+    },
+    /// It is not what was written.
+    #[error("picture 图片 {hash} is damaged on this device: attach the same picture again, which mends it")]
+    Damaged {
+        /// The picture.
+        hash: ContentHash,
+    },
+}
+
+impl PhotoFileError {
+    /// Whether the picture itself is at fault, so that trying again does not help.
+    pub(crate) const fn is_final(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Damaged { .. })
+    }
+}
+
+/// The folder of pictures.
+pub(crate) struct PhotoFolder {
+    path: PathBuf,
+    cover: Cover,
+}
+
+impl PhotoFolder {
+    /// The folder at a path, which is made when the first picture comes.
+    pub(crate) const fn new(path: PathBuf, cover: Cover) -> Self {
+        Self { path, cover }
+    }
+
+    /// Removes what is left of pictures whose writing was broken off.
+    pub(crate) fn remove_unfinished(&self) -> Result<(), PhotoFileError> {
+        let failed = |source| io_error("read", &self.path, source);
+        let entries = match fs::read_dir(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(failed)?,
+        };
+        for entry in entries {
+            let path = entry.map_err(failed)?.path();
+            if path.as_os_str().to_string_lossy().ends_with(UNFINISHED) {
+                fs::remove_file(&path).map_err(|source| io_error("remove", &path, source))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a picture: when this returns it survives a power cut. A file that is there already and whole stays as
+    /// it is; a damaged one is written anew.
+    pub(crate) fn keep(&self, hash: ContentHash, picture: &[u8]) -> Result<(), PhotoFileError> {
+        let bytes = picture.len() as u64;
+        match self.open(hash, bytes).and_then(|file| file.verify()) {
+            Err(error) if error.is_final() => self.write(hash, picture),
+            whole_or_not => whole_or_not,
+        }
+    }
+
+    fn write(&self, hash: ContentHash, picture: &[u8]) -> Result<(), PhotoFileError> {
+        let path = self.path_of(hash);
+        let fresh = with_suffix(&path, UNFINISHED);
+        let attempt = || {
+            self.make()?;
+            let mut file = File::create(&fresh)?;
+            file::write(&mut file, &self.cover, hash, picture)?;
+            file.sync_all()?;
+            fs::rename(&fresh, &path)?;
+            sync_folder(&self.path)
+        };
+        attempt().map_err(|source| {
+            // Where this fails as well, the next opening removes it.
+            let _ = fs::remove_file(&fresh);
+            io_error("write", &path, source)
+        })
+    }
+
+    fn make(&self) -> io::Result<()> {
+        if self.path.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.path)?;
+        self.path.parent().map_or(Ok(()), sync_folder)
+    }
+
+    /// A picture of a length, to be read. Its bytes are proved by [`PictureFile::verify`].
+    pub(crate) fn open(&self, hash: ContentHash, bytes: u64) -> Result<PictureFile<'_>, PhotoFileError> {
+        PictureFile::open(self.path_of(hash), &self.cover, hash, bytes)
+    }
+
+    /// Removes a picture, if it is there.
+    pub(crate) fn remove(&self, hash: ContentHash) -> Result<(), PhotoFileError> {
+        let path = self.path_of(hash);
+        match fs::remove_file(&path).and_then(|()| sync_folder(&self.path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(|source| io_error("remove", &path, source)),
+        }
+    }
+
+    fn path_of(&self, hash: ContentHash) -> PathBuf {
+        let suffix = if self.cover.is_sealed() { SEALED } else { "" };
+        self.path.join(format!("{hash}{suffix}"))
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn io_error(action: &'static str, path: &Path, source: io::Error) -> PhotoFileError {
+    PhotoFileError::Io { action, path: path.to_owned(), source }
+}

@@ -1,0 +1,213 @@
+//! The device's end of sending one photo's picture: offer it, and send what the server lacks, in pieces.
+//!
+//! Calling order: [`Upload::new`], then [`Upload::poll`] until it gives [`Step::Wait`]; for each frame that arrives
+//! [`Upload::handle`], then poll again. Steps that ask for something are answered by the method that they name
+//! before the next poll. Several pictures may follow each other in one stream.
+//!
+//! It may end at any moment: the next upload goes on from what the server holds then. At most
+//! [`PHOTO_PIECES_IN_FLIGHT_MAX`] pieces are on their way at a time, so no cut costs more than these.
+
+#[cfg(test)]
+mod tests;
+
+use super::SessionError;
+use crate::ids::ContentHash;
+use crate::limits::{PHOTO_PIECE_BYTES_MAX, PHOTO_PIECES_IN_FLIGHT_MAX};
+use crate::wire::v1::{ClientFrame, Declined, Held, Offer, Piece, Refusal, ServerFrame};
+use std::collections::VecDeque;
+
+/// How often one upload begins anew where the server does not come to hold what was sent.
+const ROUNDS_MAX: u32 = 3;
+
+/// What the driver has to do next.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Step {
+    /// Send a frame.
+    Send(ClientFrame),
+    /// Hash so many bytes of the picture's front and give the hash to [`Upload::front`].
+    HashFront(u64),
+    /// Read these bytes of the picture and give all of them to [`Upload::piece`].
+    Read {
+        /// Where they stand.
+        from: u64,
+        /// How many.
+        bytes: usize,
+    },
+    /// Wait for a frame.
+    Wait,
+    /// The upload has ended, and nothing of it is on its way.
+    Done(Outcome),
+}
+
+/// How an upload ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The server holds the picture, whole, verified and durable.
+    Stored,
+    /// It was broken off by [`Upload::pause`].
+    Paused,
+    /// The server does not take the picture.
+    Declined {
+        /// Why.
+        why: Refusal,
+        /// The same for people.
+        message: String,
+    },
+    /// What was sent, several times, is never what the server came to hold.
+    NotKept,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Phase {
+    Offering,
+    Offered,
+    Checking(Held),
+    Sending,
+    Done(Outcome),
+}
+
+/// The sending of one picture.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    hash: ContentHash,
+    bytes: u64,
+    phase: Phase,
+    /// A piece that was read and is to be sent.
+    frame: Option<ClientFrame>,
+    /// What the server will hold after each piece on its way.
+    in_flight: VecDeque<u64>,
+    next: u64,
+    held: u64,
+    paused: bool,
+    /// Whether the server did not come to hold what was sent, so that it is asked again.
+    again: bool,
+    rounds: u32,
+}
+
+impl Upload {
+    /// An upload of a picture that is not empty.
+    pub const fn new(hash: ContentHash, bytes: u64) -> Self {
+        Self {
+            hash,
+            bytes,
+            phase: Phase::Offering,
+            frame: None,
+            in_flight: VecDeque::new(),
+            next: 0,
+            held: 0,
+            paused: false,
+            again: false,
+            rounds: 0,
+        }
+    }
+
+    /// How many bytes of the picture the server is known to hold.
+    pub const fn held_bytes(&self) -> u64 {
+        self.held
+    }
+
+    /// Sends nothing new from here on: ends as soon as nothing is on its way.
+    pub const fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// What to do next.
+    pub fn poll(&mut self) -> Step {
+        if let Some(frame) = self.frame.take() {
+            return Step::Send(frame);
+        }
+        if self.paused && self.is_idle() {
+            self.phase = Phase::Done(Outcome::Paused);
+        }
+        match &self.phase {
+            Phase::Offering => {
+                self.phase = Phase::Offered;
+                Step::Send(ClientFrame::Offer(Offer { hash: self.hash, bytes: self.bytes }))
+            }
+            Phase::Checking(held) => Step::HashFront(held.bytes),
+            Phase::Sending => self.send(),
+            Phase::Offered => Step::Wait,
+            Phase::Done(outcome) => Step::Done(outcome.clone()),
+        }
+    }
+
+    /// Whether nothing is on its way and nothing was decided.
+    fn is_idle(&self) -> bool {
+        self.in_flight.is_empty()
+            && matches!(self.phase, Phase::Offering | Phase::Checking(_) | Phase::Sending)
+    }
+
+    fn send(&mut self) -> Step {
+        let room = self.in_flight.len() < PHOTO_PIECES_IN_FLIGHT_MAX;
+        if room && !self.paused && !self.again && self.next < self.bytes {
+            let left = usize::try_from(self.bytes - self.next).unwrap_or(usize::MAX);
+            return Step::Read { from: self.next, bytes: left.min(PHOTO_PIECE_BYTES_MAX) };
+        }
+        if !self.in_flight.is_empty() {
+            return Step::Wait;
+        }
+        self.rounds += 1;
+        self.again = false;
+        self.phase = if self.rounds > ROUNDS_MAX { Phase::Done(Outcome::NotKept) } else { Phase::Offering };
+        self.poll()
+    }
+
+    /// Answers [`Step::Read`].
+    pub fn piece(&mut self, bytes: Vec<u8>) {
+        let from = self.next;
+        self.next += bytes.len() as u64;
+        self.in_flight.push_back(self.next);
+        self.frame = Some(ClientFrame::Piece(Piece { hash: self.hash, from, bytes }));
+    }
+
+    /// Answers [`Step::HashFront`]. Where the server's bytes are not the picture's, all are sent again.
+    pub fn front(&mut self, front: ContentHash) {
+        let Phase::Checking(held) = &self.phase else { return };
+        self.held = if held.front == front { held.bytes } else { 0 };
+        self.next = self.held;
+        self.phase = Phase::Sending;
+    }
+
+    /// Takes a frame of the server.
+    ///
+    /// # Errors
+    /// Where the frame has no place here, or ends the session.
+    pub fn handle(&mut self, frame: ServerFrame) -> Result<(), SessionError> {
+        match frame {
+            ServerFrame::Refused(refused) => return Err(SessionError::Refused(refused)),
+            ServerFrame::Held(held) if held.hash == self.hash => self.held(held)?,
+            ServerFrame::Declined(Declined { hash, why, message }) if hash == self.hash => {
+                self.phase = Phase::Done(Outcome::Declined { why, message });
+            }
+            // Of a picture before this one, which ended with pieces on their way.
+            ServerFrame::Held(_) | ServerFrame::Declined(_) => {}
+            _ => return Err(SessionError::Unexpected { got: "records", expected: "word of a picture" }),
+        }
+        Ok(())
+    }
+
+    fn held(&mut self, held: Held) -> Result<(), SessionError> {
+        if held.bytes > self.bytes {
+            return Err(SessionError::Unexpected { got: "more than the picture", expected: "a part of it" });
+        }
+        let is_whole = held.bytes == self.bytes && held.front == self.hash;
+        match self.phase {
+            Phase::Offered | Phase::Sending if is_whole => self.phase = Phase::Done(Outcome::Stored),
+            Phase::Offered if held.bytes == 0 => {
+                (self.held, self.next) = (0, 0);
+                self.phase = Phase::Sending;
+            }
+            Phase::Offered => self.phase = Phase::Checking(held),
+            Phase::Sending => match self.in_flight.pop_front() {
+                Some(expected) if expected == held.bytes && expected < self.bytes => self.held = expected,
+                _ => self.again = true,
+            },
+            Phase::Offering | Phase::Checking(_) | Phase::Done(_) => {}
+        }
+        if self.phase == Phase::Done(Outcome::Stored) {
+            self.held = self.bytes;
+            self.in_flight.clear();
+        }
+        Ok(())
+    }
+}

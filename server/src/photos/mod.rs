@@ -1,0 +1,403 @@
+//! The pictures of photos: taken from devices piece by piece, verified, stored, and shown small.
+//!
+//! A picture is taken for the sake of a record: one that is merged, names its hash and its size, and was written by
+//! the person whose device offers it. To everybody else no picture is known here, stored or not.
+//!
+//! [`Photos::find`] and [`Photos::keep`] block shortly, on the spool alone; [`Photos::store`] makes a whole picture
+//! durable without holding a thread or the writer's lock while it waits for the storage. Ignores how frames travel and
+//! who may look at a photo.
+
+mod check;
+mod preview;
+mod spool;
+mod storage;
+#[cfg(test)]
+mod tests;
+
+pub use preview::{PreviewError, SIDE_PX as PREVIEW_SIDE_PX, make as preview_of};
+pub use spool::SpoolLimits;
+pub use storage::{Place, StorageError};
+
+use crate::server::Server;
+use crate::store::{Changes, Picture, Preview, StoreError};
+use spool::{Front, Key, Spool, SpoolError};
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use storage::{Of, Storage};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::spawn_blocking;
+use xundian_protocol::ids::{ContentHash, DeviceNo, PersonId};
+use xundian_protocol::limits::PHOTO_BYTES_MAX;
+use xundian_protocol::wire::v1::{Declined, Held, Offer, Piece, Refusal};
+
+/// The folder of pictures under way in the data folder.
+pub const SPOOL_FOLDER: &str = "spool";
+/// Whole pictures that are read and put into the storage at one time; each is in memory then. They take at most half
+/// of the threads that records have.
+const STORING_MAX: usize = 2;
+/// Pictures that are decoded at one time; one takes up to 192 MiB.
+const PREVIEWS_MAX: usize = 1;
+/// How long a device waits for its picture to be stored. It is stored all the same, and held at the next offer.
+const STORING_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why pictures cannot be kept or shown.
+#[derive(Debug, thiserror::Error)]
+pub enum PhotosError {
+    /// The spool.
+    #[error("the folder {folder} of photos under way cannot be used: {source}; check that it is yours")]
+    Spool {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Where pictures lie.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A picture that was stored is gone.
+    #[error("the picture {hash} was stored and is not in {place} any more: restore it from a backup")]
+    Gone {
+        /// The picture.
+        hash: ContentHash,
+        /// Where it should be.
+        place: String,
+    },
+    /// A task was given up.
+    #[error("the work on a photo was given up: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// What comes of a frame about a picture.
+#[derive(Debug)]
+pub enum Answer {
+    /// It can be said at once.
+    Say(Result<Held, Declined>),
+    /// The picture is whole: [`Photos::store`] it, then say what that gives.
+    Store(Whole),
+}
+
+/// A picture that has come whole and is not stored yet.
+#[derive(Debug)]
+pub struct Whole(Key);
+
+/// The pictures of a server.
+pub struct Photos {
+    server: Arc<Server>,
+    spool: Spool,
+    storage: Storage,
+    storing: Semaphore,
+    /// The pictures that are being stored, so that none is stored twice at a time.
+    stored_now: Mutex<HashSet<Key>>,
+    storing_ended: Notify,
+    previewing: Semaphore,
+}
+
+impl Photos {
+    /// Opens what is in the data folder; the place is asked nothing yet.
+    pub fn open(server: Arc<Server>, place: &Place, limits: SpoolLimits) -> Result<Self, PhotosError> {
+        let folder = server.folder().join(SPOOL_FOLDER);
+        let spool =
+            Spool::open(folder.clone(), limits).map_err(|source| PhotosError::Spool { folder, source })?;
+        Ok(Self {
+            server,
+            spool,
+            storage: Storage::open(place)?,
+            storing: Semaphore::new(STORING_MAX),
+            stored_now: Mutex::default(),
+            storing_ended: Notify::new(),
+            previewing: Semaphore::new(PREVIEWS_MAX),
+        })
+    }
+
+    /// The server whose pictures these are.
+    pub const fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    /// Finds out whether pictures can be stored, so that a wrong setting shows when the server starts. A place that
+    /// does not answer at all is no error: records are served, and photos wait on the devices until it does.
+    pub async fn probe(&self) -> Result<(), StorageError> {
+        match self.storage.probe().await {
+            Err(error @ StorageError::Unreachable { .. }) => {
+                tracing::error!("{error}; devices keep their photos until it answers");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Answers an offer.
+    pub fn find(&self, device: DeviceNo, person: PersonId, offer: Offer, now_ms: i64) -> Answer {
+        let Offer { hash, bytes } = offer;
+        let key = Key { device, hash };
+        if !(1..=PHOTO_BYTES_MAX).contains(&bytes) {
+            let message = format!("a photo has 1 to {PHOTO_BYTES_MAX} bytes, this one has {bytes}");
+            return Answer::Say(Err(Declined { hash, why: Refusal::Invalid, message }));
+        }
+        match self.standing(person, hash, Some(bytes)) {
+            Ok(Standing::Wanted) => self.answer(key, self.spool.begin(key, bytes, now_ms).map(Some)),
+            other => Answer::Say(told(hash, other)),
+        }
+    }
+
+    /// Keeps a piece.
+    pub fn keep(&self, device: DeviceNo, person: PersonId, piece: &Piece, now_ms: i64) -> Answer {
+        let key = Key { device, hash: piece.hash };
+        match self.spool.keep(key, piece.from, &piece.bytes, now_ms) {
+            Ok(None) => Answer::Say(told(key.hash, self.standing(person, key.hash, None))),
+            kept => self.answer(key, kept),
+        }
+    }
+
+    fn answer(&self, key: Key, front: Result<Option<Front>, SpoolError>) -> Answer {
+        let hash = key.hash;
+        match front {
+            Ok(Some(front)) if front.bytes == front.of_bytes && front.hash == hash => {
+                Answer::Store(Whole(key))
+            }
+            Ok(Some(front)) if front.bytes == front.of_bytes => Answer::Say(self.throw_away(key)),
+            Ok(Some(front)) => Answer::Say(Ok(Held { hash, bytes: front.bytes, front: front.hash })),
+            Ok(None) => Answer::Say(Ok(nothing(hash))),
+            Err(error @ SpoolError::TooLarge) => {
+                let thrown_away = self.throw_away(key);
+                let message = error.to_string();
+                Answer::Say(thrown_away.and(Err(Declined { hash, why: Refusal::Invalid, message })))
+            }
+            Err(error) => Answer::Say(Err(unavailable(hash, &error))),
+        }
+    }
+
+    /// Throws a picture away that is not what its hash says.
+    fn throw_away(&self, key: Key) -> Result<Held, Declined> {
+        tracing::warn!("what {} sent as the picture {} is not that picture", key.device, key.hash);
+        match self.spool.remove(key) {
+            Ok(()) => Ok(nothing(key.hash)),
+            Err(error) => Err(unavailable(key.hash, &error)),
+        }
+    }
+
+    /// How a picture stands towards a person: whether a record of theirs names it, as large where `bytes` is given.
+    fn standing(
+        &self,
+        person: PersonId,
+        hash: ContentHash,
+        bytes: Option<u64>,
+    ) -> Result<Standing, StoreError> {
+        let reader = self.server.store.reader();
+        if !reader.is_named_by(person, hash, bytes)? {
+            return Ok(Standing::Unnamed);
+        }
+        Ok(reader.picture(hash)?.map_or(Standing::Wanted, Standing::Stored))
+    }
+
+    /// Verifies a whole picture, makes it durable and notes that it is stored. What has begun goes on where nobody
+    /// waits for it any more.
+    pub async fn store(self: &Arc<Self>, Whole(key): Whole) -> Result<Held, Declined> {
+        let photos = Arc::clone(self);
+        let storing = tokio::spawn(async move {
+            while !photos.lock_stored_now().insert(key) {
+                // Another session of the device stores it: this one sees what came of that.
+                let ended = photos.storing_ended.notified();
+                if photos.lock_stored_now().contains(&key) {
+                    ended.await;
+                }
+            }
+            let stored = photos.store_now(key).await;
+            photos.lock_stored_now().remove(&key);
+            photos.storing_ended.notify_waiters();
+            stored
+        });
+        let later = "storing the photo takes long: it is not lost, try again later";
+        match tokio::time::timeout(STORING_PATIENCE, storing).await {
+            Ok(Ok(Ok(held))) => Ok(held),
+            Ok(Ok(Err(error))) => Err(unavailable(key.hash, &error)),
+            Ok(Err(error)) => Err(unavailable(key.hash, &PhotosError::Task(error))),
+            Err(_) => Err(Declined { hash: key.hash, why: Refusal::Unavailable, message: later.into() }),
+        }
+    }
+
+    async fn store_now(self: &Arc<Self>, key: Key) -> Result<Held, PhotosError> {
+        let hash = key.hash;
+        // The semaphore is never closed; without a permit more would be in memory at a time.
+        let _permit = self.storing.acquire().await.ok();
+        let photos = Arc::clone(self);
+        let found = spawn_blocking(move || photos.verified(key)).await??;
+        let bytes = match found {
+            Verified::Stored(held) => return Ok(held),
+            Verified::Wrong => return Ok(nothing(hash)),
+            Verified::Right(bytes) => bytes,
+        };
+        let size = bytes.len() as u64;
+        self.storage.put(Of::Picture, hash, bytes).await?;
+        let photos = Arc::clone(self);
+        spawn_blocking(move || {
+            photos.note(Picture { hash, bytes: size, preview: Preview::Untried }, false)?;
+            // What stays behind is swept later; the picture is stored whatever becomes of it.
+            if let Err(error) = photos.spool.remove(key) {
+                tracing::warn!(
+                    "the picture {hash} is stored, and what came of it stays in the spool: {error}"
+                );
+            }
+            Ok::<_, PhotosError>(())
+        })
+        .await??;
+        Ok(Held { hash, bytes: size, front: hash })
+    }
+
+    /// Reads a whole picture from the spool, and hashes what was read: that is what goes into the storage.
+    fn verified(&self, key: Key) -> Result<Verified, PhotosError> {
+        let hash = key.hash;
+        if let Some(stored) = self.server.store.reader().picture(hash)? {
+            if let Err(error) = self.spool.remove(key) {
+                tracing::warn!("the picture {hash} is stored already, and stays in the spool: {error}");
+            }
+            return Ok(Verified::Stored(Held { hash, bytes: stored.bytes, front: hash }));
+        }
+        let spool = |error| {
+            let source =
+                if let SpoolError::Disk(source) = error { source } else { std::io::Error::other(error) };
+            PhotosError::Spool { folder: self.spool.folder().to_path_buf(), source }
+        };
+        let bytes = self.spool.read(key).map_err(spool)?;
+        if ContentHash::of(&bytes) == hash {
+            return Ok(Verified::Right(bytes));
+        }
+        tracing::error!(
+            "the picture {hash} of {} was damaged in the spool and is asked for again",
+            key.device
+        );
+        self.spool.remove(key).map_err(spool)?;
+        Ok(Verified::Wrong)
+    }
+
+    fn note(&self, picture: Picture, may_be_lost: bool) -> Result<(), StoreError> {
+        let changes = Changes { pictures: vec![picture], may_be_lost, ..Changes::default() };
+        self.server.change(|_| Ok((changes, ())))
+    }
+
+    /// A picture, if it is stored.
+    pub fn stored(&self, hash: ContentHash) -> Result<Option<Picture>, StoreError> {
+        self.server.store.reader().picture(hash)
+    }
+
+    /// The bytes of a stored picture.
+    pub async fn read(&self, hash: ContentHash) -> Result<Vec<u8>, PhotosError> {
+        let gone = || PhotosError::Gone { hash, place: self.storage.place().to_string() };
+        self.storage.get(Of::Picture, hash).await?.ok_or_else(gone)
+    }
+
+    /// The thumbnail of a stored picture; `None` where there cannot be one. The first who asks has it made.
+    pub async fn preview(self: &Arc<Self>, hash: ContentHash) -> Result<Option<Vec<u8>>, PhotosError> {
+        if let Some(known) = self.known_preview(hash).await? {
+            return Ok(known);
+        }
+        let _permit = self.previewing.acquire().await.ok();
+        // Somebody may have made it meanwhile.
+        if let Some(known) = self.known_preview(hash).await? {
+            return Ok(known);
+        }
+        let picture = self.read(hash).await?;
+        let bytes = picture.len() as u64;
+        // A decoder that panics has met a picture that it cannot decode.
+        let made = match spawn_blocking(move || preview::make(&picture)).await {
+            Ok(Ok(made)) => Some(made),
+            Ok(Err(error)) => {
+                tracing::info!("the picture {hash} has no thumbnail: {error}");
+                None
+            }
+            Err(error) => {
+                tracing::error!("the picture {hash} has no thumbnail: {error}");
+                None
+            }
+        };
+        if let Some(made) = &made {
+            self.storage.put(Of::Preview, hash, made.clone()).await?;
+        }
+        let preview = if made.is_some() { Preview::Made } else { Preview::Impossible };
+        let photos = Arc::clone(self);
+        // Lost in a power cut, it is made again.
+        spawn_blocking(move || photos.note(Picture { hash, bytes, preview }, true)).await??;
+        Ok(made)
+    }
+
+    /// The thumbnail, or that there cannot be one, where that is known; `None` where it is to be made.
+    async fn known_preview(
+        self: &Arc<Self>,
+        hash: ContentHash,
+    ) -> Result<Option<Option<Vec<u8>>>, PhotosError> {
+        let photos = Arc::clone(self);
+        match spawn_blocking(move || photos.stored(hash)).await??.map(|picture| picture.preview) {
+            Some(Preview::Impossible) | None => Ok(Some(None)),
+            Some(Preview::Made) => Ok(self.storage.get(Of::Preview, hash).await?.map(Some)),
+            Some(Preview::Untried) => Ok(None),
+        }
+    }
+
+    /// Removes pictures under way that nobody has touched for days.
+    pub fn sweep(&self, now_ms: i64) {
+        match self.spool.sweep(now_ms) {
+            Ok(0) => {}
+            Ok(swept) => tracing::info!("{swept} photos that never came whole were removed from the spool"),
+            Err(error) => tracing::error!("the spool of photos cannot be swept: {error}"),
+        }
+    }
+
+    fn lock_stored_now(&self) -> MutexGuard<'_, HashSet<Key>> {
+        self.stored_now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a picture stands towards a person.
+enum Standing {
+    /// No record of theirs names it.
+    Unnamed,
+    /// It is named and not stored.
+    Wanted,
+    /// It is stored.
+    Stored(Picture),
+}
+
+/// What is in the spool under the name of a picture.
+enum Verified {
+    /// The same is stored already.
+    Stored(Held),
+    /// Something else; it was thrown away.
+    Wrong,
+    /// The picture.
+    Right(Vec<u8>),
+}
+
+fn told(hash: ContentHash, standing: Result<Standing, StoreError>) -> Result<Held, Declined> {
+    match standing {
+        Ok(Standing::Stored(Picture { bytes, .. })) => Ok(Held { hash, bytes, front: hash }),
+        Ok(Standing::Wanted) => Ok(nothing(hash)),
+        Ok(Standing::Unnamed) => {
+            let message =
+                "no record of yours that the server holds names this picture: send its record first";
+            Err(Declined { hash, why: Refusal::Unnamed, message: message.into() })
+        }
+        Err(error) => Err(unavailable(hash, &error)),
+    }
+}
+
+fn nothing(hash: ContentHash) -> Held {
+    Held { hash, bytes: 0, front: ContentHash::of(b"") }
+}
+
+/// The device keeps the picture and comes again. What is wrong inside goes to the log alone.
+fn unavailable(hash: ContentHash, error: &(dyn std::error::Error + 'static)) -> Declined {
+    let message = match error.downcast_ref::<SpoolError>() {
+        Some(error) => error.to_string(),
+        None => "the server cannot store photos at this moment: nothing was lost, try again later".into(),
+    };
+    match std::iter::successors(Some(error), |error| error.source()).last() {
+        Some(cause) => tracing::error!(%cause, "the picture {hash} was not taken: {error}"),
+        None => tracing::error!("the picture {hash} was not taken: {error}"),
+    }
+    Declined { hash, why: Refusal::Unavailable, message }
+}

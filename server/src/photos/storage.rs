@@ -1,0 +1,315 @@
+//! Where pictures lie: a folder, or a store that speaks S3, both through `object_store`, which is known here alone.
+//!
+//! | object | holds |
+//! |---|---|
+//! | `pictures/ab/abcd…` | a picture, under its hash in hexadecimal digits |
+//! | `previews/ab/abcd…` | its thumbnail, a JPEG picture |
+//!
+//! A picture that was put is durable when the call returns: in a folder, the file and its folders are synced.
+
+use object_store::aws::AmazonS3Builder;
+use object_store::client::{HttpError, HttpErrorKind};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as ObjectPath;
+use object_store::{ClientOptions, Error, ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use xundian_protocol::ids::ContentHash;
+
+/// How often a request is made again, and how long at most, before the device is told to come again later.
+const RETRIES_MAX: usize = 3;
+const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long one request may take: the largest picture over a slow line.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// An object that is written and read when the server starts.
+const PROBE: &str = "probe";
+
+/// Where pictures shall lie.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// In a folder.
+    Folder(PathBuf),
+    /// In a bucket of a store that speaks S3, under a prefix that may be empty.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// What stands before the names of all objects.
+        prefix: String,
+    },
+}
+
+/// Why pictures cannot lie where they shall, or one could not be put or fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The address is none.
+    #[error("{text:?} is no place for photos: name a folder, or s3://bucket/prefix")]
+    Place {
+        /// What was given.
+        text: String,
+    },
+    /// The folder.
+    #[error("the folder for photos {} cannot be used: {source}; check that it exists and is yours", .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The settings of the store.
+    #[error(
+        "the store of photos {place} is not set up well: {detail}; docs/OPERATE.md lists the AWS_… variables"
+    )]
+    Setup {
+        /// The store.
+        place: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The store refuses what is asked of it.
+    #[error(
+        "the store of photos {place} refuses: {detail}; check the bucket, the region and the keys (AWS_… variables)"
+    )]
+    Refused {
+        /// The store.
+        place: String,
+        /// What it says.
+        detail: String,
+    },
+    /// The store does not answer.
+    #[error("the store of photos {place} does not answer: {detail}")]
+    Unreachable {
+        /// The store.
+        place: String,
+        /// What happened.
+        detail: String,
+    },
+}
+
+impl Place {
+    /// Reads a place as people write it; the folder `photos` in the data folder where none is given.
+    pub fn read(text: Option<&str>, data: &Path) -> Result<Self, StorageError> {
+        let Some(text) = text else { return Ok(Self::Folder(data.join("photos"))) };
+        let wrong = || StorageError::Place { text: text.chars().take(200).collect() };
+        match text.split_once("://") {
+            Some(("s3", rest)) => {
+                let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+                let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+                if bucket.is_empty() || !bucket.chars().all(is_name) {
+                    return Err(wrong());
+                }
+                Ok(Self::S3 { bucket: bucket.into(), prefix: prefix.trim_matches('/').into() })
+            }
+            Some(("file", path)) if path.starts_with('/') => Ok(Self::Folder(path.into())),
+            None if !text.is_empty() => Ok(Self::Folder(text.into())),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "{}", folder.display()),
+            Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
+        }
+    }
+}
+
+/// The pictures that are stored, and their thumbnails.
+#[derive(Debug)]
+pub(super) struct Storage {
+    store: Arc<dyn ObjectStore>,
+    prefix: String,
+    place: Place,
+}
+
+/// A kind of object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Of {
+    /// A picture.
+    Picture,
+    /// Its thumbnail.
+    Preview,
+}
+
+impl Storage {
+    /// Sets the storage up, without asking it anything yet.
+    pub(super) fn open(place: &Place) -> Result<Self, StorageError> {
+        let (store, prefix): (Arc<dyn ObjectStore>, _) = match place {
+            Place::Folder(folder) => (Arc::new(local(folder)?), String::new()),
+            Place::S3 { bucket, prefix } => (Arc::new(s3(place, bucket)?), prefix.clone()),
+        };
+        Ok(Self { store, prefix, place: place.clone() })
+    }
+
+    /// Where it is.
+    pub(super) const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Writes, reads and removes an object.
+    pub(super) async fn probe(&self) -> Result<(), StorageError> {
+        let path = self.path(PROBE);
+        self.store
+            .put(&path, PutPayload::from_static(b"xundian"))
+            .await
+            .map_err(|error| self.failed(&error))?;
+        self.store.get(&path).await.map_err(|error| self.failed(&error))?;
+        self.store.delete(&path).await.map_err(|error| self.failed(&error))
+    }
+
+    /// Stores an object; it is durable when this returns.
+    pub(super) async fn put(&self, of: Of, hash: ContentHash, bytes: Vec<u8>) -> Result<(), StorageError> {
+        let put = self.store.put(&self.object(of, hash), bytes.into()).await;
+        put.map(|_| ()).map_err(|error| self.failed(&error))
+    }
+
+    /// An object, if it is there.
+    pub(super) async fn get(&self, of: Of, hash: ContentHash) -> Result<Option<Vec<u8>>, StorageError> {
+        let got = match self.store.get(&self.object(of, hash)).await {
+            Ok(got) => got.bytes().await,
+            Err(error) => Err(error),
+        };
+        match got {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    /// The pictures whose hash begins with a byte, and their sizes. Names that are no hash are passed over.
+    pub(super) async fn list(&self, first: u8) -> Result<Vec<(ContentHash, u64)>, StorageError> {
+        let folder = self.path(&format!("pictures/{first:02x}"));
+        let listed = self.store.list_with_delimiter(Some(&folder)).await;
+        let listed = listed.map_err(|error| self.failed(&error))?;
+        let named = listed
+            .objects
+            .iter()
+            .filter_map(|object| Some((object.location.filename()?.parse().ok()?, object.size)));
+        Ok(named.collect())
+    }
+
+    fn object(&self, of: Of, hash: ContentHash) -> ObjectPath {
+        let folder = match of {
+            Of::Picture => "pictures",
+            Of::Preview => "previews",
+        };
+        self.path(&format!("{folder}/{:02x}/{hash}", hash.0[0]))
+    }
+
+    fn path(&self, name: &str) -> ObjectPath {
+        ObjectPath::from(format!("{}/{name}", self.prefix))
+    }
+
+    fn failed(&self, error: &Error) -> StorageError {
+        let (place, detail) = (self.place.to_string(), chain(error));
+        if is_unreachable(error) {
+            StorageError::Unreachable { place, detail }
+        } else {
+            StorageError::Refused { place, detail }
+        }
+    }
+}
+
+/// A folder whose files are synced, and whose folders are, before a put returns.
+fn local(folder: &Path) -> Result<LocalFileSystem, StorageError> {
+    let failed = |source| StorageError::Folder { folder: folder.to_path_buf(), source };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let opened =
+        LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(std::io::Error::other(error)))?;
+    Ok(opened.with_fsync(true))
+}
+
+/// A bucket. Endpoint, region and keys come from the variables that every program for S3 reads.
+fn s3(place: &Place, bucket: &str) -> Result<impl ObjectStore + use<>, StorageError> {
+    let setup = |detail: String| StorageError::Setup { place: place.to_string(), detail };
+    let variable = |name| std::env::var(name).ok();
+    let endpoint = variable("AWS_ENDPOINT_URL_S3")
+        .or_else(|| variable("AWS_ENDPOINT_URL"))
+        .or_else(|| variable("AWS_ENDPOINT"));
+    let allows_http = variable("AWS_ALLOW_HTTP").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    if endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://")) && !allows_http {
+        let detail = "its endpoint is plain HTTP, which shows every photo to the network: use https://, or set \
+                      AWS_ALLOW_HTTP=true where the network is your own";
+        return Err(setup(detail.into()));
+    }
+    // Who installed one before has chosen the same.
+    let _installed = rustls::crypto::ring::default_provider().install_default().is_ok();
+    let retry =
+        RetryConfig { max_retries: RETRIES_MAX, retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() };
+    let client = ClientOptions::new().with_timeout(REQUEST_TIMEOUT).with_allow_http(allows_http);
+    let builder =
+        AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry).with_client_options(client);
+    builder.build().map_err(|error| setup(chain(&error)))
+}
+
+/// An error with its causes, for people.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
+    // Most errors repeat their cause in their own text.
+    let told = causes.fold(Vec::<String>::new(), |mut told, cause| {
+        if !told.iter().any(|earlier| earlier.contains(&cause)) {
+            told.push(cause);
+        }
+        told
+    });
+    told.join(": ")
+}
+
+/// Whether nobody has answered, so that the same may go well later.
+fn is_unreachable(error: &Error) -> bool {
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.any(|cause| {
+        let kind = cause.downcast_ref::<HttpError>().map(HttpError::kind);
+        matches!(
+            kind,
+            Some(
+                HttpErrorKind::Connect
+                    | HttpErrorKind::Timeout
+                    | HttpErrorKind::Interrupted
+                    | HttpErrorKind::Request
+            )
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_and_others_refused() {
+        let data = Path::new("/srv/xundian");
+        let read = |text| Place::read(text, data);
+        assert_eq!(read(None).expect("the default"), Place::Folder("/srv/xundian/photos".into()));
+        assert_eq!(read(Some("/srv/photos")).expect("a folder"), Place::Folder("/srv/photos".into()));
+        assert_eq!(read(Some("file:///srv/photos")).expect("a folder"), Place::Folder("/srv/photos".into()));
+        let s3 = |bucket: &str, prefix: &str| Place::S3 { bucket: bucket.into(), prefix: prefix.into() };
+        assert_eq!(read(Some("s3://shelves")).expect("a bucket"), s3("shelves", ""));
+        assert_eq!(read(Some("s3://shelves/a/b/")).expect("a prefix"), s3("shelves", "a/b"));
+        for wrong in
+            ["", "s3://", "s3:///prefix", "s3://a b/", "gs://bucket", "https://host/x", "file://host/x"]
+        {
+            assert!(matches!(read(Some(wrong)), Err(StorageError::Place { .. })), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_keeps_pictures_under_their_hash() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let storage = Storage::open(&Place::Folder(folder.path().join("photos"))).expect("it is made");
+        storage.probe().await.expect("it can be written");
+        let picture = b"a shelf".to_vec();
+        let hash = ContentHash::of(&picture);
+        assert_eq!(storage.get(Of::Picture, hash).await.expect("readable"), None);
+        storage.put(Of::Picture, hash, picture.clone()).await.expect("writable");
+        storage.put(Of::Preview, hash, b"small".to_vec()).await.expect("writable");
+        assert_eq!(storage.get(Of::Picture, hash).await.expect("readable"), Some(picture));
+        assert_eq!(storage.list(hash.0[0]).await.expect("readable"), [(hash, 7)]);
+        assert!(storage.list(hash.0[0].wrapping_add(1)).await.expect("readable").is_empty());
+        let at = folder.path().join(format!("photos/pictures/{:02x}/{hash}", hash.0[0]));
+        assert_eq!(std::fs::read(at).expect("a plain file"), b"a shelf");
+    }
+}

@@ -1,0 +1,108 @@
+//! The real `xundian-server serve` is killed again and again while devices send pictures.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rand::Rng as _;
+use tokio::task::JoinSet;
+use xundian_protocol::ids::ContentHash;
+use xundian_protocol::sync::upload::Outcome;
+use xundian_server::photos::{Photos, Place, SpoolLimits};
+use xundian_server::{Server, sessions};
+use xundian_tests::support::company;
+use xundian_tests::support::device::Device;
+use xundian_tests::support::process::ServerProcess;
+use xundian_tests::support::seed;
+use xundian_tests::support::service::{self, HOUR_MS};
+
+use super::{name, picture, send};
+use crate::raw::{Papers, Wire};
+
+const KILLS: usize = 12;
+const WHO: [(&str, &str); 3] = [("W1", "A1"), ("W2", "B1"), ("W3", "C1")];
+/// Pictures of each device, sent one after the other; the first one is the same for all.
+const PICTURES: usize = 6;
+const BYTES: usize = 700_000;
+/// An upload that hangs on a server that was killed is given up after so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn pictures(device: usize) -> Vec<Vec<u8>> {
+    (0..PICTURES)
+        .map(|nth| picture(if nth == 0 { 0 } else { (device * PICTURES + nth) as u8 }, BYTES))
+        .collect()
+}
+
+/// Sends pictures until the server holds each, whatever becomes of it meanwhile. Returns the bytes sent.
+async fn send_until_held(
+    device: Device,
+    server: std::net::SocketAddr,
+    nth: usize,
+    held: Arc<AtomicUsize>,
+) -> u64 {
+    let mut bytes = 0;
+    for picture in pictures(nth) {
+        loop {
+            let sending = async {
+                let mut wire = Wire::open(&Papers::of(device.folder()), server).await.ok()?;
+                let read = |from: usize, bytes: usize| picture[from..from + bytes].to_vec();
+                Some(send(&mut wire, &picture, usize::MAX, read).await)
+            };
+            let Ok(Some(sent)) = tokio::time::timeout(PATIENCE, sending).await else { continue };
+            bytes += sent.bytes;
+            if sent.outcome == Some(Outcome::Stored) {
+                held.fetch_add(1, Ordering::Relaxed);
+                break;
+            }
+        }
+    }
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_picture_that_was_said_to_be_held_is_there_whole_however_often_the_server_was_killed() {
+    let mut rng = seed::rng("killed during uploads");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut process = ServerProcess::new(folder.path());
+    let invitations: Vec<String> = {
+        let server = Server::open(folder.path(), sessions::now_ms()).expect("a folder of our own");
+        company::found(&server);
+        WHO.iter().map(|(person, _)| service::invitation(&server, process.quic, person, HOUR_MS)).collect()
+    };
+    process.start();
+    let held = Arc::new(AtomicUsize::new(0));
+    let mut devices = JoinSet::new();
+    for (nth, (invitation, (person, code))) in invitations.iter().zip(WHO).enumerate() {
+        let device = Device::enrol(invitation, person).await;
+        let pictures = pictures(nth);
+        let named: Vec<&[u8]> = pictures.iter().map(Vec::as_slice).collect();
+        name(&device, process.quic, code, &named).await;
+        devices.spawn(send_until_held(device, process.quic, nth, Arc::clone(&held)));
+    }
+    let all = PICTURES * WHO.len();
+    let mut kills = 0;
+    while kills < KILLS && held.load(Ordering::Relaxed) < all {
+        tokio::time::sleep(Duration::from_millis(rng.random_range(5..250))).await;
+        process.kill();
+        kills += 1;
+        tokio::task::block_in_place(|| process.start());
+    }
+    let sent: u64 = devices.join_all().await.into_iter().sum();
+    process.kill();
+    assert_eq!(held.load(Ordering::Relaxed), all);
+
+    let server =
+        Arc::new(Server::open(folder.path(), sessions::now_ms()).expect("it was killed, not damaged"));
+    let place = Place::read(None, folder.path()).expect("the default");
+    let photos = Photos::open(Arc::clone(&server), &place, SpoolLimits::default()).expect("it was killed");
+    let photos = Arc::new(photos);
+    let mut report = server.verify().expect("readable");
+    photos.check(true, &mut report).await.expect("readable");
+    assert!(report.is_clean(), "{:#?}", report.findings);
+    let distinct = WHO.len() * (PICTURES - 1) + 1;
+    assert_eq!((report.pictures_stored, report.pictures_missing), (distinct, 0));
+    for picture in (0..WHO.len()).flat_map(pictures) {
+        assert!(photos.read(ContentHash::of(&picture)).await.expect("stored") == picture);
+    }
+    eprintln!("{distinct} pictures of {BYTES} bytes, {kills} kills, {sent} bytes sent");
+}
