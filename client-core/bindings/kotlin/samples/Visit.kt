@@ -1,8 +1,7 @@
 // Records a visit offline, then syncs: java -cp 'target/package/*' VisitKt FOLDER OUTLET [INVITATION]
 // The invitation is needed once; `xundian-server invite STAFF-NUMBER` prints one.
 
-import java.time.Instant
-import java.time.ZoneId
+import java.text.SimpleDateFormat
 import kotlin.system.exitProcess
 import xundian.client.Client
 import xundian.client.ClientException
@@ -32,21 +31,24 @@ fun record(client: Client, outletCode: String) {
     println("saved visit $visit - waiting to be sent: ${client.status().unsentOps}")
 }
 
-suspend fun main(arguments: Array<String>) = try {
-    Client.open(folder = arguments[0]).use { client ->
-        if (arguments.size > 2) {
-            println("enrolled for ${client.enrol(arguments[2], "sample").personName}")
-            client.sync()
-        }
-        record(client, outletCode = arguments[1])
-        val report = client.sync()
-        println("synced: merged ${report.merged} rejected ${report.rejected}")
-        client.status().safeToLoseUpToMs?.let { safe ->
-            val time = Instant.ofEpochMilli(safe).atZone(ZoneId.systemDefault()).toLocalTime()
-            println("safe to lose this phone up to ${time.withNano(0)}")
-        }
+suspend fun visit(folder: String, outletCode: String, invitation: String?) = Client.open(folder).use { client ->
+    if (invitation != null) {
+        println("enrolled for ${client.enrol(invitation, "sample").personName}")
+        client.sync()
     }
-} catch (error: ClientException.Failed) {
-    System.err.println("${error.code}: ${error.messageZh} / ${error.messageEn}")
-    exitProcess(1)
+    record(client, outletCode)
+    val report = client.sync()
+    println("synced: merged ${report.merged} rejected ${report.rejected}")
+    client.status().safeToLoseUpToMs?.let { safe ->
+        println("safe to lose this phone up to ${SimpleDateFormat("HH:mm").format(safe)}")
+    }
+}
+
+suspend fun main(arguments: Array<String>) {
+    try {
+        visit(arguments[0], arguments[1], arguments.getOrNull(2))
+    } catch (error: ClientException.Failed) {
+        System.err.println("${error.code}: ${error.messageZh} / ${error.messageEn}")
+        exitProcess(1)
+    }
 }

@@ -32,7 +32,7 @@ sealed interface Step<out Report> {
 }
 
 /** What an observer is told, as a flow. Only the newest waits for the collector, so telling never waits. */
-internal fun <T> observed(subscribe: (tell: (T) -> Unit) -> Subscription): Flow<T> = callbackFlow {
+private fun <T> observed(subscribe: (tell: (T) -> Unit) -> Subscription): Flow<T> = callbackFlow {
     val subscription = subscribe { trySend(it) }
     awaitClose { subscription.use { it.cancel() } }
 }.conflate()

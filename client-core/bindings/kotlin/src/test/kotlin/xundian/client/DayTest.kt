@@ -79,15 +79,8 @@ class DayTest {
     @Test
     fun `a whole visit is one save`(phones: Phones) = waiting {
         val phone = phones.enrolled()
-        val outlet = phone.outletNamed("BJ-1")
-        val bundle = VisitBundle(
-            outlet = outlet,
-            openedAtMs = 1_795_400_000_000,
-            endedAtMs = 1_795_400_600_000,
-            position = Place(latitude = 39.9, longitude = 116.4),
-            shelf = ShelfObservation(present = mapOf(MILK to false)),
-            count = StockCount(),
-        )
+        val outlet = phone.outletNamed("BJ-2")
+        val bundle = phone.bundle(minutesAgo = 0)
         val visit = phone.recordVisit(bundle)
         assertEquals(visit, phone.recordVisit(bundle.copy(id = visit)), "a second time it is there already")
         val kinds = phone.listHome(Home.Outlet(outlet)).filter { it.id == visit }.map { it.content::class }.toSet()
