@@ -21,6 +21,8 @@ written=$(mktemp -d)
 trap 'rm -rf "$written"' EXIT
 "$built/uniffi-bindgen" generate --library "$library" --language swift --no-format --config uniffi.toml --out-dir "$written"
 
+python3 cancelling.py "$written/xundian_client.swift"
+
 # The module map that UniFFI writes names modules that Apple's systems alone have.
 mkdir -p Sources/XundianClient/Generated Sources/xundian_clientFFI
 mv "$written/xundian_client.swift" Sources/XundianClient/Generated/

@@ -9,12 +9,12 @@ extension Client {
         observed { tell in try self.observeStatus(observer: TellsStatus(tell)) }
     }
 
-    /// A sync as a stream: how far it is, and as the last what it did.
+    /// A sync as a stream: how far it is, and as the last what it did. Who stops iterating cancels it; see `sync`.
     public func syncing() -> AsyncThrowingStream<Step<SyncReport>, Error> {
         steps { observer in try await self.sync(observer: observer) }
     }
 
-    /// A push as a stream: how far it is, and as the last what it did.
+    /// A push as a stream: how far it is, and as the last what it did. Who stops iterating cancels it; see `push`.
     public func pushing() -> AsyncThrowingStream<Step<PushReport>, Error> {
         steps { observer in try await self.push(observer: observer) }
     }
@@ -64,7 +64,7 @@ private func steps<Report: Sendable>(
 ) -> AsyncThrowingStream<Step<Report>, Error> {
     AsyncThrowingStream(Step<Report>.self, bufferingPolicy: .bufferingNewest(1)) { continuation in
         let observer = TellsProgress { progress in continuation.yield(.underway(progress)) }
-        Task {
+        let task = Task {
             do {
                 continuation.yield(.done(try await call(observer)))
                 continuation.finish()
@@ -72,5 +72,6 @@ private func steps<Report: Sendable>(
                 continuation.finish(throwing: error)
             }
         }
+        continuation.onTermination = { _ in task.cancel() }
     }
 }

@@ -91,6 +91,13 @@ final class Server: @unchecked Sendable {
         return done.output
     }
 
+    /// Runs something while the server does not answer: its process is held up.
+    func silent(_ block: () async throws -> Void) async throws {
+        kill(serving.processIdentifier, SIGSTOP)
+        defer { kill(serving.processIdentifier, SIGCONT) }
+        try await block()
+    }
+
     /// Serves at ports that the system gives, which the server's log tells.
     private func serve() throws {
         let log = Pipe()

@@ -28,6 +28,28 @@ final class ObservingTests: CompanyTest {
         try await fails(.clientClosed) { for try await _ in phone.statuses() {}; return nil }
     }
 
+    func testASyncThatHangsEndsWhenItsTaskIsCancelled() async throws {
+        let phone = try await enrolled()
+        try recordVisits(phone, 2)
+        try await server.silent {
+            let sync = Task { try await phone.sync().merged }
+            sync.cancel()
+            let synced = await sync.result
+            XCTAssertThrowsError(try synced.get()) { XCTAssertTrue($0 is CancellationError, "\($0)") }
+            let push = Task { try await phone.push().merged }
+            push.cancel()
+            let pushed = await push.result
+            XCTAssertThrowsError(try pushed.get()) { XCTAssertTrue($0 is CancellationError, "\($0)") }
+            // Who stops iterating cancels the sync as well, so that the next one is not told that one is running.
+            let stream = Task { for try await _ in phone.syncing() {} }
+            for try await _ in phone.statuses() { break }
+            stream.cancel()
+            _ = await stream.result
+        }
+        let report = try await phone.sync()
+        XCTAssertEqual(report.merged, 6)
+    }
+
     func testASyncIsAStreamThatEndsWithItsReport() async throws {
         let phone = try await enrolled()
         try recordVisits(phone, 2)
