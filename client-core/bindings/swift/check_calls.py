@@ -106,6 +106,10 @@ def main() -> None:
     calls = re.findall(r"func `?(\w+)`?\(", protocol.group())
     tests = "\n".join(source(file) for file in by_hand if "Tests" in file.parts)
     found += [f"no test calls {call}" for call in calls if not re.search(rf"\.{call}\(", tests)]
+
+    workspace = (HERE / "../../../Cargo.toml").read_text(encoding="utf-8")
+    if re.findall(r'bindingVersion = "(.*)"', own) != re.findall(r'^version = "(.*)"', workspace, flags=re.MULTILINE):
+        found.append("Opening.swift: bindingVersion is not the version of Cargo.toml")
     if found:
         sys.exit("\n".join(found))
     print(f"Swift: {len(by_hand)} files call what the generated part declares; its {len(calls)} calls are in tests")

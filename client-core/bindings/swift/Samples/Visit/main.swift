@@ -41,7 +41,8 @@ func visit(folder: String, outletCode: String, invitation: String?) async throws
 
 let arguments = CommandLine.arguments
 do {
-    try await visit(folder: arguments[1], outletCode: arguments[2], invitation: arguments.count > 3 ? arguments[3] : nil)
+    let invitation = arguments.count > 3 ? arguments[3] : nil
+    try await visit(folder: arguments[1], outletCode: arguments[2], invitation: invitation)
 } catch ClientError.Failed(let code, let messageZh, let messageEn, _) {
     FileHandle.standardError.write(Data("\(code): \(messageZh) / \(messageEn)\n".utf8))
     exit(1)

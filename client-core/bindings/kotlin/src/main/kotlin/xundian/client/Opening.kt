@@ -3,6 +3,8 @@ package xundian.client
 /** The version of this binding. It takes a library of the same version alone. */
 const val VERSION: String = "0.1.0"
 
+private const val ADVICE = "install both from one build"
+
 /** The library is not there, or it is not the one that this binding was made for. */
 class LibraryException internal constructor(message: String, cause: Throwable? = null) :
     IllegalStateException(message, cause)
@@ -22,16 +24,16 @@ fun Client.Companion.open(folder: String, key: ByteArray? = null): Client {
     return openUnchecked(folder, key)
 }
 
-/** Loads the library, and checks that it has every call in the shape that the generated part expects, and its version. */
+/** Loads the library, and checks its version, and that it has every call in the shape that is expected. */
 internal fun checkLibrary(version: () -> String) {
     val found = try {
         uniffiEnsureInitialized()
         version()
     } catch (error: LinkageError) {
         val why = generateSequence<Throwable>(error) { it.cause }.last().message
-        throw LibraryException("xundian-client $VERSION cannot use its library ($why): install both from one build", error)
+        throw LibraryException("xundian-client $VERSION cannot use its library ($why): $ADVICE", error)
     }
     if (found != VERSION) {
-        throw LibraryException("xundian-client $VERSION has a library of version $found: install both from one build")
+        throw LibraryException("xundian-client $VERSION has a library of version $found: $ADVICE")
     }
 }

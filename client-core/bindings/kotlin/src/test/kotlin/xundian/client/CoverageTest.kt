@@ -15,8 +15,9 @@ class CoverageTest {
 
     @Test
     fun `every exported function is called in a test`() {
-        val calls = exported().flatMap { it.declaredMethods.toList() }.filter(::isOwn).map { it.name.substringBefore('-') }.toSet()
-        assertTrue(calls.containsAll(listOf("open", "sync", "countStock", "cancel", "libraryVersion", "onProgress", "statuses")))
+        val methods = exported().flatMap { it.declaredMethods.toList() }.filter(::isOwn)
+        val calls = methods.map { it.name.substringBefore('-') }.toSet()
+        assertTrue(calls.containsAll(listOf("open", "sync", "countStock", "cancel", "onProgress", "statuses")))
         val isCalled = { name: String -> Regex("""\b$name ?[({]""") in tests }
         assertEquals(emptyList<String>(), calls.filterNot(isCalled).sorted())
     }
@@ -41,8 +42,8 @@ class CoverageTest {
 
     /** Leaves out what Kotlin and UniFFI need for themselves, and what [open] stands for. */
     private fun isOwn(method: Method): Boolean =
-        Modifier.isPublic(method.modifiers) && !method.isSynthetic && !method.name.contains("uniffi", ignoreCase = true) &&
-            method.name !in setOf("use", "openUnchecked")
+        Modifier.isPublic(method.modifiers) && !method.isSynthetic &&
+            !method.name.contains("uniffi", ignoreCase = true) && method.name !in setOf("use", "openUnchecked")
 
     private companion object {
         const val SERVER = "needs a server that breaks the protocol, which ours does not"

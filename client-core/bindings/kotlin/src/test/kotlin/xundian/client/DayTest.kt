@@ -106,9 +106,8 @@ class DayTest {
     fun `every kind can be listed`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         for (kind in Kind.entries) {
-            val form = "Form$" + kind.name.split('_').joinToString("") { it.lowercase().replaceFirstChar(Char::titlecase) }
             for (line in phone.list(kind)) {
-                assertEquals(form, line.content::class.java.name.substringAfterLast('.'))
+                assertEquals(kind.name.replace("_", ""), line.content::class.simpleName?.uppercase())
             }
         }
         assertEquals(2, phone.list(Kind.OUTLET).size)

@@ -60,7 +60,8 @@ class ErrorsTest {
         val visit = phone.openVisit(phone.outletNamed("BJ-1"))
         fails(ErrorCode.VISIT_STILL_OPEN) { phone.openVisit(phone.outletNamed("BJ-2")) }
         fails(ErrorCode.FORM_EMPTY) { phone.countStock(visit, StockCount()) }
-        fails(ErrorCode.FORM_INVALID) { phone.moveStock(phone.outletNamed("BJ-1"), StockMovement(units = mapOf(MILK to 1))) }
+        val causeless = StockMovement(units = mapOf(MILK to 1))
+        fails(ErrorCode.FORM_INVALID) { phone.moveStock(phone.outletNamed("BJ-1"), causeless) }
         phone.closeVisit(visit)
         fails(ErrorCode.VISIT_CLOSED) { phone.closeVisit(visit) }
         fails(ErrorCode.TIMES_REVERSED) { phone.recordVisit(phone.bundle(0).copy(endedAtMs = 0)) }
@@ -105,7 +106,8 @@ class ErrorsTest {
         val phone = phones.enrolled("sealed", key = key)
         val visit = phone.openVisit(phone.outletNamed("BJ-1"))
         val text = "店主要求下周补货"
-        phone.raiseIssue(phone.outletNamed("BJ-1"), NewIssue(IssueKind.OUT_OF_STOCK, Severity.URGENT, text, Due.NEXT_DAY), visit)
+        val issue = NewIssue(IssueKind.OUT_OF_STOCK, Severity.URGENT, text, Due.NEXT_DAY)
+        phone.raiseIssue(phone.outletNamed("BJ-1"), issue, visit)
         phone.closeVisit(visit)
         assertTrue(phone.status().isSealed)
         phone.changeKey(other)

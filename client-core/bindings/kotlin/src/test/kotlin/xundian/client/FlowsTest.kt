@@ -48,7 +48,8 @@ class FlowsTest {
         repeat(10) { phone.statuses().first() }
         phone.syncing().toList()
         // The library lets go of an observer a moment after it was told to.
-        while (FfiConverterTypeStatusObserver.handleMap.size + FfiConverterTypeProgressObserver.handleMap.size > 0) delay(1)
+        val (statuses, progresses) = FfiConverterTypeStatusObserver.handleMap to FfiConverterTypeProgressObserver.handleMap
+        while (statuses.size + progresses.size > 0) delay(1)
     }
 
     @Test

@@ -16,7 +16,9 @@ class LibraryTest {
         val folder = "${phones.folder}/phone"
         val first = visit(folder, "BJ-1", server.invitation("M001"))
         assertEquals(0, first.code) { first.errors }
-        assertTrue("merged 5 rejected 0" in first.output && "safe to lose this phone up to" in first.output) { first.output }
+        for (said in listOf("merged 5 rejected 0", "safe to lose this phone up to")) {
+            assertTrue(said in first.output) { first.output }
+        }
         val again = visit(folder, "BJ-1")
         assertTrue("merged 5 rejected 0" in again.output) { again.errors }
         val wrong = visit(folder, "GZ-9")
@@ -32,7 +34,7 @@ class LibraryTest {
     @Test
     fun `a library of another version is not taken`() {
         val error = assertThrows<LibraryException> { checkLibrary { "0.0.9" } }
-        assertEquals("xundian-client $VERSION has a library of version 0.0.9: install both from one build", error.message)
+        assertTrue("xundian-client $VERSION has a library of version 0.0.9" in error.message!!)
         checkLibrary { VERSION }
     }
 

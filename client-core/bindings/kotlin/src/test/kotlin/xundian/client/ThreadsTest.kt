@@ -53,7 +53,7 @@ class ThreadsTest {
     }
 
     @Test
-    fun `an enrolment that is cancelled is made again with the same invitation`(server: Server, phones: Phones) = waiting {
+    fun `a cancelled enrolment is made again with the same invitation`(server: Server, phones: Phones) = waiting {
         val phone = phones.open()
         val invitation = server.invitation("M001")
         server.silent {
