@@ -3,6 +3,7 @@
 
 import java.text.SimpleDateFormat
 import kotlin.system.exitProcess
+import kotlinx.coroutines.runBlocking
 import xundian.client.Client
 import xundian.client.ClientException
 import xundian.client.Due
@@ -44,9 +45,9 @@ suspend fun visit(folder: String, outletCode: String, invitation: String?) = Cli
     }
 }
 
-suspend fun main(arguments: Array<String>) {
+fun main(arguments: Array<String>) {
     try {
-        visit(arguments[0], arguments[1], arguments.getOrNull(2))
+        runBlocking { visit(arguments[0], arguments[1], arguments.getOrNull(2)) }
     } catch (error: ClientException.Failed) {
         System.err.println("${error.code}: ${error.messageZh} / ${error.messageEn}")
         exitProcess(1)

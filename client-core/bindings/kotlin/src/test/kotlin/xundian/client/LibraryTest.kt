@@ -16,6 +16,7 @@ class LibraryTest {
         val folder = "${phones.folder}/phone"
         val first = visit(folder, "BJ-1", server.invitation("M001"))
         assertEquals(0, first.code) { first.errors }
+        assertEquals("", first.errors)
         for (said in listOf("merged 5 rejected 0", "safe to lose this phone up to")) {
             assertTrue(said in first.output) { first.output }
         }
