@@ -1,0 +1,91 @@
+package xundian.client
+
+import java.nio.file.Path
+import kotlin.io.path.div
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.async
+import kotlinx.coroutines.cancelAndJoin
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.extension.ExtendWith
+import org.junit.jupiter.api.parallel.Execution
+import org.junit.jupiter.api.parallel.ExecutionMode
+
+/** What goes wrong between device and server: lost, revoked, restored and replaced ones. */
+@ExtendWith(Company::class)
+class TroubleTest {
+    @Test
+    fun `one sync runs at a time`(server: Server, phones: Phones) = waiting {
+        val phone = phones.enrolled()
+        server.silent {
+            val first = async(start = CoroutineStart.UNDISPATCHED) { phone.sync() }
+            assertTrue(fails(ErrorCode.SYNC_RUNNING) { phone.sync() }.isRetryable)
+            first.cancelAndJoin()
+        }
+        phone.sync()
+    }
+
+    @Test
+    fun `a device that was revoked`(server: Server, phones: Phones) = waiting {
+        val phone = phones.enrolled()
+        server.run("revoke", "${phone.identity()?.device}")
+        assertFalse(fails(ErrorCode.DEVICE_REVOKED) { phone.sync() }.isRetryable)
+    }
+
+    @Test
+    fun `a phone that was restored from a backup`(server: Server, phones: Phones) = waiting {
+        phones.enrolled().close()
+        val phone = phones.folder / "phone"
+        phone.copyTo(phones.folder / "backup")
+        phones.open().use { it.recordVisits(1); it.sync() }
+        (phones.folder / "backup").copyTo(phone)
+        val restored = phones.open()
+        restored.recordVisits(1)
+        fails(ErrorCode.DEVICE_RESTORED) { restored.sync() }
+        restored.enrol(server.invitation("M001"), "restored phone")
+        assertTrue(restored.sync().merged == 3uL)
+    }
+
+    @Test
+    fun `a server that was restored or replaced`(phones: Phones) = waiting {
+        Server().use { server ->
+            Phones(server).use { theirs ->
+                val backup = theirs.folder / "backup"
+                val phone = theirs.enrolled()
+                server.stopped { it.copyTo(backup) }
+                val newcomer = theirs.enrolled("newcomer")
+                phone.recordVisits(1)
+                phone.sync()
+                server.stopped { backup.copyTo(it) }
+                fails(ErrorCode.SERVER_RESTORED) { phone.sync() }
+                fails(ErrorCode.DEVICE_UNKNOWN) { newcomer.sync() }
+
+                Server().use { other ->
+                    server.stopped { other.inPlaceOf(server) { fails(ErrorCode.CONNECTION_REFUSED) { phone.sync() } } }
+                    fails(ErrorCode.OTHER_PERSON) { phone.enrol(other.invitation("R001"), "phone") }
+                }
+            }
+        }
+    }
+
+    /** Copies a folder; what was at the other place before is gone. */
+    private fun Path.copyTo(other: Path) {
+        other.toFile().deleteRecursively()
+        check(toFile().copyRecursively(other.toFile()))
+    }
+}
+
+/** No server: it takes ten seconds until a device is sure of that, so this runs beside the other tests. */
+@ExtendWith(Company::class)
+@Execution(ExecutionMode.CONCURRENT)
+class NoServerTest {
+    @Test
+    fun `a server that cannot be reached`(server: Server, phones: Phones) = waiting {
+        val phone = phones.open()
+        val noName = server.invitation("M001", address = "no-such-host.invalid:4433")
+        assertTrue(fails(ErrorCode.SERVER_ADDRESS) { phone.enrol(noName, "phone") }.isRetryable)
+        val nobody = server.invitation("M001", address = "127.0.0.1:9")
+        assertTrue(fails(ErrorCode.CONNECTION) { phone.enrol(nobody, "phone") }.isRetryable)
+    }
+}
