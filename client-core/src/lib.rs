@@ -28,8 +28,9 @@ mod transport;
 use ffi::UniFfiTag;
 
 pub use client::{
-    Client, Clocks, DaySummary, DeviceStatus, EnrolError, IdentityFileError, PlannedCall, PushReport,
-    RecordLine, SyncError, SyncProgress, SyncReport,
+    Client, Clocks, Condition, DaySummary, DeviceStatus, EnrolError, IdentityFileError, PlannedCall,
+    PushReport, QUERY_LINES_MAX, Query, QueryError, RecordLine, RecordPage, SyncError, SyncProgress,
+    SyncReport,
 };
 pub use day::{Due, NewIssue, Position, VisitBundle};
 pub use errors::RecordError;

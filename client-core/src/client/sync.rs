@@ -5,8 +5,6 @@
 //! the next one goes on from there.
 
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use xundian_protocol::access::scope_digest;
 use xundian_protocol::clock::Hlc;
@@ -20,11 +18,10 @@ use xundian_protocol::wire::v1::{
 
 use super::Client;
 use super::identity::{self, IdentityFileError};
+use super::running::{ANSWER_TIMEOUT, Carrier, Running};
 use crate::store::{Identity, LastSync, StoreError};
-use crate::transport::{ConnectError, Connection, FrameStream, StreamError, TlsIdentity};
+use crate::transport::{ConnectError, StreamError, TlsIdentity};
 
-/// How long the server may take for one answer; it answers within a second unless something is wrong.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// A day's saves are folded into their records as soon as they are settled; more of them at the next sync,
 /// so that nobody waits for it now.
 const FOLDED_AT_ONCE_MAX: u64 = 512;
@@ -200,16 +197,18 @@ impl Client {
         mut progress: impl FnMut(SyncProgress) + Send,
     ) -> Result<SyncReport, SyncError> {
         let identity = self.identity().ok_or(SyncError::NotEnrolled)?;
-        let _running = Running::start(self)?;
+        let running = Running::start(self)?;
         // What the last one settled and left lying, as it was much.
         self.store.fold_settled()?;
         let tls = self.tls()?;
-        let mut carrier = Carrier::open(connect(&identity.server, &tls).await?).await?;
+        let mut carrier = Carrier::open(running.connect(&identity.server, &tls).await?).await?;
         let mut run = Run::new(self, &identity, aim)?;
         let outcome = loop {
             match run.session().poll() {
                 Step::Send(frame) => {
-                    run.note_sending(&frame)?;
+                    if run.note_sending(&frame)? {
+                        progress(run.progress);
+                    }
                     carrier.send(&encode_client(&frame)).await?;
                 }
                 Step::Wait => {
@@ -276,16 +275,17 @@ impl<'a> Run<'a> {
         &mut self.session
     }
 
-    /// Notes that saves are about to leave, before they do.
-    fn note_sending(&self, frame: &ClientFrame) -> Result<(), StoreError> {
-        let ClientFrame::Push(push) = frame else { return Ok(()) };
+    /// Notes that saves are about to leave, before they do. Returns whether that was news.
+    fn note_sending(&self, frame: &ClientFrame) -> Result<bool, StoreError> {
+        let ClientFrame::Push(push) = frame else { return Ok(false) };
         let store = &self.client.store;
         match push.ops.last() {
             // All that waits at once: one commit, and every life of this store has these saves alike.
             Some(last) if last.seq > store.sent_through() => {
-                store.note_sending(OpSeq(store.next_seq().0.saturating_sub(1)))
+                store.note_sending(OpSeq(store.next_seq().0.saturating_sub(1)))?;
+                Ok(true)
             }
-            _ => Ok(()),
+            _ => Ok(false),
         }
     }
 
@@ -393,73 +393,4 @@ impl<'a> Run<'a> {
         self.report.unsent_ops = store.unsent_ops();
         Ok(self.report)
     }
-}
-
-/// Keeps a second sync, push or enrolment of the same device out, and ends however the first one ends.
-pub(super) struct Running<'a>(&'a Client);
-
-impl<'a> Running<'a> {
-    pub(super) fn start(client: &'a Client) -> Result<Self, SyncError> {
-        if client.syncing.swap(true, Ordering::Acquire) {
-            return Err(SyncError::Running);
-        }
-        Ok(Self(client))
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.syncing.store(false, Ordering::Release);
-    }
-}
-
-/// A connection and its one stream.
-pub(super) struct Carrier {
-    connection: Connection,
-    stream: FrameStream,
-}
-
-impl Carrier {
-    pub(super) async fn open(connection: Connection) -> Result<Self, SyncError> {
-        let stream = connection.open_stream().await?;
-        Ok(Self { connection, stream })
-    }
-
-    pub(super) async fn send(&mut self, payload: &[u8]) -> Result<(), SyncError> {
-        let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.stream.send(payload)).await;
-        sent.map_err(|_| SyncError::NoAnswer)??;
-        // Where all runs on one thread, the frame leaves now instead of after the next one is made.
-        tokio::task::yield_now().await;
-        Ok(())
-    }
-
-    pub(super) async fn receive(&mut self) -> Result<Vec<u8>, SyncError> {
-        let received = tokio::time::timeout(ANSWER_TIMEOUT, self.stream.recv()).await;
-        received.map_err(|_| SyncError::NoAnswer)??.ok_or(SyncError::Ended)
-    }
-
-    pub(super) async fn close(mut self, reason: &str) {
-        // All answers are in, so nothing is lost where the server no longer listens.
-        if let Err(error) = self.stream.finish() {
-            tracing::debug!(%error, "the stream was closed already");
-        }
-        self.connection.close(reason).await;
-    }
-}
-
-/// Connects to the first of an address's hosts that answers.
-pub(super) async fn connect(address: &str, tls: &TlsIdentity) -> Result<Connection, SyncError> {
-    let not_found = |source| SyncError::Address { address: address.to_owned(), source };
-    let hosts = tokio::net::lookup_host(address).await.map_err(not_found)?;
-    let mut failed = SyncError::Address {
-        address: address.to_owned(),
-        source: std::io::Error::other("the name has no address"),
-    };
-    for host in hosts {
-        match Connection::connect(host, tls).await {
-            Ok(connection) => return Ok(connection),
-            Err(error) => failed = error.into(),
-        }
-    }
-    Err(failed)
 }

@@ -1,5 +1,6 @@
 //! A merchandiser's day on one device, and a session driven by hand.
 
+mod queries;
 mod sealed;
 
 use std::collections::BTreeMap;

@@ -64,6 +64,7 @@ pub(super) const fn code(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::Argument => "参数不正确",
         ErrorCode::ClientClosed => "客户端已关闭：请重新打开",
+        ErrorCode::Backgrounded => "应用进入后台，操作已中断：请再试一次，已完成的部分不会丢失",
         ErrorCode::Internal => "程序内部错误：请连同应用版本一起反馈",
         ErrorCode::NotEnrolled => "本设备尚未注册：请用上级发给您的邀请码注册",
         ErrorCode::OutletUnknown => "本机没有该门店：请核对编码，或先同步",

@@ -7,7 +7,7 @@ use xundian_protocol::sync::SessionError;
 use xundian_protocol::wire::v1::Refusal;
 
 use super::chinese;
-use crate::client::{EnrolError, SyncError};
+use crate::client::{EnrolError, QueryError, SyncError};
 use crate::errors::RecordError;
 use crate::store::StoreError;
 
@@ -35,6 +35,8 @@ pub enum ErrorCode {
     Argument,
     /// The client was closed.
     ClientClosed,
+    /// The app went to the background, which ended what ran.
+    Backgrounded,
     /// The library has a fault. Report it.
     Internal,
     /// The device is not enrolled.
@@ -139,6 +141,13 @@ impl ClientError {
         Self::new(ErrorCode::ClientClosed, message_en, false, "客户端已关闭：请重新打开".into())
     }
 
+    pub(super) fn backgrounded() -> Self {
+        let message_en =
+            "the app went to the background, which ended this: call it again; what was done stays done";
+        let message_zh = chinese::code(ErrorCode::Backgrounded).to_owned();
+        Self::new(ErrorCode::Backgrounded, message_en, true, message_zh)
+    }
+
     pub(super) fn internal(what: impl Display) -> Self {
         let message_en =
             format!("the library has a fault ({what}): report it together with the app's version");
@@ -154,6 +163,12 @@ impl ClientError {
 
     fn new(code: ErrorCode, message_en: impl Display, is_retryable: bool, message_zh: String) -> Self {
         Self::Failed { code, message_zh, message_en: message_en.to_string(), is_retryable }
+    }
+}
+
+impl From<QueryError> for ClientError {
+    fn from(error: QueryError) -> Self {
+        Self::argument(error)
     }
 }
 

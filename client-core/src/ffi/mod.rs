@@ -14,9 +14,12 @@
 mod changes;
 mod chinese;
 mod client;
+mod device;
 mod errors;
 mod kinds;
+mod life;
 mod network;
+mod queries;
 mod records;
 mod values;
 
@@ -25,6 +28,7 @@ pub use client::Client;
 pub use errors::{ClientError, ErrorCode, ObserverError};
 pub use kinds::{Form, Kind};
 pub use network::ProgressObserver;
+pub use queries::{FieldCondition, Query, RecordPage, RecordsObserver};
 pub use records::{FormLine, Place, RejectedSave};
 
 uniffi::setup_scaffolding!("xundian_client");
