@@ -1,9 +1,6 @@
 //! Hints from the platform: what the app learns of its own life and hands on.
 
-use std::sync::Arc;
-
 use super::client::Client;
-use super::device::OpenCore;
 use super::errors::ClientError;
 use super::network::runtime;
 
@@ -29,7 +26,10 @@ impl Client {
     /// # Errors
     /// Where the client was closed.
     pub async fn entering_background(&self) -> Result<(), ClientError> {
-        let_go(self.device.leave()?)?;
+        if let Some(core) = self.device.leave()? {
+            // Closing it writes, and the app's thread that waits here has better things to do.
+            drop(runtime()?.spawn_blocking(move || drop(core)));
+        }
         self.device.folder_is_free().await;
         Ok(())
     }
@@ -43,7 +43,7 @@ impl Client {
     }
 
     /// The system is short of memory. What is held only to be quick is let go of, and where nothing runs the store
-    /// is closed with all its caches. The next call opens it again by itself. Returns at once.
+    /// is closed with all its caches. The next call opens it again by itself.
     ///
     /// # Errors
     /// Where the client was closed.
@@ -51,14 +51,7 @@ impl Client {
         if let Some(core) = self.device.at_work()? {
             core.forget_caches();
         }
-        let_go(self.device.rest_if_idle()?)
+        drop(self.device.rest_if_idle()?);
+        Ok(())
     }
-}
-
-/// Lets go of a store on a thread of the library: closing it writes, and the app's thread has better things to do.
-fn let_go(core: Option<Arc<OpenCore>>) -> Result<(), ClientError> {
-    if let Some(core) = core {
-        drop(runtime()?.spawn_blocking(move || drop(core)));
-    }
-    Ok(())
 }

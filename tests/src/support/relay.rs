@@ -1,10 +1,11 @@
-//! A relay of datagrams between devices and a server, which counts the bytes both ways.
+//! A relay of datagrams between devices and a server, which counts the bytes both ways, and can lose a device's
+//! address as a network does that it has left.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
@@ -17,6 +18,7 @@ pub struct Relay {
     /// Where devices connect.
     pub address: SocketAddr,
     bytes: Arc<AtomicU64>,
+    lost: Arc<Lost>,
     task: JoinHandle<()>,
 }
 
@@ -29,13 +31,55 @@ impl Relay {
         let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a free port"));
         let address = socket.local_addr().expect("a bound address");
         let bytes = Arc::new(AtomicU64::new(0));
-        let task = tokio::spawn(relay(socket, server, Arc::clone(&bytes)));
-        Self { address, bytes, task }
+        let lost = Arc::new(Lost::default());
+        let task = tokio::spawn(relay(socket, server, Arc::clone(&bytes), Arc::clone(&lost)));
+        Self { address, bytes, lost, task }
     }
 
     /// Bytes of datagrams, both ways, since this was last asked.
     pub fn take_bytes(&self) -> u64 {
         self.bytes.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Relay {
+    /// From here on nothing is relayed from or to any address that a device has had until now.
+    pub fn lose_addresses(&self) {
+        let mut addresses = self.lost.addresses();
+        let seen = std::mem::take(&mut addresses.seen);
+        addresses.lost.extend(seen);
+    }
+
+    /// From how many addresses devices have come, those that were lost among them.
+    pub fn addresses(&self) -> usize {
+        let addresses = self.lost.addresses();
+        addresses.seen.len() + addresses.lost.len()
+    }
+}
+
+/// The addresses of devices.
+#[derive(Default)]
+struct Lost(Mutex<Addresses>);
+
+#[derive(Default)]
+struct Addresses {
+    seen: HashSet<SocketAddr>,
+    lost: HashSet<SocketAddr>,
+}
+
+impl Lost {
+    fn addresses(&self) -> std::sync::MutexGuard<'_, Addresses> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether datagrams of this device still pass.
+    fn passes(&self, device: SocketAddr) -> bool {
+        let mut addresses = self.addresses();
+        let passes = !addresses.lost.contains(&device);
+        if passes {
+            addresses.seen.insert(device);
+        }
+        passes
     }
 }
 
@@ -45,10 +89,13 @@ impl Drop for Relay {
     }
 }
 
-async fn relay(socket: Arc<UdpSocket>, server: SocketAddr, bytes: Arc<AtomicU64>) {
+async fn relay(socket: Arc<UdpSocket>, server: SocketAddr, bytes: Arc<AtomicU64>, lost: Arc<Lost>) {
     let mut onward: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     while let Ok((len, device)) = socket.recv_from(&mut buffer).await {
+        if !lost.passes(device) {
+            continue;
+        }
         bytes.fetch_add(len as u64, Ordering::Relaxed);
         let own = match onward.entry(device) {
             Entry::Occupied(known) => Arc::clone(known.get()),
@@ -58,7 +105,8 @@ async fn relay(socket: Arc<UdpSocket>, server: SocketAddr, bytes: Arc<AtomicU64>
                     continue;
                 }
                 let own = Arc::new(own);
-                tokio::spawn(back(Arc::clone(&own), Arc::clone(&socket), device, Arc::clone(&bytes)));
+                let onward = (Arc::clone(&own), Arc::clone(&socket));
+                tokio::spawn(back(onward, device, Arc::clone(&bytes), Arc::clone(&lost)));
                 Arc::clone(new.insert(own))
             }
         };
@@ -67,9 +115,17 @@ async fn relay(socket: Arc<UdpSocket>, server: SocketAddr, bytes: Arc<AtomicU64>
     }
 }
 
-async fn back(own: Arc<UdpSocket>, socket: Arc<UdpSocket>, device: SocketAddr, bytes: Arc<AtomicU64>) {
+async fn back(
+    (own, socket): (Arc<UdpSocket>, Arc<UdpSocket>),
+    device: SocketAddr,
+    bytes: Arc<AtomicU64>,
+    lost: Arc<Lost>,
+) {
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     while let Ok(len) = own.recv(&mut buffer).await {
+        if !lost.passes(device) {
+            return;
+        }
         bytes.fetch_add(len as u64, Ordering::Relaxed);
         let _sent = socket.send_to(&buffer[..len], device).await.is_ok();
     }
