@@ -18,7 +18,9 @@ mod day;
 mod errors;
 #[cfg(feature = "ffi")]
 pub mod ffi;
+pub mod json;
 mod recorder;
+mod rescue;
 mod sealing;
 mod store;
 mod transport;
@@ -35,6 +37,7 @@ pub use client::{
 pub use day::{Due, NewIssue, Position, VisitBundle};
 pub use errors::RecordError;
 pub use recorder::Moment;
+pub use rescue::{RescueError, RescueReport, rescue, set_aside};
 pub use sealing::StoreKey;
 pub use store::{Identity, Rejected, RejectedId, RejectedIdError, SaveState, StoreError};
 

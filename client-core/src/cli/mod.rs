@@ -5,13 +5,14 @@ mod key;
 mod network;
 mod output;
 mod record_file;
+mod rescue;
 mod show;
 mod work;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use xundian_client::{Client, EnrolError, RecordError, StoreError, SyncError};
+use xundian_client::{Client, EnrolError, RecordError, RescueError, StoreError, SyncError};
 
 use args::{Cli, Command};
 use output::Output;
@@ -27,6 +28,8 @@ pub(crate) enum CliError {
     Sync(#[from] SyncError),
     #[error(transparent)]
     Enrol(#[from] EnrolError),
+    #[error(transparent)]
+    Rescue(#[from] RescueError),
     #[error("cannot start the network runtime ({0}): close other programs and try again")]
     Runtime(std::io::Error),
     #[error("cannot read {file} ({source}): check the path and its permissions")]
@@ -68,15 +71,21 @@ pub(crate) fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), CliError> {
     let output = Output { json: cli.json };
     let key = cli.key_file.as_deref().map(key::read).transpose()?;
-    if let Command::Enrol { invitation, label } = &cli.command {
-        return network::enrol(&cli.home, key.as_ref(), invitation, label, output);
+    // These want a device that is not open.
+    match &cli.command {
+        Command::Enrol { invitation, label } => {
+            return network::enrol(&cli.home, key.as_ref(), invitation, label, output);
+        }
+        Command::Rescue { into } => return rescue::rescue(&cli.home, key.as_ref(), into, output),
+        Command::SetAside => return rescue::set_aside(&cli.home, output),
+        _ => {}
     }
     let client = match &key {
         Some(key) => Client::open_with_key(&cli.home, key)?,
         None => Client::open(&cli.home)?,
     };
     match cli.command {
-        Command::Enrol { .. } => Ok(()),
+        Command::Enrol { .. } | Command::Rescue { .. } | Command::SetAside => Ok(()),
         Command::Sync { push_only: false } => network::sync(&client, output),
         Command::Sync { push_only: true } => network::push(&client, output),
         Command::ChangeKey { new_key_file } => key::change(&client, &new_key_file, output),

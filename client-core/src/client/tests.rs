@@ -1,6 +1,7 @@
 //! A merchandiser's day on one device, and a session driven by hand.
 
 mod queries;
+mod rescue;
 mod sealed;
 
 use std::collections::BTreeMap;

@@ -85,6 +85,8 @@ pub(super) const fn code(code: ErrorCode) -> &'static str {
         ErrorCode::StoreFull => "待发送的记录已达上限：请先同步再继续记录",
         ErrorCode::StoreBroken => "本地数据无法读写：请保留数据文件夹并反馈",
         ErrorCode::IdentityBroken => "本设备的密钥或证书无法读写：请检查文件夹权限和存储空间",
+        ErrorCode::NoStore => "该文件夹中没有设备数据：请使用应用打开的文件夹",
+        ErrorCode::RescueFile => "无法建立或写入抢救文件：请检查路径、权限和存储空间，原数据没有变动",
         ErrorCode::SyncRunning => "正在同步：请等待完成",
         ErrorCode::Connection => "无法连接服务器：请检查网络，稍后再试",
         ErrorCode::ConnectionRefused => "连接被拒绝，证书不匹配：请向上级索取新的邀请码",

@@ -400,7 +400,7 @@ impl Client {
     }
 }
 
-fn store_key(key: Vec<u8>) -> Result<StoreKey, ClientError> {
+pub(super) fn store_key(key: Vec<u8>) -> Result<StoreKey, ClientError> {
     let key = zeroize::Zeroizing::new(key);
     let bytes = key
         .as_slice()

@@ -9,6 +9,7 @@ use xundian_protocol::wire::v1::Refusal;
 use super::chinese;
 use crate::client::{EnrolError, QueryError, SyncError};
 use crate::errors::RecordError;
+use crate::rescue::RescueError;
 use crate::store::StoreError;
 
 /// A call that failed. Nothing of it was done, unless its documentation says otherwise.
@@ -79,6 +80,10 @@ pub enum ErrorCode {
     StoreBroken,
     /// The device's key or certificates cannot be read or written.
     IdentityBroken,
+    /// The folder holds no device.
+    NoStore,
+    /// The file or folder of a rescue cannot be made, read or written.
+    RescueFile,
 
     /// A sync, push or enrolment is running already.
     SyncRunning,
@@ -163,6 +168,17 @@ impl ClientError {
 
     fn new(code: ErrorCode, message_en: impl Display, is_retryable: bool, message_zh: String) -> Self {
         Self::Failed { code, message_zh, message_en: message_en.to_string(), is_retryable }
+    }
+}
+
+impl From<RescueError> for ClientError {
+    fn from(error: RescueError) -> Self {
+        let code = match error {
+            RescueError::Store(error) => return error.into(),
+            RescueError::NoStore { .. } => ErrorCode::NoStore,
+            RescueError::File { .. } => ErrorCode::RescueFile,
+        };
+        Self::new(code, &error, false, chinese::code(code).to_owned())
     }
 }
 

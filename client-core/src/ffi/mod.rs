@@ -21,6 +21,7 @@ mod life;
 mod network;
 mod queries;
 mod records;
+mod rescue;
 mod values;
 
 pub use changes::{StatusObserver, Subscription};
@@ -30,6 +31,7 @@ pub use kinds::{Form, Kind};
 pub use network::ProgressObserver;
 pub use queries::{FieldCondition, Query, RecordPage, RecordsObserver};
 pub use records::{FormLine, Place, RejectedSave};
+pub use rescue::{rescue, set_aside};
 
 uniffi::setup_scaffolding!("xundian_client");
 

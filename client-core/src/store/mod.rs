@@ -12,6 +12,7 @@ mod keys;
 mod meta;
 mod outbox;
 mod reads;
+mod rescued;
 #[cfg(test)]
 mod tests;
 mod tray;
@@ -35,6 +36,7 @@ pub(crate) use meta::LastSync;
 use meta::Meta;
 pub(crate) use outbox::Save;
 pub use reads::SaveState;
+pub(crate) use rescued::{Copied, Rescued, check, hold};
 pub use tray::{Rejected, RejectedId, RejectedIdError};
 
 /// A visit that is going on, as this device alone needs to know it.

@@ -7,7 +7,7 @@ use super::*;
 
 const NOTE: &str = "店长说下周补货，条码 6901234567892";
 
-fn key() -> StoreKey {
+pub(super) fn key() -> StoreKey {
     StoreKey::new([0x11; 32])
 }
 
@@ -33,7 +33,7 @@ fn busy_device(key: Option<&StoreKey>) -> Device {
 }
 
 /// Every file below a folder, its name without the folder's and its bytes.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
