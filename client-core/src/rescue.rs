@@ -97,9 +97,13 @@ fn write_items(
 ) -> Result<RescueReport, RescueError> {
     let mut report = RescueReport::default();
     let mut lines = BufWriter::new(file);
-    let losses = copy.each(cover, |item| {
+    let losses = copy.each(cover, |item, is_proved| {
         report.count(&item);
-        writeln!(lines, "{}", line(&item)).map_err(failed("write", into_file))
+        let mut line = line(&item);
+        if !is_proved {
+            line["unproved"] = json!(true);
+        }
+        writeln!(lines, "{line}").map_err(failed("write", into_file))
     })?;
     report.losses = losses.into_texts();
     let file = lines.into_inner().map_err(|error| failed("write", into_file)(error.into_error()))?;

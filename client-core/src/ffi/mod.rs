@@ -35,7 +35,8 @@ pub use rescue::{rescue, set_aside};
 
 uniffi::setup_scaffolding!("xundian_client");
 
-/// The library's version. A binding of another version does not load it.
+/// The library's version. A binding of another version does not load it: docs/INTEGRATE.md, "Library and binding",
+/// has all of the check.
 #[uniffi::export]
 pub fn library_version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()

@@ -88,14 +88,15 @@ impl Copied {
         Ok(copied)
     }
 
-    /// Hands every item that can be read to `visit`, and says what could not be read.
+    /// Hands every item that can be read to `visit`, with whether it is proved to be what was written, and says what
+    /// could not be read.
     ///
     /// # Errors
     /// Where nothing at all can be read, and as `visit`.
     pub(crate) fn each<E: From<StoreError>>(
         &self,
         cover: Cover,
-        mut visit: impl FnMut(Rescued) -> Result<(), E>,
+        mut visit: impl FnMut(Rescued, bool) -> Result<(), E>,
     ) -> Result<Losses, E> {
         let salvage = Salvage::open(&self.0, cover).map_err(StoreError::from)?;
         let number = |name| {
@@ -105,10 +106,10 @@ impl Copied {
         let through = (number(MetaKey::AppliedThrough), number(MetaKey::SentThrough));
         let identity = meta::identity_of(|name| Ok::<_, StoreFault>(salvage.get(&keys::meta(name))));
         if let Ok(Some(identity)) = identity {
-            visit(Rescued::Device(identity))?;
+            visit(Rescued::Device(identity), true)?;
         }
-        salvage.each(|entry| match item(entry, through) {
-            Some(item) => visit(item),
+        salvage.each(|entry, is_proved| match item(entry, through) {
+            Some(item) => visit(item, is_proved),
             None => Ok(()),
         })
     }

@@ -4,6 +4,7 @@
 //! The journal is read by itself ([`super::torn`]), and the tree where sled opens the copy. A key's value is that of the
 //! latest commit that can be read. What could not be read is noted in words, and every loss that can be known is.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -87,6 +88,8 @@ pub(crate) struct Salvage {
     newer: Writes,
     /// What is left in the journal from before, for keys that a damaged tree does not have.
     older: Writes,
+    /// Keys whose value in the journal nothing proves to be what was written.
+    unproved: BTreeSet<Vec<u8>>,
     losses: Losses,
 }
 
@@ -102,7 +105,14 @@ impl Salvage {
         let tree = open_tree(copy, &mut losses);
         let folded = tree.as_ref().and_then(|tree| quietly(|| folded_commits(tree)).ok());
         let torn = torn::read(&bytes, &cover);
-        let mut salvage = Self { cover, tree, newer: Writes::new(), older: Writes::new(), losses };
+        let mut salvage = Self {
+            cover,
+            tree,
+            newer: Writes::new(),
+            older: Writes::new(),
+            unproved: BTreeSet::new(),
+            losses,
+        };
         salvage.take_up(torn, folded, acknowledged_commits(copy));
         Ok(salvage)
     }
@@ -120,7 +130,7 @@ impl Salvage {
         for number in torn.lost.iter().filter(|number| **number >= tree_has || !is_tree_whole) {
             self.losses.note(format!("commit {number} of the journal is damaged"));
         }
-        for number in torn.unchecked.iter().filter(|number| **number >= tree_has || !is_tree_whole) {
+        for number in torn.unproved.iter().filter(|number| **number >= tree_has || !is_tree_whole) {
             self.losses
                 .note(format!("commit {number} of the journal is readable, and nothing proves it unchanged"));
         }
@@ -128,6 +138,13 @@ impl Salvage {
             self.losses.note(format!("commits {end} to {} are missing at the end", acknowledged - 1));
         }
         for (number, writes) in torn.leftovers.into_iter().chain(torn.commits) {
+            let is_meant = number >= tree_has || !is_tree_whole;
+            for key in writes.keys().filter(|_| is_meant) {
+                match torn.unproved.contains(&number) {
+                    true => self.unproved.insert(key.clone()),
+                    false => self.unproved.remove(key),
+                };
+            }
             if number >= tree_has {
                 self.newer.extend(writes);
             } else if !is_tree_whole {
@@ -148,15 +165,19 @@ impl Salvage {
         stored.or_else(|| self.older.get(key).cloned().flatten())
     }
 
-    /// Hands every entry to `visit`, first what the journal holds, then what the tree does, and says what was lost.
+    /// Hands every entry to `visit`, with whether it is proved to be what was written: first what the journal holds,
+    /// then what the tree does. Says what was lost.
     /// Memory is bounded by the journal and sled's cache.
     ///
     /// # Errors
     /// As `visit`.
-    pub(crate) fn each<E>(mut self, mut visit: impl FnMut(Entry) -> Result<(), E>) -> Result<Losses, E> {
+    pub(crate) fn each<E>(
+        mut self,
+        mut visit: impl FnMut(Entry, bool) -> Result<(), E>,
+    ) -> Result<Losses, E> {
         for (key, value) in &self.newer {
             if let Some(value) = value {
-                visit((key.clone(), value.clone()))?;
+                visit((key.clone(), value.clone()), !self.unproved.contains(key))?;
             }
         }
         let mut older = std::mem::take(&mut self.older);
@@ -170,14 +191,15 @@ impl Salvage {
                     continue;
                 }
                 match quietly(|| read_value(&tree, &self.cover, &key, &stored)) {
-                    Ok(value) => visit((key, value))?,
+                    Ok(value) => visit((key, value), true)?,
                     Err(why) => self.losses.note(format!("a value of the tree cannot be read ({why})")),
                 }
             }
         }
         for (key, value) in older {
             if let Some(value) = value {
-                visit((key, value))?;
+                let is_proved = !self.unproved.contains(&key);
+                visit((key, value), is_proved)?;
             }
         }
         Ok(self.losses)

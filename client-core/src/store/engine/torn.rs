@@ -5,7 +5,7 @@
 //! one's CRC where that is intact, or by the CRC of its content where only its head is damaged, which then proves this
 //! content too. Numbers tell where the next entry begins, and that it is none from before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::journal::{HEADER_BYTES, crc_of};
 use super::layout::{Writes, decode_writes};
@@ -26,7 +26,7 @@ pub(super) struct Torn {
     /// The numbers of commits that are damaged.
     pub(super) lost: Vec<u64>,
     /// The numbers of commits that can be read though nothing proves that they are what was written.
-    pub(super) unchecked: Vec<u64>,
+    pub(super) unproved: BTreeSet<u64>,
 }
 
 /// Where an entry begins, and what is known of its place.
@@ -52,19 +52,20 @@ struct Found {
 /// Reads all that can be read.
 pub(super) fn read(bytes: &[u8], cover: &Cover) -> Torn {
     let mut torn = Torn::default();
-    // The file is made full of zeros, and behind the last content that was ever written it still is.
-    let written = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let bytes = &bytes[..written];
     let end = read_chain(bytes, cover, &mut torn);
     // Behind the last commit lies what is left from before, with lower numbers.
     let first = torn.commits.keys().next().copied();
     let (mut at, mut chains) = (end, Vec::new());
-    while at + HEADER_BYTES <= bytes.len() {
+    let heads_end = heads_end(bytes);
+    while at < heads_end {
         let found = head(bytes, at)
             .filter(|head| first.is_some_and(|first| head.number < first))
             .and_then(|_| entry(bytes, cover, &Spot { at, chains: chains.clone(), number: None }));
         match found {
-            Some(Found { number, writes: Some(writes), end, crc, .. }) => {
+            Some(Found { number, writes: Some(writes), end, crc, is_proved, .. }) => {
+                if !is_proved {
+                    torn.unproved.insert(number);
+                }
                 torn.leftovers.insert(number, writes);
                 (at, chains) = (end, vec![crc]);
             }
@@ -94,7 +95,7 @@ fn read_chain(bytes: &[u8], cover: &Cover, torn: &mut Torn) -> usize {
         match found.writes {
             Some(writes) => {
                 if !found.is_proved {
-                    torn.unchecked.push(found.number);
+                    torn.unproved.insert(found.number);
                 }
                 torn.commits.insert(found.number, writes);
             }
@@ -107,7 +108,7 @@ fn read_chain(bytes: &[u8], cover: &Cover, torn: &mut Torn) -> usize {
 /// too where only its head is damaged.
 fn behind_damage(bytes: &[u8], cover: &Cover, spot: &Spot, torn: &mut Torn) -> Option<Found> {
     let stored_crc = word(bytes, spot.at + 4)?;
-    for at in spot.at + HEADER_BYTES..bytes.len().checked_sub(HEADER_BYTES)? + 1 {
+    for at in spot.at + HEADER_BYTES..heads_end(bytes) {
         let Some(Head { number, .. }) = head(bytes, at) else { continue };
         let is_next = match spot.number {
             Some(expected) => expected < number && number - expected <= GAP_COMMITS_MAX,
@@ -154,6 +155,12 @@ fn followed(bytes: &[u8], cover: &Cover, at: usize) -> Option<Found> {
             .and_then(|found| found.writes),
         ..found
     })
+}
+
+/// Where no head can begin any more: the file is made full of zeros, and behind the last content that was ever written
+/// it still is.
+fn heads_end(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
 struct Head {

@@ -145,26 +145,42 @@ fn hint(client: &Client, rng: &mut StdRng, runtime: &tokio::runtime::Handle) {
     }
 }
 
+/// How often work over the network came to what end.
+#[derive(Default, Debug)]
+struct Ends {
+    done: u64,
+    cancelled: u64,
+    backgrounded: u64,
+    failed: u64,
+}
+
 /// Syncs and pushes until it is told to stop; some are cancelled.
-async fn sync_on(client: Arc<Client>, mut rng: StdRng, is_done: Arc<AtomicBool>) -> u64 {
-    let mut ended = 0;
+async fn sync_on(client: Arc<Client>, mut rng: StdRng, is_done: Arc<AtomicBool>) -> Ends {
+    let mut ends = Ends::default();
     while !is_done.load(Ordering::SeqCst) {
         let listens: Option<Arc<dyn ProgressObserver>> =
             rng.random_bool(0.5).then(|| Arc::new(Listens(Arc::clone(&client))) as _);
+        let is_sync = rng.random_bool(0.7);
         let work = async {
-            match rng.random_bool(0.7) {
+            match is_sync {
                 true => client.sync(listens).await.map(drop),
                 false => client.push(listens).await.map(drop),
             }
         };
-        if rng.random_bool(0.3) {
-            let patience = Duration::from_micros(rng.random_range(0..20_000));
-            let _cancelled = tokio::time::timeout(patience, work).await.map(allowed);
-        } else {
-            ended += u64::from(allowed(work.await).is_some());
+        let patience = match rng.random_bool(0.3) {
+            true => Duration::from_micros(rng.random_range(0..20_000)),
+            false => HANGS_AFTER,
+        };
+        match tokio::time::timeout(patience, work).await {
+            Err(_) => ends.cancelled += 1,
+            Ok(Err(error)) if error.code() == ErrorCode::Backgrounded => ends.backgrounded += 1,
+            Ok(result) => match allowed(result) {
+                Some(()) => ends.done += 1,
+                None => ends.failed += 1,
+            },
         }
     }
-    ended
+    ends
 }
 
 /// Ends the test where nothing moves any more; a thread that hangs could not.
@@ -213,7 +229,7 @@ async fn random_calls_of_many_threads_during_syncs_neither_panic_nor_hang_nor_lo
             std::thread::spawn(move || {
                 for _ in 0..calls_a_thread() {
                     // One thread is the platform, which has little to say.
-                    match nth == 0 && rng.random_bool(0.2) {
+                    match nth == 0 && rng.random_bool(0.06) {
                         true => hint(&client, &mut rng, &runtime),
                         false => call(&client, &mut rng),
                     }
@@ -227,11 +243,11 @@ async fn random_calls_of_many_threads_during_syncs_neither_panic_nor_hang_nor_lo
     let ends: Vec<_> = joined.await.expect("no panic");
     is_done.store(true, Ordering::SeqCst);
     assert!(ends.iter().all(Result::is_ok), "a call panicked");
-    let ended = syncing.await.expect("no panic");
+    let ends = syncing.await.expect("no panic");
     watchdog.join().expect("no panic");
     app.client.sync(None).await.expect("a quiet sync comes to its end");
     let status = app.client.status().expect("open");
-    eprintln!("{} calls, {ended} syncs came to their end, {status:?}", calls.load(Ordering::SeqCst));
+    eprintln!("{} calls, {ends:?}, {status:?}", calls.load(Ordering::SeqCst));
     assert_eq!((status.unsent_ops, status.rejected_ops), (0, 0), "every save has arrived");
     app.client.close();
 }

@@ -56,6 +56,13 @@ class DeviceStatus:
     def __init__(self, *, unsent_ops: int, oldest_unsent_ms: typing.Optional[int], rejected_ops: int, last_sync_ms: typing.Optional[int], safe_to_lose_up_to_ms: typing.Optional[int], server_offset_ms: typing.Optional[int], homes: int, store_bytes: int, is_sealed: bool) -> None: ...
     ...
 
+class FieldCondition:
+    """A field that must hold one of some values."""
+    field: str
+    one_of: typing.List[str]
+    def __init__(self, *, field: str, one_of: typing.List[str]) -> None: ...
+    ...
+
 RecordId = str
 
 OrgUnitId = str
@@ -565,6 +572,45 @@ class PushReport:
     def __init__(self, *, merged: int, rejected: int, unsent_ops: int) -> None: ...
     ...
 
+class Kind(enum.Enum):
+    """The kinds of business objects."""
+    ORG_UNIT = 0
+    POSITION = 1
+    PERSON = 2
+    OUTLET = 3
+    OUTLET_ASSIGNMENT = 4
+    PRODUCT = 5
+    ROUTE_PLAN = 6
+    DEPARTURE_CHECK = 7
+    VISIT = 8
+    SHELF_OBSERVATION = 9
+    STOCK_COUNT = 10
+    STOCK_MOVEMENT = 11
+    ISSUE = 12
+    DAY_REPORT = 13
+    ...
+
+class Query:
+    """Which records of a kind a list shows."""
+    kind: Kind
+    home: typing.Optional[Home]
+    day: typing.Optional[Day]
+    ids: typing.Optional[typing.List[RecordId]]
+    conditions: typing.List[FieldCondition]
+    with_corrected: bool
+    newest_first: bool
+    skip: int
+    limit: int
+    def __init__(self, *, kind: Kind, home: typing.Optional[Home]=None, day: typing.Optional[Day]=None, ids: typing.Optional[typing.List[RecordId]]=None, conditions: typing.List[FieldCondition]=..., with_corrected: bool=False, newest_first: bool=False, skip: int=0, limit: int=1000) -> None: ...
+    ...
+
+class RecordPage:
+    """A part of a query's result."""
+    lines: typing.List[FormLine]
+    total: int
+    def __init__(self, *, lines: typing.List[FormLine], total: int) -> None: ...
+    ...
+
 class Refusal(enum.Enum):
     """Why the server did not take a save. The order is stable."""
     PROTOCOL = 0
@@ -593,6 +639,16 @@ class RejectedSave:
     message: str
     content: typing.Optional[Form]
     def __init__(self, *, id: RejectedId, record: RecordId, home: Home, why: Refusal, message_zh: str, message: str, content: typing.Optional[Form]) -> None: ...
+    ...
+
+class RescueReport:
+    """What a rescue brought out."""
+    unsent: int
+    rejected: int
+    confirmed: int
+    unreadable: int
+    losses: typing.List[str]
+    def __init__(self, *, unsent: int, rejected: int, confirmed: int, unreadable: int, losses: typing.List[str]) -> None: ...
     ...
 
 class SyncProgress:
@@ -636,44 +692,47 @@ class ErrorCode(enum.Enum):
     """What went wrong. A code is never renamed; new ones may come."""
     ARGUMENT = 0
     CLIENT_CLOSED = 1
-    INTERNAL = 2
-    NOT_ENROLLED = 3
-    OUTLET_UNKNOWN = 4
-    OUTLET_OUT_OF_SCOPE = 5
-    VISIT_UNKNOWN = 6
-    VISIT_CLOSED = 7
-    VISIT_STILL_OPEN = 8
-    NO_OPEN_VISIT = 9
-    RECORD_UNKNOWN = 10
-    REJECTED_UNKNOWN = 11
-    ISSUE_STATE = 12
-    ZONE_UNKNOWN = 13
-    TIMES_REVERSED = 14
-    FORM_EMPTY = 15
-    FORM_INVALID = 16
-    STORE_IN_USE = 17
-    STORE_KEY = 18
-    STORE_FULL = 19
-    STORE_BROKEN = 20
-    IDENTITY_BROKEN = 21
-    SYNC_RUNNING = 22
-    CONNECTION = 23
-    CONNECTION_REFUSED = 24
-    SERVER_ADDRESS = 25
-    SERVER_SILENT = 26
-    SESSION_ENDED = 27
-    SERVER_UNREADABLE = 28
-    DEVICE_RESTORED = 29
-    SERVER_RESTORED = 30
-    INVITATION_MALFORMED = 31
-    INVITATION_REFUSED = 32
-    LABEL_TOO_LONG = 33
-    OTHER_PERSON = 34
-    DEVICE_REVOKED = 35
-    DEVICE_UNKNOWN = 36
-    VERSION_REFUSED = 37
-    SERVER_UNAVAILABLE = 38
-    SERVER_REFUSED = 39
+    BACKGROUNDED = 2
+    INTERNAL = 3
+    NOT_ENROLLED = 4
+    OUTLET_UNKNOWN = 5
+    OUTLET_OUT_OF_SCOPE = 6
+    VISIT_UNKNOWN = 7
+    VISIT_CLOSED = 8
+    VISIT_STILL_OPEN = 9
+    NO_OPEN_VISIT = 10
+    RECORD_UNKNOWN = 11
+    REJECTED_UNKNOWN = 12
+    ISSUE_STATE = 13
+    ZONE_UNKNOWN = 14
+    TIMES_REVERSED = 15
+    FORM_EMPTY = 16
+    FORM_INVALID = 17
+    STORE_IN_USE = 18
+    STORE_KEY = 19
+    STORE_FULL = 20
+    STORE_BROKEN = 21
+    IDENTITY_BROKEN = 22
+    NO_STORE = 23
+    RESCUE_FILE = 24
+    SYNC_RUNNING = 25
+    CONNECTION = 26
+    CONNECTION_REFUSED = 27
+    SERVER_ADDRESS = 28
+    SERVER_SILENT = 29
+    SESSION_ENDED = 30
+    SERVER_UNREADABLE = 31
+    DEVICE_RESTORED = 32
+    SERVER_RESTORED = 33
+    INVITATION_MALFORMED = 34
+    INVITATION_REFUSED = 35
+    LABEL_TOO_LONG = 36
+    OTHER_PERSON = 37
+    DEVICE_REVOKED = 38
+    DEVICE_UNKNOWN = 39
+    VERSION_REFUSED = 40
+    SERVER_UNAVAILABLE = 41
+    SERVER_REFUSED = 42
     ...
 
 class ClientError(Exception):
@@ -687,30 +746,46 @@ class ClientError(Exception):
         def __init__(self, code: ErrorCode, message_zh: str, message_en: str, is_retryable: bool) -> None: ...
     ...
 
-class Kind(enum.Enum):
-    """The kinds of business objects."""
-    ORG_UNIT = 0
-    POSITION = 1
-    PERSON = 2
-    OUTLET = 3
-    OUTLET_ASSIGNMENT = 4
-    PRODUCT = 5
-    ROUTE_PLAN = 6
-    DEPARTURE_CHECK = 7
-    VISIT = 8
-    SHELF_OBSERVATION = 9
-    STOCK_COUNT = 10
-    STOCK_MOVEMENT = 11
-    ISSUE = 12
-    DAY_REPORT = 13
-    ...
-
 class ObserverError(Exception):
     """A failure of an observer, which ends nothing."""
     class Failed(ObserverError):
         """It raised or threw."""
         reason: str
         def __init__(self, reason: str) -> None: ...
+    ...
+
+class RecordsObserver:
+    """Is told what a query finds."""
+    def on_records(self, page: RecordPage) -> None:
+        """Called on a thread of the library, once at the beginning and whenever a record of the page, where it stands on
+        its way to the server, or the total has changed, and never otherwise. One call ends before the next begins;
+        what changes meanwhile makes one more. It may call the client. A failure is logged and ends nothing.
+        
+        # Errors
+        Where the app's own code fails."""
+    ...
+
+class RecordsObserverImpl(RecordsObserver):
+    """Is told what a query finds."""
+    def on_records(self, page: RecordPage) -> None:
+        """Called on a thread of the library, once at the beginning and whenever a record of the page, where it stands on
+        its way to the server, or the total has changed, and never otherwise. One call ends before the next begins;
+        what changes meanwhile makes one more. It may call the client. A failure is logged and ends nothing.
+        
+        # Errors
+        Where the app's own code fails."""
+    ...
+
+class SubscriptionProtocol(typing.Protocol):
+    """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
+    def cancel(self) -> None:
+        """Ends it. A call that has begun may still come to its end."""
+    ...
+
+class Subscription(SubscriptionProtocol):
+    """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
+    def cancel(self) -> None:
+        """Ends it. A call that has begun may still come to its end."""
     ...
 
 class StatusObserver:
@@ -731,18 +806,6 @@ class StatusObserverImpl(StatusObserver):
         
         # Errors
         Where the app's own code fails."""
-    ...
-
-class SubscriptionProtocol(typing.Protocol):
-    """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
-    def cancel(self) -> None:
-        """Ends it. A call that has begun may still come to its end."""
-    ...
-
-class Subscription(SubscriptionProtocol):
-    """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
-    def cancel(self) -> None:
-        """Ends it. A call that has begun may still come to its end."""
     ...
 
 class ProgressObserver:
@@ -828,6 +891,18 @@ class ClientProtocol(typing.Protocol):
         # Errors
         Where the invitation is none, the server refuses or cannot be reached, or the folder is another
         person's."""
+    async def entering_background(self) -> None:
+        """The app leaves the foreground. A running sync, push or enrolment ends at its next step and fails with
+        `Backgrounded`; what it did stays done. The store is closed and its folder unlocked when this returns, unless
+        another call wanted it meanwhile. Any later call opens it again by itself.
+        
+        # Errors
+        Where the client was closed."""
+    def entering_foreground(self) -> None:
+        """The app is in the foreground. Opens the store, so that the first call does not have to.
+        
+        # Errors
+        Where the client was closed or its store does not open."""
     def find(self, kind: Kind, id: RecordId) -> typing.Optional[FormLine]:
         """A record; none where the device has no such one.
         
@@ -849,11 +924,29 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the store cannot be read."""
+    def low_memory(self) -> None:
+        """The system is short of memory. What is held only to be quick is let go of, and where nothing runs the store
+        is closed with all its caches. The next call opens it again by itself.
+        
+        # Errors
+        Where the client was closed."""
     def move_stock(self, outlet: OutletId, movement: StockMovement) -> RecordId:
         """Records units that came into an outlet or left it, in a visit or outside one.
         
         # Errors
         Where the outlet is unknown or out of scope, or a required field is missing."""
+    def network_changed(self) -> None:
+        """The device's network is another one than before. A running sync goes on from there, over the same connection;
+        without the hint it waits in vain and ends. Where nothing runs nothing happens. Returns at once.
+        
+        # Errors
+        Where the client was closed."""
+    def observe_records(self, query: Query, observer: RecordsObserver) -> Subscription:
+        """Tells an observer what a query finds, now and whenever that changes, by a save or by a sync, for as long as
+        the subscription is held.
+        
+        # Errors
+        Where the query asks for what there cannot be, or the client was closed."""
     def observe_shelf(self, visit: VisitId, shelf: ShelfObservation) -> None:
         """Records what stands on the shelf. Saving again adds lines and replaces those named again.
         
@@ -879,6 +972,11 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         As `sync`."""
+    def query(self, query: Query) -> RecordPage:
+        """The records that a query means.
+        
+        # Errors
+        Where the query asks for what there cannot be, or the store cannot be read."""
     def raise_issue(self, outlet: OutletId, issue: NewIssue, visit: typing.Union[typing.Optional[VisitId]]=...) -> RecordId:
         """Raises an urgent matter, in a visit or outside one.
         
@@ -1010,6 +1108,18 @@ class Client(ClientProtocol):
         # Errors
         Where the invitation is none, the server refuses or cannot be reached, or the folder is another
         person's."""
+    async def entering_background(self) -> None:
+        """The app leaves the foreground. A running sync, push or enrolment ends at its next step and fails with
+        `Backgrounded`; what it did stays done. The store is closed and its folder unlocked when this returns, unless
+        another call wanted it meanwhile. Any later call opens it again by itself.
+        
+        # Errors
+        Where the client was closed."""
+    def entering_foreground(self) -> None:
+        """The app is in the foreground. Opens the store, so that the first call does not have to.
+        
+        # Errors
+        Where the client was closed or its store does not open."""
     def find(self, kind: Kind, id: RecordId) -> typing.Optional[FormLine]:
         """A record; none where the device has no such one.
         
@@ -1031,11 +1141,29 @@ class Client(ClientProtocol):
         
         # Errors
         Where the store cannot be read."""
+    def low_memory(self) -> None:
+        """The system is short of memory. What is held only to be quick is let go of, and where nothing runs the store
+        is closed with all its caches. The next call opens it again by itself.
+        
+        # Errors
+        Where the client was closed."""
     def move_stock(self, outlet: OutletId, movement: StockMovement) -> RecordId:
         """Records units that came into an outlet or left it, in a visit or outside one.
         
         # Errors
         Where the outlet is unknown or out of scope, or a required field is missing."""
+    def network_changed(self) -> None:
+        """The device's network is another one than before. A running sync goes on from there, over the same connection;
+        without the hint it waits in vain and ends. Where nothing runs nothing happens. Returns at once.
+        
+        # Errors
+        Where the client was closed."""
+    def observe_records(self, query: Query, observer: RecordsObserver) -> Subscription:
+        """Tells an observer what a query finds, now and whenever that changes, by a save or by a sync, for as long as
+        the subscription is held.
+        
+        # Errors
+        Where the query asks for what there cannot be, or the client was closed."""
     def observe_shelf(self, visit: VisitId, shelf: ShelfObservation) -> None:
         """Records what stands on the shelf. Saving again adds lines and replaces those named again.
         
@@ -1061,6 +1189,11 @@ class Client(ClientProtocol):
         
         # Errors
         As `sync`."""
+    def query(self, query: Query) -> RecordPage:
+        """The records that a query means.
+        
+        # Errors
+        Where the query asks for what there cannot be, or the store cannot be read."""
     def raise_issue(self, outlet: OutletId, issue: NewIssue, visit: typing.Union[typing.Optional[VisitId]]=...) -> RecordId:
         """Raises an urgent matter, in a visit or outside one.
         
@@ -1121,4 +1254,21 @@ class Client(ClientProtocol):
     ...
 
 def library_version() -> str:
-    """The library's version. A binding of another version does not load it."""
+    """The library's version. A binding of another version does not load it: docs/INTEGRATE.md, "Library and binding",
+    has all of the check."""
+
+async def rescue(folder: str, into_file: str, key: typing.Union[typing.Optional[bytes]]=...) -> RescueReport:
+    """Reads whatever can be read of a device's folder into a new file, one JSON object a line. Nothing is written into
+    the folder; a copy of the store is made beside the file and removed in the end. No client may have the folder open.
+    It takes as long as reading the store once or twice, on a thread of the library.
+    
+    # Errors
+    Where the folder is in use, the key does not fit, the file is there already, or there is no room."""
+
+def set_aside(folder: str) -> str:
+    """Sets a device's store aside, so that the folder is that of a new device, to be enrolled with a new invitation. The
+    store and what belongs to its identity are renamed, never deleted. Returns the folder where they are now, which can
+    be rescued as before. Rescue it first.
+    
+    # Errors
+    Where the folder is in use or cannot be written."""
