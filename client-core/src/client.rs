@@ -10,6 +10,7 @@ mod identity;
 mod lookup;
 mod queries;
 mod reads;
+pub(crate) mod rescue;
 mod running;
 mod sync;
 #[cfg(test)]

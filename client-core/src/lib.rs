@@ -20,7 +20,6 @@ mod errors;
 pub mod ffi;
 pub mod json;
 mod recorder;
-mod rescue;
 mod sealing;
 mod store;
 mod transport;
@@ -29,6 +28,7 @@ mod transport;
 #[cfg(feature = "ffi")]
 use ffi::UniFfiTag;
 
+pub use client::rescue::{RescueError, RescueReport, rescue, set_aside};
 pub use client::{
     Client, Clocks, Condition, DaySummary, DeviceStatus, EnrolError, IdentityFileError, PlannedCall,
     PushReport, QUERY_LINES_MAX, Query, QueryError, RecordLine, RecordPage, SyncError, SyncProgress,
@@ -37,7 +37,6 @@ pub use client::{
 pub use day::{Due, NewIssue, Position, VisitBundle};
 pub use errors::RecordError;
 pub use recorder::Moment;
-pub use rescue::{RescueError, RescueReport, rescue, set_aside};
 pub use sealing::StoreKey;
 pub use store::{Identity, Rejected, RejectedId, RejectedIdError, SaveState, StoreError};
 

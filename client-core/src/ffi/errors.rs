@@ -7,9 +7,9 @@ use xundian_protocol::sync::SessionError;
 use xundian_protocol::wire::v1::Refusal;
 
 use super::chinese;
+use crate::client::rescue::RescueError;
 use crate::client::{EnrolError, QueryError, SyncError};
 use crate::errors::RecordError;
-use crate::rescue::RescueError;
 use crate::store::StoreError;
 
 /// A call that failed. Nothing of it was done, unless its documentation says otherwise.

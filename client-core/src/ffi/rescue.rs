@@ -5,7 +5,7 @@ use std::path::Path;
 use super::client::store_key;
 use super::errors::ClientError;
 use super::network::runtime;
-use crate::rescue::{self, RescueReport};
+use crate::client::rescue::{self, RescueReport};
 
 /// What a rescue brought out.
 #[uniffi::remote(Record)]

@@ -12,7 +12,7 @@ use xundian_protocol::wire::stored;
 
 use super::sealed::{files, key};
 use super::*;
-use crate::rescue::{RescueError, RescueReport, rescue, set_aside};
+use crate::client::rescue::{RescueError, RescueReport, rescue, set_aside};
 
 const SAVES: u64 = 24;
 const OPS_A_SAVE: u64 = 3;

@@ -265,6 +265,7 @@ fn under_valgrind_nothing_is_lost() {
         "--errors-for-leak-kinds=definite",
         "--error-exitcode=99",
     ]);
+    command.arg(format!("--suppressions={}/valgrind.supp", env!("CARGO_MANIFEST_DIR")));
     command.arg(format!("--log-file={}", log.path().display())).arg(program);
     command.args(["--exact", "--nocapture", "--test-threads=1"]);
     command

@@ -10,12 +10,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value as Json, json};
 
+use super::STORE_FOLDER;
 use crate::json::{op_record, record_json};
 use crate::sealing::{Cover, StoreKey};
 use crate::store::{self, Copied, Rescued, StoreError};
 
-/// The store inside a device's home folder.
-const STORE_FOLDER: &str = "store";
 /// What belongs to the identity that the store holds, and is of no use without it.
 const IDENTITY_FILES: [&str; 4] = ["device.key", "device.csr", "device.crt", "authority.crt"];
 
