@@ -13,7 +13,7 @@ use crate::day::{NewPhoto, PhotoOf};
 const IN_THE_PICTURE: &[u8] = b"a label on the shelf, in the picture's own bytes";
 const NOTE: &str = "店长说下周补货，条码 6901234567892";
 
-fn key() -> StoreKey {
+pub(super) fn key() -> StoreKey {
     StoreKey::new([0x11; 32])
 }
 
@@ -46,7 +46,7 @@ fn busy_device(key: Option<&StoreKey>) -> Device {
 }
 
 /// Every file below a folder, its name without the folder's and its bytes.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
