@@ -3,5 +3,6 @@
 mod conflict;
 mod day;
 mod handover;
+mod photos;
 mod push;
 mod restored;
