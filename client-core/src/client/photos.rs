@@ -157,7 +157,8 @@ impl Client {
                 records.push(record);
             }
         })?;
-        records.sort_by_key(|record| record.key.id);
+        // Not by their ids, which are of one millisecond where two are attached at once.
+        records.sort_by_key(|record| record.fields().iter().map(|field| field.register.stamp).min());
         let line = |record: Record| {
             let photo = Photo::read(&record);
             let picture = photo.content_hash.and_then(|hash| self.store.picture(hash));

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value as Json;
 use xundian_server::{Server, sessions};
 use xundian_tests::support::company::{self, product, today};
+use xundian_tests::support::photo;
 use xundian_tests::support::process::{Program, Ran, ServerProcess};
 
 /// One device's folder.
@@ -274,4 +275,49 @@ fn a_line_that_is_no_visit_is_told_with_its_number_and_the_others_are_saved() {
     let told = ran.failure();
     assert!(told.contains(":2:") && told.contains(":3:") && told.contains("Z9"), "{told}");
     assert_eq!(phone.json(&["list", "visit"]).as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_photo_is_attached_listed_and_sent_when_it_is_told_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, home) = (folder.path().join("data"), folder.path().join("phone"));
+    let process = serve(&data);
+    let invitation = administer(&data, &["invite", "W1", "--address", &process.quic.to_string()]).ok();
+    let phone = Phone(&home);
+    phone.json(&["enrol", invitation.trim()]);
+    phone.json(&["sync"]);
+    let (picture, text) = (folder.path().join("shelf.jpg"), folder.path().join("notes.txt"));
+    std::fs::write(&picture, photo::jpeg(60_000, 1)).expect("written");
+    std::fs::write(&text, "no picture").expect("written");
+    let (picture, text) = (picture.display().to_string(), text.display().to_string());
+    let refused = phone.run(&["photo", "attach", &picture]).failure();
+    assert!(refused.contains("no visit"), "{refused}");
+    let visit = phone.json(&["visit", "open", "A1"])["saved"].as_str().expect("an id").to_owned();
+    let refused = phone.run(&["photo", "attach", &text]).failure();
+    assert!(refused.contains("JPEG"), "{refused}");
+    let taken = ["--taken-at", "2026-11-23T09:00:00+08:00", "--source", "in_app"];
+    let at = ["--lat", "31.24", "--lon", "121.49", "--note", "主货架"];
+    phone.json(&[&["photo", "attach", &picture], &taken[..], &at[..]].concat());
+    phone.json(&["visit", "close"]);
+
+    let list = ["photo", "list", "--visit", &visit];
+    let photos = phone.json(&list);
+    assert_eq!((&photos[0]["state"], &photos[0]["bytes"]), (&Json::from("waiting"), &Json::from(60_000)));
+    assert_eq!(photos[0]["taken_at_ms"], Json::from(1_795_395_600_000_i64));
+    assert!(phone.says(&list).contains("待上传"));
+    let record = phone.json(&["list", "photo"]);
+    assert_eq!(record[0]["fields"]["content_hash"], photos[0]["picture"], "a hash is shown in digits");
+    assert!(
+        phone.says(&["list", "photo"]).contains("照片") || phone.says(&["list", "photo"]).contains("图片")
+    );
+    assert_eq!(phone.json(&["status"])["unsent_photo_bytes"], Json::from(60_000));
+
+    let synced = phone.json(&["sync", "--no-photos"]);
+    assert_eq!((&synced["merged"], &synced["photos"]["waiting"]), (&Json::from(3), &Json::from(1)));
+    let sent = phone.json(&["sync", "--photos-only"]);
+    assert_eq!((&sent["stored"], &sent["bytes_sent"]), (&Json::from(1), &Json::from(60_000)));
+    assert_eq!(phone.json(&list)[0]["state"], "stored");
+    assert!(phone.says(&list).contains("已上传"));
+    let unknown = phone.run(&["photo", "retry", &"0".repeat(64)]).failure();
+    assert!(unknown.contains("not on this device"), "{unknown}");
 }

@@ -4,5 +4,6 @@ mod conflict;
 mod day;
 mod edit;
 mod handover;
+mod photos;
 mod push;
 mod restored;
