@@ -47,13 +47,17 @@ class DeviceStatus:
     unsent_ops: int
     oldest_unsent_ms: typing.Optional[int]
     rejected_ops: int
+    unsent_photos: int
+    unsent_photo_bytes: int
+    oldest_unsent_photo_ms: typing.Optional[int]
+    stuck_photos: int
     last_sync_ms: typing.Optional[int]
     safe_to_lose_up_to_ms: typing.Optional[int]
     server_offset_ms: typing.Optional[int]
     homes: int
     store_bytes: int
     is_sealed: bool
-    def __init__(self, *, unsent_ops: int, oldest_unsent_ms: typing.Optional[int], rejected_ops: int, last_sync_ms: typing.Optional[int], safe_to_lose_up_to_ms: typing.Optional[int], server_offset_ms: typing.Optional[int], homes: int, store_bytes: int, is_sealed: bool) -> None: ...
+    def __init__(self, *, unsent_ops: int, oldest_unsent_ms: typing.Optional[int], rejected_ops: int, unsent_photos: int, unsent_photo_bytes: int, oldest_unsent_photo_ms: typing.Optional[int], stuck_photos: int, last_sync_ms: typing.Optional[int], safe_to_lose_up_to_ms: typing.Optional[int], server_offset_ms: typing.Optional[int], homes: int, store_bytes: int, is_sealed: bool) -> None: ...
     ...
 
 RecordId = str
@@ -410,6 +414,53 @@ class Issue:
     def __init__(self, *, visit: typing.Optional[VisitId]=None, issue_kind: typing.Optional[IssueKind]=None, severity: typing.Optional[Severity]=None, text: typing.Optional[str]=None, raised_on: typing.Optional[Day]=None, raised_by: typing.Optional[PersonId]=None, due_on: typing.Optional[Day]=None, assignee: typing.Optional[PersonId]=None, state: typing.Optional[IssueState]=None, closed_on: typing.Optional[Day]=None, resolution: typing.Optional[str]=None) -> None: ...
     ...
 
+class PhotoSubject(enum.Enum):
+    """What a photo shows."""
+    SHELF = 0
+    DISPLAY = 1
+    PRICE_LABEL = 2
+    STOCK = 3
+    STOREFRONT = 4
+    PROBLEM = 5
+    OTHER = 6
+    ...
+
+ContentHash = str
+
+class MediaType(enum.Enum):
+    """The form of a picture."""
+    JPEG = 0
+    PNG = 1
+    WEBP = 2
+    HEIC = 3
+    ...
+
+class PhotoSource(enum.Enum):
+    """Where a photo comes from, which says how far it proves something."""
+    IN_APP = 0
+    CHOSEN = 1
+    ...
+
+class Photo:
+    """A photo of a visit or an issue. The record tells what it shows and how far it proves that; the picture is
+    named by its hash and travels apart, after all records."""
+    visit: typing.Optional[VisitId]
+    issue: typing.Optional[RecordId]
+    subject: typing.Optional[PhotoSubject]
+    content_hash: typing.Optional[ContentHash]
+    size_bytes: typing.Optional[int]
+    media_type: typing.Optional[MediaType]
+    source: typing.Optional[PhotoSource]
+    taken_at_ms: typing.Optional[int]
+    latitude_e7: typing.Optional[int]
+    longitude_e7: typing.Optional[int]
+    accuracy_m: typing.Optional[int]
+    position_grade: typing.Optional[PositionGrade]
+    distance_m: typing.Optional[int]
+    note: typing.Optional[str]
+    def __init__(self, *, visit: typing.Optional[VisitId]=None, issue: typing.Optional[RecordId]=None, subject: typing.Optional[PhotoSubject]=None, content_hash: typing.Optional[ContentHash]=None, size_bytes: typing.Optional[int]=None, media_type: typing.Optional[MediaType]=None, source: typing.Optional[PhotoSource]=None, taken_at_ms: typing.Optional[int]=None, latitude_e7: typing.Optional[int]=None, longitude_e7: typing.Optional[int]=None, accuracy_m: typing.Optional[int]=None, position_grade: typing.Optional[PositionGrade]=None, distance_m: typing.Optional[int]=None, note: typing.Optional[str]=None) -> None: ...
+    ...
+
 class Form:
     """The content of a record of any kind."""
     class ORG_UNIT(Form):
@@ -468,6 +519,10 @@ class Form:
         """The content of a record of this kind."""
         form: DayReport
         def __init__(self, form: DayReport) -> None: ...
+    class PHOTO(Form):
+        """The content of a record of this kind."""
+        form: Photo
+        def __init__(self, form: Photo) -> None: ...
     def is_ORG_UNIT(self) -> bool: ...
     def is_org_unit(self) -> bool: ...
     def is_POSITION(self) -> bool: ...
@@ -496,6 +551,8 @@ class Form:
     def is_issue(self) -> bool: ...
     def is_DAY_REPORT(self) -> bool: ...
     def is_day_report(self) -> bool: ...
+    def is_PHOTO(self) -> bool: ...
+    def is_photo(self) -> bool: ...
     ...
 
 class FormLine:
@@ -545,6 +602,90 @@ class Place:
     def __init__(self, *, latitude: float, longitude: float, accuracy_m: typing.Optional[float]=None, mocked: bool=False) -> None: ...
     ...
 
+class NewPhoto:
+    """What a new photo shows, and how far it proves that."""
+    subject: PhotoSubject
+    source: PhotoSource
+    taken_at_ms: typing.Optional[int]
+    position: typing.Optional[Place]
+    note: typing.Optional[str]
+    def __init__(self, *, subject: PhotoSubject, source: PhotoSource, taken_at_ms: typing.Optional[int]=None, position: typing.Optional[Place]=None, note: typing.Optional[str]=None) -> None: ...
+    ...
+
+class Refusal(enum.Enum):
+    """Why the server did not take a save. The order is stable."""
+    PROTOCOL = 0
+    VERSION = 1
+    UNAUTHENTICATED = 2
+    REVOKED = 3
+    INVITATION = 4
+    UNAVAILABLE = 5
+    OUT_OF_SCOPE = 6
+    NOT_A_WRITER = 7
+    INVALID = 8
+    OTHER_HOME = 9
+    NOT_THE_AUTHOR = 10
+    UNKNOWN_KIND = 11
+    CLONED = 12
+    UNNAMED = 13
+    OTHER = 14
+    ...
+
+class PhotoState:
+    """Where a photo's picture stands."""
+    class WAITING(PhotoState):
+        """It waits on this device."""
+        sent_bytes: UInt64
+        def __init__(self, sent_bytes: UInt64) -> None: ...
+    class STORED(PhotoState):
+        """The server has it, whole and verified."""
+        ...
+    class DECLINED(PhotoState):
+        """The server did not take it."""
+        why: Refusal
+        message_zh: str
+        message: str
+        is_tried_again: bool
+        def __init__(self, why: Refusal, message_zh: str, message: str, is_tried_again: bool) -> None: ...
+    class DAMAGED(PhotoState):
+        """Its file on this device is damaged or gone, and the server does not have it. Attaching the same picture
+        again mends it."""
+        ...
+    class NOT_HERE(PhotoState):
+        """It is not on this device: another one took it, or the server has it and it has made room here."""
+        ...
+    def is_WAITING(self) -> bool: ...
+    def is_waiting(self) -> bool: ...
+    def is_STORED(self) -> bool: ...
+    def is_stored(self) -> bool: ...
+    def is_DECLINED(self) -> bool: ...
+    def is_declined(self) -> bool: ...
+    def is_DAMAGED(self) -> bool: ...
+    def is_damaged(self) -> bool: ...
+    def is_NOT_HERE(self) -> bool: ...
+    def is_not_here(self) -> bool: ...
+    ...
+
+class PhotoLine:
+    """A photo, and where it stands."""
+    id: RecordId
+    header: typing.Optional[Header]
+    photo: Photo
+    save_state: SaveState
+    state: PhotoState
+    def __init__(self, *, id: RecordId, header: typing.Optional[Header], photo: Photo, save_state: SaveState, state: PhotoState) -> None: ...
+    ...
+
+class PhotoReport:
+    """What became of the pictures in a sync."""
+    stored: int
+    declined: int
+    damaged: int
+    bytes_sent: int
+    waiting: int
+    def __init__(self, *, stored: int, declined: int, damaged: int, bytes_sent: int, waiting: int) -> None: ...
+    ...
+
 class PlannedCall:
     """A call of a day's route."""
     outlet: OutletId
@@ -565,24 +706,6 @@ class PushReport:
     def __init__(self, *, merged: int, rejected: int, unsent_ops: int) -> None: ...
     ...
 
-class Refusal(enum.Enum):
-    """Why the server did not take a save. The order is stable."""
-    PROTOCOL = 0
-    VERSION = 1
-    UNAUTHENTICATED = 2
-    REVOKED = 3
-    INVITATION = 4
-    UNAVAILABLE = 5
-    OUT_OF_SCOPE = 6
-    NOT_A_WRITER = 7
-    INVALID = 8
-    OTHER_HOME = 9
-    NOT_THE_AUTHOR = 10
-    UNKNOWN_KIND = 11
-    CLONED = 12
-    OTHER = 13
-    ...
-
 class RejectedSave:
     """A save that the server did not take."""
     id: RejectedId
@@ -596,11 +719,14 @@ class RejectedSave:
     ...
 
 class SyncProgress:
-    """How far a sync is. Each figure only grows, and `ops_done` never passes `ops_total`."""
+    """How far a sync is. Each figure only grows, and what is done never passes its total."""
     ops_done: int
     ops_total: int
     records_pulled: int
-    def __init__(self, *, ops_done: int, ops_total: int, records_pulled: int) -> None: ...
+    photo_bytes_done: int
+    photo_bytes_total: int
+    photo_bytes_sent: int
+    def __init__(self, *, ops_done: int, ops_total: int, records_pulled: int, photo_bytes_done: int, photo_bytes_total: int, photo_bytes_sent: int) -> None: ...
     ...
 
 class SyncReport:
@@ -612,7 +738,8 @@ class SyncReport:
     homes_dropped: int
     captured_through_ms: int
     unsent_ops: int
-    def __init__(self, *, merged: int, rejected: int, records_pulled: int, homes_added: int, homes_dropped: int, captured_through_ms: int, unsent_ops: int) -> None: ...
+    photos: PhotoReport
+    def __init__(self, *, merged: int, rejected: int, records_pulled: int, homes_added: int, homes_dropped: int, captured_through_ms: int, unsent_ops: int, photos: PhotoReport) -> None: ...
     ...
 
 class VisitBundle:
@@ -651,29 +778,37 @@ class ErrorCode(enum.Enum):
     TIMES_REVERSED = 14
     FORM_EMPTY = 15
     FORM_INVALID = 16
-    STORE_IN_USE = 17
-    STORE_KEY = 18
-    STORE_FULL = 19
-    STORE_BROKEN = 20
-    IDENTITY_BROKEN = 21
-    SYNC_RUNNING = 22
-    CONNECTION = 23
-    CONNECTION_REFUSED = 24
-    SERVER_ADDRESS = 25
-    SERVER_SILENT = 26
-    SESSION_ENDED = 27
-    SERVER_UNREADABLE = 28
-    DEVICE_RESTORED = 29
-    SERVER_RESTORED = 30
-    INVITATION_MALFORMED = 31
-    INVITATION_REFUSED = 32
-    LABEL_TOO_LONG = 33
-    OTHER_PERSON = 34
-    DEVICE_REVOKED = 35
-    DEVICE_UNKNOWN = 36
-    VERSION_REFUSED = 37
-    SERVER_UNAVAILABLE = 38
-    SERVER_REFUSED = 39
+    PHOTO_FORM = 17
+    PHOTO_TOO_LARGE = 18
+    PHOTO_UNREADABLE = 19
+    PHOTOS_FULL = 20
+    PHOTO_TOO_LATE = 21
+    PHOTO_NOT_HERE = 22
+    PHOTO_DAMAGED = 23
+    PHOTO_FOLDER = 24
+    STORE_IN_USE = 25
+    STORE_KEY = 26
+    STORE_FULL = 27
+    STORE_BROKEN = 28
+    IDENTITY_BROKEN = 29
+    SYNC_RUNNING = 30
+    CONNECTION = 31
+    CONNECTION_REFUSED = 32
+    SERVER_ADDRESS = 33
+    SERVER_SILENT = 34
+    SESSION_ENDED = 35
+    SERVER_UNREADABLE = 36
+    DEVICE_RESTORED = 37
+    SERVER_RESTORED = 38
+    INVITATION_MALFORMED = 39
+    INVITATION_REFUSED = 40
+    LABEL_TOO_LONG = 41
+    OTHER_PERSON = 42
+    DEVICE_REVOKED = 43
+    DEVICE_UNKNOWN = 44
+    VERSION_REFUSED = 45
+    SERVER_UNAVAILABLE = 46
+    SERVER_REFUSED = 47
     ...
 
 class ClientError(Exception):
@@ -703,6 +838,7 @@ class Kind(enum.Enum):
     STOCK_MOVEMENT = 11
     ISSUE = 12
     DAY_REPORT = 13
+    PHOTO = 14
     ...
 
 class ObserverError(Exception):
@@ -711,6 +847,22 @@ class ObserverError(Exception):
         """It raised or threw."""
         reason: str
         def __init__(self, reason: str) -> None: ...
+    ...
+
+class PhotoOf:
+    """What a photo is of."""
+    class VISIT(PhotoOf):
+        """A visit."""
+        def __getitem__(self, index: int) -> VisitId: ...
+        def __init__(self, _0: VisitId) -> None: ...
+    class ISSUE(PhotoOf):
+        """An issue."""
+        def __getitem__(self, index: int) -> RecordId: ...
+        def __init__(self, _0: RecordId) -> None: ...
+    def is_VISIT(self) -> bool: ...
+    def is_visit(self) -> bool: ...
+    def is_ISSUE(self) -> bool: ...
+    def is_issue(self) -> bool: ...
     ...
 
 class StatusObserver:
@@ -778,6 +930,19 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the issue is unknown, or was taken up or closed before."""
+    def attach_photo(self, of: PhotoOf, photo: NewPhoto, picture: bytes) -> RecordId:
+        """Attaches a photo to a visit or an issue, in one save. The picture is sent by the next sync, after all records.
+        A visit takes photos while it is open, and after its end until its day is over. The same picture of the same
+        visit or issue is one photo. Returns its id.
+        
+        # Errors
+        Where the visit or issue is unknown or too long ago, the bytes are no picture or too many, too many pictures
+        wait, or the folder cannot be written. Nothing is left behind then."""
+    def attach_photo_file(self, of: PhotoOf, photo: NewPhoto, file: str) -> RecordId:
+        """The same with the picture from a file, which is copied.
+        
+        # Errors
+        As `attach_photo`, and where the file cannot be read."""
     def change_key(self, key: bytes) -> None:
         """Puts another key in the place of the one that the folder was opened with. Broken off at any moment, it leaves
         the folder with one of the two.
@@ -874,8 +1039,18 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the device knows no such outlet."""
+    def photo_bytes(self, picture: ContentHash) -> bytes:
+        """The bytes of a photo's picture, verified.
+        
+        # Errors
+        Where this device does not have it, or its file is damaged or cannot be read."""
+    def photos_of(self, of: PhotoOf) -> typing.List[PhotoLine]:
+        """The photos of a visit or an issue, oldest first, and where each of them stands.
+        
+        # Errors
+        Where the visit or issue is unknown, or the store cannot be read."""
     async def push(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> PushReport:
-        """Sends what waits and fetches nothing: right after a visit, or before the app goes to the background.
+        """Sends the records that wait and fetches nothing: right after a visit, or before the app goes to the background.
         
         # Errors
         As `sync`."""
@@ -905,6 +1080,11 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the tray has no such entry."""
+    def retry_photo(self, picture: ContentHash) -> None:
+        """Offers a picture again that the server did not take, at the next sync.
+        
+        # Errors
+        Where this device does not have it, or its file is damaged or cannot be read."""
     def route(self, day: Day) -> typing.List[PlannedCall]:
         """This person's calls of a day, in their order.
         
@@ -915,17 +1095,28 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the store cannot be read."""
+    async def send_photos(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> PhotoReport:
+        """Sends the pictures that wait, after the records that wait, and fetches nothing. Where nothing waits no
+        connection is made.
+        
+        # Errors
+        As `sync`."""
     def status(self) -> DeviceStatus:
         """How the device stands towards the server, such as up to when the phone may be lost.
         
         # Errors
         Where the store cannot be read."""
     async def sync(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> SyncReport:
-        """Sends what waits, and fetches what changed. Cancelling it ends it at its next step; what was done until
+        """Sends what waits, fetches what changed, then sends the pictures that wait. Cancelling it ends it at its next step; what was done until
         then stays done, and the next one goes on from there.
         
         # Errors
         Where the server cannot be reached or refuses, or the store cannot be written."""
+    async def sync_records(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> SyncReport:
+        """A sync without the pictures, as for a network that costs by the byte.
+        
+        # Errors
+        As `sync`."""
     def today(self) -> Day:
         """The present day.
         
@@ -960,6 +1151,19 @@ class Client(ClientProtocol):
         
         # Errors
         Where the issue is unknown, or was taken up or closed before."""
+    def attach_photo(self, of: PhotoOf, photo: NewPhoto, picture: bytes) -> RecordId:
+        """Attaches a photo to a visit or an issue, in one save. The picture is sent by the next sync, after all records.
+        A visit takes photos while it is open, and after its end until its day is over. The same picture of the same
+        visit or issue is one photo. Returns its id.
+        
+        # Errors
+        Where the visit or issue is unknown or too long ago, the bytes are no picture or too many, too many pictures
+        wait, or the folder cannot be written. Nothing is left behind then."""
+    def attach_photo_file(self, of: PhotoOf, photo: NewPhoto, file: str) -> RecordId:
+        """The same with the picture from a file, which is copied.
+        
+        # Errors
+        As `attach_photo`, and where the file cannot be read."""
     def change_key(self, key: bytes) -> None:
         """Puts another key in the place of the one that the folder was opened with. Broken off at any moment, it leaves
         the folder with one of the two.
@@ -1056,8 +1260,18 @@ class Client(ClientProtocol):
         
         # Errors
         Where the device knows no such outlet."""
+    def photo_bytes(self, picture: ContentHash) -> bytes:
+        """The bytes of a photo's picture, verified.
+        
+        # Errors
+        Where this device does not have it, or its file is damaged or cannot be read."""
+    def photos_of(self, of: PhotoOf) -> typing.List[PhotoLine]:
+        """The photos of a visit or an issue, oldest first, and where each of them stands.
+        
+        # Errors
+        Where the visit or issue is unknown, or the store cannot be read."""
     async def push(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> PushReport:
-        """Sends what waits and fetches nothing: right after a visit, or before the app goes to the background.
+        """Sends the records that wait and fetches nothing: right after a visit, or before the app goes to the background.
         
         # Errors
         As `sync`."""
@@ -1087,6 +1301,11 @@ class Client(ClientProtocol):
         
         # Errors
         Where the tray has no such entry."""
+    def retry_photo(self, picture: ContentHash) -> None:
+        """Offers a picture again that the server did not take, at the next sync.
+        
+        # Errors
+        Where this device does not have it, or its file is damaged or cannot be read."""
     def route(self, day: Day) -> typing.List[PlannedCall]:
         """This person's calls of a day, in their order.
         
@@ -1097,17 +1316,28 @@ class Client(ClientProtocol):
         
         # Errors
         Where the store cannot be read."""
+    async def send_photos(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> PhotoReport:
+        """Sends the pictures that wait, after the records that wait, and fetches nothing. Where nothing waits no
+        connection is made.
+        
+        # Errors
+        As `sync`."""
     def status(self) -> DeviceStatus:
         """How the device stands towards the server, such as up to when the phone may be lost.
         
         # Errors
         Where the store cannot be read."""
     async def sync(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> SyncReport:
-        """Sends what waits, and fetches what changed. Cancelling it ends it at its next step; what was done until
+        """Sends what waits, fetches what changed, then sends the pictures that wait. Cancelling it ends it at its next step; what was done until
         then stays done, and the next one goes on from there.
         
         # Errors
         Where the server cannot be reached or refuses, or the store cannot be written."""
+    async def sync_records(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> SyncReport:
+        """A sync without the pictures, as for a network that costs by the byte.
+        
+        # Errors
+        As `sync`."""
     def today(self) -> Day:
         """The present day.
         
