@@ -1,5 +1,6 @@
 //! The real `xundian-server serve` is killed again and again while devices send pictures.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,11 +11,11 @@ use xundian_protocol::ids::ContentHash;
 use xundian_protocol::sync::upload::Outcome;
 use xundian_server::photos::{Photos, Place, SpoolLimits};
 use xundian_server::{Server, sessions};
-use xundian_tests::support::company;
 use xundian_tests::support::device::Device;
 use xundian_tests::support::process::ServerProcess;
 use xundian_tests::support::seed;
 use xundian_tests::support::service::{self, HOUR_MS};
+use xundian_tests::support::{company, eventually};
 
 use super::{name, picture, send};
 use crate::raw::{Papers, Wire};
@@ -23,9 +24,9 @@ const KILLS: usize = 12;
 const WHO: [(&str, &str); 3] = [("W1", "A1"), ("W2", "B1"), ("W3", "C1")];
 /// Pictures of each device, sent one after the other; the first one is the same for all.
 const PICTURES: usize = 6;
-const BYTES: usize = 700_000;
+const BYTES: usize = 1_500_000;
 /// An upload that hangs on a server that was killed is given up after so long.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 fn pictures(device: usize) -> Vec<Vec<u8>> {
     (0..PICTURES)
@@ -33,30 +34,38 @@ fn pictures(device: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Sends pictures until the server holds each, whatever becomes of it meanwhile. Returns the bytes sent.
-async fn send_until_held(
-    device: Device,
-    server: std::net::SocketAddr,
-    nth: usize,
-    held: Arc<AtomicUsize>,
-) -> u64 {
-    let mut bytes = 0;
+/// How the storm goes.
+#[derive(Default)]
+struct Storm {
+    /// Pieces that were sent.
+    pieces: AtomicUsize,
+    /// Pictures that the server said it holds.
+    held: AtomicUsize,
+    /// Uploads that were cut off after they had begun.
+    cut: AtomicUsize,
+}
+
+/// Sends pictures until the server holds each, whatever becomes of it meanwhile.
+async fn send_until_held(device: Device, server: SocketAddr, nth: usize, storm: Arc<Storm>) {
     for picture in pictures(nth) {
         loop {
+            let mut has_begun = false;
             let sending = async {
                 let mut wire = Wire::open(&Papers::of(device.folder()), server).await.ok()?;
-                let read = |from: usize, bytes: usize| picture[from..from + bytes].to_vec();
-                Some(send(&mut wire, &picture, usize::MAX, read).await)
+                let read = |from: usize, bytes: usize| {
+                    has_begun = true;
+                    storm.pieces.fetch_add(1, Ordering::Relaxed);
+                    picture[from..from + bytes].to_vec()
+                };
+                send(&mut wire, &picture, usize::MAX, read).await.outcome
             };
-            let Ok(Some(sent)) = tokio::time::timeout(PATIENCE, sending).await else { continue };
-            bytes += sent.bytes;
-            if sent.outcome == Some(Outcome::Stored) {
-                held.fetch_add(1, Ordering::Relaxed);
+            if let Ok(Some(Outcome::Stored)) = tokio::time::timeout(PATIENCE, sending).await {
                 break;
             }
+            storm.cut.fetch_add(usize::from(has_begun), Ordering::Relaxed);
         }
+        storm.held.fetch_add(1, Ordering::Relaxed);
     }
-    bytes
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -70,26 +79,35 @@ async fn every_picture_that_was_said_to_be_held_is_there_whole_however_often_the
         WHO.iter().map(|(person, _)| service::invitation(&server, process.quic, person, HOUR_MS)).collect()
     };
     process.start();
-    let held = Arc::new(AtomicUsize::new(0));
+    let storm = Arc::new(Storm::default());
     let mut devices = JoinSet::new();
     for (nth, (invitation, (person, code))) in invitations.iter().zip(WHO).enumerate() {
         let device = Device::enrol(invitation, person).await;
         let pictures = pictures(nth);
         let named: Vec<&[u8]> = pictures.iter().map(Vec::as_slice).collect();
         name(&device, process.quic, code, &named).await;
-        devices.spawn(send_until_held(device, process.quic, nth, Arc::clone(&held)));
+        devices.spawn(send_until_held(device, process.quic, nth, Arc::clone(&storm)));
     }
     let all = PICTURES * WHO.len();
     let mut kills = 0;
-    while kills < KILLS && held.load(Ordering::Relaxed) < all {
-        tokio::time::sleep(Duration::from_millis(rng.random_range(5..250))).await;
+    while kills < KILLS && storm.held.load(Ordering::Relaxed) < all {
+        // No kill is spent on a server that nobody has come back to.
+        let before = storm.pieces.load(Ordering::Relaxed);
+        let has_moved = || {
+            let is_over = storm.held.load(Ordering::Relaxed) == all;
+            (is_over || storm.pieces.load(Ordering::Relaxed) > before).then_some(())
+        };
+        eventually("a piece of a picture", has_moved).await;
+        tokio::time::sleep(Duration::from_millis(rng.random_range(0..60))).await;
         process.kill();
         kills += 1;
         tokio::task::block_in_place(|| process.start());
     }
-    let sent: u64 = devices.join_all().await.into_iter().sum();
+    devices.join_all().await;
     process.kill();
-    assert_eq!(held.load(Ordering::Relaxed), all);
+    assert_eq!(storm.held.load(Ordering::Relaxed), all);
+    let cut = storm.cut.load(Ordering::Relaxed);
+    assert!(cut > 0, "no kill has met an upload");
 
     let server =
         Arc::new(Server::open(folder.path(), sessions::now_ms()).expect("it was killed, not damaged"));
@@ -104,5 +122,5 @@ async fn every_picture_that_was_said_to_be_held_is_there_whole_however_often_the
     for picture in (0..WHO.len()).flat_map(pictures) {
         assert!(photos.read(ContentHash::of(&picture)).await.expect("stored") == picture);
     }
-    eprintln!("{distinct} pictures of {BYTES} bytes, {kills} kills, {sent} bytes sent");
+    eprintln!("{distinct} pictures of {BYTES} bytes, {kills} kills, {cut} uploads cut off");
 }
