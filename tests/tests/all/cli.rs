@@ -30,6 +30,35 @@ impl Phone<'_> {
     }
 }
 
+#[test]
+fn a_damaged_device_is_rescued_and_set_aside() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, home) = (folder.path().join("data"), folder.path().join("phone"));
+    let process = serve(&data);
+    let invitation = administer(&data, &["invite", "W1", "--address", &process.quic.to_string()]).ok();
+    let phone = Phone(&home);
+    phone.says(&["enrol", invitation.trim()]);
+    phone.says(&["sync"]);
+    phone.says(&["visit", "open", "A1"]);
+    phone.says(&["visit", "close"]);
+    std::fs::remove_file(home.join("store/db")).expect("there");
+    assert!(phone.run(&["status"]).failure().contains("rescue"), "it says what to do");
+
+    let file = folder.path().join("rescued.ndjson");
+    let report = phone.json(&["rescue", &file.display().to_string()]);
+    assert_eq!((&report["unsent"], &report["unreadable"]), (&Json::from(2), &Json::from(0)));
+    assert!(report["losses"].as_array().is_some_and(|losses| !losses.is_empty()));
+    let lines = std::fs::read_to_string(&file).expect("UTF-8");
+    let is = |line: &str| serde_json::from_str::<Json>(line).expect("JSON")["is"].clone();
+    assert_eq!(lines.lines().filter(|line| is(line) == "unsent").count(), 2);
+    assert!(phone.run(&["rescue", &file.display().to_string()]).failure().contains("rescued.ndjson"));
+    let aside = phone.json(&["set-aside"])["aside"].as_str().expect("a folder").to_owned();
+    assert!(Path::new(&aside).join("store/journal").exists());
+    let invitation = administer(&data, &["invite", "W1", "--address", &process.quic.to_string()]).ok();
+    phone.says(&["enrol", invitation.trim()]);
+    assert_eq!(phone.json(&["status"])["unsent_ops"], 0);
+}
+
 /// A command to the server of a folder.
 fn administer(data: &Path, command: &[&str]) -> Ran {
     let mut arguments = vec!["--data".into(), data.as_os_str().to_owned()];

@@ -26,7 +26,7 @@ fn rng(test: &str) -> StdRng {
 
 /// So many, or more in the long run.
 fn rounds(normal: usize) -> usize {
-    if std::env::var_os("XUNDIAN_LONG").is_some() { 10 * normal } else { normal }
+    if std::env::var_os("XUNDIAN_LONG").is_some() { 20 * normal } else { normal }
 }
 
 /// A device's folder as a killed process leaves it, and what was in it.
@@ -215,7 +215,7 @@ fn what_is_intact_in_a_damaged_journal_comes_out_and_the_rest_is_told() {
             let starts = entry_starts(&fs::read(whole.journal()).expect("readable"));
             // The saves are the journal's last entries.
             let first_save = starts.len() - 1 - SAVES as usize;
-            for round in 0..rounds(8) {
+            for round in 0..rounds(4) {
                 let wreck = whole.again();
                 let mut met = BTreeSet::new();
                 wreck.change(&wreck.journal(), |journal| met = damage(journal, &starts, &mut rng));
@@ -256,7 +256,7 @@ fn a_tree_that_is_damaged_or_gone_takes_nothing_of_the_journal_with_it() {
     for is_sealed in [false, true] {
         let whole = Wreck::of(is_sealed.then(key), true);
         let (mut out, mut refused) = (0, 0);
-        for round in 0..rounds(8) {
+        for round in 0..rounds(4) {
             let wreck = whole.again();
             let names = fs::read_dir(wreck.store()).expect("a folder").map(|entry| entry.expect("an entry"));
             let of_sled = |name: &str| name == "db" || name == "conf" || name.starts_with("snap.");
@@ -289,8 +289,8 @@ fn a_tree_that_is_damaged_or_gone_takes_nothing_of_the_journal_with_it() {
         }
         eprintln!(
             "sealed {is_sealed}: {refused} of {} trees with losses, {out} of {} records came out",
-            rounds(8),
-            28 * rounds(8)
+            rounds(4),
+            28 * rounds(4)
         );
     }
 }
