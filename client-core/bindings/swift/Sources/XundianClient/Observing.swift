@@ -14,13 +14,23 @@ extension Client {
         steps { observer in try await self.sync(observer: observer) }
     }
 
+    /// A sync without the pictures as a stream; see `syncRecords`.
+    public func syncingRecords() -> AsyncThrowingStream<Step<SyncReport>, Error> {
+        steps { observer in try await self.syncRecords(observer: observer) }
+    }
+
+    /// The sending of pictures as a stream; see `sendPhotos`.
+    public func sendingPhotos() -> AsyncThrowingStream<Step<PhotoReport>, Error> {
+        steps { observer in try await self.sendPhotos(observer: observer) }
+    }
+
     /// A push as a stream: how far it is, and as the last what it did. Who stops iterating cancels it; see `push`.
     public func pushing() -> AsyncThrowingStream<Step<PushReport>, Error> {
         steps { observer in try await self.push(observer: observer) }
     }
 }
 
-/// A step of a sync or a push.
+/// A step of a sync, a push or the sending of pictures.
 public enum Step<Report: Sendable>: Sendable {
     /// It goes on, and is this far.
     case underway(SyncProgress)
