@@ -13,7 +13,10 @@ mod identity;
 mod lookup;
 mod photos;
 mod progress;
+mod queries;
 mod reads;
+pub(crate) mod rescue;
+mod running;
 mod sync;
 mod sync_error;
 #[cfg(test)]
@@ -34,6 +37,7 @@ pub use enrol::EnrolError;
 pub use identity::IdentityFileError;
 pub use photos::{PhotoError, PhotoLine, PhotoState};
 pub use progress::{PhotoReport, PushReport, SyncProgress, SyncReport};
+pub use queries::{Condition, QUERY_LINES_MAX, Query, QueryError, RecordPage};
 pub use reads::{DaySummary, DeviceStatus, PlannedCall, RecordLine};
 pub use sync_error::SyncError;
 
@@ -42,7 +46,7 @@ use crate::photos::PhotoFolder;
 use crate::recorder::{Author, Moment, Recorder};
 use crate::sealing::StoreKey;
 use crate::store::{Identity, Save, Store, StoreError};
-use crate::transport::TlsIdentity;
+use crate::transport::{Socket, TlsIdentity};
 use identity::DeviceFolder;
 use lookup::Lookup;
 
@@ -69,6 +73,8 @@ pub struct Client {
     syncing: AtomicBool,
     /// Kept for its session tickets, with which the next connection costs less.
     tls: Mutex<Option<TlsIdentity>>,
+    /// The one that a running sync, push or enrolment uses.
+    socket: Mutex<Option<Socket>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -118,6 +124,7 @@ impl Client {
             lookup: Mutex::new(None),
             syncing: AtomicBool::new(false),
             tls: Mutex::new(None),
+            socket: Mutex::new(None),
         };
         client.tidy_pictures_at_opening();
         Ok(client)
@@ -168,14 +175,18 @@ impl Client {
         Author { person: identity.person, device: identity.device, clock_grade, server_offset_ms }
     }
 
-    /// Outlets and plans by what people name them by, read anew after the server sent records.
+    /// Lets go of what is held in memory only to be quick. What is needed of it is read again.
+    pub fn forget_caches(&self) {
+        *self.lookup.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Outlets and plans by what people name them by, read anew after some of them changed.
     fn lookup(&self) -> Result<Arc<Lookup>, StoreError> {
         let mut cached = self.lookup.lock().unwrap_or_else(PoisonError::into_inner);
-        let generation = self.store.generation();
         match &*cached {
-            Some(lookup) if lookup.generation == generation => Ok(Arc::clone(lookup)),
+            Some(lookup) if lookup.is_fresh(&self.store) => Ok(Arc::clone(lookup)),
             _ => {
-                let lookup = Arc::new(Lookup::read(&self.store, generation)?);
+                let lookup = Arc::new(Lookup::read(&self.store)?);
                 *cached = Some(Arc::clone(&lookup));
                 Ok(lookup)
             }

@@ -20,6 +20,7 @@ mod disk;
 mod errors;
 #[cfg(feature = "ffi")]
 pub mod ffi;
+pub mod json;
 mod photos;
 mod recorder;
 mod sealing;
@@ -30,10 +31,11 @@ mod transport;
 #[cfg(feature = "ffi")]
 use ffi::UniFfiTag;
 
+pub use client::rescue::{RescueError, RescueReport, rescue, set_aside};
 pub use client::{
-    Client, Clocks, ConflictLine, ConflictSide, DaySummary, DeviceStatus, EnrolError, IdentityFileError,
-    PhotoError, PhotoLine, PhotoReport, PhotoState, PlannedCall, PushReport, RecordLine, SyncError,
-    SyncProgress, SyncReport,
+    Client, Clocks, Condition, ConflictLine, ConflictSide, DaySummary, DeviceStatus, EnrolError,
+    IdentityFileError, PhotoError, PhotoLine, PhotoReport, PhotoState, PlannedCall, PushReport,
+    QUERY_LINES_MAX, Query, QueryError, RecordLine, RecordPage, SyncError, SyncProgress, SyncReport,
 };
 pub use day::{Due, NewIssue, NewPhoto, PhotoOf, Position, VisitBundle};
 pub use errors::RecordError;

@@ -28,7 +28,7 @@ def stub(module: ast.Module) -> str:
     for node in module.body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in ("str", "int"):
             parts[ast.unparse(node.targets[0])] = ast.unparse(node)
-        elif isinstance(node, ast.FunctionDef) and node.name in exported:
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name in exported:
             parts[node.name] = signature(node, "")
         elif isinstance(node, ast.ClassDef) and node.name in exported:
             # Of an error's two classes the second has the variants.

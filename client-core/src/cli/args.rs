@@ -107,6 +107,13 @@ pub(crate) enum Command {
         /// 编号 its id; an outlet also by its code
         id: String,
     },
+    /// 抢救 read what can be read of a damaged device into a file, one JSON object a line; the device is not touched
+    Rescue {
+        /// 文件 the file to make
+        into: PathBuf,
+    },
+    /// 搁置 set a damaged device aside, so that the folder can be enrolled anew; nothing is deleted
+    SetAside,
     /// 被拒记录 what the server did not take
     #[command(subcommand)]
     Rejected(RejectedCommand),

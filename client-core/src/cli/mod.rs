@@ -7,13 +7,14 @@ mod network;
 mod output;
 mod photos;
 mod record_file;
+mod rescue;
 mod show;
 mod work;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use xundian_client::{Client, EnrolError, PhotoError, RecordError, StoreError, SyncError};
+use xundian_client::{Client, EnrolError, PhotoError, RecordError, RescueError, StoreError, SyncError};
 
 use args::{Cli, Command};
 use output::Output;
@@ -31,6 +32,8 @@ pub(crate) enum CliError {
     Enrol(#[from] EnrolError),
     #[error(transparent)]
     Photo(#[from] PhotoError),
+    #[error(transparent)]
+    Rescue(#[from] RescueError),
     #[error("cannot start the network runtime ({0}): close other programs and try again")]
     Runtime(std::io::Error),
     #[error("cannot read {file} ({source}): check the path and its permissions")]
@@ -72,15 +75,21 @@ pub(crate) fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), CliError> {
     let output = Output { json: cli.json };
     let key = cli.key_file.as_deref().map(key::read).transpose()?;
-    if let Command::Enrol { invitation, label } = &cli.command {
-        return network::enrol(&cli.home, key.as_ref(), invitation, label, output);
+    // These want a device that is not open.
+    match &cli.command {
+        Command::Enrol { invitation, label } => {
+            return network::enrol(&cli.home, key.as_ref(), invitation, label, output);
+        }
+        Command::Rescue { into } => return rescue::rescue(&cli.home, key.as_ref(), into, output),
+        Command::SetAside => return rescue::set_aside(&cli.home, output),
+        _ => {}
     }
     let client = match &key {
         Some(key) => Client::open_with_key(&cli.home, key)?,
         None => Client::open(&cli.home)?,
     };
     match cli.command {
-        Command::Enrol { .. } => Ok(()),
+        Command::Enrol { .. } | Command::Rescue { .. } | Command::SetAside => Ok(()),
         Command::Sync { push_only: true, .. } => network::push(&client, output),
         Command::Sync { photos_only: true, .. } => network::send_photos(&client, output),
         Command::Sync { no_photos, .. } => network::sync(&client, !no_photos, output),

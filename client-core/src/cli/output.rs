@@ -5,12 +5,11 @@ use std::io::Write;
 use chrono::{DateTime, Local};
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{ContentArrangement, Table};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
+use xundian_client::json::{self, day_text, home_text, key_text};
 use xundian_client::{RecordLine, SaveState};
-use xundian_protocol::calendar::Day;
-use xundian_protocol::ids::ContentHash;
-use xundian_protocol::kinds::{FieldSpec, KeyType, KindSpec, Unit, header, spec};
-use xundian_protocol::record::{Field, Home, Key, Record, Value};
+use xundian_protocol::kinds::{FieldSpec, KindSpec, Unit, header, spec};
+use xundian_protocol::record::{Key, Record, Value};
 
 /// Where answers go.
 #[derive(Clone, Copy, Debug)]
@@ -62,27 +61,9 @@ pub(crate) fn lines_json(lines: &[RecordLine]) -> Json {
 
 /// A record as JSON: its fields by name, maps as objects by their lines' keys.
 pub(crate) fn line_json(line: &RecordLine) -> Json {
-    let record = &line.record;
-    let known = spec(record.key.kind);
-    let mut fields = Map::new();
-    for field in record.fields().iter().filter(|field| field.register.value != Value::Absent) {
-        let declared = known.and_then(|kind| kind.field(field.at.tag));
-        let name =
-            declared.map_or_else(|| format!("field_{}", field.at.tag), |declared| declared.name.to_owned());
-        let value = value_json(declared, &field.register.value);
-        if field.at.key == Key::Single {
-            fields.insert(name, value);
-        } else if let Json::Object(lines) = fields.entry(name).or_insert_with(|| json!({})) {
-            lines.insert(key_text(declared, &field.at.key), value);
-        }
-    }
-    json!({
-        "kind": known.map_or_else(|| format!("kind_{}", record.key.kind.0), |kind| kind.code.to_owned()),
-        "id": record.key.id.to_string(),
-        "home": home_text(record.home),
-        "state": state_words(&line.state).0,
-        "fields": fields,
-    })
+    let mut json = json::record_json(&line.record);
+    json.insert("state".into(), json!(state_words(&line.state).0));
+    Json::Object(json)
 }
 
 /// The rows of one record: label and value of each field.
@@ -135,21 +116,6 @@ fn cell(field: &FieldSpec, record: &Record) -> String {
     record.value(field.tag).map(|value| value_text(Some(field), value)).unwrap_or_default()
 }
 
-fn value_json(field: Option<&FieldSpec>, value: &Value) -> Json {
-    match value {
-        Value::Absent => Json::Null,
-        Value::Bool(yes) => json!(yes),
-        Value::Int(number) => match choice(field, *number) {
-            Some((code, ..)) => json!(code),
-            None if is_unit(field, Unit::Day) => json!(day_text(*number)),
-            None => json!(number),
-        },
-        Value::Text(text) => json!(text),
-        Value::Id(id) => json!(id.to_string()),
-        Value::Bytes(bytes) => hash(bytes).map_or_else(|| json!(bytes), |hash| json!(hash.to_string())),
-    }
-}
-
 fn value_text(field: Option<&FieldSpec>, value: &Value) -> String {
     match value {
         Value::Absent => String::new(),
@@ -164,14 +130,9 @@ fn value_text(field: Option<&FieldSpec>, value: &Value) -> String {
         Value::Text(text) => text.clone(),
         Value::Id(id) => id.to_string(),
         Value::Bytes(bytes) => {
-            hash(bytes).map_or_else(|| format!("{} bytes", bytes.len()), |hash| hash.to_string())
+            json::hash(bytes).map_or_else(|| format!("{} bytes", bytes.len()), |hash| hash.to_string())
         }
     }
-}
-
-/// Bytes of the length of a content hash, which people and programs read in hexadecimal digits.
-fn hash(bytes: &[u8]) -> Option<ContentHash> {
-    bytes.try_into().ok().map(ContentHash)
 }
 
 fn choice(field: Option<&FieldSpec>, number: i64) -> Option<(&'static str, &'static str, &'static str)> {
@@ -183,10 +144,6 @@ fn is_unit(field: Option<&FieldSpec>, unit: Unit) -> bool {
     field.is_some_and(|field| field.unit == unit)
 }
 
-fn day_text(number: i64) -> String {
-    i32::try_from(number).map_or_else(|_| number.to_string(), |day| Day(day).to_string())
-}
-
 /// A moment in the zone of this computer.
 pub(crate) fn time_text(unix_ms: i64) -> String {
     let at = DateTime::from_timestamp_millis(unix_ms);
@@ -194,27 +151,6 @@ pub(crate) fn time_text(unix_ms: i64) -> String {
         || unix_ms.to_string(),
         |at| at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string(),
     )
-}
-
-fn key_text(field: Option<&FieldSpec>, key: &Key) -> String {
-    let is_day = field.is_some_and(|field| field.key == KeyType::Day);
-    match key {
-        Key::Number(number) if is_day => day_text(number.cast_signed()),
-        Key::Single => String::new(),
-        Key::Number(number) => format!("{number:014}"),
-        Key::Text(text) => text.clone(),
-        Key::Id(id) => id.to_string(),
-        Key::NumberText(number, text) => format!("{number:014}/{text}"),
-    }
-}
-
-fn home_text(home: Home) -> String {
-    match home {
-        Home::Company => "company".into(),
-        Home::Unit(id) => format!("unit/{id}"),
-        Home::Outlet(id) => format!("outlet/{id}"),
-        Home::Person(id) => format!("person/{id}"),
-    }
 }
 
 /// The fields of a rejected save, for people.
@@ -230,10 +166,5 @@ pub(crate) fn op_fields(op: &xundian_protocol::record::Op) -> String {
 
 /// A record made of an op alone, so that a rejected save is shown like a record.
 pub(crate) fn op_json(op: &xundian_protocol::record::Op) -> Json {
-    let fields = op.writes.iter().map(|write| Field {
-        at: write.at.clone(),
-        register: xundian_protocol::record::Register { value: write.value.clone(), stamp: op.stamp },
-    });
-    let record = Record::from_fields(op.record, op.home, fields.collect());
-    line_json(&RecordLine { record, state: SaveState::Rejected(Vec::new()) })
+    line_json(&RecordLine { record: json::op_record(op), state: SaveState::Rejected(Vec::new()) })
 }

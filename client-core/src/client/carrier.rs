@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::sync_error::SyncError;
-use crate::transport::{Connection, FrameStream, TlsIdentity};
+use crate::transport::{Connection, FrameStream};
 
 /// How long the server may take for one answer; it answers within a second unless something is wrong.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -51,21 +51,4 @@ impl Carrier {
         self.finish();
         self.connection.close(reason).await;
     }
-}
-
-/// Connects to the first of an address's hosts that answers.
-pub(super) async fn connect(address: &str, tls: &TlsIdentity) -> Result<Connection, SyncError> {
-    let not_found = |source| SyncError::Address { address: address.to_owned(), source };
-    let hosts = tokio::net::lookup_host(address).await.map_err(not_found)?;
-    let mut failed = SyncError::Address {
-        address: address.to_owned(),
-        source: std::io::Error::other("the name has no address"),
-    };
-    for host in hosts {
-        match Connection::connect(host, tls).await {
-            Ok(connection) => return Ok(connection),
-            Err(error) => failed = error.into(),
-        }
-    }
-    Err(failed)
 }

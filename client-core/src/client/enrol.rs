@@ -9,9 +9,9 @@ use xundian_protocol::wire::v1::{
     ClientFrame, Enrol, Granted, Refusal, Refused, ServerFrame, decode_server, encode_client,
 };
 
-use super::carrier::{Carrier, connect};
+use super::carrier::Carrier;
 use super::identity::{self, IdentityFileError};
-use super::sync::Running;
+use super::running::Running;
 use super::{Client, SyncError, clocks};
 use crate::sealing::StoreKey;
 use crate::store::{Identity, StoreError};
@@ -130,10 +130,10 @@ impl Client {
 
     async fn take_up(&self, invitation: &Invitation, label: &str) -> Result<(), EnrolError> {
         // The saves that wait get new numbers, so none of them may be on its way.
-        let _running = Running::start(self)?;
+        let running = Running::start(self)?;
         let request_der = identity::request_der(&self.home)?;
         let enrol = Enrol { secret: invitation.secret(), request_der, label: label.to_owned() };
-        let granted = ask(invitation, enrol).await?;
+        let granted = ask(&running, invitation, enrol).await?;
         self.accept(invitation, &granted)
     }
 
@@ -171,10 +171,10 @@ fn read(invitation: &str, label: &str) -> Result<Invitation, EnrolError> {
     Ok(invitation)
 }
 
-async fn ask(invitation: &Invitation, enrol: Enrol) -> Result<Granted, EnrolError> {
+async fn ask(running: &Running<'_>, invitation: &Invitation, enrol: Enrol) -> Result<Granted, EnrolError> {
     let tls =
         TlsIdentity::for_enrolment(invitation.authority_fingerprint()).map_err(IdentityFileError::from)?;
-    let mut carrier = Carrier::open(connect(invitation.address(), &tls).await?).await?;
+    let mut carrier = Carrier::open(running.connect(invitation.address(), &tls).await?).await?;
     carrier.send(&encode_client(&ClientFrame::Enrol(enrol))).await?;
     let answer = decode_server(&carrier.receive().await?)?;
     carrier.close("enrolled").await;

@@ -10,9 +10,9 @@ use xundian_protocol::record::{Home, Record};
 use crate::day::OutletFacts;
 use crate::store::{Store, StoreError};
 
-/// What the store knew when it stood at `generation`.
+/// What the store knew when its outlets and plans stood at these revisions.
 pub(super) struct Lookup {
-    pub(super) generation: u64,
+    revisions: [u64; 2],
     by_code: HashMap<String, OutletId>,
     outlets: HashMap<OutletId, OutletFacts>,
     plans: HashMap<Day, Plan>,
@@ -25,15 +25,24 @@ pub(super) struct Plan {
 }
 
 impl Lookup {
-    pub(super) fn read(store: &Store, generation: u64) -> Result<Self, StoreError> {
-        let mut lookup =
-            Self { generation, by_code: HashMap::new(), outlets: HashMap::new(), plans: HashMap::new() };
+    pub(super) fn read(store: &Store) -> Result<Self, StoreError> {
+        let mut lookup = Self {
+            revisions: revisions(store),
+            by_code: HashMap::new(),
+            outlets: HashMap::new(),
+            plans: HashMap::new(),
+        };
         store.each_of_kind(Outlet::SPEC.kind, |record| lookup.add_outlet(&record))?;
         if let Some(identity) = store.identity() {
             let home = Home::Person(identity.person);
             store.each_of_home(home, Some(RoutePlan::SPEC.kind), |record| lookup.add_plan(&record))?;
         }
         Ok(lookup)
+    }
+
+    /// Whether the store still says the same.
+    pub(super) fn is_fresh(&self, store: &Store) -> bool {
+        self.revisions == revisions(store)
     }
 
     /// An outlet by its code or its id.
@@ -63,4 +72,8 @@ impl Lookup {
             self.plans.insert(day, Plan { id: RoutePlanId(record.key.id), outlets });
         }
     }
+}
+
+fn revisions(store: &Store) -> [u64; 2] {
+    [Outlet::SPEC.kind, RoutePlan::SPEC.kind].map(|kind| store.revision(kind))
 }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 
 use xundian_protocol::access::scope_digest;
 use xundian_protocol::clock::Hlc;
@@ -16,9 +15,10 @@ use xundian_protocol::wire::v1::{
 };
 
 use super::Client;
-use super::carrier::{Carrier, connect};
+use super::carrier::Carrier;
 use super::identity::{self, IdentityFileError};
 use super::progress::{PhotoReport, PushReport, SyncProgress, SyncReport, Tally};
+use super::running::Running;
 use super::sync_error::SyncError;
 use crate::store::{Identity, LastSync, StoreError};
 use crate::transport::TlsIdentity;
@@ -93,11 +93,11 @@ impl Client {
         told: impl FnMut(SyncProgress) + Send,
     ) -> Result<SyncReport, SyncError> {
         let identity = self.identity().ok_or(SyncError::NotEnrolled)?;
-        let _running = Running::start(self)?;
+        let running = Running::start(self)?;
         // What the last one settled and left lying, as it was much.
         self.store.fold_settled()?;
         let tls = self.tls()?;
-        let carrier = Carrier::open(connect(&identity.server, &tls).await?).await?;
+        let carrier = Carrier::open(running.connect(&identity.server, &tls).await?).await?;
         let mut syncing =
             Syncing { client: self, identity, carrier, stream: Stream::Fresh, tally: Tally::default(), told };
         syncing.session(aim).await?;
@@ -152,7 +152,9 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
         let outcome = loop {
             match run.session().poll() {
                 Step::Send(frame) => {
-                    run.note_sending(&frame)?;
+                    if run.note_sending(&frame)? {
+                        (self.told)(run.tally.progress);
+                    }
                     self.carrier.send(&encode_client(&frame)).await?;
                 }
                 Step::Wait => {
@@ -227,16 +229,17 @@ impl<'a> Run<'a> {
         &mut self.session
     }
 
-    /// Notes that saves are about to leave, before they do.
-    fn note_sending(&self, frame: &ClientFrame) -> Result<(), StoreError> {
-        let ClientFrame::Push(push) = frame else { return Ok(()) };
+    /// Notes that saves are about to leave, before they do. Returns whether that was news.
+    fn note_sending(&self, frame: &ClientFrame) -> Result<bool, StoreError> {
+        let ClientFrame::Push(push) = frame else { return Ok(false) };
         let store = &self.client.store;
         match push.ops.last() {
             // All that waits at once: one commit, and every life of this store has these saves alike.
             Some(last) if last.seq > store.sent_through() => {
-                store.note_sending(OpSeq(store.next_seq().0.saturating_sub(1)))
+                store.note_sending(OpSeq(store.next_seq().0.saturating_sub(1)))?;
+                Ok(true)
             }
-            _ => Ok(()),
+            _ => Ok(false),
         }
     }
 
@@ -343,23 +346,5 @@ impl<'a> Run<'a> {
         }
         self.tally.report.unsent_ops = store.unsent_ops();
         Ok(self.tally)
-    }
-}
-
-/// Keeps a second sync, push or enrolment of the same device out, and ends however the first one ends.
-pub(super) struct Running<'a>(&'a Client);
-
-impl<'a> Running<'a> {
-    pub(super) fn start(client: &'a Client) -> Result<Self, SyncError> {
-        if client.syncing.swap(true, Ordering::Acquire) {
-            return Err(SyncError::Running);
-        }
-        Ok(Self(client))
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.syncing.store(false, Ordering::Release);
     }
 }

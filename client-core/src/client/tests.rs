@@ -1,6 +1,8 @@
 //! A merchandiser's day on one device, and a session driven by hand.
 
 mod photos;
+mod queries;
+mod rescue;
 mod sealed;
 
 use std::collections::BTreeMap;

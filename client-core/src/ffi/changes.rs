@@ -5,9 +5,10 @@ use std::sync::{Arc, Weak};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::device::{Device, Found, OpenCore};
 use super::errors::{ClientError, ObserverError};
 use super::network::runtime;
-use crate::client::{Client as Core, DeviceStatus};
+use crate::client::DeviceStatus;
 
 /// Is told how the device stands.
 #[uniffi::export(with_foreign)]
@@ -51,22 +52,24 @@ impl Changes {
         self.0.send_replace(());
     }
 
-    /// Calls an observer now and after changes, until the client is gone.
+    /// Tells somebody of the device now and after changes, until the device is gone. One telling ends before the next
+    /// begins, and what changes meanwhile makes one more. Nobody is told while the app is in the background.
     pub(super) fn observe(
         &self,
-        core: Weak<Core>,
-        observer: Arc<dyn StatusObserver>,
+        device: Weak<Device>,
+        tell: impl Fn(Arc<OpenCore>) + Send + Sync + 'static,
     ) -> Result<Subscription, ClientError> {
         let mut changes = self.0.subscribe();
         changes.mark_changed();
+        let tell = Arc::new(tell);
         let task = runtime()?.spawn(async move {
             while changes.changed().await.is_ok() {
-                let (core, observer) = (core.clone(), Arc::clone(&observer));
+                let (device, tell) = (device.clone(), Arc::clone(&tell));
                 // Not on the network's thread: an observer that takes its time holds up no sync.
-                match tokio::task::spawn_blocking(move || tell(&core, &*observer)).await {
+                match tokio::task::spawn_blocking(move || tell_of(&device, &*tell)).await {
                     Ok(true) => {}
                     Ok(false) => break,
-                    Err(error) => tracing::warn!(%error, "a status observer panicked"),
+                    Err(error) => tracing::warn!(%error, "an observer panicked"),
                 }
             }
         });
@@ -74,9 +77,32 @@ impl Changes {
     }
 }
 
-/// Tells one observer. Returns whether there is a client to tell about.
-fn tell(core: &Weak<Core>, observer: &dyn StatusObserver) -> bool {
-    let Some(core) = core.upgrade() else { return false };
+/// Notes a change when it is let go of: at the end of work, however it ends.
+pub(super) struct NotesItsEnd(pub(super) Changes);
+
+impl Drop for NotesItsEnd {
+    fn drop(&mut self) {
+        self.0.note();
+    }
+}
+
+/// Returns whether there is a device to tell of.
+fn tell_of(device: &Weak<Device>, tell: &impl Fn(Arc<OpenCore>)) -> bool {
+    let Some(device) = device.upgrade() else { return false };
+    let found = device.found();
+    // Whoever is told may close the client.
+    drop(device);
+    match found {
+        Found::Open(core) => tell(core),
+        // The first call that opens the store again notes a change.
+        Found::Resting => {}
+        Found::Closed => return false,
+    }
+    true
+}
+
+/// Tells one observer the status.
+pub(super) fn tell_status(core: Arc<OpenCore>, observer: &dyn StatusObserver) {
     let status = core.status();
     // The observer may close the client, which then closes at once.
     drop(core);
@@ -88,5 +114,4 @@ fn tell(core: &Weak<Core>, observer: &dyn StatusObserver) -> bool {
         }
         Err(error) => tracing::warn!(%error, "the status cannot be read for an observer"),
     }
-    true
 }

@@ -95,6 +95,7 @@ pub(super) const fn code(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::Argument => "参数不正确",
         ErrorCode::ClientClosed => "客户端已关闭：请重新打开",
+        ErrorCode::Backgrounded => "应用进入后台，操作已中断：请再试一次，已完成的部分不会丢失",
         ErrorCode::Internal => "程序内部错误：请连同应用版本一起反馈",
         ErrorCode::NotEnrolled => "本设备尚未注册：请用上级发给您的邀请码注册",
         ErrorCode::OutletUnknown => "本机没有该门店：请核对编码，或先同步",
@@ -125,6 +126,8 @@ pub(super) const fn code(code: ErrorCode) -> &'static str {
         ErrorCode::StoreFull => "待发送的记录已达上限：请先同步再继续记录",
         ErrorCode::StoreBroken => "本地数据无法读写：请保留数据文件夹并反馈",
         ErrorCode::IdentityBroken => "本设备的密钥或证书无法读写：请检查文件夹权限和存储空间",
+        ErrorCode::NoStore => "该文件夹中没有设备数据：请使用应用打开的文件夹",
+        ErrorCode::RescueFile => "无法建立或写入抢救文件：请检查路径、权限和存储空间，原数据没有变动",
         ErrorCode::SyncRunning => "正在同步：请等待完成",
         ErrorCode::Connection => "无法连接服务器：请检查网络，稍后再试",
         ErrorCode::ConnectionRefused => "连接被拒绝，证书不匹配：请向上级索取新的邀请码",

@@ -1,15 +1,15 @@
 //! The one object that an app holds.
 
 use std::collections::HashMap;
-use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OutletId, RecordId, VisitId};
 use xundian_protocol::kinds::{AbortReason, DepartureCheck, ShelfObservation, StockCount, StockMovement};
 use xundian_protocol::record::{Home, RecordKey};
 
-use super::changes::{Changes, StatusObserver, Subscription};
+use super::changes::{Changes, NotesItsEnd, StatusObserver, Subscription, tell_status};
+use super::device::{Device, OpenCore};
 use super::errors::ClientError;
 use super::kinds::Kind;
 use super::network::{GivenUp, ProgressObserver};
@@ -26,8 +26,7 @@ use crate::store::{Identity, RejectedId, SaveState};
 /// those that are not async return within the time of a save, and what they saved is durable then.
 #[derive(uniffi::Object)]
 pub struct Client {
-    /// `None` after it was closed.
-    core: RwLock<Option<Arc<Core>>>,
+    pub(super) device: Arc<Device>,
     pub(super) changes: Changes,
     pub(super) given_up: GivenUp,
 }
@@ -44,16 +43,8 @@ impl Client {
     /// Where the folder is in use, damaged, or of a newer format, or the key is not the folder's.
     #[uniffi::constructor(default(key = None))]
     pub fn open(folder: String, key: Option<Vec<u8>>) -> Result<Self, ClientError> {
-        let folder = Path::new(&folder);
-        let core = match key {
-            None => Core::open(folder)?,
-            Some(key) => Core::open_with_key(folder, &store_key(key)?)?,
-        };
-        Ok(Self {
-            core: RwLock::new(Some(Arc::new(core))),
-            changes: Changes::new(),
-            given_up: GivenUp::default(),
-        })
+        let device = Device::open(folder.into(), key.map(store_key).transpose()?)?;
+        Ok(Self { changes: device.changes.clone(), device: Arc::new(device), given_up: GivenUp::default() })
     }
 
     /// Puts another key in the place of the one that the folder was opened with. Broken off at any moment, it leaves
@@ -62,14 +53,12 @@ impl Client {
     /// # Errors
     /// Where the folder is not sealed or cannot be written.
     pub fn change_key(&self, key: Vec<u8>) -> Result<(), ClientError> {
-        Ok(self.core()?.change_key(&store_key(key)?)?)
+        self.device.change_key(store_key(key)?)
     }
 
     /// Lets go of the folder, once what runs has ended. Every later call fails with `ClientClosed`.
     pub fn close(&self) {
-        self.core.write().unwrap_or_else(PoisonError::into_inner).take();
-        // Observers see that it is gone.
-        self.changes.note();
+        self.device.close();
     }
 
     /// Who the device is; none before it is enrolled.
@@ -87,13 +76,14 @@ impl Client {
     /// Where the invitation is none, the server refuses or cannot be reached, or the folder is another
     /// person's.
     pub async fn enrol(&self, invitation: String, label: String) -> Result<Identity, ClientError> {
-        let (core, changes) = (self.core()?, self.changes.clone());
+        let (core, leaving) = self.device.core_for_work()?;
+        let noted = NotesItsEnd(self.changes.clone());
         let work = async move {
+            let _noted = noted;
             core.enrol_here(&invitation, &label).await?;
-            changes.note();
             core.identity().ok_or_else(|| ClientError::internal("no identity after enrolment"))
         };
-        self.given_up.run(work).await
+        self.given_up.run(leaving, work).await
     }
 
     /// Sends what waits, fetches what changed, then sends the pictures that wait. Cancelling it ends it at its next step; what was done until
@@ -103,8 +93,9 @@ impl Client {
     /// Where the server cannot be reached or refuses, or the store cannot be written.
     #[uniffi::method(default(observer = None))]
     pub async fn sync(&self, observer: Option<Arc<dyn ProgressObserver>>) -> Result<SyncReport, ClientError> {
-        let (core, mut progress) = (self.core()?, self.progress(observer));
-        self.given_up.run(async move { Ok(core.sync(&mut progress).await?) }).await
+        let (core, leaving) = self.device.core_for_work()?;
+        let mut progress = self.progress(observer);
+        self.given_up.run(leaving, async move { Ok(core.sync(&mut progress).await?) }).await
     }
 
     /// Sends the records that wait and fetches nothing: right after a visit, or before the app goes to the background.
@@ -113,8 +104,9 @@ impl Client {
     /// As `sync`.
     #[uniffi::method(default(observer = None))]
     pub async fn push(&self, observer: Option<Arc<dyn ProgressObserver>>) -> Result<PushReport, ClientError> {
-        let (core, mut progress) = (self.core()?, self.progress(observer));
-        self.given_up.run(async move { Ok(core.push(&mut progress).await?) }).await
+        let (core, leaving) = self.device.core_for_work()?;
+        let mut progress = self.progress(observer);
+        self.given_up.run(leaving, async move { Ok(core.push(&mut progress).await?) }).await
     }
 
     /// How the device stands towards the server, such as up to when the phone may be lost.
@@ -133,8 +125,9 @@ impl Client {
         &self,
         observer: Arc<dyn StatusObserver>,
     ) -> Result<Arc<Subscription>, ClientError> {
-        let core = Arc::downgrade(&self.core()?);
-        Ok(Arc::new(self.changes.observe(core, observer)?))
+        self.core()?;
+        let tell = move |core| tell_status(core, &*observer);
+        Ok(Arc::new(self.changes.observe(Arc::downgrade(&self.device), tell)?))
     }
 }
 
@@ -381,9 +374,9 @@ impl Client {
 }
 
 impl Client {
-    pub(super) fn core(&self) -> Result<Arc<Core>, ClientError> {
-        let core = self.core.read().unwrap_or_else(PoisonError::into_inner);
-        core.clone().ok_or_else(ClientError::closed)
+    /// The device's store, opened where the app was in the background.
+    pub(super) fn core(&self) -> Result<Arc<OpenCore>, ClientError> {
+        self.device.core()
     }
 
     pub(super) fn save<T>(
@@ -399,9 +392,10 @@ impl Client {
         &self,
         observer: Option<Arc<dyn ProgressObserver>>,
     ) -> impl FnMut(SyncProgress) + Send + use<> {
-        let changes = self.changes.clone();
+        // Also what comes after the last step, and what comes before the work is given up.
+        let changes = NotesItsEnd(self.changes.clone());
         move |progress| {
-            changes.note();
+            changes.0.note();
             if let Some(Err(error)) = observer.as_ref().map(|observer| observer.on_progress(progress)) {
                 tracing::warn!(%error, "a progress observer failed");
             }
@@ -409,7 +403,7 @@ impl Client {
     }
 }
 
-fn store_key(key: Vec<u8>) -> Result<StoreKey, ClientError> {
+pub(super) fn store_key(key: Vec<u8>) -> Result<StoreKey, ClientError> {
     let key = zeroize::Zeroizing::new(key);
     let bytes = key
         .as_slice()

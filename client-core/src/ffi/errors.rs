@@ -7,7 +7,8 @@ use xundian_protocol::sync::SessionError;
 use xundian_protocol::wire::v1::Refusal;
 
 use super::chinese;
-use crate::client::{EnrolError, PhotoError, SyncError};
+use crate::client::rescue::RescueError;
+use crate::client::{EnrolError, PhotoError, QueryError, SyncError};
 use crate::errors::RecordError;
 use crate::photos::PhotoFileError;
 use crate::store::StoreError;
@@ -36,6 +37,8 @@ pub enum ErrorCode {
     Argument,
     /// The client was closed.
     ClientClosed,
+    /// The app went to the background, which ended what ran.
+    Backgrounded,
     /// The library has a fault. Report it.
     Internal,
     /// The device is not enrolled.
@@ -99,6 +102,10 @@ pub enum ErrorCode {
     StoreBroken,
     /// The device's key or certificates cannot be read or written.
     IdentityBroken,
+    /// The folder holds no device.
+    NoStore,
+    /// The file or folder of a rescue cannot be made, read or written.
+    RescueFile,
 
     /// A sync, push or enrolment is running already.
     SyncRunning,
@@ -161,6 +168,13 @@ impl ClientError {
         Self::new(ErrorCode::ClientClosed, message_en, false, "客户端已关闭：请重新打开".into())
     }
 
+    pub(super) fn backgrounded() -> Self {
+        let message_en =
+            "the app went to the background, which ended this: call it again; what was done stays done";
+        let message_zh = chinese::code(ErrorCode::Backgrounded).to_owned();
+        Self::new(ErrorCode::Backgrounded, message_en, true, message_zh)
+    }
+
     pub(super) fn internal(what: impl Display) -> Self {
         let message_en =
             format!("the library has a fault ({what}): report it together with the app's version");
@@ -176,6 +190,23 @@ impl ClientError {
 
     fn new(code: ErrorCode, message_en: impl Display, is_retryable: bool, message_zh: String) -> Self {
         Self::Failed { code, message_zh, message_en: message_en.to_string(), is_retryable }
+    }
+}
+
+impl From<RescueError> for ClientError {
+    fn from(error: RescueError) -> Self {
+        let code = match error {
+            RescueError::Store(error) => return error.into(),
+            RescueError::NoStore { .. } => ErrorCode::NoStore,
+            RescueError::File { .. } => ErrorCode::RescueFile,
+        };
+        Self::new(code, &error, false, chinese::code(code).to_owned())
+    }
+}
+
+impl From<QueryError> for ClientError {
+    fn from(error: QueryError) -> Self {
+        Self::argument(error)
     }
 }
 

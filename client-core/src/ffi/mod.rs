@@ -15,11 +15,15 @@ mod changes;
 mod chinese;
 mod client;
 mod conflicts;
+mod device;
 mod errors;
 mod kinds;
+mod life;
 mod network;
 mod photos;
+mod queries;
 mod records;
+mod rescue;
 mod values;
 
 pub use changes::{StatusObserver, Subscription};
@@ -29,11 +33,14 @@ pub use errors::{ClientError, ErrorCode, ObserverError};
 pub use kinds::{Form, Kind};
 pub use network::ProgressObserver;
 pub use photos::{PhotoLine, PhotoState};
+pub use queries::{FieldCondition, Query, RecordPage, RecordsObserver};
 pub use records::{FormLine, Place, RejectedSave};
+pub use rescue::{rescue, set_aside};
 
 uniffi::setup_scaffolding!("xundian_client");
 
-/// The library's version. A binding of another version does not load it.
+/// The library's version. A binding of another version does not load it: docs/INTEGRATE.md, "Library and binding",
+/// has all of the check.
 #[uniffi::export]
 pub fn library_version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()

@@ -43,13 +43,15 @@ pub(super) fn runtime() -> Result<&'static Runtime, ClientError> {
 pub(super) struct GivenUp(Mutex<Vec<watch::Receiver<()>>>);
 
 impl GivenUp {
-    /// Runs work on the library's thread. Where its future is dropped before the end, the work ends at its
-    /// next step; the next work waits for that, so that it never finds the device busy.
+    /// Runs work on the library's thread. Where its future is dropped before the end, or the app leaves for the
+    /// background, the work ends at its next step; the next work waits for that, so that it never finds the device
+    /// busy.
     ///
     /// # Errors
     /// As the work, and where it panics.
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        mut leaving: watch::Receiver<()>,
         work: impl Future<Output = Result<T, ClientError>> + Send + 'static,
     ) -> Result<T, ClientError> {
         self.wait().await;
@@ -57,7 +59,11 @@ impl GivenUp {
         let task = runtime()?.spawn(async move {
             // Let go of when the work ends or is given up.
             let _running = running;
-            work.await
+            tokio::select! {
+                biased;
+                result = work => result,
+                Ok(()) = leaving.changed() => Err(ClientError::backgrounded()),
+            }
         });
         Waiting { task, ended, given_up: self }.await
     }
@@ -113,12 +119,28 @@ mod tests {
         }
     }
 
+    /// An app that stays in the foreground.
+    fn staying() -> watch::Receiver<()> {
+        watch::channel(()).1
+    }
+
+    #[tokio::test]
+    async fn work_ends_where_the_app_leaves() {
+        let (leaves, leaving) = watch::channel(());
+        let work = async move {
+            leaves.send_replace(());
+            std::future::pending::<Result<(), ClientError>>().await
+        };
+        let error = GivenUp::default().run(leaving, work).await;
+        assert_eq!(error.map_err(|error| error.code()), Err(super::super::ErrorCode::Backgrounded));
+    }
+
     #[tokio::test]
     async fn work_that_is_given_up_ends_before_the_next_begins() {
         let (given_up, ended) = (GivenUp::default(), Arc::new(AtomicBool::new(false)));
         let (started, mut has_started) = watch::channel(false);
         let held = NotesItsEnd(Arc::clone(&ended));
-        let endless = given_up.run::<()>(async move {
+        let endless = given_up.run::<()>(staying(), async move {
             let _held = held;
             started.send_replace(true);
             std::future::pending().await
@@ -127,13 +149,13 @@ mod tests {
             _ = endless => unreachable!("it never ends by itself"),
             _ = has_started.changed() => {}
         }
-        let seen = given_up.run(async move { Ok(ended.load(Ordering::SeqCst)) }).await;
+        let seen = given_up.run(staying(), async move { Ok(ended.load(Ordering::SeqCst)) }).await;
         assert_eq!(seen, Ok(true));
     }
 
     #[tokio::test]
     async fn a_panic_becomes_an_error() {
-        let error = GivenUp::default().run::<()>(async { panic!("a fault") }).await;
+        let error = GivenUp::default().run::<()>(staying(), async { panic!("a fault") }).await;
         assert_eq!(error.map_err(|error| error.code()), Err(super::super::ErrorCode::Internal));
     }
 }

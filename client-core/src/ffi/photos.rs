@@ -189,8 +189,9 @@ impl Client {
         &self,
         observer: Option<Arc<dyn ProgressObserver>>,
     ) -> Result<SyncReport, ClientError> {
-        let (core, mut progress) = (self.core()?, self.progress(observer));
-        self.given_up.run(async move { Ok(core.sync_records(&mut progress).await?) }).await
+        let (core, leaving) = self.device.core_for_work()?;
+        let mut progress = self.progress(observer);
+        self.given_up.run(leaving, async move { Ok(core.sync_records(&mut progress).await?) }).await
     }
 
     /// Sends the pictures that wait, after the records that wait, and fetches nothing. Where nothing waits no
@@ -203,7 +204,8 @@ impl Client {
         &self,
         observer: Option<Arc<dyn ProgressObserver>>,
     ) -> Result<PhotoReport, ClientError> {
-        let (core, mut progress) = (self.core()?, self.progress(observer));
-        self.given_up.run(async move { Ok(core.send_photos(&mut progress).await?) }).await
+        let (core, leaving) = self.device.core_for_work()?;
+        let mut progress = self.progress(observer);
+        self.given_up.run(leaving, async move { Ok(core.send_photos(&mut progress).await?) }).await
     }
 }

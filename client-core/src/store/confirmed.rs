@@ -95,7 +95,7 @@ impl Store {
         self.engine.commit(batch)?;
         let mut state = self.state_mut();
         state.meta.hlc = state.meta.hlc.max(hlc);
-        state.generation += 1;
+        state.touch(merged.keys().map(|record| record.kind));
         match changes.home {
             _ if !moves => {}
             None => state.meta.cursor = changes.to,
@@ -187,7 +187,6 @@ impl Store {
         for home in new {
             state.held.entry(home).or_insert(behind);
         }
-        state.generation += 1;
         drop(state);
         self.clear_left_homes(&writer)?;
         Ok(change)
@@ -207,9 +206,11 @@ impl Store {
                     .take(CLEARED_RECORDS_PER_BATCH)
                     .collect::<Result<_, _>>()?;
                 let mut batch = Batch::default();
+                let mut kinds = BTreeSet::new();
                 for (key, _) in &entries {
                     let record = keys::record_of_index(key);
                     let record = record.ok_or_else(|| StoreFault::malformed("index of homes"))?;
+                    kinds.insert(record.kind);
                     batch.remove(keys::record(record));
                     batch.remove(key.clone());
                 }
@@ -218,6 +219,7 @@ impl Store {
                     batch.remove(mark.clone());
                 }
                 self.engine.commit(batch)?;
+                self.state_mut().touch(kinds);
                 if is_last {
                     break;
                 }

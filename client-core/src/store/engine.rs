@@ -15,7 +15,9 @@ mod journal;
 mod key_file;
 mod layout;
 mod opening;
+mod salvage;
 mod scan;
+mod torn;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use journal::Journal;
 use layout::{Fault, KEY_BYTES_MAX, VALUE_BYTES_MAX, Writes};
 use opening::{Claim, Opened};
+pub(crate) use salvage::{Losses, Salvage, cover_of, hold};
 pub(crate) use scan::Entry;
 use scan::KeyRange;
 

@@ -86,12 +86,19 @@ pub(super) fn encode_identity(identity: &Identity) -> Vec<u8> {
 }
 
 fn load_identity(engine: &Engine) -> Result<Option<Identity>, StoreFault> {
+    identity_of(|name| Ok::<_, StoreFault>(engine.get(&keys::meta(name))?))
+}
+
+/// Who the device is, by the entries that say so.
+pub(super) fn identity_of(
+    entry: impl Fn(MetaKey) -> Result<Option<Vec<u8>>, StoreFault>,
+) -> Result<Option<Identity>, StoreFault> {
     let decode = |bytes: &[u8]| {
         let (device, person) = bytes.split_first_chunk::<4>()?;
         Some((DeviceNo(u32::from_be_bytes(*device)), PersonId(RecordId::from_bytes(person.try_into().ok()?))))
     };
-    let Some((device, person)) = value(engine, MetaKey::Identity, decode)? else { return Ok(None) };
-    let text = |name| value(engine, name, |bytes| String::from_utf8(bytes.to_vec()).ok());
+    let Some((device, person)) = decoded(&entry, MetaKey::Identity, decode)? else { return Ok(None) };
+    let text = |name| decoded(&entry, name, |bytes| String::from_utf8(bytes.to_vec()).ok());
     let person_name = text(MetaKey::PersonName)?.unwrap_or_default();
     let server = text(MetaKey::Server)?.unwrap_or_default();
     Ok(Some(Identity { device, person, person_name, server }))
@@ -110,7 +117,15 @@ fn value<T>(
     name: MetaKey,
     decode: impl FnOnce(&[u8]) -> Option<T>,
 ) -> Result<Option<T>, StoreFault> {
-    let Some(bytes) = engine.get(&keys::meta(name))? else { return Ok(None) };
+    decoded(&|name| Ok(engine.get(&keys::meta(name))?), name, decode)
+}
+
+fn decoded<T>(
+    entry: &impl Fn(MetaKey) -> Result<Option<Vec<u8>>, StoreFault>,
+    name: MetaKey,
+    decode: impl FnOnce(&[u8]) -> Option<T>,
+) -> Result<Option<T>, StoreFault> {
+    let Some(bytes) = entry(name)? else { return Ok(None) };
     let decoded = decode(&bytes).ok_or_else(|| StoreFault::malformed(format!("meta entry {name:?}")))?;
     Ok(Some(decoded))
 }

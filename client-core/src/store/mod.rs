@@ -13,16 +13,17 @@ mod meta;
 mod outbox;
 mod pictures;
 mod reads;
+mod rescued;
 #[cfg(test)]
 mod tests;
 mod tray;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use xundian_protocol::clock::{Hlc, Stamp};
-use xundian_protocol::ids::{ContentHash, DeviceNo, FeedSeq, OpSeq, RecordId};
+use xundian_protocol::ids::{ContentHash, DeviceNo, FeedSeq, KindId, OpSeq, RecordId};
 use xundian_protocol::record::{Home, RecordKey};
 use xundian_protocol::wire::stored;
 
@@ -37,6 +38,7 @@ use meta::Meta;
 pub(crate) use outbox::Save;
 pub(crate) use pictures::{Attached, Decline, Naming, Picture, PictureState};
 pub use reads::SaveState;
+pub(crate) use rescued::{Copied, Rescued, check, hold};
 pub use tray::{Rejected, RejectedId, RejectedIdError};
 
 /// A visit that is going on, as this device alone needs to know it.
@@ -71,8 +73,9 @@ struct State {
     open_visits: Vec<OpenVisit>,
     /// The pictures of this device's photos.
     pictures: BTreeMap<ContentHash, Picture>,
-    /// Counts the commits that brought records from the server, so that a cache can tell whether it is stale.
-    generation: u64,
+    /// Counts, kind by kind, what readers see otherwise than before, so that whoever keeps something that was read
+    /// can tell whether it is stale.
+    revisions: BTreeMap<KindId, u64>,
 }
 
 struct Pending {
@@ -135,6 +138,7 @@ impl Store {
         state.meta = meta;
         if let Some(moved) = pending {
             state.pending = BTreeMap::new();
+            state.touch(moved.iter().map(|(record, _)| record.kind));
             for (at, (record, home)) in moved.into_iter().enumerate() {
                 state.note_pending(record, home, OpSeq(at as u64 + 1));
             }
@@ -175,9 +179,10 @@ impl Store {
         self.state().meta.last_sync
     }
 
-    /// Changes whenever records came from the server.
-    pub(crate) fn generation(&self) -> u64 {
-        self.state().generation
+    /// Grows whenever a record of the kind is another one than before, comes or goes, or stands elsewhere on its way
+    /// to the server. It counts from 0 at each opening.
+    pub(crate) fn revision(&self, kind: KindId) -> u64 {
+        self.state().revisions.get(&kind).copied().unwrap_or_default()
     }
 
     /// What lies over the store's bytes on the disk.
@@ -241,7 +246,7 @@ impl State {
             held: BTreeMap::new(),
             open_visits: Vec::new(),
             pictures: BTreeMap::new(),
-            generation: 0,
+            revisions: BTreeMap::new(),
         };
         for entry in engine.scan_prefix(&[keys::OUTBOX]) {
             let (key, bytes) = entry?;
@@ -275,6 +280,20 @@ impl State {
 
     fn note_pending(&mut self, record: RecordKey, home: Home, seq: OpSeq) {
         self.pending.entry(record).or_insert_with(|| Pending { home, seqs: Vec::new() }).seqs.push(seq);
+    }
+
+    /// Notes that readers see records of these kinds otherwise than before. Only after the commit: whoever reads the
+    /// count first and the records then may read once too often, and never misses a change.
+    fn touch(&mut self, kinds: impl IntoIterator<Item = KindId>) {
+        for kind in kinds {
+            *self.revisions.entry(kind).or_default() += 1;
+        }
+    }
+
+    /// The kinds of the saves in the outbox whose numbers are meant, each once.
+    fn kinds_pending(&self, is_meant: impl Fn(OpSeq) -> bool) -> BTreeSet<KindId> {
+        let meant = self.pending.iter().filter(|(_, pending)| pending.seqs.iter().any(|seq| is_meant(*seq)));
+        meant.map(|(record, _)| record.kind).collect()
     }
 
     /// Whether records of a home are kept. Before the first scope is known everything is.

@@ -84,6 +84,7 @@ impl Store {
         state.meta.next_seq = next;
         for op in &save.ops {
             state.note_pending(op.record, op.home, op.seq);
+            state.touch([op.record.kind]);
             state.meta.hlc = state.meta.hlc.max(op.stamp.hlc);
         }
         state.open_visits.extend(save.opens);
@@ -185,7 +186,9 @@ impl Store {
         put_number(&mut batch, MetaKey::AppliedThrough, through.0);
         self.engine.commit(batch)?;
         for (record, seq) in left {
-            self.state_mut().forget_pending(record, |found| found == seq);
+            let mut state = self.state_mut();
+            state.forget_pending(record, |found| found == seq);
+            state.touch([record.kind]);
         }
         let all = through.0 - before.0;
         let outcome = ReceiptOutcome { merged: all - rejected.len() as u64, rejected: rejected.len() as u64 };
@@ -196,6 +199,8 @@ impl Store {
 
     fn note_settled(&self, rejected: Vec<(RecordKey, RejectedId)>, through: OpSeq) {
         let mut state = self.state_mut();
+        let settled = state.kinds_pending(|seq| seq <= through);
+        state.touch(settled);
         state.meta.applied_through = through;
         for (record, id) in rejected {
             state.forget_pending(record, |seq| seq == id.seq);
@@ -246,6 +251,9 @@ impl Store {
         let mut state = self.state_mut();
         for op in ops {
             state.forget_pending(op.record, |seq| seq == op.seq);
+            if !state.keeps(op.home) {
+                state.touch([op.record.kind]);
+            }
         }
         Ok(())
     }
@@ -286,7 +294,10 @@ impl Store {
             let mut batch = Batch::default();
             put_number(&mut batch, MetaKey::SentThrough, through.0);
             self.engine.commit(batch)?;
-            self.state_mut().meta.sent_through = through;
+            let mut state = self.state_mut();
+            let sent = state.kinds_pending(|seq| state.meta.sent_through < seq);
+            state.touch(sent);
+            state.meta.sent_through = through;
         }
         drop(writer);
         Ok(())
@@ -379,6 +390,8 @@ impl super::State {
     }
 
     fn forget_rejected(&mut self, id: RejectedId) {
+        let held = self.tray.iter().find(|(_, ids)| ids.contains(&id)).map(|(record, _)| record.kind);
+        self.touch(held);
         for ids in self.tray.values_mut() {
             ids.retain(|found| *found != id);
         }

@@ -239,6 +239,55 @@ proptest! {
     }
 }
 
+/// What readers see of a kind.
+fn seen(store: &Store, kind: KindId) -> Vec<(Record, Option<SaveState>)> {
+    let mut records = BTreeMap::new();
+    store.each_of_kind(kind, |record| _ = records.insert(record.key, record)).expect("reads");
+    let state = |key| store.save_state(key).expect("reads");
+    records.into_values().map(|record| (record.clone(), state(record.key))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn what_is_seen_of_a_kind_never_changes_without_its_revision(
+        steps in prop::collection::vec((step(), 0u8..4), 1..25)
+    ) {
+        let (_folder, store) = opened();
+        let (mut model, kinds) = (Model::default(), [KindId(9), KindId(10)]);
+        let mut device = 20;
+        for (step, beside) in steps {
+            let look = || kinds.map(|kind| (store.revision(kind), seen(&store, kind)));
+            let agree = |before: [(u64, Vec<_>); 2], what: &str| {
+                for ((was, seen_before), (is, seen_now)) in before.into_iter().zip(look()) {
+                    assert!(was != is || seen_before == seen_now, "{what} is not noted");
+                }
+            };
+            let before = look();
+            run(&store, &mut model, &step).expect("works");
+            agree(before, &format!("{step:?}"));
+            let before = look();
+            match beside {
+                0 => store.note_sending(OpSeq(store.next_seq().0 - 1)).expect("noted"),
+                1 => store.fold_settled().expect("folded"),
+                2 => if let Some(first) = store.rejected().expect("reads").first() {
+                    store.drop_rejected(first.id).expect("dropped");
+                },
+                _ => {
+                    device += 1;
+                    let person = xundian_protocol::ids::PersonId(id(5));
+                    let (person_name, server) = ("王芳".into(), "demo:4433".into());
+                    let identity = Identity { device: DeviceNo(device), person, person_name, server };
+                    store.set_identity(&identity).expect("kept");
+                    model.next = store.next_seq().0 - 1;
+                    model.cursor = 0;
+                }
+            }
+            agree(before, &format!("beside {beside}"));
+        }
+    }
+}
+
 fn opened() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(folder.path(), None).expect("opens");

@@ -120,6 +120,39 @@ impl ConnectError {
     }
 }
 
+/// The socket under one connection. It is there before the connection is, and may be put in another's place at any
+/// moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Socket {
+    endpoint: quinn::Endpoint,
+    server: SocketAddr,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Socket {
+    /// Opens a socket from which a server can be reached. Only inside a runtime.
+    pub(crate) fn to(server: SocketAddr) -> Result<Self, ConnectError> {
+        let endpoint = quinn::Endpoint::client(any_address(server))
+            .map_err(|error| ConnectError::NoNetwork(error.to_string()))?;
+        Ok(Self { endpoint, server, runtime: tokio::runtime::Handle::current() })
+    }
+
+    /// Goes on from a new socket, which the system binds to the network that it has now. The connection moves with
+    /// it: the server sees the same connection from another address. Where that fails the old socket stays.
+    pub(crate) fn rebind(&self) -> std::io::Result<()> {
+        let socket = std::net::UdpSocket::bind(any_address(self.server))?;
+        let _within = self.runtime.enter();
+        self.endpoint.rebind(socket)
+    }
+}
+
+fn any_address(server: SocketAddr) -> SocketAddr {
+    match server {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
 /// A connection to the server.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -129,15 +162,10 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects within ten seconds. With TLS 1.3 the server judges this device's certificate after
     /// this side is content: its refusal may only come out of the first read.
-    pub(crate) async fn connect(server: SocketAddr, identity: &TlsIdentity) -> Result<Self, ConnectError> {
-        let any: SocketAddr = match server {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let endpoint =
-            quinn::Endpoint::client(any).map_err(|error| ConnectError::NoNetwork(error.to_string()))?;
-        let connecting = endpoint
-            .connect_with(identity.quinn_config(), server, tls::SERVER_NAME)
+    pub(crate) async fn connect(socket: &Socket, identity: &TlsIdentity) -> Result<Self, ConnectError> {
+        let connecting = socket
+            .endpoint
+            .connect_with(identity.quinn_config(), socket.server, tls::SERVER_NAME)
             .map_err(|error| ConnectError::NoNetwork(error.to_string()))?;
         match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(Ok(connection)) => Ok(Self { connection }),

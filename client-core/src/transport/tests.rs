@@ -183,7 +183,7 @@ impl TestServer {
 
 /// The first error of connecting and of one exchange: a refusal may show in either.
 async fn outcome(server: &TestServer, identity: &TlsIdentity) -> Result<(), ConnectError> {
-    let connection = Connection::connect(server.address, identity).await?;
+    let connection = Connection::connect(&Socket::to(server.address).unwrap(), identity).await?;
     let result = exchange(&connection, b"hello").await;
     connection.close("done").await;
     result
@@ -210,7 +210,7 @@ async fn an_invited_device_enrols_with_the_fingerprint_and_syncs_with_its_certif
     let authority = TestAuthority::named("one");
     let server = authority.server();
     let invited = TlsIdentity::for_enrolment(authority.fingerprint()).unwrap();
-    let connection = Connection::connect(server.address, &invited).await.unwrap();
+    let connection = Connection::connect(&Socket::to(server.address).unwrap(), &invited).await.unwrap();
     exchange(&connection, &vec![7; FRAME_BYTES_MAX]).await.unwrap();
     let ca_der = authority.ca.der().to_vec();
     connection.close("enrolled").await;
@@ -289,7 +289,9 @@ async fn a_certificate_that_the_server_refuses_is_explained_at_connecting_or_at_
 async fn a_close_by_the_server_carries_its_code_and_readable_reason() {
     let authority = TestAuthority::named("one");
     let server = authority.server();
-    let connection = Connection::connect(server.address, &authority.identity(CURRENT)).await.unwrap();
+    let connection = Connection::connect(&Socket::to(server.address).unwrap(), &authority.identity(CURRENT))
+        .await
+        .unwrap();
     let refused = ConnectError::Refused { code: 77, reason: "device revoked".to_owned() };
     assert_eq!(exchange(&connection, b"bye").await, Err(refused.clone()));
     assert_eq!(connection.closed().await, refused);
@@ -301,7 +303,7 @@ async fn a_stream_cut_inside_a_frame_is_not_a_clean_end() {
     let authority = TestAuthority::named("one");
     let server = authority.server();
     let identity = authority.identity(CURRENT);
-    let connection = Connection::connect(server.address, &identity).await.unwrap();
+    let connection = Connection::connect(&Socket::to(server.address).unwrap(), &identity).await.unwrap();
     let mut stream = connection.open_stream().await.unwrap();
     stream.send(b"cut").await.unwrap();
     let truncated = stream.recv().await.unwrap_err();
@@ -328,7 +330,10 @@ async fn a_server_that_takes_nobody_or_speaks_another_version_is_told_apart() {
     assert_eq!(outcome(&newer, &authority.identity(CURRENT)).await, Err(ConnectError::NoCommonVersion));
 
     let stopping = authority.server();
-    let connection = Connection::connect(stopping.address, &authority.identity(CURRENT)).await.unwrap();
+    let connection =
+        Connection::connect(&Socket::to(stopping.address).unwrap(), &authority.identity(CURRENT))
+            .await
+            .unwrap();
     stopping.endpoint.close(CLOSE_SERVER_STOPPING.into(), b"stopping");
     assert_eq!(connection.closed().await, ConnectError::Busy);
 
@@ -339,7 +344,8 @@ async fn a_server_that_takes_nobody_or_speaks_another_version_is_told_apart() {
             incoming.refuse();
         }
     });
-    let error = Connection::connect(address, &authority.identity(CURRENT)).await.unwrap_err();
+    let error =
+        Connection::connect(&Socket::to(address).unwrap(), &authority.identity(CURRENT)).await.unwrap_err();
     assert_eq!(error, ConnectError::Busy);
     assert!(error.is_retryable());
 }

@@ -128,7 +128,7 @@ async fn show(
     let shown = move |ask: &Ask| view(ask).map(|page| shell::html(shell::page(ask, page)));
     match asked(console, id, uri, headers, shown).await {
         Ok((response, visitor)) => visitor.keep_language(response),
-        Err(response) => response,
+        Err(response) => *response,
     }
 }
 
@@ -139,32 +139,32 @@ async fn asked<T: Send + 'static>(
     uri: Uri,
     headers: HeaderMap,
     view: impl FnOnce(&Ask) -> Result<T, Failure> + Send + 'static,
-) -> Result<(T, Visitor), Response> {
+) -> Result<(T, Visitor), Box<Response>> {
     let visitor = match Visitor::of(&uri, &headers) {
         Ok(visitor) => visitor,
-        Err((lang, failure)) => return Err(failure.response(None, lang)),
+        Err((lang, failure)) => return Err(Box::new(failure.response(None, lang))),
     };
     let Ok(permit) = Arc::clone(&console.readers).acquire_owned().await else {
-        return Err(Failure::Busy.response(None, visitor.lang));
+        return Err(Box::new(Failure::Busy.response(None, visitor.lang)));
     };
     let lang = visitor.lang;
     let made = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let now_ms = (console.now_ms)();
         let done = match door::known(&console, &visitor, now_ms) {
-            Err(failure) => Err(failure.response(None, visitor.lang)),
-            Ok(None) => Err(door::to_login(&uri)),
+            Err(failure) => Err(Box::new(failure.response(None, visitor.lang))),
+            Ok(None) => Err(Box::new(door::to_login(&uri))),
             Ok(Some(user)) => {
                 let ask = door::ask(&console, &visitor, user, uri.path().to_owned(), id, now_ms);
-                view(&ask).map_err(|failure| failure.response(Some(&ask), ask.lang))
+                view(&ask).map_err(|failure| Box::new(failure.response(Some(&ask), ask.lang)))
             }
         };
         match done {
             Ok(done) => Ok((done, visitor)),
-            Err(response) => Err(visitor.keep_language(response)),
+            Err(response) => Err(Box::new(visitor.keep_language(*response))),
         }
     });
-    made.await.unwrap_or_else(|error| Err(Failure::broken(error).response(None, lang)))
+    made.await.unwrap_or_else(|error| Err(Box::new(Failure::broken(error).response(None, lang))))
 }
 
 async fn bad_method(uri: Uri, headers: HeaderMap) -> Response {

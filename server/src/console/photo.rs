@@ -31,7 +31,7 @@ pub(super) async fn whole(
     let photos = Arc::clone(&console.photos);
     let hash = match seen(console, id, uri, &headers).await {
         Ok(hash) => hash,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let etag = format!("\"{hash}\"");
     if is_known(&headers, &etag) {
@@ -56,7 +56,7 @@ pub(super) async fn preview(
     let photos: Arc<Photos> = Arc::clone(&console.photos);
     let hash = match seen(console, id, uri, &headers).await {
         Ok(hash) => hash,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let etag = format!("\"{hash}-preview\"");
     if is_known(&headers, &etag) {
@@ -75,7 +75,7 @@ async fn seen(
     Path(id): Path<String>,
     uri: Uri,
     headers: &HeaderMap,
-) -> Result<ContentHash, Response> {
+) -> Result<ContentHash, Box<Response>> {
     asked(console, Some(id), uri, headers.clone(), picture_of).await.map(|(hash, _)| hash)
 }
 

@@ -211,7 +211,6 @@ texts! {
     TASKS = "任务" / "Tasks";
     PHOTOS = "照片" / "Photos";
     PICTURE_WAITING = "记录已到，图片还在路上" / "The picture is still on its way";
-    FROM_OUTLET = "距门店" / "from the outlet";
     DOUBT_CHOSEN = "选自相册，可能不是当时当地" / "from the gallery: perhaps of another time or place";
     DOUBT_MOCKED = "定位为模拟" / "position is simulated";
     DOUBT_NO_POSITION = "没有定位" / "no position";

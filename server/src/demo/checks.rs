@@ -30,7 +30,7 @@ pub enum CheckError {
     Store(#[from] StoreError),
 }
 
-/// Checks all three and tells how each went. `saved` is how many visits the phones held before any of them
+/// Checks all four and tells how each went. `saved` is how many visits the phones held before any of them
 /// synced.
 pub(super) async fn all_of_them(
     server: &Server,
@@ -53,6 +53,12 @@ pub(super) async fn all_of_them(
     for finding in report.findings.iter().take(5) {
         super::say(format!("  {finding}"));
     }
+    checks.push(Check {
+        holds: report.pictures_stored > 0 && report.pictures_missing == 0,
+        zh: "照片全部到齐",
+        en: "every photo's picture has arrived and is stored",
+        detail: format!("{} 张图片 pictures", report.pictures_stored),
+    });
     checks.push(Check {
         holds: report.is_clean(),
         zh: "重新计算无差异",

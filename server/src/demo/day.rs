@@ -3,18 +3,20 @@
 //!
 //! Everything random comes from the caller's seed, and nothing that was decided depends on the client.
 
-use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
 use xundian_client::{
-    AbortReason, Client, DepartureCheck, Due, Issue, IssueKind, MovementCause, NewIssue, Position,
-    RecordError, Severity, StockMovement, VisitBundle, VisitId,
+    AbortReason, Client, DepartureCheck, Due, Issue, IssueKind, MovementCause, NewIssue, NewPhoto, PhotoOf,
+    PhotoSource, PhotoSubject, Position, RecordError, Severity, ShelfObservation, StockMovement, VisitBundle,
+    VisitId,
 };
 use xundian_protocol::kinds::Channel;
 
 use super::catalogue::Item;
 use super::clock::PhoneClock;
 use super::company::{Merchandiser, Shop};
+use super::picture;
 use super::shelf::{self, Seen};
 
 const MINUTE_MS: i64 = 60_000;
@@ -132,13 +134,14 @@ impl Shift<'_> {
             position: self.position(shop),
             task_answers: TASKS.map(|task| (task.to_owned(), self.random.random_bool(0.85))).into(),
             note: self.note(),
-            shelf,
+            shelf: shelf.clone(),
             count,
             issues: if self.has_issue(short) { vec![self.issue()] } else { Vec::new() },
             ..VisitBundle::new(shop.id, opened_at_ms, ended_at_ms)
         };
         self.clock.set(ended_at_ms);
         let visit = self.client.record(&bundle)?;
+        self.photograph(visit, &shelf, bundle.position, ended_at_ms)?;
         self.move_stock(shop, visit, ended_at_ms + MINUTE_MS)?;
         Ok(ended_at_ms + 2 * MINUTE_MS)
     }
@@ -148,9 +151,11 @@ impl Shift<'_> {
         let ended_at_ms = opened_at_ms + self.stay(shop.channel);
         let Seen { shelf, count, short } = shelf::look(&mut self.random, self.items, shop, self.midnight_ms);
         self.clock.set(opened_at_ms);
-        let visit = self.client.open_visit(shop.id, self.position(shop))?;
+        let position = self.position(shop);
+        let visit = self.client.open_visit(shop.id, position)?;
         self.clock.set(opened_at_ms + 3 * MINUTE_MS);
         self.client.observe_shelf(visit, &shelf)?;
+        self.photograph(visit, &shelf, position, opened_at_ms + 3 * MINUTE_MS)?;
         self.clock.set(opened_at_ms + 6 * MINUTE_MS);
         self.client.count_stock(visit, &count)?;
         if self.has_issue(short) {
@@ -164,6 +169,30 @@ impl Shift<'_> {
         self.client.close_visit(visit)?;
         self.move_stock(shop, visit, ended_at_ms + MINUTE_MS)?;
         Ok(ended_at_ms + 2 * MINUTE_MS)
+    }
+
+    /// Takes a photo of the shelf in some of the visits, and now and then chooses an older one from the gallery.
+    fn photograph(
+        &mut self,
+        visit: VisitId,
+        shelf: &ShelfObservation,
+        position: Option<Position>,
+        at_ms: i64,
+    ) -> Result<(), RecordError> {
+        // A source of its own: what else happens on the day does not depend on what was photographed.
+        let mut random = StdRng::seed_from_u64(at_ms.unsigned_abs() ^ self.who.nth as u64);
+        if !random.random_bool(0.2) {
+            return Ok(());
+        }
+        let is_chosen = random.random_bool(0.1);
+        let source = if is_chosen { PhotoSource::Chosen } else { PhotoSource::InApp };
+        let photo = NewPhoto {
+            taken_at_ms: Some(if is_chosen { at_ms - 20 * HOUR_MS } else { at_ms }),
+            position: position.filter(|_| !is_chosen),
+            ..NewPhoto::new(PhotoSubject::Shelf, source)
+        };
+        self.client.attach_photo(PhotoOf::Visit(visit), &photo, &picture::draw(&mut random, shelf))?;
+        Ok(())
     }
 
     fn break_off(&mut self, shop: &Shop, opened_at_ms: i64) -> Result<i64, RecordError> {

@@ -1,5 +1,5 @@
 //! `demo`: a company in a box. Nine regions, 36 people with real clients that record a day offline and sync
-//! over QUIC, the figures that come of it, and three checks of what the project promises.
+//! over QUIC, the figures that come of it, and four checks of what the project promises.
 //!
 //! The demo's day is yesterday, so that it is complete: phones live through it with clocks of their own,
 //! and sync today. So their stamps are ahead of the server's clock, which clamps them as it does those of any phone
@@ -12,6 +12,7 @@ mod company;
 mod day;
 mod fleet;
 mod folder;
+mod picture;
 mod places;
 mod shelf;
 mod show;
@@ -100,7 +101,7 @@ pub enum DemoError {
 /// threads.
 ///
 /// # Errors
-/// Where something does not work, and where one of the three checks fails.
+/// Where something does not work, and where one of the four checks fails.
 pub async fn run(options: &Options) -> Result<(), DemoError> {
     let folder = Folder::open(options.data.as_deref())?;
     let running = tokio::select! {

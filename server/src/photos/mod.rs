@@ -37,7 +37,7 @@ pub const SPOOL_FOLDER: &str = "spool";
 /// Whole pictures that are read and put into the storage at one time; each is in memory then. They take at most half
 /// of the threads that records have.
 const STORING_MAX: usize = 2;
-/// Pictures that are decoded at one time; one takes up to 192 MiB.
+/// Pictures that are decoded at one time; one takes up to 232 MiB (measured, docs/adr/0011).
 const PREVIEWS_MAX: usize = 1;
 /// How long a device waits for its picture to be stored. It is stored all the same, and held at the next offer.
 const STORING_PATIENCE: Duration = Duration::from_secs(30);

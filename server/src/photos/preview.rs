@@ -14,8 +14,8 @@ pub const SIDE_PX: u32 = 480;
 const PIXELS_MAX: u64 = 25_000_000;
 /// A side of a picture that is decoded.
 const SIDE_PX_MAX: u32 = 20_000;
-/// Memory that a decoder may take.
-const MEMORY_BYTES_MAX: u64 = 192 << 20;
+/// Memory that a decoded picture may take: 25 megapixels of four bytes fit in.
+const DECODED_BYTES_MAX: u64 = 128 << 20;
 const QUALITY: u8 = 80;
 
 /// Why there is no thumbnail of a picture.
@@ -60,12 +60,14 @@ pub fn make(picture: &[u8]) -> Result<Vec<u8>, PreviewError> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE_PX_MAX);
     limits.max_image_height = Some(SIDE_PX_MAX);
-    limits.max_alloc = Some(MEMORY_BYTES_MAX);
+    limits.max_alloc = Some(DECODED_BYTES_MAX);
     let mut reader = ImageReader::with_format(Cursor::new(picture), format);
     reader.limits(limits);
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > PIXELS_MAX {
+    let is_large =
+        u64::from(width) * u64::from(height) > PIXELS_MAX || decoder.total_bytes() > DECODED_BYTES_MAX;
+    if is_large {
         return Err(PreviewError::Size { width, height });
     }
     let orientation = decoder.orientation()?;

@@ -216,7 +216,13 @@ impl Storage {
 /// A folder whose files are synced, and whose folders are, before a put returns.
 fn local(folder: &Path) -> Result<LocalFileSystem, StorageError> {
     let failed = |source| StorageError::Folder { folder: folder.to_path_buf(), source };
+    let made: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    // What is put is synced up to this folder; that the folder itself is there must last as well.
+    for above in made.iter().filter_map(|folder| folder.parent()) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        std::fs::File::open(above).and_then(|above| above.sync_all()).map_err(failed)?;
+    }
     let opened =
         LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(std::io::Error::other(error)))?;
     Ok(opened.with_fsync(true))

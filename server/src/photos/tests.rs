@@ -1,10 +1,12 @@
 //! Who may send a picture, what is kept of it, and what becomes of wrong ones.
 
 use super::*;
+use crate::server::Draft;
 use crate::store::Naming;
 use crate::verify::VerifyReport;
-use xundian_protocol::ids::{KindId, RecordId};
-use xundian_protocol::record::RecordKey;
+use xundian_protocol::ids::{KindId, OutletId, RecordId};
+use xundian_protocol::kinds::{MediaType, Photo, PhotoSource, PhotoSubject, Typed as _};
+use xundian_protocol::record::{Home, RecordKey};
 
 const NOW_MS: i64 = 1_795_428_000_000;
 
@@ -295,4 +297,64 @@ async fn a_thumbnail_is_made_once_and_what_has_none_is_remembered() {
         .unwrap();
     assert_eq!(kept.photos.preview(hash).await.unwrap(), Some(made));
     assert_eq!(kept.photos.preview(ContentHash([9; 32])).await.unwrap(), None);
+}
+
+#[test]
+fn a_folder_of_the_format_before_learns_what_its_records_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let shelf = picture(1, 1000);
+    let form = Photo {
+        subject: Some(PhotoSubject::Shelf),
+        content_hash: Some(ContentHash::of(&shelf)),
+        size_bytes: Some(1000),
+        media_type: Some(MediaType::Jpeg),
+        source: Some(PhotoSource::InApp),
+        ..Photo::default()
+    };
+    let home = Home::Outlet(OutletId(RecordId::from_bytes([2; 16])));
+    let draft = Draft { key: Photo::key(RecordId::from_bytes([3; 16])), home, writes: form.writes() };
+    let server = Server::open(folder.path(), NOW_MS).unwrap();
+    server.write(vec![draft], "test", NOW_MS).unwrap();
+    let expected = server.verify().unwrap();
+    assert_eq!((expected.pictures_missing, expected.is_clean()), (1, true));
+    server.store.set_back().unwrap();
+    assert!(!server.verify().unwrap().is_clean(), "it lacks what the present format has");
+    drop(server);
+    let server = Server::open(folder.path(), NOW_MS).unwrap();
+    assert_eq!(server.verify().unwrap(), expected);
+    assert!(!server.store.is_of_format_before().unwrap());
+}
+
+#[test]
+fn a_record_that_names_another_picture_names_the_old_one_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::open(folder.path(), NOW_MS).unwrap();
+    let home = Home::Outlet(OutletId(RecordId::from_bytes([2; 16])));
+    let named = |picture: &[u8]| {
+        let form = Photo {
+            subject: Some(PhotoSubject::Shelf),
+            content_hash: Some(ContentHash::of(picture)),
+            size_bytes: Some(picture.len() as i64),
+            media_type: Some(MediaType::Jpeg),
+            source: Some(PhotoSource::InApp),
+            ..Photo::default()
+        };
+        Draft { key: Photo::key(RecordId::from_bytes([3; 16])), home, writes: form.writes() }
+    };
+    let (old, new, too_large) = (picture(1, 1000), picture(2, 1000), vec![0; PHOTO_BYTES_MAX as usize + 1]);
+    let author = PersonId(RecordId::NIL);
+    let is_named = |picture: &[u8]| {
+        let bytes = Some(picture.len() as u64);
+        server.store.reader().is_named_by(author, ContentHash::of(picture), bytes).unwrap()
+    };
+    for (picture, others) in
+        [(&old, [&new, &too_large]), (&new, [&old, &too_large]), (&old, [&new, &too_large])]
+    {
+        server.write(vec![named(picture)], "test", NOW_MS).unwrap();
+        assert!(is_named(picture) && !others.iter().any(|other| is_named(other)));
+        assert!(server.verify().unwrap().is_clean());
+    }
+    server.write(vec![named(&too_large)], "test", NOW_MS).unwrap();
+    assert!(![&old, &new, &too_large].into_iter().any(|picture| is_named(picture)), "nothing waits for it");
+    assert!(server.verify().unwrap().is_clean());
 }

@@ -189,6 +189,14 @@ impl Store {
         Ok(())
     }
 
+    /// Makes the folder one of the format before, for the test of its way to the present one.
+    #[cfg(test)]
+    pub(crate) fn set_back(&self) -> Result<(), StoreError> {
+        self.pictures.clear()?;
+        self.meta.insert("format", FORMAT_BEFORE)?;
+        Ok(())
+    }
+
     /// Commits changes: all of them or none, and on the disk when it returns unless they may be lost.
     pub fn commit(&self, changes: &Changes) -> Result<(), StoreError> {
         let mode = if changes.may_be_lost { PersistMode::Buffer } else { PersistMode::SyncData };

@@ -35,6 +35,7 @@ struct Link {
     bytes_up: AtomicU64,
     /// How often it was cut. Connections from before the last cut are dead.
     cuts: AtomicU64,
+    addresses: AtomicU64,
 }
 
 impl Relay {
@@ -58,7 +59,8 @@ impl Relay {
         let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a free port"));
         let address = socket.local_addr().expect("a bound address");
         let zero = || AtomicU64::new(0);
-        let link = Arc::new(Link { bits_per_s, bytes: zero(), bytes_up: zero(), cuts: zero() });
+        let link =
+            Arc::new(Link { bits_per_s, bytes: zero(), bytes_up: zero(), cuts: zero(), addresses: zero() });
         let task = tokio::spawn(relay(socket, server, Arc::clone(&link)));
         Self { address, link, task }
     }
@@ -71,6 +73,11 @@ impl Relay {
     /// Bytes of datagrams towards the server since this was last asked, also of those that were lost.
     pub fn take_bytes_up(&self) -> u64 {
         self.link.bytes_up.swap(0, Ordering::Relaxed)
+    }
+
+    /// From how many addresses devices have come.
+    pub fn addresses(&self) -> u64 {
+        self.link.addresses.load(Ordering::SeqCst)
     }
 
     /// Loses what is on its way and all that ever follows of the connections that there are, without a word to either
@@ -114,6 +121,7 @@ async fn relay(socket: Arc<UdpSocket>, server: SocketAddr, link: Arc<Link>) {
                 tasks.spawn(pass(up, Arc::clone(&own), None, Arc::clone(&link), cuts));
                 tasks.spawn(receive(own, back, Arc::clone(&link)));
                 tasks.spawn(pass(down, Arc::clone(&socket), Some(device), Arc::clone(&link), cuts));
+                link.addresses.fetch_add(1, Ordering::SeqCst);
                 new.insert(Way { cuts, onward })
             }
         };

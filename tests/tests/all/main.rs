@@ -2,6 +2,7 @@
 
 mod cli;
 mod e2e;
+mod ffi;
 mod fuzz;
 mod hostile;
 mod import_cli;

@@ -3,15 +3,26 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::*;
+use xundian_protocol::ids::ContentHash;
+use xundian_protocol::kinds::{PhotoSource, PhotoSubject};
 
+use super::*;
+use crate::day::{NewPhoto, PhotoOf};
+
+/// What a picture of two pieces holds in its second one.
+const IN_THE_PICTURE: &[u8] = b"a label on the shelf, in the picture's own bytes";
 const NOTE: &str = "店长说下周补货，条码 6901234567892";
 
-fn key() -> StoreKey {
+pub(super) fn key() -> StoreKey {
     StoreKey::new([0x11; 32])
 }
 
-/// A device with a day's work in its outbox, a rejected save, long records in its tree, and its identity files.
+fn picture() -> Vec<u8> {
+    [b"\xFF\xD8\xFF", &[7; 17 * 1024][..], IN_THE_PICTURE].concat()
+}
+
+/// A device with a day's work in its outbox, a rejected save, long records in its tree, a photo, and its identity
+/// files.
 fn busy_device(key: Option<&StoreKey>) -> Device {
     let device = device_with(key);
     let visit = VisitBundle { note: Some(NOTE.into()), ..bundle() };
@@ -26,14 +37,16 @@ fn busy_device(key: Option<&StoreKey>) -> Device {
         let changes = Changes { home: None, from: FeedSeq(0), to: FeedSeq(5), records: vec![record] };
         device.client.store.apply_changes(&changes).expect("applied");
     }
-    device.client.record(&visit).expect("recorded");
+    let visit = device.client.record(&visit).expect("recorded");
+    let photo = NewPhoto::new(PhotoSubject::Shelf, PhotoSource::InApp);
+    device.client.attach_photo(PhotoOf::Visit(visit), &photo, &picture()).expect("attached");
     identity::request_der(&device.client.home).expect("a key and a request");
     identity::keep(&device.client.home, b"DEVICE CERTIFICATE", b"AUTHORITY CERTIFICATE").expect("kept");
     device
 }
 
 /// Every file below a folder, its name without the folder's and its bytes.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -63,7 +76,7 @@ fn no_file_of_a_sealed_device_shows_what_was_recorded() {
     let number = gtin(3).number().to_be_bytes();
     let mut turned = number;
     turned.reverse();
-    let needles: [&[u8]; 13] = [
+    let needles: [&[u8]; 14] = [
         NOTE.as_bytes(),
         b"6901234567892",
         "王芳".as_bytes(),
@@ -75,6 +88,7 @@ fn no_file_of_a_sealed_device_shows_what_was_recorded() {
         b"PRIVATE KEY",
         b"DEVICE CERTIFICATE",
         b"AUTHORITY CERTIFICATE",
+        IN_THE_PICTURE,
         &number,
         &turned,
     ];
@@ -82,14 +96,15 @@ fn no_file_of_a_sealed_device_shows_what_was_recorded() {
     for (nth, needle) in needles.into_iter().enumerate() {
         let files = files_with(plain.folder.path(), needle);
         // One of the two orders of a number's bytes is the one that is written.
-        assert!(!files.is_empty() || nth >= 11, "{:?} must be found", String::from_utf8_lossy(needle));
-        shown.extend(files.into_iter().map(|file| (nth.min(11), file)));
+        assert!(!files.is_empty() || nth >= 12, "{:?} must be found", String::from_utf8_lossy(needle));
+        shown.extend(files.into_iter().map(|file| (nth.min(12), file)));
         let files = files_with(sealed.folder.path(), needle);
         assert!(files.is_empty(), "{:?} is in {files:?}", String::from_utf8_lossy(needle));
     }
-    assert!(shown.iter().any(|(nth, _)| *nth == 11), "a product's number must be found");
+    assert!(shown.iter().any(|(nth, _)| *nth == 12), "a product's number must be found");
     let files: BTreeSet<_> = shown.iter().map(|(_, file)| file.as_str()).collect();
-    let expected = ["authority.crt", "device.crt", "device.key", "store/db", "store/journal"];
+    let photo = format!("photos/{}", ContentHash::of(&picture()));
+    let expected = ["authority.crt", "device.crt", "device.key", &photo, "store/db", "store/journal"];
     assert_eq!(files, BTreeSet::from(expected), "what is searched holds all of it, journal and tree");
 }
 
@@ -105,6 +120,7 @@ fn a_sealed_device_works_as_any_other_and_says_that_it_is_sealed() {
     assert_eq!(client.status().expect("status").unsent_ops, status.unsent_ops);
     assert_eq!(client.identity().expect("enrolled").person_name, "王芳");
     assert_eq!(client.rejected().expect("the tray")[0].message, "门店已移交");
+    assert_eq!(client.photo_bytes(ContentHash::of(&picture())).expect("reads"), picture());
     assert_eq!(identity::request_der(&client.home).expect("the same request"), request);
 }
 

@@ -23,7 +23,8 @@ use crate::sealing::{Cover, Place};
 /// How long the file is when it is made, and about how much waits in it to be folded in: a commit that does
 /// not fit into the rest begins at the front, and one that is longer than the file makes it longer.
 pub(super) const FILE_BYTES: u64 = 4 * 1024 * 1024;
-const HEADER_BYTES: usize = 16;
+/// What stands in front of an entry's content.
+pub(super) const HEADER_BYTES: usize = 16;
 const READ_BYTES: usize = 64 * 1024;
 
 const PLAIN_NAME: &str = "journal";
@@ -206,7 +207,8 @@ fn read_entry(reader: &mut impl Read, room_bytes: u64, chain: u32) -> io::Result
     Ok((crc == crc_of(chain, number, &content)).then_some(Entry { number, crc, content }))
 }
 
-fn crc_of(chain: u32, number: u64, content: &[u8]) -> u32 {
+/// The CRC of an entry behind one whose CRC is `chain`.
+pub(super) fn crc_of(chain: u32, number: u64, content: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(chain);
     hasher.update(&number.to_be_bytes());
     hasher.update(content);

@@ -132,7 +132,7 @@ fn open_whole(folder: &Path, cover: &Cover) -> Result<(sled::Db, Journal, Writes
 }
 
 /// How many commits have returned, as far as that is known.
-fn acknowledged_commits(folder: &Path) -> u64 {
+pub(super) fn acknowledged_commits(folder: &Path) -> u64 {
     let bytes = fs::read(folder.join("acknowledged")).unwrap_or_default();
     bytes.try_into().map_or(0, u64::from_be_bytes)
 }
@@ -143,7 +143,7 @@ fn damaged(folder: &Path, detail: impl Into<String>) -> EngineError {
 
 /// A lock of our own: sled has none on Android and iOS, and its own says neither who nor what to do.
 /// The system frees it when the process ends, however it ends.
-fn take_lock(folder: &Path) -> Result<File, EngineError> {
+pub(super) fn take_lock(folder: &Path) -> Result<File, EngineError> {
     let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
     let path = folder.join("lock");
     let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(io_error)?;
@@ -179,7 +179,7 @@ fn cover_of(folder: &Path, key: Option<&StoreKey>) -> Result<Cover, EngineError>
     Ok(Cover::Sealed(Arc::new(data)))
 }
 
-fn from_key_fault(folder: &Path, fault: KeyFault) -> EngineError {
+pub(super) fn from_key_fault(folder: &Path, fault: KeyFault) -> EngineError {
     match fault {
         KeyFault::Io(source) => EngineError::Io { folder: folder.to_owned(), source },
         KeyFault::WrongKey => EngineError::WrongKey { folder: folder.to_owned() },
@@ -218,7 +218,7 @@ fn tidy(folder: &Path, is_sealed: bool) -> Result<(), EngineError> {
 }
 
 /// Opens sled, which may panic on damage. No flusher thread: every commit is flushed, and an idle store sleeps.
-fn open_sled(folder: &Path) -> Result<sled::Db, EngineError> {
+pub(super) fn open_sled(folder: &Path) -> Result<sled::Db, EngineError> {
     let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(None);
     let deadline = Instant::now() + CLOSING_WAIT_MAX;
     loop {

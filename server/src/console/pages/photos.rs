@@ -77,7 +77,7 @@ fn figure(ask: &Ask, photo: &Shown, outlet: OutletId, fence_m: i64) -> Markup {
                 div.small {
                     (show::time_at(ask, taken, Some(outlet), Some(header.business_day)))
                     " · " (show::choice(ask.lang, form.source))
-                    @if let Some(metres) = form.distance_m { " · " (ask.t(t::FROM_OUTLET)) " " (show::number(metres)) " m" }
+                    @if let Some(metres) = form.distance_m { " · " (ask.t(t::DISTANCE)) " " (show::number(metres)) " m" }
                 }
                 @if !doubts.is_empty() {
                     div.doubts { @for doubt in &doubts { span.tag.bad { (ask.t(*doubt)) } " " } }

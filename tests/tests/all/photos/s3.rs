@@ -49,7 +49,7 @@ impl S3 {
     /// What it answers to a request without a body.
     fn ask(&self, method: &str, path: &str) -> String {
         let mut stream = TcpStream::connect(self.address).expect("it runs");
-        let host = format!("s3.localhost:{}", self.address.port());
+        let host = self.address;
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

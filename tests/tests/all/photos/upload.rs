@@ -1,12 +1,15 @@
 //! Who may send what, cuts, flipped bytes, and two devices at once.
 
+use xundian_client::{NewPhoto, PhotoOf, PhotoSource, PhotoSubject};
 use xundian_protocol::ids::{ContentHash, RecordId};
 use xundian_protocol::limits::{PHOTO_PIECE_BYTES_MAX, PHOTO_PIECES_IN_FLIGHT_MAX};
 use xundian_protocol::record::Home;
 use xundian_protocol::sync::upload::Outcome;
 use xundian_protocol::wire::v1::{ClientFrame, Declined, Held, Offer, Piece, Refusal, ServerFrame};
-use xundian_tests::support::company::outlet;
+use xundian_server::photos::preview_of;
+use xundian_tests::support::company::{outlet, today};
 use xundian_tests::support::device::Device;
+use xundian_tests::support::photo::shelf;
 use xundian_tests::support::seed;
 use xundian_tests::support::service::Service;
 
@@ -184,4 +187,24 @@ async fn sizes_and_places_that_cannot_be_are_told_one_by_one() {
     assert_eq!(ask(&mut wire, piece(8_000, b"other")).await, held(&[&shelf[..8_000], b"other"].concat()));
     assert_eq!(ask(&mut wire, piece(0, &shelf[..10])).await, held(&shelf[..10]));
     assert_eq!(ask(&mut wire, piece(10, b"")).await, held(&shelf[..10]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_photo_of_the_real_device_is_stored_and_has_a_thumbnail() {
+    let service = Service::start().await;
+    let device = service.device("W1").await;
+    let visit = device.visit("A1", today(), 2);
+    let shelf = shelf();
+    let photo = NewPhoto::new(PhotoSubject::Shelf, PhotoSource::InApp);
+    device.client.attach_photo(PhotoOf::Visit(visit), &photo, &shelf).expect("a picture of a visit of today");
+    let report = device.sync().await;
+    assert_eq!(report.rejected, 0);
+    assert!(stored(&service, &shelf).as_ref() == Some(&shelf));
+    let report = service.server().verify().expect("readable");
+    assert_eq!((report.pictures_stored, report.pictures_missing), (1, 0));
+    // Where the shared data are, it is the photo of a shelf by K4R; else bytes that only begin like a picture.
+    if shelf.ends_with(b"\xFF\xD9") {
+        let small = preview_of(&shelf).expect("a photo");
+        assert!(small.len() < 100_000, "{} bytes", small.len());
+    }
 }

@@ -173,10 +173,11 @@ pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
     ("client-core", "errors", &["store", "photos"]),
     ("client-core", "recorder", &["errors", "store"]),
     ("client-core", "day", &["errors", "recorder", "store"]),
+    ("client-core", "json", &[]),
     (
         "client-core",
         "client",
-        &["sealing", "disk", "store", "photos", "transport", "errors", "recorder", "day"],
+        &["json", "sealing", "disk", "store", "photos", "transport", "errors", "recorder", "day"],
     ),
     ("client-core", "ffi", &["client", "errors", "day", "sealing", "store", "photos"]),
     ("client-core", "cli", &["client", "errors", "day"]),

@@ -3,11 +3,17 @@
 `Client` is the one object that an app holds. The forms, such as `StockCount`, are the business objects.
 """
 
-from .xundian_client import *  # noqa: F403
-from .xundian_client import library_version
-
 __version__ = "0.1.0"
 
-# The generated part has checked already that every call fits.
+# Library and binding must belong together, and every way in which they may not is found here; docs/INTEGRATE.md, "Library
+# and binding", says which check finds what. UniFFI writes the check of the calls' checksums and does not call it.
+try:
+    from . import xundian_client as _generated
+    from .xundian_client import *  # noqa: F403
+    from .xundian_client import library_version
+
+    _generated._uniffi_check_api_checksums(_generated._UniffiLib)
+except Exception as error:
+    raise ImportError(f"xundian_client {__version__} does not fit its library ({error}): install it again") from error
 if library_version() != __version__:
     raise ImportError(f"xundian_client {__version__} has a library of version {library_version()}: install it again")

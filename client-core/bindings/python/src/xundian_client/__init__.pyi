@@ -714,6 +714,13 @@ class DeviceStatus:
     def __init__(self, *, unsent_ops: int, oldest_unsent_ms: typing.Optional[int], rejected_ops: int, unsent_photos: int, unsent_photo_bytes: int, oldest_unsent_photo_ms: typing.Optional[int], stuck_photos: int, last_sync_ms: typing.Optional[int], safe_to_lose_up_to_ms: typing.Optional[int], server_offset_ms: typing.Optional[int], homes: int, store_bytes: int, is_sealed: bool) -> None: ...
     ...
 
+class FieldCondition:
+    """A field that must hold one of some values."""
+    field: str
+    one_of: typing.List[str]
+    def __init__(self, *, field: str, one_of: typing.List[str]) -> None: ...
+    ...
+
 class ClockGrade(enum.Enum):
     """How far a captured time can be trusted 时钟可信度."""
     TRUSTED = 0
@@ -881,6 +888,27 @@ class PushReport:
     def __init__(self, *, merged: int, rejected: int, unsent_ops: int) -> None: ...
     ...
 
+class Query:
+    """Which records of a kind a list shows."""
+    kind: Kind
+    home: typing.Optional[Home]
+    day: typing.Optional[Day]
+    ids: typing.Optional[typing.List[RecordId]]
+    conditions: typing.List[FieldCondition]
+    with_corrected: bool
+    newest_first: bool
+    skip: int
+    limit: int
+    def __init__(self, *, kind: Kind, home: typing.Optional[Home]=None, day: typing.Optional[Day]=None, ids: typing.Optional[typing.List[RecordId]]=None, conditions: typing.List[FieldCondition]=..., with_corrected: bool=False, newest_first: bool=False, skip: int=0, limit: int=1000) -> None: ...
+    ...
+
+class RecordPage:
+    """A part of a query's result."""
+    lines: typing.List[FormLine]
+    total: int
+    def __init__(self, *, lines: typing.List[FormLine], total: int) -> None: ...
+    ...
+
 class RejectedSave:
     """A save that the server did not take."""
     id: RejectedId
@@ -891,6 +919,16 @@ class RejectedSave:
     message: str
     content: typing.Optional[Form]
     def __init__(self, *, id: RejectedId, record: RecordId, home: Home, why: Refusal, message_zh: str, message: str, content: typing.Optional[Form]) -> None: ...
+    ...
+
+class RescueReport:
+    """What a rescue brought out."""
+    unsent: int
+    rejected: int
+    confirmed: int
+    unreadable: int
+    losses: typing.List[str]
+    def __init__(self, *, unsent: int, rejected: int, confirmed: int, unreadable: int, losses: typing.List[str]) -> None: ...
     ...
 
 class SyncProgress:
@@ -938,54 +976,57 @@ class ErrorCode(enum.Enum):
     """What went wrong. A code is never renamed; new ones may come."""
     ARGUMENT = 0
     CLIENT_CLOSED = 1
-    INTERNAL = 2
-    NOT_ENROLLED = 3
-    OUTLET_UNKNOWN = 4
-    OUTLET_OUT_OF_SCOPE = 5
-    VISIT_UNKNOWN = 6
-    VISIT_CLOSED = 7
-    VISIT_STILL_OPEN = 8
-    NO_OPEN_VISIT = 9
-    RECORD_UNKNOWN = 10
-    REJECTED_UNKNOWN = 11
-    ISSUE_STATE = 12
-    ZONE_UNKNOWN = 13
-    TIMES_REVERSED = 14
-    FORM_EMPTY = 15
-    FORM_INVALID = 16
-    NOT_EDITED = 17
-    CONFLICT_SETTLED = 18
-    PHOTO_FORM = 19
-    PHOTO_TOO_LARGE = 20
-    PHOTO_UNREADABLE = 21
-    PHOTOS_FULL = 22
-    PHOTO_TOO_LATE = 23
-    PHOTO_NOT_HERE = 24
-    PHOTO_DAMAGED = 25
-    PHOTO_FOLDER = 26
-    STORE_IN_USE = 27
-    STORE_KEY = 28
-    STORE_FULL = 29
-    STORE_BROKEN = 30
-    IDENTITY_BROKEN = 31
-    SYNC_RUNNING = 32
-    CONNECTION = 33
-    CONNECTION_REFUSED = 34
-    SERVER_ADDRESS = 35
-    SERVER_SILENT = 36
-    SESSION_ENDED = 37
-    SERVER_UNREADABLE = 38
-    DEVICE_RESTORED = 39
-    SERVER_RESTORED = 40
-    INVITATION_MALFORMED = 41
-    INVITATION_REFUSED = 42
-    LABEL_TOO_LONG = 43
-    OTHER_PERSON = 44
-    DEVICE_REVOKED = 45
-    DEVICE_UNKNOWN = 46
-    VERSION_REFUSED = 47
-    SERVER_UNAVAILABLE = 48
-    SERVER_REFUSED = 49
+    BACKGROUNDED = 2
+    INTERNAL = 3
+    NOT_ENROLLED = 4
+    OUTLET_UNKNOWN = 5
+    OUTLET_OUT_OF_SCOPE = 6
+    VISIT_UNKNOWN = 7
+    VISIT_CLOSED = 8
+    VISIT_STILL_OPEN = 9
+    NO_OPEN_VISIT = 10
+    RECORD_UNKNOWN = 11
+    REJECTED_UNKNOWN = 12
+    ISSUE_STATE = 13
+    ZONE_UNKNOWN = 14
+    TIMES_REVERSED = 15
+    FORM_EMPTY = 16
+    FORM_INVALID = 17
+    NOT_EDITED = 18
+    CONFLICT_SETTLED = 19
+    PHOTO_FORM = 20
+    PHOTO_TOO_LARGE = 21
+    PHOTO_UNREADABLE = 22
+    PHOTOS_FULL = 23
+    PHOTO_TOO_LATE = 24
+    PHOTO_NOT_HERE = 25
+    PHOTO_DAMAGED = 26
+    PHOTO_FOLDER = 27
+    STORE_IN_USE = 28
+    STORE_KEY = 29
+    STORE_FULL = 30
+    STORE_BROKEN = 31
+    IDENTITY_BROKEN = 32
+    NO_STORE = 33
+    RESCUE_FILE = 34
+    SYNC_RUNNING = 35
+    CONNECTION = 36
+    CONNECTION_REFUSED = 37
+    SERVER_ADDRESS = 38
+    SERVER_SILENT = 39
+    SESSION_ENDED = 40
+    SERVER_UNREADABLE = 41
+    DEVICE_RESTORED = 42
+    SERVER_RESTORED = 43
+    INVITATION_MALFORMED = 44
+    INVITATION_REFUSED = 45
+    LABEL_TOO_LONG = 46
+    OTHER_PERSON = 47
+    DEVICE_REVOKED = 48
+    DEVICE_UNKNOWN = 49
+    VERSION_REFUSED = 50
+    SERVER_UNAVAILABLE = 51
+    SERVER_REFUSED = 52
     ...
 
 class ClientError(Exception):
@@ -1023,6 +1064,40 @@ class PhotoOf:
     def is_issue(self) -> bool: ...
     ...
 
+class RecordsObserver:
+    """Is told what a query finds."""
+    def on_records(self, page: RecordPage) -> None:
+        """Called on a thread of the library, once at the beginning and whenever a record of the page, where it stands on
+        its way to the server, or the total has changed, and never otherwise. One call ends before the next begins;
+        what changes meanwhile makes one more. It may call the client. A failure is logged and ends nothing.
+        
+        # Errors
+        Where the app's own code fails."""
+    ...
+
+class RecordsObserverImpl(RecordsObserver):
+    """Is told what a query finds."""
+    def on_records(self, page: RecordPage) -> None:
+        """Called on a thread of the library, once at the beginning and whenever a record of the page, where it stands on
+        its way to the server, or the total has changed, and never otherwise. One call ends before the next begins;
+        what changes meanwhile makes one more. It may call the client. A failure is logged and ends nothing.
+        
+        # Errors
+        Where the app's own code fails."""
+    ...
+
+class SubscriptionProtocol(typing.Protocol):
+    """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
+    def cancel(self) -> None:
+        """Ends it. A call that has begun may still come to its end."""
+    ...
+
+class Subscription(SubscriptionProtocol):
+    """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
+    def cancel(self) -> None:
+        """Ends it. A call that has begun may still come to its end."""
+    ...
+
 class StatusObserver:
     """Is told how the device stands."""
     def on_status(self, status: DeviceStatus) -> None:
@@ -1041,18 +1116,6 @@ class StatusObserverImpl(StatusObserver):
         
         # Errors
         Where the app's own code fails."""
-    ...
-
-class SubscriptionProtocol(typing.Protocol):
-    """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
-    def cancel(self) -> None:
-        """Ends it. A call that has begun may still come to its end."""
-    ...
-
-class Subscription(SubscriptionProtocol):
-    """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
-    def cancel(self) -> None:
-        """Ends it. A call that has begun may still come to its end."""
     ...
 
 class ProgressObserver:
@@ -1164,6 +1227,18 @@ class ClientProtocol(typing.Protocol):
         # Errors
         Where the invitation is none, the server refuses or cannot be reached, or the folder is another
         person's."""
+    async def entering_background(self) -> None:
+        """The app leaves the foreground. A running sync, push or enrolment ends at its next step and fails with
+        `Backgrounded`; what it did stays done. The store is closed and its folder unlocked when this returns, unless
+        another call wanted it meanwhile. Any later call opens it again by itself.
+        
+        # Errors
+        Where the client was closed."""
+    def entering_foreground(self) -> None:
+        """The app is in the foreground. Opens the store, so that the first call does not have to.
+        
+        # Errors
+        Where the client was closed or its store does not open."""
     def find(self, kind: Kind, id: RecordId) -> typing.Optional[FormLine]:
         """A record; none where the device has no such one.
         
@@ -1185,6 +1260,12 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the store cannot be read."""
+    def low_memory(self) -> None:
+        """The system is short of memory. What is held only to be quick is let go of, and where nothing runs the store
+        is closed with all its caches. The next call opens it again by itself.
+        
+        # Errors
+        Where the client was closed."""
     def mend_rejected(self, id: RejectedId, form: Form) -> None:
         """Saves what lies in the rejected tray anew, with the fields of a form in the place of those that were refused.
         It leaves the tray.
@@ -1196,6 +1277,18 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the outlet is unknown or out of scope, or a required field is missing."""
+    def network_changed(self) -> None:
+        """The device's network is another one than before. A running sync goes on from there, over the same connection;
+        without the hint it waits in vain and ends. Where nothing runs nothing happens. Returns at once.
+        
+        # Errors
+        Where the client was closed."""
+    def observe_records(self, query: Query, observer: RecordsObserver) -> Subscription:
+        """Tells an observer what a query finds, now and whenever that changes, by a save or by a sync, for as long as
+        the subscription is held.
+        
+        # Errors
+        Where the query asks for what there cannot be, or the client was closed."""
     def observe_shelf(self, visit: VisitId, shelf: ShelfObservation) -> None:
         """Records what stands on the shelf. Saving again adds lines and replaces those named again.
         
@@ -1231,6 +1324,11 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         As `sync`."""
+    def query(self, query: Query) -> RecordPage:
+        """The records that a query means.
+        
+        # Errors
+        Where the query asks for what there cannot be, or the store cannot be read."""
     def raise_issue(self, outlet: OutletId, issue: NewIssue, visit: typing.Union[typing.Optional[VisitId]]=...) -> RecordId:
         """Raises an urgent matter, in a visit or outside one.
         
@@ -1410,6 +1508,18 @@ class Client(ClientProtocol):
         # Errors
         Where the invitation is none, the server refuses or cannot be reached, or the folder is another
         person's."""
+    async def entering_background(self) -> None:
+        """The app leaves the foreground. A running sync, push or enrolment ends at its next step and fails with
+        `Backgrounded`; what it did stays done. The store is closed and its folder unlocked when this returns, unless
+        another call wanted it meanwhile. Any later call opens it again by itself.
+        
+        # Errors
+        Where the client was closed."""
+    def entering_foreground(self) -> None:
+        """The app is in the foreground. Opens the store, so that the first call does not have to.
+        
+        # Errors
+        Where the client was closed or its store does not open."""
     def find(self, kind: Kind, id: RecordId) -> typing.Optional[FormLine]:
         """A record; none where the device has no such one.
         
@@ -1431,6 +1541,12 @@ class Client(ClientProtocol):
         
         # Errors
         Where the store cannot be read."""
+    def low_memory(self) -> None:
+        """The system is short of memory. What is held only to be quick is let go of, and where nothing runs the store
+        is closed with all its caches. The next call opens it again by itself.
+        
+        # Errors
+        Where the client was closed."""
     def mend_rejected(self, id: RejectedId, form: Form) -> None:
         """Saves what lies in the rejected tray anew, with the fields of a form in the place of those that were refused.
         It leaves the tray.
@@ -1442,6 +1558,18 @@ class Client(ClientProtocol):
         
         # Errors
         Where the outlet is unknown or out of scope, or a required field is missing."""
+    def network_changed(self) -> None:
+        """The device's network is another one than before. A running sync goes on from there, over the same connection;
+        without the hint it waits in vain and ends. Where nothing runs nothing happens. Returns at once.
+        
+        # Errors
+        Where the client was closed."""
+    def observe_records(self, query: Query, observer: RecordsObserver) -> Subscription:
+        """Tells an observer what a query finds, now and whenever that changes, by a save or by a sync, for as long as
+        the subscription is held.
+        
+        # Errors
+        Where the query asks for what there cannot be, or the client was closed."""
     def observe_shelf(self, visit: VisitId, shelf: ShelfObservation) -> None:
         """Records what stands on the shelf. Saving again adds lines and replaces those named again.
         
@@ -1477,6 +1605,11 @@ class Client(ClientProtocol):
         
         # Errors
         As `sync`."""
+    def query(self, query: Query) -> RecordPage:
+        """The records that a query means.
+        
+        # Errors
+        Where the query asks for what there cannot be, or the store cannot be read."""
     def raise_issue(self, outlet: OutletId, issue: NewIssue, visit: typing.Union[typing.Optional[VisitId]]=...) -> RecordId:
         """Raises an urgent matter, in a visit or outside one.
         
@@ -1559,4 +1692,21 @@ class Client(ClientProtocol):
     ...
 
 def library_version() -> str:
-    """The library's version. A binding of another version does not load it."""
+    """The library's version. A binding of another version does not load it: docs/INTEGRATE.md, "Library and binding",
+    has all of the check."""
+
+async def rescue(folder: str, into_file: str, key: typing.Union[typing.Optional[bytes]]=...) -> RescueReport:
+    """Reads whatever can be read of a device's folder into a new file, one JSON object a line. Nothing is written into
+    the folder; a copy of the store is made beside the file and removed in the end. No client may have the folder open.
+    It takes as long as reading the store once or twice, on a thread of the library.
+    
+    # Errors
+    Where the folder is in use, the key does not fit, the file is there already, or there is no room."""
+
+def set_aside(folder: str) -> str:
+    """Sets a device's store aside, so that the folder is that of a new device, to be enrolled with a new invitation. The
+    store and what belongs to its identity are renamed, never deleted. Returns the folder where they are now, which can
+    be rescued as before. Rescue it first.
+    
+    # Errors
+    Where the folder is in use or cannot be written."""

@@ -1,0 +1,203 @@
+//! Rescue: everything that can be read of a device's store that does not open, or opens damaged, into a file; and
+//! setting such a store aside, so that the device can be enrolled anew.
+//!
+//! The file is NDJSON: one JSON object a line, which `is` says what it is. docs/INTEGRATE.md has the list.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value as Json, json};
+
+use super::STORE_FOLDER;
+use crate::json::{op_record, record_json};
+use crate::sealing::{Cover, StoreKey};
+use crate::store::{self, Copied, Rescued, StoreError};
+
+/// What belongs to the identity that the store holds, and is of no use without it.
+const IDENTITY_FILES: [&str; 4] = ["device.key", "device.csr", "device.crt", "authority.crt"];
+
+/// What a rescue brought out.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RescueReport {
+    /// Saves that wait to be sent.
+    pub unsent: u64,
+    /// Saves that the server did not take.
+    pub rejected: u64,
+    /// Saves that the server has, and records as it confirmed them.
+    pub confirmed: u64,
+    /// Items whose bytes are there and cannot be understood; the file has them as they are.
+    pub unreadable: u64,
+    /// What is known to be missing, in words for people. Empty where everything came out.
+    pub losses: Vec<String>,
+}
+
+/// Why nothing was rescued, or not all of what can be. The store is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum RescueError {
+    /// There is no store.
+    #[error("{} holds no device: name the folder that the app opens", folder.display())]
+    NoStore {
+        /// What was given.
+        folder: PathBuf,
+    },
+    /// The store is in use, or the key does not fit.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file or folder cannot be read or written.
+    #[error("cannot {action} {} ({source}): check the path, its permissions and the room on its disk; the store is as it was", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn failed<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> RescueError + 'a {
+    move |source| RescueError::File { action, path: path.to_owned(), source }
+}
+
+/// Reads whatever can be read of a device's store into a new file, an item a line. Nothing is written into the
+/// device's folder: a copy of the store is made beside the file, and removed in the end. Takes as long as reading
+/// the store once or twice, and memory for its journal and a small cache, however large it is.
+///
+/// # Errors
+/// Where the store is in use, the key does not fit, the file is there already, or there is no room.
+pub fn rescue(home: &Path, key: Option<&StoreKey>, into_file: &Path) -> Result<RescueReport, RescueError> {
+    let folder = home.join(STORE_FOLDER);
+    if !folder.is_dir() {
+        return Err(RescueError::NoStore { folder: home.to_owned() });
+    }
+    let _held = store::hold(&folder)?;
+    let cover = store::check(&folder, key)?;
+    let file = File::create_new(into_file).map_err(failed("make", into_file))?;
+    let mut copy_path = into_file.as_os_str().to_owned();
+    copy_path.push(format!(".copy-{}", now_ms()));
+    let copy_path = PathBuf::from(copy_path);
+    let copy = Copied::of(&folder, copy_path.clone()).map_err(failed("copy the store into", &copy_path))?;
+
+    let written = write_items(&copy, cover, file, into_file);
+    if written.is_err() {
+        // Half of it would be taken for all of it. Where it cannot be removed, the error says that it is unfinished.
+        let _ = fs::remove_file(into_file);
+    }
+    written
+}
+
+fn write_items(
+    copy: &Copied,
+    cover: Cover,
+    file: File,
+    into_file: &Path,
+) -> Result<RescueReport, RescueError> {
+    let mut report = RescueReport::default();
+    let mut lines = BufWriter::new(file);
+    let losses = copy.each(cover, |item, is_proved| {
+        report.count(&item);
+        let mut line = line(&item);
+        if !is_proved {
+            line["unproved"] = json!(true);
+        }
+        writeln!(lines, "{line}").map_err(failed("write", into_file))
+    })?;
+    report.losses = losses.into_texts();
+    let file = lines.into_inner().map_err(|error| failed("write", into_file)(error.into_error()))?;
+    file.sync_all().map_err(failed("write", into_file))?;
+    Ok(report)
+}
+
+/// Sets a device's store and what belongs to it aside: it is renamed, never deleted, and the folder is as that of a
+/// new device. Returns where it is now. Rescue it first.
+///
+/// # Errors
+/// Where the store is in use, or the folder cannot be written.
+pub fn set_aside(home: &Path) -> Result<PathBuf, RescueError> {
+    let folder = home.join(STORE_FOLDER);
+    if !folder.is_dir() {
+        return Err(RescueError::NoStore { folder: home.to_owned() });
+    }
+    let _held = store::hold(&folder)?;
+    let aside = home.join(format!("set-aside-{}", now_ms()));
+    fs::create_dir(&aside).map_err(failed("make", &aside))?;
+    // The store last: where this is broken off before, calling it again goes on.
+    for name in IDENTITY_FILES.into_iter().chain([STORE_FOLDER]) {
+        match fs::rename(home.join(name), aside.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed.map_err(failed("move into", &aside))?,
+        }
+    }
+    #[cfg(unix)]
+    for changed in [&aside, home] {
+        File::open(changed).and_then(|folder| folder.sync_all()).map_err(failed("write", changed))?;
+    }
+    Ok(aside)
+}
+
+impl RescueReport {
+    fn count(&mut self, item: &Rescued) {
+        match item {
+            Rescued::Save { is_settled: false, .. } => self.unsent += 1,
+            Rescued::Rejected { .. } => self.rejected += 1,
+            Rescued::Save { is_settled: true, .. } | Rescued::Record(_) => self.confirmed += 1,
+            Rescued::Unreadable { .. } => self.unreadable += 1,
+            Rescued::Device(_) | Rescued::OpenVisit(_) => {}
+        }
+    }
+}
+
+fn line(item: &Rescued) -> Json {
+    match item {
+        Rescued::Device(identity) => json!({
+            "is": "device",
+            "device": identity.device.0,
+            "person": identity.person.to_string(),
+            "person_name": identity.person_name,
+            "server": identity.server,
+        }),
+        Rescued::Save { op, bytes, is_settled, is_sent } => {
+            let mut line = record_json(&op_record(op));
+            line.insert("is".into(), json!(if *is_settled { "settled" } else { "unsent" }));
+            line.insert("seq".into(), json!(op.seq.0));
+            line.insert("saved_at_ms".into(), json!(op.stamp.hlc.unix_ms()));
+            line.insert("was_sent".into(), json!(is_sent));
+            line.insert("stored".into(), json!(hex(bytes)));
+            Json::Object(line)
+        }
+        Rescued::Rejected { rejected, bytes } => {
+            let mut line = record_json(&op_record(&rejected.op));
+            line.insert("is".into(), json!("rejected"));
+            line.insert("rejected_id".into(), json!(rejected.id.to_string()));
+            line.insert("why".into(), json!(format!("{:?}", rejected.why)));
+            line.insert("message".into(), json!(rejected.message));
+            line.insert("stored".into(), json!(hex(bytes)));
+            Json::Object(line)
+        }
+        Rescued::Record(record) => {
+            let mut line = record_json(record);
+            line.insert("is".into(), json!("record"));
+            Json::Object(line)
+        }
+        Rescued::OpenVisit(visit) => json!({ "is": "open_visit", "visit": visit.to_string() }),
+        Rescued::Unreadable { key, value } => {
+            json!({ "is": "unreadable", "key": hex(key), "value": hex(value) })
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing into a text never fails.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Makes names that are new.
+fn now_ms() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
+}

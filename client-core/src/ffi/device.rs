@@ -1,0 +1,219 @@
+//! The device behind the client: its folder, which is open while the app works with it and let go of while the app is
+//! in the background. Whoever calls finds it open.
+
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::changes::Changes;
+use super::errors::ClientError;
+use crate::client::Client as Core;
+use crate::sealing::StoreKey;
+
+/// How long a call waits for a folder that is just being let go of.
+const LETTING_GO_WAIT_MAX: Duration = Duration::from_secs(3);
+const LETTING_GO_CHECK: Duration = Duration::from_millis(1);
+
+/// A device and its key, which stays in memory until the device is closed and is wiped then.
+pub(super) struct Device {
+    folder: PathBuf,
+    /// `None` after it was closed.
+    held: Mutex<Option<Held>>,
+    /// Ends what runs over the network.
+    leaving: watch::Sender<()>,
+    /// Says that the store was opened, or taken up again, or closed for good.
+    moved: watch::Sender<()>,
+    pub(super) changes: Changes,
+}
+
+struct Held {
+    key: Option<StoreKey>,
+    /// The open store; `None` while the app is in the background.
+    core: Option<Arc<OpenCore>>,
+    /// The store that was opened last, for as long as a call still works with it.
+    last: Weak<OpenCore>,
+    /// Ends when that one has let go of the folder.
+    letting_go: watch::Receiver<()>,
+    openings: u64,
+}
+
+/// An open store.
+pub(super) struct OpenCore {
+    core: Core,
+    /// Which opening of the folder it is, from 1.
+    pub(super) opening: u64,
+    // Fields drop in this order: this one tells that the folder is free, after the store has closed its files.
+    _letting_go: watch::Sender<()>,
+}
+
+impl Deref for OpenCore {
+    type Target = Core;
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+/// What an observer finds.
+pub(super) enum Found {
+    /// The store.
+    Open(Arc<OpenCore>),
+    /// Nothing to tell of: the app is in the background.
+    Resting,
+    /// Nothing to tell of ever again.
+    Closed,
+}
+
+impl Device {
+    /// Opens a device.
+    ///
+    /// # Errors
+    /// As [`Core::open`].
+    pub(super) fn open(folder: PathBuf, key: Option<StoreKey>) -> Result<Self, ClientError> {
+        let (_, letting_go) = watch::channel(());
+        let held = Held { key, core: None, last: Weak::new(), letting_go, openings: 0 };
+        let device = Self {
+            folder,
+            held: Mutex::new(Some(held)),
+            leaving: watch::Sender::new(()),
+            moved: watch::Sender::new(()),
+            changes: Changes::new(),
+        };
+        device.core()?;
+        Ok(device)
+    }
+
+    /// The store, opened where it rests.
+    ///
+    /// # Errors
+    /// Where the device was closed or its store does not open. The next call tries again.
+    pub(super) fn core(&self) -> Result<Arc<OpenCore>, ClientError> {
+        self.awake(&mut self.held())
+    }
+
+    /// The store for work over the network, and what says that the work is to end.
+    ///
+    /// # Errors
+    /// As [`Self::core`].
+    pub(super) fn core_for_work(&self) -> Result<(Arc<OpenCore>, watch::Receiver<()>), ClientError> {
+        let mut held = self.held();
+        let core = self.awake(&mut held)?;
+        // Still under the lock: whoever sends the device to rest from here on reaches this work.
+        Ok((core, self.leaving.subscribe()))
+    }
+
+    /// The store as it is.
+    pub(super) fn found(&self) -> Found {
+        match &*self.held() {
+            None => Found::Closed,
+            Some(Held { core: None, .. }) => Found::Resting,
+            Some(Held { core: Some(core), .. }) => Found::Open(Arc::clone(core)),
+        }
+    }
+
+    /// The store that is open or still at work, if there is one.
+    ///
+    /// # Errors
+    /// Where the device was closed.
+    pub(super) fn at_work(&self) -> Result<Option<Arc<OpenCore>>, ClientError> {
+        let held = self.held();
+        Ok(held.as_ref().ok_or_else(ClientError::closed)?.last.upgrade())
+    }
+
+    /// Puts another key in the place of the one that it was opened with.
+    ///
+    /// # Errors
+    /// As [`Core::change_key`].
+    pub(super) fn change_key(&self, key: StoreKey) -> Result<(), ClientError> {
+        let mut held = self.held();
+        let core = self.awake(&mut held)?;
+        core.change_key(&key)?;
+        if let Some(held) = held.as_mut() {
+            held.key = Some(key);
+        }
+        Ok(())
+    }
+
+    /// Ends what runs, and hands the store over for the caller to let go of.
+    ///
+    /// # Errors
+    /// Where the device was closed.
+    pub(super) fn leave(&self) -> Result<Option<Arc<OpenCore>>, ClientError> {
+        let mut held = self.held();
+        let core = held.as_mut().ok_or_else(ClientError::closed)?.core.take();
+        self.leaving.send_replace(());
+        Ok(core)
+    }
+
+    /// Hands the store over for the caller to let go of, where nothing runs.
+    ///
+    /// # Errors
+    /// Where the device was closed.
+    pub(super) fn rest_if_idle(&self) -> Result<Option<Arc<OpenCore>>, ClientError> {
+        let mut held = self.held();
+        let held = held.as_mut().ok_or_else(ClientError::closed)?;
+        Ok(held.core.take_if(|core| !core.is_syncing()))
+    }
+
+    /// Waits until the folder is free, or is wanted again.
+    pub(super) async fn folder_is_free(&self) {
+        let mut moved = self.moved.subscribe();
+        let mut letting_go = match &*self.held() {
+            Some(Held { core: None, letting_go, .. }) => letting_go.clone(),
+            _ => return,
+        };
+        tokio::select! {
+            // Nothing is ever sent, so this is the end.
+            _ = letting_go.changed() => {}
+            _ = moved.changed() => {}
+        }
+    }
+
+    /// Closes it for good.
+    pub(super) fn close(&self) {
+        let held = self.held().take();
+        self.moved.send_replace(());
+        // Observers see that it is gone.
+        self.changes.note();
+        drop(held);
+    }
+
+    fn awake(&self, held: &mut Option<Held>) -> Result<Arc<OpenCore>, ClientError> {
+        let held = held.as_mut().ok_or_else(ClientError::closed)?;
+        if let Some(core) = &held.core {
+            return Ok(Arc::clone(core));
+        }
+        // What a call still holds is taken up again: a folder cannot be opened twice.
+        let core = match held.last.upgrade() {
+            Some(core) => core,
+            None => self.open_again(held)?,
+        };
+        held.core = Some(Arc::clone(&core));
+        self.moved.send_replace(());
+        self.changes.note();
+        Ok(core)
+    }
+
+    fn open_again(&self, held: &mut Held) -> Result<Arc<OpenCore>, ClientError> {
+        let deadline = Instant::now() + LETTING_GO_WAIT_MAX;
+        while held.letting_go.has_changed().is_ok() && Instant::now() < deadline {
+            std::thread::sleep(LETTING_GO_CHECK);
+        }
+        let core = match &held.key {
+            None => Core::open(&self.folder)?,
+            Some(key) => Core::open_with_key(&self.folder, key)?,
+        };
+        let (sender, letting_go) = watch::channel(());
+        held.openings += 1;
+        let core = Arc::new(OpenCore { core, opening: held.openings, _letting_go: sender });
+        held.last = Arc::downgrade(&core);
+        held.letting_go = letting_go;
+        Ok(core)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,177 @@
+//! Queries, once and live: the lists that an app shows.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use xundian_protocol::calendar::Day;
+use xundian_protocol::ids::{KindId, RecordId};
+use xundian_protocol::kinds;
+use xundian_protocol::record::Home;
+
+use super::changes::Subscription;
+use super::client::Client;
+use super::device::OpenCore;
+use super::errors::{ClientError, ObserverError};
+use super::kinds::Kind;
+use super::records::FormLine;
+use crate::client::{self, Condition, RecordPage as CorePage};
+
+/// Which records of a kind a list shows.
+#[derive(Clone, PartialEq, Debug, uniffi::Record)]
+pub struct Query {
+    /// Of which kind.
+    pub kind: Kind,
+    /// Only of this home, such as an outlet.
+    #[uniffi(default)]
+    pub home: Option<Home>,
+    /// Only of this business day.
+    #[uniffi(default)]
+    pub day: Option<Day>,
+    /// Only these, such as the outlets of the day's route.
+    #[uniffi(default)]
+    pub ids: Option<Vec<RecordId>>,
+    /// Only those that keep all of these.
+    #[uniffi(default)]
+    pub conditions: Vec<FieldCondition>,
+    /// Also those whose place a later record has taken.
+    #[uniffi(default)]
+    pub with_corrected: bool,
+    /// The latest first. Records are in the order of their ids, and ids that devices make grow with time.
+    #[uniffi(default)]
+    pub newest_first: bool,
+    /// How many to leave out at the front.
+    #[uniffi(default)]
+    pub skip: u32,
+    /// How many to hand over at most; not above 10,000.
+    #[uniffi(default = 1000)]
+    pub limit: u32,
+}
+
+/// A field that must hold one of some values.
+#[derive(Clone, PartialEq, Eq, Debug, uniffi::Record)]
+pub struct FieldCondition {
+    /// The field's name, such as `state`; also one of the header's, such as `actor`.
+    pub field: String,
+    /// The values as they stand in files: a choice by its code, such as `acknowledged`, a day, an id, a number, a
+    /// text, `true` or `false`.
+    pub one_of: Vec<String>,
+}
+
+/// A part of a query's result.
+#[derive(Clone, PartialEq, Debug, uniffi::Record)]
+pub struct RecordPage {
+    /// The records of the page.
+    pub lines: Vec<FormLine>,
+    /// How many records the whole result has.
+    pub total: u64,
+}
+
+/// Is told what a query finds.
+#[uniffi::export(with_foreign)]
+pub trait RecordsObserver: Send + Sync {
+    /// Called on a thread of the library, once at the beginning and whenever a record of the page, where it stands on
+    /// its way to the server, or the total has changed, and never otherwise. One call ends before the next begins;
+    /// what changes meanwhile makes one more. It may call the client. A failure is logged and ends nothing.
+    ///
+    /// # Errors
+    /// Where the app's own code fails.
+    fn on_records(&self, page: RecordPage) -> Result<(), ObserverError>;
+}
+
+#[uniffi::export]
+impl Client {
+    /// The records that a query means.
+    ///
+    /// # Errors
+    /// Where the query asks for what there cannot be, or the store cannot be read.
+    pub fn query(&self, query: Query) -> Result<RecordPage, ClientError> {
+        let query = query.try_into()?;
+        Ok(self.core()?.query(&query)?.into())
+    }
+
+    /// Tells an observer what a query finds, now and whenever that changes, by a save or by a sync, for as long as
+    /// the subscription is held.
+    ///
+    /// # Errors
+    /// Where the query asks for what there cannot be, or the client was closed.
+    pub fn observe_records(
+        &self,
+        query: Query,
+        observer: Arc<dyn RecordsObserver>,
+    ) -> Result<Arc<Subscription>, ClientError> {
+        let query = query.try_into()?;
+        self.core()?;
+        let told = Mutex::new(Told::default());
+        let tell = move |core: Arc<OpenCore>| {
+            // One call ends before the next begins, so that nobody waits for this lock.
+            let news = told.lock().unwrap_or_else(PoisonError::into_inner).news(&core, &query);
+            // The observer may close the client, which then closes at once.
+            drop(core);
+            match news {
+                Ok(None) => {}
+                Ok(Some(page)) => {
+                    if let Err(error) = observer.on_records(page.into()) {
+                        tracing::warn!(%error, "a records observer failed");
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "records cannot be read for an observer"),
+            }
+        };
+        Ok(Arc::new(self.device.changes.observe(Arc::downgrade(&self.device), tell)?))
+    }
+}
+
+/// What an observer was told last.
+#[derive(Default)]
+struct Told {
+    /// The opening of the store and the revision of the kind that it was read at.
+    at: Option<(u64, u64)>,
+    digest: Option<[u8; 32]>,
+}
+
+impl Told {
+    /// The query's result where it is another one than was told last. Where nothing of its kind has changed, nothing
+    /// is read.
+    fn news(&mut self, core: &OpenCore, query: &client::Query) -> Result<Option<CorePage>, ClientError> {
+        // First this, then the records: what is saved in between is seen next time.
+        let at = (core.opening, core.revision(query.kind));
+        if self.at == Some(at) {
+            return Ok(None);
+        }
+        let page = core.query(query)?;
+        let digest = page.digest();
+        self.at = Some(at);
+        let is_news = self.digest.replace(digest) != Some(digest);
+        Ok(is_news.then_some(page))
+    }
+}
+
+impl TryFrom<Query> for client::Query {
+    type Error = ClientError;
+
+    fn try_from(query: Query) -> Result<Self, ClientError> {
+        let Query { kind, home, day, ids, conditions, with_corrected, newest_first, skip, limit } = query;
+        let kind: KindId = kind.id();
+        let spec = kinds::spec(kind).ok_or_else(|| ClientError::internal("a kind without a declaration"))?;
+        let parse = |condition: FieldCondition| Condition::parse(spec, &condition.field, &condition.one_of);
+        let mut conditions = conditions.into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        conditions.extend(day.map(Condition::on_day));
+        let query = Self {
+            kind,
+            home,
+            ids: ids.map(|ids| ids.into_iter().collect()),
+            conditions,
+            with_corrected,
+            is_newest_first: newest_first,
+            skip: usize::try_from(skip).unwrap_or(usize::MAX),
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+        };
+        query.check()?;
+        Ok(query)
+    }
+}
+
+impl From<CorePage> for RecordPage {
+    fn from(page: CorePage) -> Self {
+        Self { lines: page.lines.into_iter().filter_map(FormLine::of).collect(), total: page.total }
+    }
+}

@@ -1,0 +1,150 @@
+//! Hints from the platform.
+
+use std::sync::Arc;
+
+use xundian_client::ffi::{
+    Client, ErrorCode, Kind, ObserverError, ProgressObserver, Query, RecordPage, RecordsObserver,
+};
+use xundian_client::{SyncProgress, VisitBundle};
+use xundian_tests::support::company;
+use xundian_tests::support::device::bundle;
+use xundian_tests::support::relay::Relay;
+use xundian_tests::support::service::Service;
+
+use super::{App, Heard, invitation_at};
+
+/// So many visits that a sync of them takes several frames.
+const VISITS: i64 = 600;
+
+/// Does something once, at the first step of a sync.
+struct AtFirstStep<F>(std::sync::Mutex<Option<F>>);
+
+impl<F: FnOnce() + Send> AtFirstStep<F> {
+    fn new(act: F) -> Arc<Self> {
+        Arc::new(Self(std::sync::Mutex::new(Some(act))))
+    }
+}
+
+impl<F: FnOnce() + Send> ProgressObserver for AtFirstStep<F> {
+    fn on_progress(&self, _: SyncProgress) -> Result<(), ObserverError> {
+        let act = self.0.lock().expect("no panic").take();
+        act.map_or(Ok(()), |act| {
+            act();
+            Ok(())
+        })
+    }
+}
+
+fn record(client: &Client, visits: i64) {
+    let noon_ms = company::today().start_ms("Asia/Shanghai").expect("a day") - 12 * 3_600_000;
+    for nth in 0..visits {
+        let bundle: VisitBundle = bundle(company::outlet("A1"), noon_ms + nth, 6);
+        client.record_visit(bundle).expect("recorded");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_goes_on_after_the_network_has_changed_under_it() {
+    let service = Service::start().await;
+    let relay = Arc::new(Relay::to(service.address()).await);
+    let app = App::enrol_at(&invitation_at(&service, relay.address, "W1"), None).await;
+    app.client.network_changed().expect("nothing runs, so nothing happens");
+    record(&app.client, VISITS);
+    let before = relay.addresses();
+    let (client, network) = (Arc::clone(&app.client), Arc::clone(&relay));
+    let change = AtFirstStep::new(move || {
+        // The old address is gone: what is on its way to it is lost, and so is what would come from it.
+        network.cut();
+        client.network_changed().expect("open");
+    });
+    let report = app.client.sync(Some(change)).await.expect("it goes on from the new address");
+    assert_eq!((report.merged, report.rejected, report.unsent_ops), (3 * VISITS as u64, 0, 0));
+    assert_eq!(relay.addresses(), before + 2, "one connection, from two addresses");
+    service.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_the_background_the_folder_is_free_and_any_call_opens_it_again() {
+    let service = Service::start().await;
+    let key = vec![7; 32];
+    let app = App::enrol_at(&service.invitation("W1"), Some(key.clone())).await;
+    let folder = || app.folder.path().display().to_string();
+    let visit = app.client.open_visit(company::outlet("A1"), None).expect("opened");
+    let in_use = Client::open(folder(), Some(key.clone())).map(drop).expect_err("it is open");
+    assert_eq!(in_use.code(), ErrorCode::StoreInUse);
+
+    app.client.entering_background().await.expect("open");
+    // Another process of the app, such as an extension, could have it now.
+    let other = Client::open(folder(), Some(key.clone())).expect("the folder is free");
+    let refused = app.client.status().expect_err("the other one has it");
+    assert_eq!(refused.code(), ErrorCode::StoreInUse);
+    other.close();
+    assert_eq!(app.client.current_visit().expect("opened again"), Some(visit), "an open visit stays open");
+    app.client.close_visit(visit).expect("closed");
+
+    let other_key = vec![8; 32];
+    app.client.change_key(other_key.clone()).expect("changed");
+    app.client.entering_background().await.expect("open");
+    app.client.entering_background().await.expect("a second time is nothing");
+    app.client.low_memory().expect("nothing is open");
+    app.client.network_changed().expect("nothing runs");
+    app.client.entering_foreground().expect("opens with the new key");
+    assert_eq!(app.client.sync(None).await.expect("synced").merged, 2);
+    app.client.low_memory().expect("open");
+    assert_eq!(app.client.status().expect("opened again").unsent_ops, 0);
+    app.client.close();
+    let closed = app.client.entering_background().await.expect_err("closed for good");
+    assert_eq!(closed.code(), ErrorCode::ClientClosed);
+    Client::open(folder(), Some(other_key)).expect("nobody holds the folder");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_ends_where_the_app_goes_to_the_background_and_the_next_goes_on() {
+    let service = Service::start().await;
+    let app = App::enrol(&service, "W1").await;
+    record(&app.client, VISITS);
+    let (client, left) = (Arc::clone(&app.client), Heard::nothing());
+    let heard = Arc::clone(&left);
+    let runtime = tokio::runtime::Handle::current();
+    let leave = AtFirstStep::new(move || {
+        drop(runtime.spawn(async move { heard.hear(client.entering_background().await) }));
+    });
+    let ended = app.client.sync(Some(leave)).await;
+    assert_eq!(left.until("that the app is in the background", |_| true).await, Ok(()));
+    match ended {
+        // The hint came too late to end anything.
+        Ok(report) => assert_eq!(report.merged, 3 * VISITS as u64),
+        Err(error) => assert_eq!(error.code(), ErrorCode::Backgrounded),
+    }
+    app.client.sync(None).await.expect("synced");
+    assert_eq!(app.client.status().expect("open").unsent_ops, 0);
+    service.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn observers_sleep_in_the_background_and_go_on_afterwards() {
+    struct Told(Arc<Heard<u64>>);
+    impl RecordsObserver for Told {
+        fn on_records(&self, page: RecordPage) -> Result<(), ObserverError> {
+            self.0.hear(page.total);
+            Ok(())
+        }
+    }
+    let service = Service::start().await;
+    let app = App::enrol(&service, "W1").await;
+    let heard = Heard::nothing();
+    let (home, day, ids, conditions) = (None, None, None, Vec::new());
+    let (with_corrected, newest_first, skip, limit) = (false, false, 0, 10);
+    let visits =
+        Query { kind: Kind::Visit, home, day, ids, conditions, with_corrected, newest_first, skip, limit };
+    let _subscription =
+        app.client.observe_records(visits, Arc::new(Told(Arc::clone(&heard)))).expect("observed");
+    heard.until("no visits", |total| *total == 0).await;
+    app.client.entering_background().await.expect("open");
+    app.client.entering_foreground().expect("opens");
+    app.client.entering_background().await.expect("open");
+    // Recording in the background opens the store, and the observer is told again.
+    record(&app.client, 1);
+    heard.until("a visit", |total| *total == 1).await;
+    assert_eq!(heard.all(), [0, 1], "what did not change while the store was closed is no news");
+}

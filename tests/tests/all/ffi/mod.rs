@@ -1,0 +1,70 @@
+//! What apps in other languages call, against a real server: lists that stay fresh, hints from the platform, and many
+//! threads at once.
+
+mod life;
+mod live;
+mod stress;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tempfile::TempDir;
+use xundian_client::ffi::Client;
+use xundian_tests::support::DEADLINE;
+use xundian_tests::support::service::{self, Service};
+
+/// A device as an app has it.
+struct App {
+    client: Arc<Client>,
+    folder: TempDir,
+}
+
+impl App {
+    /// Enrols a device of a person, and syncs it once.
+    async fn enrol(service: &Service, person: &str) -> Self {
+        Self::enrol_at(&service.invitation(person), None).await
+    }
+
+    /// The same by an invitation, and with a key if there is one.
+    async fn enrol_at(invitation: &str, key: Option<Vec<u8>>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let client = Client::open(folder.path().display().to_string(), key).expect("opens");
+        client.enrol(invitation.to_owned(), "phone".into()).await.expect("the invitation is good");
+        client.sync(None).await.expect("synced");
+        Self { client: Arc::new(client), folder }
+    }
+}
+
+/// An invitation for a person at a relay's address.
+fn invitation_at(service: &Service, address: std::net::SocketAddr, person: &str) -> String {
+    service::invitation(service.server(), address, person, service::HOUR_MS)
+}
+
+/// What was told, in order, for others to wait for.
+struct Heard<T>(Mutex<Vec<T>>);
+
+impl<T: Clone> Heard<T> {
+    fn nothing() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Vec::new())))
+    }
+
+    fn hear(&self, what: T) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    }
+
+    fn all(&self) -> Vec<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until the last that was told is what is meant.
+    async fn until(&self, what: &str, is_meant: impl Fn(&T) -> bool) -> T {
+        let start = Instant::now();
+        loop {
+            if let Some(last) = self.all().pop().filter(|last| is_meant(last)) {
+                return last;
+            }
+            assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+}
