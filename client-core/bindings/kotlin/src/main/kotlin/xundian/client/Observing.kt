@@ -16,6 +16,14 @@ fun Client.statuses(): Flow<DeviceStatus> = observed { tell ->
     observeStatus(object : StatusObserver { override fun onStatus(status: DeviceStatus) = tell(status) })
 }
 
+/**
+ * What a query finds: now, and whenever that changes, by a save or by a sync. A collector that takes its time gets the
+ * newest page next. A query that asks for what there cannot be fails with [ErrorCode.ARGUMENT].
+ */
+fun Client.records(query: Query): Flow<RecordPage> = observed { tell ->
+    observeRecords(query, object : RecordsObserver { override fun onRecords(page: RecordPage) = tell(page) })
+}
+
 /** A sync as a flow: how far it is, and as the last what it did. Who stops collecting cancels it; see [Client.sync]. */
 fun Client.syncing(): Flow<Step<SyncReport>> = steps { sync(it) }
 
