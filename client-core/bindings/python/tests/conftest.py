@@ -2,9 +2,11 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import time
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Iterator
@@ -59,8 +61,11 @@ class Server:
             self.run("import", name, str(file))
         self.address = f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
         self.http_port = free_port(socket.SOCK_STREAM)
+        self.serve(self.address)
+
+    def serve(self, address: str) -> None:
         self.process = subprocess.Popen(
-            [program, "--data", self.data, "serve", "--quic", self.address, "--http", f"127.0.0.1:{self.http_port}"],
+            [self.program, "--data", self.data, "serve", "--quic", address, "--http", f"127.0.0.1:{self.http_port}"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -83,14 +88,43 @@ class Server:
             except OSError:
                 time.sleep(0.01)
 
-    def invitation(self, person: str) -> str:
-        found = re.search(r"xd1-\S+", self.run("invite", person, "--address", self.address))
+    def invitation(self, person: str, address: str | None = None) -> str:
+        found = re.search(r"xd1-\S+", self.run("invite", person, "--address", address or self.address))
         assert found is not None
         return found.group()
 
     def stop(self) -> None:
-        self.process.kill()
+        self.process.terminate()
         self.process.wait()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """The server does not answer: its process is held up."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Nothing listens at the server's address, and its folder is let go of."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.serve(self.address)
+
+    @contextmanager
+    def at(self, address: str) -> Iterator[None]:
+        """The server is at another address, which must be free."""
+        self.stop()
+        self.serve(address)
+        try:
+            yield
+        finally:
+            self.stop()
+            self.serve(self.address)
 
 
 def free_port(kind: socket.SocketKind) -> int:
@@ -99,13 +133,29 @@ def free_port(kind: socket.SocketKind) -> int:
         return int(bound.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
     program = os.environ.get("XUNDIAN_SERVER")
     assert program is not None, "XUNDIAN_SERVER names the server's program, such as target/debug/xundian-server"
-    server = Server(Path(program), tmp_path_factory.mktemp("server"))
-    yield server
-    server.stop()
+    server = Server(Path(program), folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The one that all tests share."""
+    with serving(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def another_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for a test that does it harm."""
+    with serving(tmp_path_factory.mktemp("another_server")) as server:
+        yield server
 
 
 @pytest.fixture

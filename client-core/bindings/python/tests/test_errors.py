@@ -1,7 +1,9 @@
 """What goes wrong has a stable code, and says what to do in Chinese and in English."""
 
+import uuid
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 import pytest
 from conftest import Server, device
@@ -17,7 +19,10 @@ from xundian_client import (
     Place,
     Refusal,
     Severity,
+    ShelfObservation,
     StockCount,
+    StockMovement,
+    VisitBundle,
 )
 
 
@@ -25,6 +30,14 @@ def code(raised: pytest.ExceptionInfo[ClientError.Failed]) -> ErrorCode:
     assert any("\u4e00" <= character <= "\u9fff" for character in raised.value.message_zh)
     assert raised.value.message_en
     return raised.value.code
+
+
+@contextmanager
+def fails(expected: ErrorCode) -> Iterator[pytest.ExceptionInfo[ClientError.Failed]]:
+    """That what is done in it fails with a code, in Chinese and in English."""
+    with pytest.raises(ClientError.Failed) as raised:
+        yield raised
+    assert code(raised) is expected
 
 
 def test_an_outlet_that_is_not_there(phone: Client) -> None:
@@ -64,6 +77,39 @@ def test_a_person_is_in_one_shop_at_a_time(phone: Client) -> None:
     assert code(raised) is ErrorCode.VISIT_CLOSED
 
 
+def test_what_does_not_fit_what_was_before(phone: Client) -> None:
+    outlet = phone.outlet_named("BJ-1")
+    with fails(ErrorCode.VISIT_UNKNOWN):
+        phone.close_visit(str(uuid.uuid4()))
+    with fails(ErrorCode.FORM_INVALID):
+        phone.move_stock(outlet, StockMovement(units={"6901234567892": 1}))
+    reversed_times = VisitBundle(
+        outlet=outlet, opened_at_ms=1_795_400_000_000, ended_at_ms=0, shelf=ShelfObservation(), count=StockCount()
+    )
+    with fails(ErrorCode.TIMES_REVERSED):
+        phone.record_visit(reversed_times)
+
+
+async def test_an_issue_is_closed_once(server: Server, tmp_path: Path) -> None:
+    manager = await device(server, tmp_path / "manager", "R001")
+    issue = NewIssue(issue_kind=IssueKind.OUT_OF_STOCK, severity=Severity.SEVERE, text="缺货", due=Due.NEXT_DAY)
+    raised = manager.raise_issue(manager.outlet_named("BJ-1"), issue)
+    manager.close_issue(raised, "已补货")
+    with fails(ErrorCode.ISSUE_STATE):
+        manager.acknowledge_issue(raised)
+    await manager.sync()
+
+
+async def test_a_folder_that_is_of_no_use(phone: Client, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    with fails(ErrorCode.STORE_BROKEN):
+        Client.open(str(tmp_path / "file"))
+    phone.close()
+    (tmp_path / "phone" / "device.key").write_text("no key", encoding="utf-8")
+    with fails(ErrorCode.IDENTITY_BROKEN):
+        await Client.open(str(tmp_path / "phone")).sync()
+
+
 async def test_a_device_that_is_not_enrolled(tmp_path: Path) -> None:
     client = Client.open(str(tmp_path / "phone"))
     assert client.identity() is None
@@ -81,6 +127,8 @@ async def test_invitations_that_do_not_count(server: Server, tmp_path: Path) -> 
         await client.enrol("xd1-", "phone")
     assert code(raised) is ErrorCode.INVITATION_MALFORMED
     used = server.invitation("M001")
+    with fails(ErrorCode.LABEL_TOO_LONG):
+        await client.enrol(used, "店" * 1000)
     await client.enrol(used, "phone")
     other = Client.open(str(tmp_path / "other"))
     with pytest.raises(ClientError.Failed) as raised:

@@ -163,7 +163,8 @@ class Kind(enum.Enum):
     STOCK_MOVEMENT = 11
     ISSUE = 12
     DAY_REPORT = 13
-    CONFLICT = 14
+    PHOTO = 14
+    CONFLICT = 15
     ...
 
 class UnitType(enum.Enum):
@@ -464,6 +465,53 @@ class DayReport:
     def __init__(self, *, day: typing.Optional[Day]=None, visits_done: typing.Optional[int]=None, visits_planned: typing.Optional[int]=None, remarks: typing.Optional[str]=None, documents: typing.Optional[int]=None) -> None: ...
     ...
 
+class PhotoSubject(enum.Enum):
+    """What a photo shows."""
+    SHELF = 0
+    DISPLAY = 1
+    PRICE_LABEL = 2
+    STOCK = 3
+    STOREFRONT = 4
+    PROBLEM = 5
+    OTHER = 6
+    ...
+
+ContentHash = str
+
+class MediaType(enum.Enum):
+    """The form of a picture."""
+    JPEG = 0
+    PNG = 1
+    WEBP = 2
+    HEIC = 3
+    ...
+
+class PhotoSource(enum.Enum):
+    """Where a photo comes from, which says how far it proves something."""
+    IN_APP = 0
+    CHOSEN = 1
+    ...
+
+class Photo:
+    """A photo of a visit or an issue. The record tells what it shows and how far it proves that; the picture is
+    named by its hash and travels apart, after all records."""
+    visit: typing.Optional[VisitId]
+    issue: typing.Optional[RecordId]
+    subject: typing.Optional[PhotoSubject]
+    content_hash: typing.Optional[ContentHash]
+    size_bytes: typing.Optional[int]
+    media_type: typing.Optional[MediaType]
+    source: typing.Optional[PhotoSource]
+    taken_at_ms: typing.Optional[int]
+    latitude_e7: typing.Optional[int]
+    longitude_e7: typing.Optional[int]
+    accuracy_m: typing.Optional[int]
+    position_grade: typing.Optional[PositionGrade]
+    distance_m: typing.Optional[int]
+    note: typing.Optional[str]
+    def __init__(self, *, visit: typing.Optional[VisitId]=None, issue: typing.Optional[RecordId]=None, subject: typing.Optional[PhotoSubject]=None, content_hash: typing.Optional[ContentHash]=None, size_bytes: typing.Optional[int]=None, media_type: typing.Optional[MediaType]=None, source: typing.Optional[PhotoSource]=None, taken_at_ms: typing.Optional[int]=None, latitude_e7: typing.Optional[int]=None, longitude_e7: typing.Optional[int]=None, accuracy_m: typing.Optional[int]=None, position_grade: typing.Optional[PositionGrade]=None, distance_m: typing.Optional[int]=None, note: typing.Optional[str]=None) -> None: ...
+    ...
+
 class Form:
     """The content of a record of any kind."""
     class ORG_UNIT(Form):
@@ -522,6 +570,10 @@ class Form:
         """The content of a record of this kind."""
         form: DayReport
         def __init__(self, form: DayReport) -> None: ...
+    class PHOTO(Form):
+        """The content of a record of this kind."""
+        form: Photo
+        def __init__(self, form: Photo) -> None: ...
     class CONFLICT(Form):
         """The content of a record of this kind."""
         form: Conflict
@@ -554,6 +606,8 @@ class Form:
     def is_issue(self) -> bool: ...
     def is_DAY_REPORT(self) -> bool: ...
     def is_day_report(self) -> bool: ...
+    def is_PHOTO(self) -> bool: ...
+    def is_photo(self) -> bool: ...
     def is_CONFLICT(self) -> bool: ...
     def is_conflict(self) -> bool: ...
     ...
@@ -647,13 +701,24 @@ class DeviceStatus:
     unsent_ops: int
     oldest_unsent_ms: typing.Optional[int]
     rejected_ops: int
+    unsent_photos: int
+    unsent_photo_bytes: int
+    oldest_unsent_photo_ms: typing.Optional[int]
+    stuck_photos: int
     last_sync_ms: typing.Optional[int]
     safe_to_lose_up_to_ms: typing.Optional[int]
     server_offset_ms: typing.Optional[int]
     homes: int
     store_bytes: int
     is_sealed: bool
-    def __init__(self, *, unsent_ops: int, oldest_unsent_ms: typing.Optional[int], rejected_ops: int, last_sync_ms: typing.Optional[int], safe_to_lose_up_to_ms: typing.Optional[int], server_offset_ms: typing.Optional[int], homes: int, store_bytes: int, is_sealed: bool) -> None: ...
+    def __init__(self, *, unsent_ops: int, oldest_unsent_ms: typing.Optional[int], rejected_ops: int, unsent_photos: int, unsent_photo_bytes: int, oldest_unsent_photo_ms: typing.Optional[int], stuck_photos: int, last_sync_ms: typing.Optional[int], safe_to_lose_up_to_ms: typing.Optional[int], server_offset_ms: typing.Optional[int], homes: int, store_bytes: int, is_sealed: bool) -> None: ...
+    ...
+
+class FieldCondition:
+    """A field that must hold one of some values."""
+    field: str
+    one_of: typing.List[str]
+    def __init__(self, *, field: str, one_of: typing.List[str]) -> None: ...
     ...
 
 class ClockGrade(enum.Enum):
@@ -719,6 +784,90 @@ class Place:
     def __init__(self, *, latitude: float, longitude: float, accuracy_m: typing.Optional[float]=None, mocked: bool=False) -> None: ...
     ...
 
+class NewPhoto:
+    """What a new photo shows, and how far it proves that."""
+    subject: PhotoSubject
+    source: PhotoSource
+    taken_at_ms: typing.Optional[int]
+    position: typing.Optional[Place]
+    note: typing.Optional[str]
+    def __init__(self, *, subject: PhotoSubject, source: PhotoSource, taken_at_ms: typing.Optional[int]=None, position: typing.Optional[Place]=None, note: typing.Optional[str]=None) -> None: ...
+    ...
+
+class Refusal(enum.Enum):
+    """Why the server did not take a save. The order is stable."""
+    PROTOCOL = 0
+    VERSION = 1
+    UNAUTHENTICATED = 2
+    REVOKED = 3
+    INVITATION = 4
+    UNAVAILABLE = 5
+    OUT_OF_SCOPE = 6
+    NOT_A_WRITER = 7
+    INVALID = 8
+    OTHER_HOME = 9
+    NOT_THE_AUTHOR = 10
+    UNKNOWN_KIND = 11
+    CLONED = 12
+    UNNAMED = 13
+    OTHER = 14
+    ...
+
+class PhotoState:
+    """Where a photo's picture stands."""
+    class WAITING(PhotoState):
+        """It waits on this device."""
+        sent_bytes: int
+        def __init__(self, sent_bytes: int) -> None: ...
+    class STORED(PhotoState):
+        """The server has it, whole and verified."""
+        ...
+    class DECLINED(PhotoState):
+        """The server did not take it."""
+        why: Refusal
+        message_zh: str
+        message: str
+        is_tried_again: bool
+        def __init__(self, why: Refusal, message_zh: str, message: str, is_tried_again: bool) -> None: ...
+    class DAMAGED(PhotoState):
+        """Its file on this device is damaged or gone, and the server does not have it. Attaching the same picture
+        again mends it."""
+        ...
+    class NOT_HERE(PhotoState):
+        """It is not on this device: another one took it, or the server has it and it has made room here."""
+        ...
+    def is_WAITING(self) -> bool: ...
+    def is_waiting(self) -> bool: ...
+    def is_STORED(self) -> bool: ...
+    def is_stored(self) -> bool: ...
+    def is_DECLINED(self) -> bool: ...
+    def is_declined(self) -> bool: ...
+    def is_DAMAGED(self) -> bool: ...
+    def is_damaged(self) -> bool: ...
+    def is_NOT_HERE(self) -> bool: ...
+    def is_not_here(self) -> bool: ...
+    ...
+
+class PhotoLine:
+    """A photo, and where it stands."""
+    id: RecordId
+    header: typing.Optional[Header]
+    photo: Photo
+    save_state: SaveState
+    state: PhotoState
+    def __init__(self, *, id: RecordId, header: typing.Optional[Header], photo: Photo, save_state: SaveState, state: PhotoState) -> None: ...
+    ...
+
+class PhotoReport:
+    """What became of the pictures in a sync."""
+    stored: int
+    declined: int
+    damaged: int
+    bytes_sent: int
+    waiting: int
+    def __init__(self, *, stored: int, declined: int, damaged: int, bytes_sent: int, waiting: int) -> None: ...
+    ...
+
 class PlannedCall:
     """A call of a day's route."""
     outlet: OutletId
@@ -739,22 +888,25 @@ class PushReport:
     def __init__(self, *, merged: int, rejected: int, unsent_ops: int) -> None: ...
     ...
 
-class Refusal(enum.Enum):
-    """Why the server did not take a save. The order is stable."""
-    PROTOCOL = 0
-    VERSION = 1
-    UNAUTHENTICATED = 2
-    REVOKED = 3
-    INVITATION = 4
-    UNAVAILABLE = 5
-    OUT_OF_SCOPE = 6
-    NOT_A_WRITER = 7
-    INVALID = 8
-    OTHER_HOME = 9
-    NOT_THE_AUTHOR = 10
-    UNKNOWN_KIND = 11
-    CLONED = 12
-    OTHER = 13
+class Query:
+    """Which records of a kind a list shows."""
+    kind: Kind
+    home: typing.Optional[Home]
+    day: typing.Optional[Day]
+    ids: typing.Optional[typing.List[RecordId]]
+    conditions: typing.List[FieldCondition]
+    with_corrected: bool
+    newest_first: bool
+    skip: int
+    limit: int
+    def __init__(self, *, kind: Kind, home: typing.Optional[Home]=None, day: typing.Optional[Day]=None, ids: typing.Optional[typing.List[RecordId]]=None, conditions: typing.List[FieldCondition]=..., with_corrected: bool=False, newest_first: bool=False, skip: int=0, limit: int=1000) -> None: ...
+    ...
+
+class RecordPage:
+    """A part of a query's result."""
+    lines: typing.List[FormLine]
+    total: int
+    def __init__(self, *, lines: typing.List[FormLine], total: int) -> None: ...
     ...
 
 class RejectedSave:
@@ -769,12 +921,25 @@ class RejectedSave:
     def __init__(self, *, id: RejectedId, record: RecordId, home: Home, why: Refusal, message_zh: str, message: str, content: typing.Optional[Form]) -> None: ...
     ...
 
+class RescueReport:
+    """What a rescue brought out."""
+    unsent: int
+    rejected: int
+    confirmed: int
+    unreadable: int
+    losses: typing.List[str]
+    def __init__(self, *, unsent: int, rejected: int, confirmed: int, unreadable: int, losses: typing.List[str]) -> None: ...
+    ...
+
 class SyncProgress:
-    """How far a sync is. Each figure only grows, and `ops_done` never passes `ops_total`."""
+    """How far a sync is. Each figure only grows, and what is done never passes its total."""
     ops_done: int
     ops_total: int
     records_pulled: int
-    def __init__(self, *, ops_done: int, ops_total: int, records_pulled: int) -> None: ...
+    photo_bytes_done: int
+    photo_bytes_total: int
+    photo_bytes_sent: int
+    def __init__(self, *, ops_done: int, ops_total: int, records_pulled: int, photo_bytes_done: int, photo_bytes_total: int, photo_bytes_sent: int) -> None: ...
     ...
 
 class SyncReport:
@@ -786,7 +951,8 @@ class SyncReport:
     homes_dropped: int
     captured_through_ms: int
     unsent_ops: int
-    def __init__(self, *, merged: int, rejected: int, records_pulled: int, homes_added: int, homes_dropped: int, captured_through_ms: int, unsent_ops: int) -> None: ...
+    photos: PhotoReport
+    def __init__(self, *, merged: int, rejected: int, records_pulled: int, homes_added: int, homes_dropped: int, captured_through_ms: int, unsent_ops: int, photos: PhotoReport) -> None: ...
     ...
 
 class VisitBundle:
@@ -810,46 +976,57 @@ class ErrorCode(enum.Enum):
     """What went wrong. A code is never renamed; new ones may come."""
     ARGUMENT = 0
     CLIENT_CLOSED = 1
-    INTERNAL = 2
-    NOT_ENROLLED = 3
-    OUTLET_UNKNOWN = 4
-    OUTLET_OUT_OF_SCOPE = 5
-    VISIT_UNKNOWN = 6
-    VISIT_CLOSED = 7
-    VISIT_STILL_OPEN = 8
-    NO_OPEN_VISIT = 9
-    RECORD_UNKNOWN = 10
-    REJECTED_UNKNOWN = 11
-    ISSUE_STATE = 12
-    ZONE_UNKNOWN = 13
-    TIMES_REVERSED = 14
-    FORM_EMPTY = 15
-    FORM_INVALID = 16
-    NOT_EDITED = 17
-    CONFLICT_SETTLED = 18
-    STORE_IN_USE = 19
-    STORE_KEY = 20
-    STORE_FULL = 21
-    STORE_BROKEN = 22
-    IDENTITY_BROKEN = 23
-    SYNC_RUNNING = 24
-    CONNECTION = 25
-    CONNECTION_REFUSED = 26
-    SERVER_ADDRESS = 27
-    SERVER_SILENT = 28
-    SESSION_ENDED = 29
-    SERVER_UNREADABLE = 30
-    DEVICE_RESTORED = 31
-    SERVER_RESTORED = 32
-    INVITATION_MALFORMED = 33
-    INVITATION_REFUSED = 34
-    LABEL_TOO_LONG = 35
-    OTHER_PERSON = 36
-    DEVICE_REVOKED = 37
-    DEVICE_UNKNOWN = 38
-    VERSION_REFUSED = 39
-    SERVER_UNAVAILABLE = 40
-    SERVER_REFUSED = 41
+    BACKGROUNDED = 2
+    INTERNAL = 3
+    NOT_ENROLLED = 4
+    OUTLET_UNKNOWN = 5
+    OUTLET_OUT_OF_SCOPE = 6
+    VISIT_UNKNOWN = 7
+    VISIT_CLOSED = 8
+    VISIT_STILL_OPEN = 9
+    NO_OPEN_VISIT = 10
+    RECORD_UNKNOWN = 11
+    REJECTED_UNKNOWN = 12
+    ISSUE_STATE = 13
+    ZONE_UNKNOWN = 14
+    TIMES_REVERSED = 15
+    FORM_EMPTY = 16
+    FORM_INVALID = 17
+    NOT_EDITED = 18
+    CONFLICT_SETTLED = 19
+    PHOTO_FORM = 20
+    PHOTO_TOO_LARGE = 21
+    PHOTO_UNREADABLE = 22
+    PHOTOS_FULL = 23
+    PHOTO_TOO_LATE = 24
+    PHOTO_NOT_HERE = 25
+    PHOTO_DAMAGED = 26
+    PHOTO_FOLDER = 27
+    STORE_IN_USE = 28
+    STORE_KEY = 29
+    STORE_FULL = 30
+    STORE_BROKEN = 31
+    IDENTITY_BROKEN = 32
+    NO_STORE = 33
+    RESCUE_FILE = 34
+    SYNC_RUNNING = 35
+    CONNECTION = 36
+    CONNECTION_REFUSED = 37
+    SERVER_ADDRESS = 38
+    SERVER_SILENT = 39
+    SESSION_ENDED = 40
+    SERVER_UNREADABLE = 41
+    DEVICE_RESTORED = 42
+    SERVER_RESTORED = 43
+    INVITATION_MALFORMED = 44
+    INVITATION_REFUSED = 45
+    LABEL_TOO_LONG = 46
+    OTHER_PERSON = 47
+    DEVICE_REVOKED = 48
+    DEVICE_UNKNOWN = 49
+    VERSION_REFUSED = 50
+    SERVER_UNAVAILABLE = 51
+    SERVER_REFUSED = 52
     ...
 
 class ClientError(Exception):
@@ -871,6 +1048,56 @@ class ObserverError(Exception):
         def __init__(self, reason: str) -> None: ...
     ...
 
+class PhotoOf:
+    """What a photo is of."""
+    class VISIT(PhotoOf):
+        """A visit."""
+        def __getitem__(self, index: int) -> VisitId: ...
+        def __init__(self, _0: VisitId) -> None: ...
+    class ISSUE(PhotoOf):
+        """An issue."""
+        def __getitem__(self, index: int) -> RecordId: ...
+        def __init__(self, _0: RecordId) -> None: ...
+    def is_VISIT(self) -> bool: ...
+    def is_visit(self) -> bool: ...
+    def is_ISSUE(self) -> bool: ...
+    def is_issue(self) -> bool: ...
+    ...
+
+class RecordsObserver:
+    """Is told what a query finds."""
+    def on_records(self, page: RecordPage) -> None:
+        """Called on a thread of the library, once at the beginning and whenever a record of the page, where it stands on
+        its way to the server, or the total has changed, and never otherwise. One call ends before the next begins;
+        what changes meanwhile makes one more. It may call the client. A failure is logged and ends nothing.
+        
+        # Errors
+        Where the app's own code fails."""
+    ...
+
+class RecordsObserverImpl(RecordsObserver):
+    """Is told what a query finds."""
+    def on_records(self, page: RecordPage) -> None:
+        """Called on a thread of the library, once at the beginning and whenever a record of the page, where it stands on
+        its way to the server, or the total has changed, and never otherwise. One call ends before the next begins;
+        what changes meanwhile makes one more. It may call the client. A failure is logged and ends nothing.
+        
+        # Errors
+        Where the app's own code fails."""
+    ...
+
+class SubscriptionProtocol(typing.Protocol):
+    """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
+    def cancel(self) -> None:
+        """Ends it. A call that has begun may still come to its end."""
+    ...
+
+class Subscription(SubscriptionProtocol):
+    """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
+    def cancel(self) -> None:
+        """Ends it. A call that has begun may still come to its end."""
+    ...
+
 class StatusObserver:
     """Is told how the device stands."""
     def on_status(self, status: DeviceStatus) -> None:
@@ -889,18 +1116,6 @@ class StatusObserverImpl(StatusObserver):
         
         # Errors
         Where the app's own code fails."""
-    ...
-
-class SubscriptionProtocol(typing.Protocol):
-    """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
-    def cancel(self) -> None:
-        """Ends it. A call that has begun may still come to its end."""
-    ...
-
-class Subscription(SubscriptionProtocol):
-    """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
-    def cancel(self) -> None:
-        """Ends it. A call that has begun may still come to its end."""
     ...
 
 class ProgressObserver:
@@ -936,6 +1151,19 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the issue is unknown, or was taken up or closed before."""
+    def attach_photo(self, of: PhotoOf, photo: NewPhoto, picture: bytes) -> RecordId:
+        """Attaches a photo to a visit or an issue, in one save. The picture is sent by the next sync, after all records.
+        A visit takes photos while it is open, and after its end until its day is over. The same picture of the same
+        visit or issue is one photo. Returns its id.
+        
+        # Errors
+        Where the visit or issue is unknown or too long ago, the bytes are no picture or too many, too many pictures
+        wait, or the folder cannot be written. Nothing is left behind then."""
+    def attach_photo_file(self, of: PhotoOf, photo: NewPhoto, file: str) -> RecordId:
+        """The same with the picture from a file, which is copied.
+        
+        # Errors
+        As `attach_photo`, and where the file cannot be read."""
     def change_key(self, key: bytes) -> None:
         """Puts another key in the place of the one that the folder was opened with. Broken off at any moment, it leaves
         the folder with one of the two.
@@ -999,6 +1227,18 @@ class ClientProtocol(typing.Protocol):
         # Errors
         Where the invitation is none, the server refuses or cannot be reached, or the folder is another
         person's."""
+    async def entering_background(self) -> None:
+        """The app leaves the foreground. A running sync, push or enrolment ends at its next step and fails with
+        `Backgrounded`; what it did stays done. The store is closed and its folder unlocked when this returns, unless
+        another call wanted it meanwhile. Any later call opens it again by itself.
+        
+        # Errors
+        Where the client was closed."""
+    def entering_foreground(self) -> None:
+        """The app is in the foreground. Opens the store, so that the first call does not have to.
+        
+        # Errors
+        Where the client was closed or its store does not open."""
     def find(self, kind: Kind, id: RecordId) -> typing.Optional[FormLine]:
         """A record; none where the device has no such one.
         
@@ -1020,6 +1260,12 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the store cannot be read."""
+    def low_memory(self) -> None:
+        """The system is short of memory. What is held only to be quick is let go of, and where nothing runs the store
+        is closed with all its caches. The next call opens it again by itself.
+        
+        # Errors
+        Where the client was closed."""
     def mend_rejected(self, id: RejectedId, form: Form) -> None:
         """Saves what lies in the rejected tray anew, with the fields of a form in the place of those that were refused.
         It leaves the tray.
@@ -1031,6 +1277,18 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the outlet is unknown or out of scope, or a required field is missing."""
+    def network_changed(self) -> None:
+        """The device's network is another one than before. A running sync goes on from there, over the same connection;
+        without the hint it waits in vain and ends. Where nothing runs nothing happens. Returns at once.
+        
+        # Errors
+        Where the client was closed."""
+    def observe_records(self, query: Query, observer: RecordsObserver) -> Subscription:
+        """Tells an observer what a query finds, now and whenever that changes, by a save or by a sync, for as long as
+        the subscription is held.
+        
+        # Errors
+        Where the query asks for what there cannot be, or the client was closed."""
     def observe_shelf(self, visit: VisitId, shelf: ShelfObservation) -> None:
         """Records what stands on the shelf. Saving again adds lines and replaces those named again.
         
@@ -1051,11 +1309,26 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the device knows no such outlet."""
+    def photo_bytes(self, picture: ContentHash) -> bytes:
+        """The bytes of a photo's picture, verified.
+        
+        # Errors
+        Where this device does not have it, or its file is damaged or cannot be read."""
+    def photos_of(self, of: PhotoOf) -> typing.List[PhotoLine]:
+        """The photos of a visit or an issue, oldest first, and where each of them stands.
+        
+        # Errors
+        Where the visit or issue is unknown, or the store cannot be read."""
     async def push(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> PushReport:
-        """Sends what waits and fetches nothing: right after a visit, or before the app goes to the background.
+        """Sends the records that wait and fetches nothing: right after a visit, or before the app goes to the background.
         
         # Errors
         As `sync`."""
+    def query(self, query: Query) -> RecordPage:
+        """The records that a query means.
+        
+        # Errors
+        Where the query asks for what there cannot be, or the store cannot be read."""
     def raise_issue(self, outlet: OutletId, issue: NewIssue, visit: typing.Union[typing.Optional[VisitId]]=...) -> RecordId:
         """Raises an urgent matter, in a visit or outside one.
         
@@ -1082,6 +1355,11 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the tray has no such entry."""
+    def retry_photo(self, picture: ContentHash) -> None:
+        """Offers a picture again that the server did not take, at the next sync.
+        
+        # Errors
+        Where this device does not have it, or its file is damaged or cannot be read."""
     def route(self, day: Day) -> typing.List[PlannedCall]:
         """This person's calls of a day, in their order.
         
@@ -1092,6 +1370,12 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the store cannot be read."""
+    async def send_photos(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> PhotoReport:
+        """Sends the pictures that wait, after the records that wait, and fetches nothing. Where nothing waits no
+        connection is made.
+        
+        # Errors
+        As `sync`."""
     def settle_conflict(self, id: RecordId, decision: Decision) -> None:
         """Settles a conflict. To keep says that what stands is right; to restore writes the value that lost again.
         
@@ -1104,11 +1388,16 @@ class ClientProtocol(typing.Protocol):
         # Errors
         Where the store cannot be read."""
     async def sync(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> SyncReport:
-        """Sends what waits, and fetches what changed. Cancelling it ends it at its next step; what was done until
+        """Sends what waits, fetches what changed, then sends the pictures that wait. Cancelling it ends it at its next step; what was done until
         then stays done, and the next one goes on from there.
         
         # Errors
         Where the server cannot be reached or refuses, or the store cannot be written."""
+    async def sync_records(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> SyncReport:
+        """A sync without the pictures, as for a network that costs by the byte.
+        
+        # Errors
+        As `sync`."""
     def today(self) -> Day:
         """The present day.
         
@@ -1143,6 +1432,19 @@ class Client(ClientProtocol):
         
         # Errors
         Where the issue is unknown, or was taken up or closed before."""
+    def attach_photo(self, of: PhotoOf, photo: NewPhoto, picture: bytes) -> RecordId:
+        """Attaches a photo to a visit or an issue, in one save. The picture is sent by the next sync, after all records.
+        A visit takes photos while it is open, and after its end until its day is over. The same picture of the same
+        visit or issue is one photo. Returns its id.
+        
+        # Errors
+        Where the visit or issue is unknown or too long ago, the bytes are no picture or too many, too many pictures
+        wait, or the folder cannot be written. Nothing is left behind then."""
+    def attach_photo_file(self, of: PhotoOf, photo: NewPhoto, file: str) -> RecordId:
+        """The same with the picture from a file, which is copied.
+        
+        # Errors
+        As `attach_photo`, and where the file cannot be read."""
     def change_key(self, key: bytes) -> None:
         """Puts another key in the place of the one that the folder was opened with. Broken off at any moment, it leaves
         the folder with one of the two.
@@ -1206,6 +1508,18 @@ class Client(ClientProtocol):
         # Errors
         Where the invitation is none, the server refuses or cannot be reached, or the folder is another
         person's."""
+    async def entering_background(self) -> None:
+        """The app leaves the foreground. A running sync, push or enrolment ends at its next step and fails with
+        `Backgrounded`; what it did stays done. The store is closed and its folder unlocked when this returns, unless
+        another call wanted it meanwhile. Any later call opens it again by itself.
+        
+        # Errors
+        Where the client was closed."""
+    def entering_foreground(self) -> None:
+        """The app is in the foreground. Opens the store, so that the first call does not have to.
+        
+        # Errors
+        Where the client was closed or its store does not open."""
     def find(self, kind: Kind, id: RecordId) -> typing.Optional[FormLine]:
         """A record; none where the device has no such one.
         
@@ -1227,6 +1541,12 @@ class Client(ClientProtocol):
         
         # Errors
         Where the store cannot be read."""
+    def low_memory(self) -> None:
+        """The system is short of memory. What is held only to be quick is let go of, and where nothing runs the store
+        is closed with all its caches. The next call opens it again by itself.
+        
+        # Errors
+        Where the client was closed."""
     def mend_rejected(self, id: RejectedId, form: Form) -> None:
         """Saves what lies in the rejected tray anew, with the fields of a form in the place of those that were refused.
         It leaves the tray.
@@ -1238,6 +1558,18 @@ class Client(ClientProtocol):
         
         # Errors
         Where the outlet is unknown or out of scope, or a required field is missing."""
+    def network_changed(self) -> None:
+        """The device's network is another one than before. A running sync goes on from there, over the same connection;
+        without the hint it waits in vain and ends. Where nothing runs nothing happens. Returns at once.
+        
+        # Errors
+        Where the client was closed."""
+    def observe_records(self, query: Query, observer: RecordsObserver) -> Subscription:
+        """Tells an observer what a query finds, now and whenever that changes, by a save or by a sync, for as long as
+        the subscription is held.
+        
+        # Errors
+        Where the query asks for what there cannot be, or the client was closed."""
     def observe_shelf(self, visit: VisitId, shelf: ShelfObservation) -> None:
         """Records what stands on the shelf. Saving again adds lines and replaces those named again.
         
@@ -1258,11 +1590,26 @@ class Client(ClientProtocol):
         
         # Errors
         Where the device knows no such outlet."""
+    def photo_bytes(self, picture: ContentHash) -> bytes:
+        """The bytes of a photo's picture, verified.
+        
+        # Errors
+        Where this device does not have it, or its file is damaged or cannot be read."""
+    def photos_of(self, of: PhotoOf) -> typing.List[PhotoLine]:
+        """The photos of a visit or an issue, oldest first, and where each of them stands.
+        
+        # Errors
+        Where the visit or issue is unknown, or the store cannot be read."""
     async def push(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> PushReport:
-        """Sends what waits and fetches nothing: right after a visit, or before the app goes to the background.
+        """Sends the records that wait and fetches nothing: right after a visit, or before the app goes to the background.
         
         # Errors
         As `sync`."""
+    def query(self, query: Query) -> RecordPage:
+        """The records that a query means.
+        
+        # Errors
+        Where the query asks for what there cannot be, or the store cannot be read."""
     def raise_issue(self, outlet: OutletId, issue: NewIssue, visit: typing.Union[typing.Optional[VisitId]]=...) -> RecordId:
         """Raises an urgent matter, in a visit or outside one.
         
@@ -1289,6 +1636,11 @@ class Client(ClientProtocol):
         
         # Errors
         Where the tray has no such entry."""
+    def retry_photo(self, picture: ContentHash) -> None:
+        """Offers a picture again that the server did not take, at the next sync.
+        
+        # Errors
+        Where this device does not have it, or its file is damaged or cannot be read."""
     def route(self, day: Day) -> typing.List[PlannedCall]:
         """This person's calls of a day, in their order.
         
@@ -1299,6 +1651,12 @@ class Client(ClientProtocol):
         
         # Errors
         Where the store cannot be read."""
+    async def send_photos(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> PhotoReport:
+        """Sends the pictures that wait, after the records that wait, and fetches nothing. Where nothing waits no
+        connection is made.
+        
+        # Errors
+        As `sync`."""
     def settle_conflict(self, id: RecordId, decision: Decision) -> None:
         """Settles a conflict. To keep says that what stands is right; to restore writes the value that lost again.
         
@@ -1311,11 +1669,16 @@ class Client(ClientProtocol):
         # Errors
         Where the store cannot be read."""
     async def sync(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> SyncReport:
-        """Sends what waits, and fetches what changed. Cancelling it ends it at its next step; what was done until
+        """Sends what waits, fetches what changed, then sends the pictures that wait. Cancelling it ends it at its next step; what was done until
         then stays done, and the next one goes on from there.
         
         # Errors
         Where the server cannot be reached or refuses, or the store cannot be written."""
+    async def sync_records(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> SyncReport:
+        """A sync without the pictures, as for a network that costs by the byte.
+        
+        # Errors
+        As `sync`."""
     def today(self) -> Day:
         """The present day.
         
@@ -1329,4 +1692,21 @@ class Client(ClientProtocol):
     ...
 
 def library_version() -> str:
-    """The library's version. A binding of another version does not load it."""
+    """The library's version. A binding of another version does not load it: docs/INTEGRATE.md, "Library and binding",
+    has all of the check."""
+
+async def rescue(folder: str, into_file: str, key: typing.Union[typing.Optional[bytes]]=...) -> RescueReport:
+    """Reads whatever can be read of a device's folder into a new file, one JSON object a line. Nothing is written into
+    the folder; a copy of the store is made beside the file and removed in the end. No client may have the folder open.
+    It takes as long as reading the store once or twice, on a thread of the library.
+    
+    # Errors
+    Where the folder is in use, the key does not fit, the file is there already, or there is no room."""
+
+def set_aside(folder: str) -> str:
+    """Sets a device's store aside, so that the folder is that of a new device, to be enrolled with a new invitation. The
+    store and what belongs to its identity are renamed, never deleted. Returns the folder where they are now, which can
+    be rescued as before. Rescue it first.
+    
+    # Errors
+    Where the folder is in use or cannot be written."""

@@ -9,9 +9,25 @@ extension Client {
         observed { tell in try self.observeStatus(observer: TellsStatus(tell)) }
     }
 
+    /// What a query finds: now, and whenever that changes, by a save or by a sync. Who takes their time gets the newest
+    /// page next. A query that asks for what there cannot be fails with `argument`.
+    public func records(_ query: Query) -> AsyncThrowingStream<RecordPage, Error> {
+        observed { tell in try self.observeRecords(query: query, observer: TellsRecords(tell)) }
+    }
+
     /// A sync as a stream: how far it is, and as the last what it did. Who stops iterating cancels it; see `sync`.
     public func syncing() -> AsyncThrowingStream<Step<SyncReport>, Error> {
         steps { observer in try await self.sync(observer: observer) }
+    }
+
+    /// A sync without the pictures as a stream; see `syncRecords`.
+    public func syncingRecords() -> AsyncThrowingStream<Step<SyncReport>, Error> {
+        steps { observer in try await self.syncRecords(observer: observer) }
+    }
+
+    /// The sending of pictures as a stream; see `sendPhotos`.
+    public func sendingPhotos() -> AsyncThrowingStream<Step<PhotoReport>, Error> {
+        steps { observer in try await self.sendPhotos(observer: observer) }
     }
 
     /// A push as a stream: how far it is, and as the last what it did. Who stops iterating cancels it; see `push`.
@@ -20,7 +36,7 @@ extension Client {
     }
 }
 
-/// A step of a sync or a push.
+/// A step of a sync, a push or the sending of pictures.
 public enum Step<Report: Sendable>: Sendable {
     /// It goes on, and is this far.
     case underway(SyncProgress)
@@ -34,6 +50,14 @@ private final class TellsStatus: StatusObserver {
     init(_ tell: @escaping @Sendable (DeviceStatus) -> Void) { self.tell = tell }
 
     func onStatus(status: DeviceStatus) { tell(status) }
+}
+
+private final class TellsRecords: RecordsObserver {
+    private let tell: @Sendable (RecordPage) -> Void
+
+    init(_ tell: @escaping @Sendable (RecordPage) -> Void) { self.tell = tell }
+
+    func onRecords(page: RecordPage) { tell(page) }
 }
 
 private final class TellsProgress: ProgressObserver {

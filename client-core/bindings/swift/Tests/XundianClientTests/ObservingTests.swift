@@ -66,16 +66,19 @@ final class ObservingTests: CompanyTest {
     }
 
     func testAnObserverThatThrowsEndsNothing() async throws {
-        final class Throws: ProgressObserver, StatusObserver {
+        final class Throws: ProgressObserver, StatusObserver, RecordsObserver {
             func onProgress(progress: SyncProgress) throws { throw Failure(text: "a fault of the app") }
+            func onRecords(page: RecordPage) throws { throw Failure(text: "a fault of the app") }
             func onStatus(status: DeviceStatus) throws { throw ObserverError.Failed(reason: "the app's word") }
         }
         let phone = try await enrolled()
         let subscription = try phone.observeStatus(observer: Throws())
+        let records = try phone.observeRecords(query: Query(kind: .visit), observer: Throws())
         try recordVisits(phone, 1)
         let report = try await phone.sync(observer: Throws())
         XCTAssertEqual(report.merged, 3)
         subscription.cancel()
+        records.cancel()
     }
 
     func testTheSampleRecordsAVisitAndSyncs() throws {

@@ -16,13 +16,27 @@ fun Client.statuses(): Flow<DeviceStatus> = observed { tell ->
     observeStatus(object : StatusObserver { override fun onStatus(status: DeviceStatus) = tell(status) })
 }
 
+/**
+ * What a query finds: now, and whenever that changes, by a save or by a sync. A collector that takes its time gets the
+ * newest page next. A query that asks for what there cannot be fails with [ErrorCode.ARGUMENT].
+ */
+fun Client.records(query: Query): Flow<RecordPage> = observed { tell ->
+    observeRecords(query, object : RecordsObserver { override fun onRecords(page: RecordPage) = tell(page) })
+}
+
 /** A sync as a flow: how far it is, and as the last what it did. Who stops collecting cancels it; see [Client.sync]. */
 fun Client.syncing(): Flow<Step<SyncReport>> = steps { sync(it) }
+
+/** A sync without the pictures as a flow; see [Client.syncRecords]. */
+fun Client.syncingRecords(): Flow<Step<SyncReport>> = steps { syncRecords(it) }
+
+/** The sending of pictures as a flow; see [Client.sendPhotos]. */
+fun Client.sendingPhotos(): Flow<Step<PhotoReport>> = steps { sendPhotos(it) }
 
 /** A push as a flow: how far it is, and as the last what it did. Who stops collecting cancels it; see [Client.push]. */
 fun Client.pushing(): Flow<Step<PushReport>> = steps { push(it) }
 
-/** A step of a sync or a push. */
+/** A step of a sync, a push or the sending of pictures. */
 sealed interface Step<out Report> {
     /** It goes on, and is this far. */
     data class Underway(val progress: SyncProgress) : Step<Nothing>

@@ -33,7 +33,7 @@ const val MILK_14 = "0$MILK"
 /** How long anything in a test may take before it counts as stuck. */
 val STUCK_AFTER = 120.seconds
 
-/** A small company: one merchandiser, her manager, two outlets of hers and one of nobody's. */
+/** A small company: a merchandiser with two outlets, a representative with one, and their manager. */
 private val FILES = mapOf(
     "org" to """
         row,code,name_zh,name_en,unit_type,parent,territory,title,unit,role,superior
@@ -42,16 +42,19 @@ private val FILES = mapOf(
         position,HQ-DIR,,,,,,营销总监,HQ,headquarters,
         position,HB-MGR,,,,,,华北大区经理,HUA_BEI,manager,HQ-DIR
         position,HB-M1,,,,,,理货员,HUA_BEI,merchandiser,HB-MGR
+        position,HB-R1,,,,,,业务代表,HUA_BEI,representative,HB-MGR
     """,
     "people" to """
         code,name,position
         R001,李强,HB-MGR
         M001,王芳,HB-M1
+        S001,赵敏,HB-R1
     """,
     "outlets" to """
         code,name,channel,city,province_code,longitude,latitude
         BJ-1,北京银泰店,chain,北京市,11,116.459086,39.907636
         BJ-2,北京望京店,hypermarket,北京市,11,116.470000,39.990000
+        BJ-3,北京通州店,hypermarket,北京市,11,116.656000,39.909000
     """,
     "products" to """
         gtin,name,category,spec,unit,retail_price_cny,units_per_case
@@ -61,6 +64,7 @@ private val FILES = mapOf(
         outlet,position,from
         BJ-1,HB-M1,$YESTERDAY
         BJ-2,HB-M1,$YESTERDAY
+        BJ-3,HB-R1,$YESTERDAY
     """,
     "routes" to """
         person,day,outlet,order,purpose,must
@@ -75,7 +79,7 @@ class Server : AutoCloseable {
         "the system property xundian.server names the server's program, such as target/debug/xundian-server"
     }
     private val folder = createTempDirectory("xundian-server")
-    private val data = folder / "company"
+    val data: Path = folder / "company"
     private val quicPort = DatagramSocket(0, InetAddress.getLoopbackAddress()).use { it.localPort }
     private val httpPort = ServerSocket(0, 1, InetAddress.getLoopbackAddress()).use { it.localPort }
     private var process: Process
@@ -199,3 +203,9 @@ class Company : ParameterResolver {
 /** The body of a test that waits for something. */
 fun waiting(block: suspend CoroutineScope.() -> Unit): Unit =
     runBlocking(Dispatchers.Default) { withTimeout(STUCK_AFTER, block) }
+
+/** Of two changes the later one stands: waits until what comes is later by the clock than what was. */
+fun later() {
+    val before = System.currentTimeMillis()
+    while (System.currentTimeMillis() == before) Thread.onSpinWait()
+}

@@ -1,0 +1,46 @@
+"""What the library exports is named in a test: who adds a call finds here that it has none yet."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+from xundian_client import ErrorCode
+
+GENERATED = importlib.import_module("xundian_client.xundian_client")
+TESTS = "\n".join(file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("test_*.py") if file != Path(__file__))
+
+SERVER = "needs a server that breaks the protocol, which ours does not"
+NOT_MADE_HERE = {
+    ErrorCode.OUTLET_OUT_OF_SCOPE: "what leaves the scope leaves the device, which then does not know it",
+    ErrorCode.INTERNAL: "a fault of the library, of which none is known",
+    ErrorCode.NO_OPEN_VISIT: "current_visit answers with None instead",
+    ErrorCode.ZONE_UNKNOWN: "the server imports no outlet of an unknown zone",
+    ErrorCode.STORE_FULL: "takes a million saves",
+    ErrorCode.PHOTOS_FULL: "takes a thousand pictures",
+    ErrorCode.SERVER_SILENT: "takes a server that falls silent in the middle of a session",
+    ErrorCode.SESSION_ENDED: SERVER,
+    ErrorCode.SERVER_UNREADABLE: SERVER,
+    ErrorCode.VERSION_REFUSED: SERVER,
+    ErrorCode.SERVER_UNAVAILABLE: SERVER,
+    ErrorCode.SERVER_REFUSED: SERVER,
+}
+
+
+def exported() -> set[str]:
+    """The functions of the package, and the methods of its objects and observers."""
+    names = {name: getattr(GENERATED, name) for name in GENERATED.__all__}
+    functions = {name for name, value in names.items() if inspect.isfunction(value)}
+    of_library = [value for name, value in names.items() if {f"{name}Protocol", f"{name}Impl"} & names.keys()]
+    methods = {name for kind in of_library for name in vars(kind) if not name.startswith("_")}
+    return functions | methods
+
+
+def test_every_exported_function_is_called_in_a_test() -> None:
+    calls = exported()
+    assert calls >= {"open", "sync", "count_stock", "cancel", "on_progress", "library_version"}
+    assert [call for call in sorted(calls) if not re.search(rf"(\.|\bdef |\bawait |\s){call}\(", TESTS)] == []
+
+
+def test_every_error_has_a_test_or_a_reason_why_it_has_none_here() -> None:
+    assert {error for error in ErrorCode if not re.search(rf"ErrorCode\.{error.name}\b", TESTS)} == NOT_MADE_HERE.keys()
