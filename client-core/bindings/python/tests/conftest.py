@@ -169,3 +169,10 @@ async def device(server: Server, folder: Path, person: str) -> Client:
     await client.enrol(server.invitation(person), f"{person}'s phone")
     await client.sync()
     return client
+
+
+def later() -> None:
+    """Of two changes the later one stands: waits until what comes is later by the clock than what was."""
+    before = time.time_ns() // 1_000_000
+    while time.time_ns() // 1_000_000 == before:
+        pass

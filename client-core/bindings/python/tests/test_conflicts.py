@@ -4,7 +4,7 @@ import copy
 from pathlib import Path
 
 import pytest
-from conftest import Server, device
+from conftest import Server, device, later
 from test_errors import code
 from xundian_client import (
     Channel,
@@ -46,6 +46,7 @@ def outlet_of(client: Client, outlet: str) -> Outlet:
 async def test_two_edit_one_outlet_offline_and_all_see_both_values(phone: Client, tablet: Client, desk: Client) -> None:
     outlet = phone.outlet_named("BJ-1")
     tablet.edit(outlet, Form.OUTLET(Outlet(note="周一盘点", channel=Channel.SUPERMARKET)))
+    later()
     desk.edit(outlet, Form.OUTLET(Outlet(note="周二盘点", channel=Channel.CONVENIENCE)))
     assert outlet_of(tablet, outlet).note == "周一盘点", "seen at once"
     for client in (desk, tablet, desk, phone):
@@ -110,6 +111,7 @@ async def test_lines_are_named_by_their_products(phone: Client, server: Server, 
     await phone.sync()
     other = await device(server, tmp_path / "other", "M001")
     phone.count_stock(visit, StockCount(shelf_units={MILK: 3}))
+    later()
     other.count_stock(visit, StockCount(shelf_units={MILK: 4}))
     for client in (phone, other):
         await client.sync()
