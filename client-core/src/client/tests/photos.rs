@@ -409,7 +409,7 @@ fn a_declined_picture_comes_again_later_or_when_somebody_asks() {
     assert!(due(&device).is_empty());
     let declined =
         PhotoState::Declined { why: Refusal::Invalid, message: "满了".into(), is_tried_again: false };
-    assert_eq!(state(&device, of), [declined.clone()]);
+    assert_eq!(state(&device, of), std::slice::from_ref(&declined));
     let device = device.reopened();
     assert_eq!(state(&device, of), [declined]);
     assert_eq!(device.client.status().expect("status").stuck_photos, 1);
