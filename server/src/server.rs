@@ -2,6 +2,7 @@
 //! else, sessions, imports, console, reports, goes through it.
 
 mod conflicts;
+mod drafts;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::ingest::{
@@ -11,17 +12,18 @@ use crate::ingest::{
 };
 use crate::store::{AuditEntry, Changes, Device, FeedPlace, Owner, Reader, Store, StoreError, StoredRecord};
 use conflicts::conflict_records;
+pub use drafts::Draft;
+use drafts::{draft_op, headquarters_header};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::broadcast;
 use xundian_protocol::access::{Directory, Writer};
-use xundian_protocol::calendar::{DEFAULT_ZONE, Day, utc_offset_min};
+use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Clock, Stamp};
-use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, OutletId, PersonId, RecordId};
-use xundian_protocol::kinds::{ClockGrade, Header};
-use xundian_protocol::record::{Home, Op, Record, RecordKey, Value, Write};
+use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, OutletId};
+use xundian_protocol::record::{Home, Op, Record, RecordKey};
 use xundian_protocol::views::Contribution;
 use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection};
 
@@ -48,17 +50,6 @@ pub enum OpenError {
     /// The authority.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
-}
-
-/// A record that headquarters writes: an import's row or a form of the console.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Draft {
-    /// Which record.
-    pub key: RecordKey,
-    /// Where it lives.
-    pub home: Home,
-    /// The fields; those that stand already with the same value are left out.
-    pub writes: Vec<Write>,
 }
 
 /// What became of drafts.
@@ -467,37 +458,4 @@ fn place_in_feed(
         changes.records.push(StoredRecord { record: new, place: FeedPlace { seq: head, author, foreign } });
     }
     changes.feed_head = (!changes.records.is_empty()).then_some(head);
-}
-
-fn headquarters_header(now_ms: i64) -> Header {
-    Header {
-        actor: PersonId(RecordId::NIL),
-        captured_at_ms: now_ms,
-        utc_offset_min: utc_offset_min(now_ms, DEFAULT_ZONE).unwrap_or(0),
-        clock_grade: ClockGrade::Trusted,
-        business_day: Day::in_default_zone(now_ms),
-        corrects: None,
-    }
-}
-
-/// The op that a draft stands for, without its stamp; `None` where the record holds all of it already.
-fn draft_op(draft: Draft, standing: Option<&Record>, header: &Header, seq: OpSeq) -> Option<Op> {
-    let register = |write: &Write| standing.and_then(|record| record.register(&write.at));
-    let holds = |write: &Write| match register(write) {
-        Some(register) => register.value == write.value,
-        None => write.value == Value::Absent,
-    };
-    let mut writes: Vec<Write> = draft.writes.into_iter().filter(|write| !holds(write)).collect();
-    if writes.is_empty() {
-        return None;
-    }
-    writes.extend(header.writes());
-    // A form or an import that says what it saw may find that somebody else was faster: a conflict. One
-    // that says nothing saw what stands.
-    for write in &mut writes {
-        write.seen = write.seen.or_else(|| register(write).map(|register| register.stamp));
-    }
-    writes.sort_by(|a, b| a.at.cmp(&b.at));
-    let stamp = Stamp { hlc: xundian_protocol::clock::Hlc(0), device: DeviceNo::SERVER };
-    Some(Op { seq, stamp, record: draft.key, home: draft.home, writes })
 }

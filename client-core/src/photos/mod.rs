@@ -4,7 +4,7 @@
 //! | name | what it is |
 //! |---|---|
 //! | the picture's hash | the picture as it is |
-//! | the same and `.sealed` | the picture, sealed in pieces, where the device has a key: see [`file`] |
+//! | the same and `.sealed` | the picture, sealed in pieces, where the device has a key: see [`mod@file`] |
 //! | either and `.new` | a picture that is being written; removed when the folder is opened |
 //!
 //! A picture is named by the hash of its bytes. So the same picture is kept once, and each reading can tell whether

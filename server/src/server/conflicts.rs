@@ -1,6 +1,6 @@
 //! What the plan of conflicts needs to read.
 
-use super::headquarters_header;
+use super::drafts::headquarters_header;
 use crate::ingest::{ChangedRecord, Found, KnownConflicts, plan_conflicts};
 use crate::store::{Reader, StoreError};
 use std::collections::{BTreeSet, HashMap};

@@ -16,18 +16,24 @@ use super::{App, Heard, invitation_at};
 /// So many visits that a sync of them takes several frames.
 const VISITS: i64 = 600;
 
-/// Does something once, at the first step of a sync.
-struct AtFirstStep<F>(std::sync::Mutex<Option<F>>);
+/// Does something once, at the first step of a sync after which so many saves are settled.
+struct AtStep<F> {
+    ops_done: u64,
+    act: std::sync::Mutex<Option<F>>,
+}
 
-impl<F: FnOnce() + Send> AtFirstStep<F> {
-    fn new(act: F) -> Arc<Self> {
-        Arc::new(Self(std::sync::Mutex::new(Some(act))))
+impl<F: FnOnce() + Send> AtStep<F> {
+    fn new(ops_done: u64, act: F) -> Arc<Self> {
+        Arc::new(Self { ops_done, act: std::sync::Mutex::new(Some(act)) })
     }
 }
 
-impl<F: FnOnce() + Send> ProgressObserver for AtFirstStep<F> {
-    fn on_progress(&self, _: SyncProgress) -> Result<(), ObserverError> {
-        let act = self.0.lock().expect("no panic").take();
+impl<F: FnOnce() + Send> ProgressObserver for AtStep<F> {
+    fn on_progress(&self, progress: SyncProgress) -> Result<(), ObserverError> {
+        if progress.ops_done < self.ops_done {
+            return Ok(());
+        }
+        let act = self.act.lock().expect("no panic").take();
         act.map_or(Ok(()), |act| {
             act();
             Ok(())
@@ -52,7 +58,8 @@ async fn a_sync_goes_on_after_the_network_has_changed_under_it() {
     record(&app.client, VISITS);
     let before = relay.addresses();
     let (client, network) = (Arc::clone(&app.client), Arc::clone(&relay));
-    let change = AtFirstStep::new(move || {
+    // A connection moves once the server has confirmed its handshake (RFC 9000, section 9): any answer shows that.
+    let change = AtStep::new(1, move || {
         // The old address is gone: what is on its way to it is lost, and so is what would come from it.
         network.cut();
         client.network_changed().expect("open");
@@ -106,7 +113,7 @@ async fn a_sync_ends_where_the_app_goes_to_the_background_and_the_next_goes_on()
     let (client, left) = (Arc::clone(&app.client), Heard::nothing());
     let heard = Arc::clone(&left);
     let runtime = tokio::runtime::Handle::current();
-    let leave = AtFirstStep::new(move || {
+    let leave = AtStep::new(0, move || {
         drop(runtime.spawn(async move { heard.hear(client.entering_background().await) }));
     });
     let ended = app.client.sync(Some(leave)).await;
