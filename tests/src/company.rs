@@ -24,6 +24,8 @@ pub struct NewOutlet<'a> {
     pub code: &'a str,
     /// Its name.
     pub name: &'a str,
+    /// Where it is, as people write it.
+    pub address: Option<&'a str>,
     /// The unit whose territory it lies in.
     pub unit: Option<OrgUnitId>,
     /// Latitude and longitude, degrees × 10⁷.
@@ -105,6 +107,7 @@ impl Company {
         let form = Outlet {
             code: Some(outlet.code.into()),
             name: Some(outlet.name.into()),
+            address: outlet.address.map(Into::into),
             channel: Some(Channel::Chain),
             status: Some(OutletStatus::Active),
             unit: outlet.unit,

@@ -68,8 +68,9 @@ pub(super) fn company() -> Company {
         company.person(&rep(device), "理货员", team);
         for store in 0..if device == 0 { STORES_ALONE } else { STORES_EACH } {
             let code = format!("S{region}-{device:02}{store:04}");
-            let outlet =
-                company.outlet(NewOutlet { code: &code, name: &code, unit: Some(unit), position_e7: None });
+            let (name, unit) = (code.as_str(), Some(unit));
+            let new = NewOutlet { code: &code, name, address: None, unit, position_e7: None };
+            let outlet = company.outlet(new);
             company.assign(outlet, team, Day(LAB_DAY.0 - 365));
         }
     }

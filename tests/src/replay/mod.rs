@@ -185,8 +185,8 @@ fn set_up(serving: &Serving, series: &Series, folder: &Path) -> Result<Vec<Devic
     let mut people = Vec::new();
     for (at, shop) in series.shops.iter().enumerate() {
         let unit = shop.region.as_deref().and_then(|region| regions.get(region)).copied();
-        let outlet =
-            company.outlet(NewOutlet { code: &shop.code, name: &shop.name, unit, position_e7: None });
+        let (code, name) = (shop.code.as_str(), shop.name.as_str());
+        let outlet = company.outlet(NewOutlet { code, name, address: None, unit, position_e7: None });
         unassigned += usize::from(unit.is_none());
         let (code, role) = match (unit, unassigned) {
             (None, 1) => (format!("H{at:02}"), Role::Headquarters),

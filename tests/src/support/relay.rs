@@ -1,5 +1,5 @@
-//! A relay of datagrams between devices and a server, which counts the bytes both ways. It can be slow, and it can be
-//! cut.
+//! A relay of datagrams between devices and a server, which counts the bytes both ways. It can be slow, it can be far
+//! away, and it can be cut.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -30,6 +30,8 @@ pub struct Relay {
 struct Link {
     /// `None` where datagrams pass at once.
     bits_per_s: Option<u64>,
+    /// How long each datagram is on its way, at least.
+    one_way: Duration,
     bytes: AtomicU64,
     /// Those towards the server alone.
     bytes_up: AtomicU64,
@@ -44,7 +46,7 @@ impl Relay {
     /// # Panics
     /// Where there is no free port.
     pub async fn to(server: SocketAddr) -> Self {
-        Self::start(server, None).await
+        Self::start(server, None, Duration::ZERO).await
     }
 
     /// The same over a link that carries so many bits a second, each way and each device.
@@ -52,15 +54,23 @@ impl Relay {
     /// # Panics
     /// Where there is no free port.
     pub async fn slow(server: SocketAddr, bits_per_s: u64) -> Self {
-        Self::start(server, Some(bits_per_s)).await
+        Self::start(server, Some(bits_per_s), Duration::ZERO).await
     }
 
-    async fn start(server: SocketAddr, bits_per_s: Option<u64>) -> Self {
+    /// The same over a long way: each datagram takes so long, each way.
+    ///
+    /// # Panics
+    /// Where there is no free port.
+    pub async fn far(server: SocketAddr, one_way: Duration) -> Self {
+        Self::start(server, None, one_way).await
+    }
+
+    async fn start(server: SocketAddr, bits_per_s: Option<u64>, one_way: Duration) -> Self {
         let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a free port"));
         let address = socket.local_addr().expect("a bound address");
         let zero = || AtomicU64::new(0);
-        let link =
-            Arc::new(Link { bits_per_s, bytes: zero(), bytes_up: zero(), cuts: zero(), addresses: zero() });
+        let (bytes, bytes_up, cuts, addresses) = (zero(), zero(), zero(), zero());
+        let link = Arc::new(Link { bits_per_s, one_way, bytes, bytes_up, cuts, addresses });
         let task = tokio::spawn(relay(socket, server, Arc::clone(&link)));
         Self { address, link, task }
     }
@@ -97,7 +107,19 @@ impl Drop for Relay {
 struct Way {
     /// How often the link was cut when the device first came.
     cuts: u64,
-    onward: mpsc::Sender<Vec<u8>>,
+    onward: mpsc::Sender<Datagram>,
+}
+
+/// What waits to be passed on, and since when.
+struct Datagram {
+    came_at: Instant,
+    bytes: Vec<u8>,
+}
+
+impl Datagram {
+    fn new(bytes: &[u8]) -> Self {
+        Self { came_at: Instant::now(), bytes: bytes.to_vec() }
+    }
 }
 
 async fn relay(socket: Arc<UdpSocket>, server: SocketAddr, link: Arc<Link>) {
@@ -127,41 +149,44 @@ async fn relay(socket: Arc<UdpSocket>, server: SocketAddr, link: Arc<Link>) {
         };
         if way.cuts == link.cuts.load(Ordering::SeqCst) {
             // A datagram that finds no room is a datagram lost, which QUIC bears.
-            let _queued = way.onward.try_send(buffer[..len].to_vec()).is_ok();
+            let _queued = way.onward.try_send(Datagram::new(&buffer[..len])).is_ok();
         }
     }
 }
 
 /// Takes what the server sends to one device.
-async fn receive(own: Arc<UdpSocket>, back: mpsc::Sender<Vec<u8>>, link: Arc<Link>) {
+async fn receive(own: Arc<UdpSocket>, back: mpsc::Sender<Datagram>, link: Arc<Link>) {
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     while let Ok(len) = own.recv(&mut buffer).await {
         link.bytes.fetch_add(len as u64, Ordering::Relaxed);
-        let _queued = back.try_send(buffer[..len].to_vec()).is_ok();
+        let _queued = back.try_send(Datagram::new(&buffer[..len])).is_ok();
     }
 }
 
 /// Passes datagrams on, as fast as the link is, until it is cut.
 async fn pass(
-    mut queue: mpsc::Receiver<Vec<u8>>,
+    mut queue: mpsc::Receiver<Datagram>,
     socket: Arc<UdpSocket>,
     to: Option<SocketAddr>,
     link: Arc<Link>,
     cuts: u64,
 ) {
     let mut free_at = Instant::now();
-    while let Some(datagram) = queue.recv().await {
+    while let Some(Datagram { came_at, bytes }) = queue.recv().await {
         if let Some(bits_per_s) = link.bits_per_s {
-            let takes = Duration::from_micros(datagram.len() as u64 * 8 * 1_000_000 / bits_per_s);
+            let takes = Duration::from_micros(bytes.len() as u64 * 8 * 1_000_000 / bits_per_s);
             free_at = free_at.max(Instant::now()) + takes;
             tokio::time::sleep_until(free_at).await;
+        }
+        if !link.one_way.is_zero() {
+            tokio::time::sleep_until(came_at + link.one_way).await;
         }
         if cuts != link.cuts.load(Ordering::SeqCst) {
             return;
         }
         let _sent = match to {
-            Some(device) => socket.send_to(&datagram, device).await.is_ok(),
-            None => socket.send(&datagram).await.is_ok(),
+            Some(device) => socket.send_to(&bytes, device).await.is_ok(),
+            None => socket.send(&bytes).await.is_ok(),
         };
     }
 }

@@ -1,6 +1,7 @@
 //! A company's days from end to end: real devices with real stores, real QUIC, a real server.
 
 mod conflict;
+mod cost;
 mod day;
 mod edit;
 mod handover;
