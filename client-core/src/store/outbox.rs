@@ -122,13 +122,20 @@ impl Store {
 
     /// The waiting saves from a number on, as many as fit into one push that is full at so many bytes.
     ///
+    /// A save that is durable and has not returned yet is not among them: it counts for nobody before it has
+    /// returned, and what was sent is noted by the numbers that count.
+    ///
     /// # Errors
     /// Where the store cannot be read.
     pub(crate) fn unsent_from(&self, from: OpSeq, bytes_target: usize) -> Result<Vec<Op>, StoreError> {
         let mut ops = Vec::new();
         let mut bytes_taken = 0;
-        let from = from.max(self.state().meta.applied_through.next());
-        for entry in self.engine.scan_range(&keys::outbox(from), &[keys::OUTBOX + 1]) {
+        let (applied_through, next_seq) = {
+            let meta = &self.state().meta;
+            (meta.applied_through, meta.next_seq)
+        };
+        let from = from.max(applied_through.next());
+        for entry in self.engine.scan_range(&keys::outbox(from), &keys::outbox(next_seq)) {
             let (_, bytes) = entry?;
             let op = decode_op(&bytes)?;
             bytes_taken += bytes_in_frame(bytes.len(), op.writes.len());

@@ -436,3 +436,19 @@ fn clearing_a_home_goes_on_after_a_crash() {
     assert_eq!(store.record(key(1)).expect("reads"), None);
     assert!(store.record(key(0)).expect("reads").is_some());
 }
+
+/// Between the moment in which a save is durable and that in which it returns, a sync may read the outbox.
+#[test]
+fn a_save_that_has_not_returned_is_not_sent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path(), None).expect("opens");
+    store.save(save(vec![op(1, 1, 20, 5)])).expect("saved");
+    let mut batch = Batch::default();
+    batch.put(keys::outbox(OpSeq(2)), stored::encode_op(&op(2, 1, 21, 6)));
+    store.engine.commit(batch).expect("durable");
+
+    let unsent = store.unsent_from(OpSeq(1), BATCH_PLAIN_BYTES_TARGET).expect("reads");
+    assert_eq!(unsent.iter().map(|op| op.seq.0).collect::<Vec<_>>(), [1]);
+    let none = store.unsent_from(OpSeq(2), BATCH_PLAIN_BYTES_TARGET).expect("reads");
+    assert_eq!(none, []);
+}

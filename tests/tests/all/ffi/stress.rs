@@ -65,8 +65,14 @@ fn allowed<T>(result: Result<T, ClientError>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
         Err(error) => {
-            let never =
-                [ErrorCode::Internal, ErrorCode::StoreBroken, ErrorCode::StoreInUse, ErrorCode::ClientClosed];
+            let never = [
+                ErrorCode::Internal,
+                ErrorCode::StoreBroken,
+                ErrorCode::StoreInUse,
+                ErrorCode::ClientClosed,
+                ErrorCode::DeviceRestored,
+                ErrorCode::ServerRestored,
+            ];
             assert!(!never.contains(&error.code()), "{error}: {error:?}");
             None
         }
