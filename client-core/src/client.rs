@@ -17,6 +17,8 @@ mod queries;
 mod reads;
 pub(crate) mod rescue;
 mod running;
+#[cfg(feature = "simulation")]
+pub(crate) mod simulated;
 mod sync;
 mod sync_error;
 #[cfg(test)]
@@ -57,6 +59,8 @@ const PHOTOS_FOLDER: &str = "photos";
 
 /// What reads the clocks of the device.
 pub type Clocks = dyn Fn() -> Moment + Send + Sync;
+/// Where the chance in new ids comes from.
+type Chance = dyn Fn() -> Box<dyn RngCore> + Send + Sync;
 
 /// A device: its store, its identity and its way to the server. Share it between threads as it is.
 pub struct Client {
@@ -66,6 +70,7 @@ pub struct Client {
     /// Held while pictures' files are made and removed; taken before `recording`.
     handling_pictures: Mutex<()>,
     clocks: Box<Clocks>,
+    chance: Box<Chance>,
     /// Held from reading the clock to the end of a save. Who holds it knows that nothing captured before
     /// is still on its way into the outbox.
     recording: Mutex<()>,
@@ -114,12 +119,17 @@ impl Client {
 
     fn open_at(home: &Path, key: Option<&StoreKey>, clocks: Box<Clocks>) -> Result<Self, StoreError> {
         let store = Store::open(&home.join(STORE_FOLDER), key)?;
+        Ok(Self::on(store, home, clocks, Box::new(|| Box::new(rand::rng()))))
+    }
+
+    fn on(store: Store, home: &Path, clocks: Box<Clocks>, chance: Box<Chance>) -> Self {
         let client = Self {
             home: DeviceFolder::new(home, store.cover().clone()),
             pictures: PhotoFolder::new(home.join(PHOTOS_FOLDER), store.cover().clone()),
             handling_pictures: Mutex::new(()),
             store,
             clocks,
+            chance,
             recording: Mutex::new(()),
             lookup: Mutex::new(None),
             syncing: AtomicBool::new(false),
@@ -127,7 +137,7 @@ impl Client {
             socket: Mutex::new(None),
         };
         client.tidy_pictures_at_opening();
-        Ok(client)
+        client
     }
 
     /// Who the device is; `None` before it is enrolled.
@@ -158,7 +168,7 @@ impl Client {
         // The store knows the greatest moment that this device ever made or saw.
         let mut clock = Clock::resume(self.store.hlc());
         let mut recorder = Recorder::new(author, moment.now_ms, &mut clock, self.store.next_seq());
-        let (value, effects) = decide(&mut recorder, &mut rand::rng(), moment)?;
+        let (value, effects) = decide(&mut recorder, &mut (self.chance)(), moment)?;
         self.store.save(Save { ops: recorder.finish(), ..effects })?;
         drop(recording);
         Ok(value)

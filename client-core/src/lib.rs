@@ -32,6 +32,8 @@ mod transport;
 use ffi::UniFfiTag;
 
 pub use client::rescue::{RescueError, RescueReport, rescue, set_aside};
+#[cfg(feature = "simulation")]
+pub use client::simulated::{SimulatedSync, SimulatedTurn};
 pub use client::{
     Client, Clocks, Condition, ConflictLine, ConflictSide, DaySummary, DeviceStatus, EnrolError,
     IdentityFileError, PhotoError, PhotoLine, PhotoReport, PhotoState, PlannedCall, PushReport,
@@ -42,6 +44,8 @@ pub use errors::RecordError;
 pub use photos::PhotoFileError;
 pub use recorder::Moment;
 pub use sealing::StoreKey;
+#[cfg(feature = "simulation")]
+pub use store::Disk;
 pub use store::{Identity, Rejected, RejectedId, RejectedIdError, SaveState, StoreError};
 
 pub use xundian_protocol::ids::{ContentHash, OutletId, PersonId, RecordId, VisitId};

@@ -19,6 +19,8 @@ mod salvage;
 mod scan;
 mod torn;
 
+#[cfg(feature = "simulation")]
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,8 +30,7 @@ use journal::Journal;
 use layout::{Fault, KEY_BYTES_MAX, VALUE_BYTES_MAX, Writes};
 use opening::{Claim, Opened};
 pub(crate) use salvage::{Losses, Salvage, cover_of, hold};
-pub(crate) use scan::Entry;
-use scan::KeyRange;
+pub(crate) use scan::{Entry, KeyRange};
 
 use crate::sealing::{Cover, StoreKey};
 
@@ -128,6 +129,12 @@ impl Batch {
     /// Removes a key, if it is there.
     pub(crate) fn remove(&mut self, key: impl Into<Vec<u8>>) {
         self.writes.insert(key.into(), None);
+    }
+
+    /// What it writes: a value is put, nothing is removed.
+    #[cfg(feature = "simulation")]
+    pub(crate) const fn writes(&self) -> &BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+        &self.writes
     }
 }
 

@@ -4,8 +4,8 @@ use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, PersonId, RecordId};
 
 use super::StoreFault;
-use super::engine::Engine;
 use super::keys::{self, MetaKey};
+use super::storage::Storage;
 
 /// The format that this program writes and reads.
 pub(super) const FORMAT: u16 = 1;
@@ -68,7 +68,7 @@ pub(super) struct Meta {
 }
 
 impl Meta {
-    pub(super) fn load(engine: &Engine) -> Result<Self, StoreFault> {
+    pub(super) fn load(engine: &Storage) -> Result<Self, StoreFault> {
         Ok(Self {
             identity: load_identity(engine)?,
             next_seq: OpSeq(number(engine, MetaKey::NextSeq)?.unwrap_or(1)),
@@ -85,7 +85,7 @@ pub(super) fn encode_identity(identity: &Identity) -> Vec<u8> {
     [&identity.device.0.to_be_bytes()[..], identity.person.0.as_bytes()].concat()
 }
 
-fn load_identity(engine: &Engine) -> Result<Option<Identity>, StoreFault> {
+fn load_identity(engine: &Storage) -> Result<Option<Identity>, StoreFault> {
     identity_of(|name| Ok::<_, StoreFault>(engine.get(&keys::meta(name))?))
 }
 
@@ -104,16 +104,16 @@ pub(super) fn identity_of(
     Ok(Some(Identity { device, person, person_name, server }))
 }
 
-pub(super) fn format(engine: &Engine) -> Result<Option<u16>, StoreFault> {
+pub(super) fn format(engine: &Storage) -> Result<Option<u16>, StoreFault> {
     value(engine, MetaKey::Format, |bytes| Some(u16::from_be_bytes(bytes.try_into().ok()?)))
 }
 
-fn number(engine: &Engine, name: MetaKey) -> Result<Option<u64>, StoreFault> {
+fn number(engine: &Storage, name: MetaKey) -> Result<Option<u64>, StoreFault> {
     value(engine, name, |bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?)))
 }
 
 fn value<T>(
-    engine: &Engine,
+    engine: &Storage,
     name: MetaKey,
     decode: impl FnOnce(&[u8]) -> Option<T>,
 ) -> Result<Option<T>, StoreFault> {

@@ -14,6 +14,7 @@ mod outbox;
 mod pictures;
 mod reads;
 mod rescued;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod tray;
@@ -39,6 +40,9 @@ pub(crate) use outbox::Save;
 pub(crate) use pictures::{Attached, Decline, Naming, Picture, PictureState};
 pub use reads::SaveState;
 pub(crate) use rescued::{Copied, Rescued, check, hold};
+#[cfg(feature = "simulation")]
+pub use storage::Disk;
+use storage::Storage;
 pub use tray::{Rejected, RejectedId, RejectedIdError};
 
 /// A visit that is going on, as this device alone needs to know it.
@@ -55,7 +59,7 @@ pub(crate) struct OpenVisit {
 /// The device's store. One process has it open at a time; all its methods take `&self` and may be called
 /// from any thread.
 pub(crate) struct Store {
-    engine: Engine,
+    engine: Storage,
     /// Held by whatever reads, decides and writes; readers never wait for it.
     writer: Mutex<()>,
     state: RwLock<State>,
@@ -89,7 +93,19 @@ impl Store {
     /// # Errors
     /// Where the store is in use, damaged or of a newer format, or the key does not fit.
     pub(crate) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Self, StoreError> {
-        let engine = Engine::open(folder, key)?;
+        Self::on(Storage::Engine(Engine::open(folder, key)?))
+    }
+
+    /// The same on a simulated disk, plain.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    #[cfg(feature = "simulation")]
+    pub(crate) fn simulated(disk: std::sync::Arc<dyn Disk>) -> Result<Self, StoreError> {
+        Self::on(Storage::Simulated(disk))
+    }
+
+    fn on(engine: Storage) -> Result<Self, StoreError> {
         check_format(&engine)?;
         let state = State::load(&engine)?;
         let store = Self { engine, writer: Mutex::new(()), state: RwLock::new(state) };
@@ -220,7 +236,7 @@ impl Store {
     }
 }
 
-fn check_format(engine: &Engine) -> Result<(), StoreFault> {
+fn check_format(engine: &Storage) -> Result<(), StoreFault> {
     match meta::format(engine)? {
         Some(found) if found == meta::FORMAT => Ok(()),
         Some(found) => Err(StoreFault::NewerFormat { found, known: meta::FORMAT }),
@@ -238,7 +254,7 @@ fn put_number(batch: &mut Batch, name: MetaKey, number: u64) {
 }
 
 impl State {
-    fn load(engine: &Engine) -> Result<Self, StoreFault> {
+    fn load(engine: &Storage) -> Result<Self, StoreFault> {
         let mut state = Self {
             meta: Meta::load(engine)?,
             pending: BTreeMap::new(),

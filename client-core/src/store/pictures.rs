@@ -15,7 +15,8 @@ use xundian_protocol::ids::ContentHash;
 use xundian_protocol::record::RecordKey;
 use xundian_protocol::wire::v1::Refusal;
 
-use super::engine::{Batch, Engine};
+use super::engine::Batch;
+use super::storage::Storage;
 use super::{State, Store, StoreError, StoreFault, keys};
 
 const VERSION: u8 = 1;
@@ -291,7 +292,7 @@ impl Store {
 }
 
 impl State {
-    pub(super) fn load_pictures(&mut self, engine: &Engine) -> Result<(), StoreFault> {
+    pub(super) fn load_pictures(&mut self, engine: &Storage) -> Result<(), StoreFault> {
         for entry in engine.scan_prefix(&[keys::PICTURE]) {
             let (key, value) = entry?;
             let hash = keys::picture_of(&key).ok_or_else(|| StoreFault::malformed("list of pictures"))?;

@@ -1,9 +1,9 @@
-//! The server's embedded store on fjall: what is kept, under which keys, and one atomic, durable commit.
+//! The server's embedded store: what is kept, under which keys, and one atomic, durable commit.
 //!
-//! It loads what a plan needs to read and commits what the plan says; it decides nothing. It is the only
-//! module that knows fjall, so that another store can take its place.
+//! It loads what a plan needs to read and commits what the plan says; it decides nothing.
 
 mod cells;
+mod engine;
 mod keys;
 mod pictures;
 mod reader;
@@ -11,13 +11,17 @@ mod rows;
 mod stock;
 
 use cells::{Block, Cells};
+#[cfg(not(feature = "simulation"))]
+use engine::Table;
+use engine::{Batch, Engine, Snapshot};
+#[cfg(feature = "simulation")]
+pub use engine::{Disk, RowWrite, Table};
 pub use keys::{Owner, Subjects, Trace};
 pub use pictures::{Naming, Picture, PictureRow, Preview};
 pub use reader::Reader;
 pub use rows::{AuditEntry, Device, InvitationEntry, RejectedOp};
 pub use stock::{LatestLevel, Levels, Statement, StatementLine};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use std::collections::BTreeMap;
 use std::path::Path;
 use xundian_protocol::clock::Hlc;
@@ -31,11 +35,6 @@ const FORMAT: &[u8] = b"3";
 /// The format before, which did not note the pictures that records name. It is brought to the present one when the
 /// server opens; any other is refused.
 const FORMAT_BEFORE: &[u8] = b"2";
-
-/// Blocks of tables that are kept in memory.
-const CACHE_BYTES: u64 = 8 << 20;
-/// What one table gathers in memory before it is written out.
-const MEMTABLE_BYTES_MAX: u64 = 4 << 20;
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -127,45 +126,24 @@ pub struct Changes {
 
 /// The open store.
 pub struct Store {
-    db: Database,
-    meta: Keyspace,
-    records: Keyspace,
-    feed: Keyspace,
-    cells: Keyspace,
-    traces: Keyspace,
-    stock: Keyspace,
-    levels: Keyspace,
-    pictures: Keyspace,
-    devices: Keyspace,
-    invitations: Keyspace,
-    rejected: Keyspace,
-    restamped: Keyspace,
-    audit: Keyspace,
+    engine: Engine,
 }
 
 impl Store {
     /// Opens the store in a folder, or makes it.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let db = Database::builder(folder).cache_size(CACHE_BYTES).worker_threads(1).open()?;
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);
-        let table = |name| db.keyspace(name, options);
-        let store = Self {
-            meta: table("meta")?,
-            records: table("records")?,
-            feed: table("feed")?,
-            cells: table("cells")?,
-            traces: table("traces")?,
-            stock: table("stock")?,
-            levels: table("levels")?,
-            pictures: table("pictures")?,
-            devices: table("devices")?,
-            invitations: table("invitations")?,
-            rejected: table("rejected")?,
-            restamped: table("restamped")?,
-            audit: table("audit")?,
-            db,
-        };
-        match store.meta.get("format")? {
+        Self::on(Engine::open(folder)?)
+    }
+
+    /// The same on a simulated disk.
+    #[cfg(feature = "simulation")]
+    pub fn simulated(disk: std::sync::Arc<dyn Disk>) -> Result<Self, StoreError> {
+        Self::on(Engine::Simulated(disk))
+    }
+
+    fn on(engine: Engine) -> Result<Self, StoreError> {
+        let store = Self { engine };
+        match store.format()? {
             None => store.note_format()?,
             Some(found) if [FORMAT, FORMAT_BEFORE].contains(&&*found) => {}
             Some(found) => {
@@ -176,100 +154,104 @@ impl Store {
         Ok(store)
     }
 
+    fn format(&self) -> Result<Option<engine::Bytes>, StoreError> {
+        self.engine.snapshot().get(Table::Meta, "format")
+    }
+
     /// Whether the folder is of the format before, so that what it lacks is to be made from the records.
     pub fn is_of_format_before(&self) -> Result<bool, StoreError> {
-        Ok(self.meta.get("format")?.is_some_and(|found| &*found == FORMAT_BEFORE))
+        Ok(self.format()?.is_some_and(|found| &*found == FORMAT_BEFORE))
     }
 
     /// Notes that the folder is of the present format.
     pub fn note_format(&self) -> Result<(), StoreError> {
-        let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
-        batch.insert(&self.meta, "format", FORMAT);
-        batch.commit()?;
-        Ok(())
+        let mut batch = Batch::default();
+        batch.insert(Table::Meta, "format", FORMAT);
+        self.engine.commit(batch, false)
     }
 
     /// Makes the folder one of the format before, for the test of its way to the present one.
     #[cfg(test)]
     pub(crate) fn set_back(&self) -> Result<(), StoreError> {
-        self.pictures.clear()?;
-        self.meta.insert("format", FORMAT_BEFORE)?;
-        Ok(())
+        let mut batch = Batch::default();
+        for row in self.engine.snapshot().all(Table::Pictures) {
+            batch.remove(Table::Pictures, &*row?.0);
+        }
+        batch.insert(Table::Meta, "format", FORMAT_BEFORE);
+        self.engine.commit(batch, false)
     }
 
     /// Commits changes: all of them or none, and on the disk when it returns unless they may be lost.
     pub fn commit(&self, changes: &Changes) -> Result<(), StoreError> {
-        let mode = if changes.may_be_lost { PersistMode::Buffer } else { PersistMode::SyncData };
-        let mut batch = self.db.batch().durability(Some(mode));
+        let mut batch = Batch::default();
         for (home, seq) in &changes.left_places {
-            batch.remove(&self.feed, keys::feed(*home, *seq));
+            batch.remove(Table::Feed, keys::feed(*home, *seq));
         }
         for stored in &changes.records {
             let record = &stored.record;
-            batch.insert(&self.records, keys::record(record.key), rows::record(stored));
+            batch.insert(Table::Records, keys::record(record.key), rows::record(stored));
             batch.insert(
-                &self.feed,
+                Table::Feed,
                 keys::feed(record.home, stored.place.seq),
                 rows::feed(record.key, stored.place),
             );
         }
-        let standing = self.db.snapshot();
+        let standing = self.engine.snapshot();
         self.add_to_cells(&mut batch, &standing, &changes.cells)?;
         self.put_traces(&mut batch, &standing, &changes.traces)?;
         for (outlet, at, statement) in &changes.stock {
             let key = keys::stock(*outlet, at);
             match statement {
-                Some(statement) => batch.insert(&self.stock, key, statement.encode()),
-                None => batch.remove(&self.stock, key),
+                Some(statement) => batch.insert(Table::Stock, key, statement.encode()),
+                None => batch.remove(Table::Stock, key),
             }
         }
         for (outlet, levels) in &changes.levels {
             let key = *outlet.0.as_bytes();
             if levels.is_empty() {
-                batch.remove(&self.levels, key);
+                batch.remove(Table::Levels, key);
             } else {
-                batch.insert(&self.levels, key, stock::encode_levels(levels));
+                batch.insert(Table::Levels, key, stock::encode_levels(levels));
             }
         }
         for (naming, comes) in &changes.namings {
             let key = pictures::naming(naming);
-            if *comes { batch.insert(&self.pictures, key, b"") } else { batch.remove(&self.pictures, key) }
+            if *comes { batch.insert(Table::Pictures, key, b"") } else { batch.remove(Table::Pictures, key) }
         }
         for (key, value) in changes.pictures.iter().map(pictures::picture) {
-            batch.insert(&self.pictures, key, value);
+            batch.insert(Table::Pictures, key, value);
         }
         self.put_rows(&mut batch, changes)?;
         if let Some(head) = changes.feed_head {
-            batch.insert(&self.meta, "feed_head", head.0.to_be_bytes());
+            batch.insert(Table::Meta, "feed_head", head.0.to_be_bytes());
         }
         if let Some(moment) = changes.clock {
-            batch.insert(&self.meta, "clock", moment.0.to_be_bytes());
+            batch.insert(Table::Meta, "clock", moment.0.to_be_bytes());
         }
-        batch.commit()?;
-        Ok(())
+        self.engine.commit(batch, changes.may_be_lost)
     }
 
     /// Reads each row of cells once, adds all that is added to it, and writes it.
     fn add_to_cells(
         &self,
-        batch: &mut fjall::OwnedWriteBatch,
-        standing: &fjall::Snapshot,
+        batch: &mut Batch,
+        standing: &Snapshot<'_>,
         added: &BTreeMap<Cell, Measures>,
     ) -> Result<(), StoreError> {
         let mut rest = added.iter().peekable();
         while let Some((first, _)) = rest.peek() {
             let block = Block::of(first);
             let key = keys::cells(block);
-            let row = standing.get(&self.cells, &key)?;
+            let row = standing.get(Table::Cells, &key)?;
             let mut cells = row.map_or_else(|| Ok(Cells::default()), |bytes| Cells::decode(&bytes))?;
             // Cells are in the order of their addresses, so those of a row follow each other.
             while let Some((cell, added)) = rest.next_if(|(cell, _)| Block::of(cell) == block) {
                 cells.add(cell, *added);
             }
             if cells.is_empty() {
-                batch.remove(&self.cells, key);
+                batch.remove(Table::Cells, key);
             } else {
-                batch.insert(&self.cells, key, cells.encode());
+                batch.insert(Table::Cells, key, cells.encode());
             }
         }
         Ok(())
@@ -278,14 +260,14 @@ impl Store {
     /// Reads each row of traces once, and notes the kinds that come and go.
     fn put_traces(
         &self,
-        batch: &mut fjall::OwnedWriteBatch,
-        standing: &fjall::Snapshot,
+        batch: &mut Batch,
+        standing: &Snapshot<'_>,
         moved: &BTreeMap<Trace, bool>,
     ) -> Result<(), StoreError> {
         let mut rest = moved.iter().peekable();
         while let Some((first, _)) = rest.peek().copied() {
             let key = keys::trace(first);
-            let row = standing.get(&self.traces, &key)?;
+            let row = standing.get(Table::Traces, &key)?;
             let mut kinds = row.map_or_else(|| Ok(Vec::new()), |bytes| rows::read_kinds(&bytes))?;
             let is_beside =
                 |trace: &Trace| (trace.owner, trace.day, trace.id) == (first.owner, first.day, first.id);
@@ -294,39 +276,39 @@ impl Store {
                 kinds.extend(comes.then_some(trace.kind));
             }
             if kinds.is_empty() {
-                batch.remove(&self.traces, key);
+                batch.remove(Table::Traces, key);
             } else {
-                batch.insert(&self.traces, key, rows::kinds(&kinds));
+                batch.insert(Table::Traces, key, rows::kinds(&kinds));
             }
         }
         Ok(())
     }
 
-    fn put_rows(&self, batch: &mut fjall::OwnedWriteBatch, changes: &Changes) -> Result<(), StoreError> {
+    fn put_rows(&self, batch: &mut Batch, changes: &Changes) -> Result<(), StoreError> {
         for device in &changes.devices {
-            batch.insert(&self.devices, keys::device(device.no), rows::json("devices", device)?);
+            batch.insert(Table::Devices, keys::device(device.no), rows::json("devices", device)?);
         }
         for invitation in &changes.invitations {
-            batch.insert(&self.invitations, invitation.secret_hash, rows::json("invitations", invitation)?);
+            batch.insert(Table::Invitations, invitation.secret_hash, rows::json("invitations", invitation)?);
         }
         for rejected in &changes.rejected {
             batch.insert(
-                &self.rejected,
+                Table::Rejected,
                 keys::op(rejected.device, rejected.seq),
                 rows::json("rejected", rejected)?,
             );
         }
         for (device, seq, moment) in &changes.restamped {
-            batch.insert(&self.restamped, keys::op(*device, *seq), moment.0.to_be_bytes());
+            batch.insert(Table::Restamped, keys::op(*device, *seq), moment.0.to_be_bytes());
         }
         for entry in &changes.audit {
-            batch.insert(&self.audit, rows::audit_key(entry), rows::json("audit", entry)?);
+            batch.insert(Table::Audit, rows::audit_key(entry), rows::json("audit", entry)?);
         }
         Ok(())
     }
 
     /// A moment of the store that further commits do not change.
     pub fn reader(&self) -> Reader<'_> {
-        Reader { store: self, at: self.db.snapshot() }
+        Reader { at: self.engine.snapshot() }
     }
 }

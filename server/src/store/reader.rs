@@ -1,10 +1,10 @@
 //! Reading: everything as of one moment, which later commits do not change.
 
+use super::engine::{Row, Rows, Snapshot, Table};
 use super::{
     AuditEntry, Cells, Device, FeedPlace, InvitationEntry, Levels, Owner, Picture, PictureRow, RejectedOp,
-    Statement, Store, StoreError, StoredRecord, Subjects, Trace, keys, pictures, rows, stock,
+    Statement, StoreError, StoredRecord, Subjects, Trace, keys, pictures, rows, stock,
 };
-use fjall::{Readable, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::Hlc;
@@ -15,21 +15,20 @@ use xundian_protocol::views::{Cell, Measures, Nature, Period, View};
 
 /// Reads the store as of one moment.
 pub struct Reader<'a> {
-    pub(super) store: &'a Store,
-    pub(super) at: Snapshot,
+    pub(super) at: Snapshot<'a>,
 }
 
 impl Reader<'_> {
     /// The last place of the feed.
     pub fn feed_head(&self) -> Result<FeedSeq, StoreError> {
-        let bytes = self.at.get(&self.store.meta, "feed_head")?;
+        let bytes = self.at.get(Table::Meta, "feed_head")?;
         let seq = bytes.and_then(|bytes| keys::read_feed_seq(&bytes));
         Ok(seq.unwrap_or_default())
     }
 
     /// The last moment that the server's own clock gave.
     pub fn clock(&self) -> Result<Hlc, StoreError> {
-        let bytes = self.at.get(&self.store.meta, "clock")?;
+        let bytes = self.at.get(Table::Meta, "clock")?;
         Ok(bytes
             .and_then(|bytes| bytes.as_ref().try_into().ok())
             .map_or(Hlc::default(), |b| Hlc(u64::from_be_bytes(b))))
@@ -37,7 +36,7 @@ impl Reader<'_> {
 
     /// A record with its place.
     pub fn record(&self, key: RecordKey) -> Result<Option<StoredRecord>, StoreError> {
-        let bytes = self.at.get(&self.store.records, keys::record(key))?;
+        let bytes = self.at.get(Table::Records, keys::record(key))?;
         bytes.map(|bytes| rows::read_record(&bytes)).transpose()
     }
 
@@ -47,7 +46,7 @@ impl Reader<'_> {
         kind: Option<KindId>,
     ) -> impl Iterator<Item = Result<StoredRecord, StoreError>> + use<'_> {
         let prefix = kind.map_or_else(Vec::new, |kind| kind.0.to_be_bytes().to_vec());
-        self.at.prefix(&self.store.records, prefix).map(|row| rows::read_record(&row.value()?))
+        self.at.prefix(Table::Records, prefix).map(|row| rows::read_record(&row?.1))
     }
 
     /// The records of one kind in a home, by id: each stands once in the home's feed.
@@ -63,11 +62,11 @@ impl Reader<'_> {
     pub fn feed(&self, home: Home, after: FeedSeq) -> Result<Vec<(RecordKey, FeedPlace)>, StoreError> {
         let from = keys::feed(home, FeedSeq(after.0.saturating_add(1)));
         let to = keys::feed(home, FeedSeq(u64::MAX));
-        let read = |row: fjall::Guard| {
-            let (key, value) = row.into_inner()?;
+        let read = |row: Result<Row, StoreError>| {
+            let (key, value) = row?;
             rows::read_feed(&key, &value)
         };
-        self.at.range(&self.store.feed, from..=to).map(read).collect()
+        self.at.range(Table::Feed, from..=to).map(read).collect()
     }
 
     /// Cells of a view, by subject and dimension: flows summed over the days, levels as of the last one.
@@ -88,14 +87,14 @@ impl Reader<'_> {
                     each(cell, measures);
                 }
             };
-            self.cells_in(self.at.range(&self.store.cells, start..=end), &mut wanted)?;
+            self.cells_in(self.at.range(Table::Cells, start..=end), &mut wanted)?;
         }
         Ok(())
     }
 
-    fn cells_in(&self, rows: fjall::Iter, each: &mut impl FnMut(Cell, Measures)) -> Result<(), StoreError> {
+    fn cells_in(&self, rows: Rows<'_>, each: &mut impl FnMut(Cell, Measures)) -> Result<(), StoreError> {
         for row in rows {
-            let (key, value) = row.into_inner()?;
+            let (key, value) = row?;
             let block = keys::read_block(&key).ok_or_else(|| StoreError::damaged("cells", "its key"))?;
             Cells::read_block(block, &value, &mut *each)?;
         }
@@ -104,36 +103,34 @@ impl Reader<'_> {
 
     /// Every cell there is.
     pub fn all_cells(&self, mut each: impl FnMut(Cell, Measures)) -> Result<(), StoreError> {
-        self.cells_in(self.at.iter(&self.store.cells), &mut each)
+        self.cells_in(self.at.all(Table::Cells), &mut each)
     }
 
     /// Records that add to the figures of an owner on these days, by day and id.
     pub fn traces(&self, of: Owner, from: Day, to: Day) -> Result<Vec<(Day, RecordKey)>, StoreError> {
-        read_traces(
-            self.at.range(&self.store.traces, keys::trace_day(of, from)..keys::trace_day(of, to.next())),
-        )
+        read_traces(self.at.range(Table::Traces, keys::trace_day(of, from)..keys::trace_day(of, to.next())))
     }
 
     /// All records that add to the figures of an owner.
     pub fn all_traces(&self, of: Owner) -> Result<Vec<(Day, RecordKey)>, StoreError> {
-        read_traces(self.at.prefix(&self.store.traces, keys::trace_owner(of)))
+        read_traces(self.at.prefix(Table::Traces, keys::trace_owner(of)))
     }
 
     /// How many traces there are.
     pub fn trace_count(&self) -> Result<usize, StoreError> {
-        let count = |row: fjall::Guard| Ok(rows::read_kinds(&row.value()?)?.len());
-        self.at.iter(&self.store.traces).map(count).sum()
+        let count = |row: Result<Row, StoreError>| Ok(rows::read_kinds(&row?.1)?.len());
+        self.at.all(Table::Traces).map(count).sum()
     }
 
     /// Whether a trace is there.
     pub fn has_trace(&self, trace: &Trace) -> Result<bool, StoreError> {
-        let row = self.at.get(&self.store.traces, keys::trace(trace))?;
+        let row = self.at.get(Table::Traces, keys::trace(trace))?;
         row.map_or(Ok(false), |bytes| Ok(rows::read_kinds(&bytes)?.contains(&trace.kind)))
     }
 
     /// The ends of an outlet's stock timelines.
     pub fn levels(&self, outlet: OutletId) -> Result<Levels, StoreError> {
-        let bytes = self.at.get(&self.store.levels, outlet.0.as_bytes())?;
+        let bytes = self.at.get(Table::Levels, outlet.0.as_bytes())?;
         bytes.map_or_else(|| Ok(Levels::new()), |bytes| stock::decode_levels(&bytes))
     }
 
@@ -150,7 +147,7 @@ impl Reader<'_> {
         let (start, end) = keys::stock_range(outlet);
         let mut found = BTreeMap::new();
         let mut unmet = products.clone();
-        for row in self.at.range(&self.store.stock, start..place.clone()).rev() {
+        for row in self.at.range(Table::Stock, start..place.clone()).rev() {
             let (_, statement) = read_statement(row)?;
             unmet.retain(|gtin| statement.line(*gtin).is_none());
             found.insert(statement.at, statement);
@@ -159,7 +156,7 @@ impl Reader<'_> {
             }
         }
         let mut uncounted = products.clone();
-        for row in self.at.range(&self.store.stock, place..=end) {
+        for row in self.at.range(Table::Stock, place..=end) {
             let (_, statement) = read_statement(row)?;
             if statement.at > *last {
                 uncounted.retain(|gtin| !statement.counts(*gtin));
@@ -174,28 +171,28 @@ impl Reader<'_> {
 
     /// All statements of stock of an outlet, by place.
     pub fn statements_of(&self, outlet: OutletId) -> Result<Vec<Statement>, StoreError> {
-        let rows = self.at.prefix(&self.store.stock, outlet.0.as_bytes());
+        let rows = self.at.prefix(Table::Stock, outlet.0.as_bytes());
         rows.map(|row| Ok(read_statement(row)?.1)).collect()
     }
 
     /// All statements of stock, by outlet and place.
     pub fn statements(&self) -> impl Iterator<Item = Result<(OutletId, Statement), StoreError>> + use<'_> {
-        self.at.iter(&self.store.stock).map(read_statement)
+        self.at.all(Table::Stock).map(read_statement)
     }
 
     /// All ends of stock timelines, by outlet.
     pub fn all_levels(&self) -> impl Iterator<Item = Result<(OutletId, Levels), StoreError>> + use<'_> {
-        let read = |row: fjall::Guard| {
-            let (key, value) = row.into_inner()?;
+        let read = |row: Result<Row, StoreError>| {
+            let (key, value) = row?;
             let outlet = key.as_ref().try_into().map_err(|_| StoreError::damaged("levels", "its key"))?;
             Ok((OutletId(RecordId::from_bytes(outlet)), stock::decode_levels(&value)?))
         };
-        self.at.iter(&self.store.levels).map(read)
+        self.at.all(Table::Levels).map(read)
     }
 
     /// A picture, if it is stored.
     pub fn picture(&self, hash: ContentHash) -> Result<Option<Picture>, StoreError> {
-        let Some(value) = self.at.get(&self.store.pictures, hash.0)? else { return Ok(None) };
+        let Some(value) = self.at.get(Table::Pictures, hash.0)? else { return Ok(None) };
         match pictures::read_row(&hash.0, &value)? {
             PictureRow::Stored(picture) => Ok(Some(picture)),
             PictureRow::Named(_) => Ok(None),
@@ -210,8 +207,8 @@ impl Reader<'_> {
         bytes: Option<u64>,
     ) -> Result<bool, StoreError> {
         let front = pictures::named_by(hash, author, bytes);
-        let first = self.at.prefix(&self.store.pictures, front).next();
-        Ok(first.map(fjall::Guard::key).transpose()?.is_some())
+        let first = self.at.prefix(Table::Pictures, front).next();
+        Ok(first.transpose()?.is_some())
     }
 
     /// Rows of pictures, by hash: that of a stored picture, then those of the records that name it. All of them, or
@@ -220,33 +217,33 @@ impl Reader<'_> {
         &self,
         first: Option<u8>,
     ) -> impl Iterator<Item = Result<PictureRow, StoreError>> + use<'_> {
-        let read = |row: fjall::Guard| {
-            let (key, value) = row.into_inner()?;
+        let read = |row: Result<Row, StoreError>| {
+            let (key, value) = row?;
             pictures::read_row(&key, &value)
         };
-        self.at.prefix(&self.store.pictures, first.as_slice()).map(read)
+        self.at.prefix(Table::Pictures, first.as_slice()).map(read)
     }
 
     /// A device.
     pub fn device(&self, no: DeviceNo) -> Result<Option<Device>, StoreError> {
-        let bytes = self.at.get(&self.store.devices, keys::device(no))?;
+        let bytes = self.at.get(Table::Devices, keys::device(no))?;
         bytes.map(|bytes| rows::from_json("devices", &bytes)).transpose()
     }
 
     /// All devices, by number.
     pub fn devices(&self) -> Result<Vec<Device>, StoreError> {
-        self.at.iter(&self.store.devices).map(|row| rows::from_json("devices", &row.value()?)).collect()
+        self.at.all(Table::Devices).map(|row| rows::from_json("devices", &row?.1)).collect()
     }
 
     /// The invitation with the hash of a secret.
     pub fn invitation(&self, secret_hash: &[u8; 32]) -> Result<Option<InvitationEntry>, StoreError> {
-        let bytes = self.at.get(&self.store.invitations, secret_hash)?;
+        let bytes = self.at.get(Table::Invitations, secret_hash)?;
         bytes.map(|bytes| rows::from_json("invitations", &bytes)).transpose()
     }
 
     /// All ops that were not merged, by device and number.
     pub fn rejected(&self) -> Result<Vec<RejectedOp>, StoreError> {
-        self.at.iter(&self.store.rejected).map(|row| rows::from_json("rejected", &row.value()?)).collect()
+        self.at.all(Table::Rejected).map(|row| rows::from_json("rejected", &row?.1)).collect()
     }
 
     /// The ops of a device from one number to another that were not merged.
@@ -256,8 +253,8 @@ impl Reader<'_> {
         from: OpSeq,
         to: OpSeq,
     ) -> Result<Vec<RejectedOp>, StoreError> {
-        let rows = self.at.range(&self.store.rejected, keys::op(device, from)..=keys::op(device, to));
-        rows.map(|row| rows::from_json("rejected", &row.value()?)).collect()
+        let rows = self.at.range(Table::Rejected, keys::op(device, from)..=keys::op(device, to));
+        rows.map(|row| rows::from_json("rejected", &row?.1)).collect()
     }
 
     /// The ops of a device from one number to another whose stamps lay in the future.
@@ -267,21 +264,18 @@ impl Reader<'_> {
         from: OpSeq,
         to: OpSeq,
     ) -> Result<Vec<(OpSeq, Hlc)>, StoreError> {
-        let read = |row: fjall::Guard| {
-            let (key, value) = row.into_inner()?;
+        let read = |row: Result<Row, StoreError>| {
+            let (key, value) = row?;
             let number = |bytes: &[u8]| bytes.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes));
             let pair = number(&key).zip(number(&value)).map(|(seq, moment)| (OpSeq(seq), Hlc(moment)));
             pair.ok_or_else(|| StoreError::damaged("restamped", "its layout"))
         };
-        self.at
-            .range(&self.store.restamped, keys::op(device, from)..=keys::op(device, to))
-            .map(read)
-            .collect()
+        self.at.range(Table::Restamped, keys::op(device, from)..=keys::op(device, to)).map(read).collect()
     }
 
     /// What administrators did, oldest first.
     pub fn audit(&self) -> Result<Vec<AuditEntry>, StoreError> {
-        self.at.iter(&self.store.audit).map(|row| rows::from_json("audit", &row.value()?)).collect()
+        self.at.all(Table::Audit).map(|row| rows::from_json("audit", &row?.1)).collect()
     }
 }
 
@@ -310,18 +304,18 @@ fn stretches(view: View, from: Day, to: Day) -> Vec<(Period, Period)> {
     }
 }
 
-fn read_traces(found: fjall::Iter) -> Result<Vec<(Day, RecordKey)>, StoreError> {
+fn read_traces(found: Rows<'_>) -> Result<Vec<(Day, RecordKey)>, StoreError> {
     let mut traces = Vec::new();
     for row in found {
-        let (key, value) = row.into_inner()?;
+        let (key, value) = row?;
         let (day, id) = keys::read_trace(&key).ok_or_else(|| StoreError::damaged("traces", "its key"))?;
         traces.extend(rows::read_kinds(&value)?.into_iter().map(|kind| (day, RecordKey { kind, id })));
     }
     Ok(traces)
 }
 
-fn read_statement(row: fjall::Guard) -> Result<(OutletId, Statement), StoreError> {
-    let (key, value) = row.into_inner()?;
+fn read_statement(row: Result<Row, StoreError>) -> Result<(OutletId, Statement), StoreError> {
+    let (key, value) = row?;
     let (outlet, at) = keys::read_stock(&key).ok_or_else(|| StoreError::damaged("stock", "its key"))?;
     Ok((outlet, Statement::decode(at, &value)?))
 }

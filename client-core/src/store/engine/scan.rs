@@ -12,13 +12,14 @@ pub(crate) type Entry = (Vec<u8>, Vec<u8>);
 
 /// A range of keys, half-open; no end means to the last key.
 #[derive(Clone)]
-pub(super) struct KeyRange {
-    pub(super) from: Vec<u8>,
-    pub(super) to: Option<Vec<u8>>,
+pub(crate) struct KeyRange {
+    pub(crate) from: Vec<u8>,
+    pub(crate) to: Option<Vec<u8>>,
 }
 
 impl KeyRange {
-    pub(super) fn of_prefix(prefix: &[u8]) -> Self {
+    /// The keys that begin with a prefix.
+    pub(crate) fn of_prefix(prefix: &[u8]) -> Self {
         // The end is the prefix with its last byte that can grow one greater, and cut after it.
         let grows = prefix.iter().rposition(|byte| *byte != u8::MAX);
         let to = grows.map(|last| {
