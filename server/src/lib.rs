@@ -23,3 +23,5 @@ pub mod transport;
 pub mod verify;
 
 pub use server::{Draft, OpenError, Server, WriteError, Written};
+#[cfg(feature = "simulation")]
+pub use sessions::simulated::{Answers, SimulatedSession};

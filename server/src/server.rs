@@ -91,14 +91,14 @@ pub enum WriteError {
 pub struct Server {
     pub(crate) folder: PathBuf,
     pub(crate) store: Store,
-    pub(crate) authority: Authority,
+    pub(crate) authority: Arc<Authority>,
     directory: RwLock<Arc<Directory>>,
     /// Held through load, plan and commit: one writer at a time. The clock is the server's own.
     writer: Mutex<Clock>,
     /// Devices as they are revoked, for the sessions that run.
     pub(crate) revoked: broadcast::Sender<DeviceNo>,
     /// The lock on the folder; the system frees it with the process.
-    _lock: std::fs::File,
+    _lock: Option<std::fs::File>,
 }
 
 impl Server {
@@ -116,6 +116,16 @@ impl Server {
         }
         let store = Store::open(&data.join("store"))?;
         let authority = Authority::open_or_create(&data.join("authority"), now_ms)?;
+        Self::on(data, store, Arc::new(authority), Some(lock))
+    }
+
+    /// The server of an open store.
+    pub(crate) fn on(
+        folder: &Path,
+        store: Store,
+        authority: Arc<Authority>,
+        lock: Option<std::fs::File>,
+    ) -> Result<Self, OpenError> {
         if store.is_of_format_before()? {
             note_namings(&store)?;
         }
@@ -127,7 +137,7 @@ impl Server {
         }
         drop(reader);
         Ok(Self {
-            folder,
+            folder: folder.to_path_buf(),
             store,
             authority,
             directory: RwLock::new(Arc::new(directory)),

@@ -1,5 +1,7 @@
 //! Sessions with devices over QUIC: the driver of [`xundian_protocol::sync::server`].
 
+#[cfg(feature = "simulation")]
+pub(crate) mod simulated;
 mod worker;
 
 use crate::photos::Photos;
@@ -156,7 +158,7 @@ impl Session {
             return self.refuse(&refusal(Refusal::Unauthenticated, message)).await;
         }
         let served = self.served.clone();
-        let begun = self.work(move || Worker::begin(served, DeviceNo(no), &payload)).await?;
+        let begun = self.work(move || Worker::begin(served, DeviceNo(no), &payload, now_ms())).await?;
         let (mut worker, mut turn) = match begun {
             Ok(begun) => begun,
             Err(refused) => return self.refuse(&refused).await,
@@ -165,12 +167,12 @@ impl Session {
             (worker, turn) = if let Turn::Store(picture) = turn {
                 // It waits for the storage, which may be far away, and must keep no room to work meanwhile.
                 let stored = self.served.photos.store(picture).await;
-                self.work(move || worker.stored(stored)).await?
+                self.work(move || worker.stored(stored, now_ms())).await?
             } else if self.deliver(turn).await? {
-                self.work(move || worker.go_on()).await?
+                self.work(move || worker.go_on(now_ms())).await?
             } else {
                 let Some(payload) = self.receive().await? else { return Ok(()) };
-                self.work(move || worker.take(&payload)).await?
+                self.work(move || worker.take(&payload, now_ms())).await?
             };
         }
     }
@@ -180,7 +182,7 @@ impl Session {
         self.stream.limit_payload(STRANGER_PAYLOAD_BYTES_MAX);
         let Some(payload) = self.receive().await? else { return Ok(()) };
         let server = Arc::clone(&self.served.server);
-        let turn = self.work(move || worker::enrol(&server, &payload)).await?;
+        let turn = self.work(move || worker::enrol(&server, &payload, now_ms())).await?;
         self.deliver(turn).await.map(|_| ())
     }
 

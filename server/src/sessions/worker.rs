@@ -2,9 +2,9 @@
 //! makes the answer.
 //!
 //! It blocks on the store, so it runs on a thread of its own, from a frame to its answer in one go. It knows
-//! no network: the driver sends what it makes.
+//! no network and no clock: the driver sends what it makes, and says what time it is.
 
-use super::{Served, now_ms};
+use super::Served;
 use crate::enrolment::{EnrolError, printable};
 use crate::figures::Of;
 use crate::photos::{Answer as PictureAnswer, Photos, Whole};
@@ -55,6 +55,7 @@ impl Worker {
         Served { server, photos }: Served,
         no: DeviceNo,
         payload: &[u8],
+        now_ms: i64,
     ) -> Result<(Self, Turn), ServerFrame> {
         let Some(device) = server.device(no).map_err(unavailable)? else {
             let message = format!("{no} is not known here: enrol the device anew");
@@ -62,28 +63,28 @@ impl Worker {
         };
         let session = ServerSession::new(no, device.person);
         let worker = Self { server, photos, no, person: device.person, session, puller: None };
-        Ok(worker.take(payload))
+        Ok(worker.take(payload, now_ms))
     }
 
     /// Takes a frame of the device, up to the first answer.
-    pub(super) fn take(mut self, payload: &[u8]) -> (Self, Turn) {
-        let turn = self.handle(payload).and_then(|()| self.advance());
+    pub(super) fn take(mut self, payload: &[u8], now_ms: i64) -> (Self, Turn) {
+        let turn = self.handle(payload, now_ms).and_then(|()| self.advance(now_ms));
         (self, turn.unwrap_or_else(Turn::Refuse))
     }
 
     /// Goes on after an answer was sent, up to the next one.
-    pub(super) fn go_on(mut self) -> (Self, Turn) {
-        let turn = self.advance();
+    pub(super) fn go_on(mut self, now_ms: i64) -> (Self, Turn) {
+        let turn = self.advance(now_ms);
         (self, turn.unwrap_or_else(Turn::Refuse))
     }
 
     /// Goes on after a picture was stored, or was not.
-    pub(super) fn stored(mut self, stored: Result<Held, Declined>) -> (Self, Turn) {
+    pub(super) fn stored(mut self, stored: Result<Held, Declined>, now_ms: i64) -> (Self, Turn) {
         self.session.picture(stored);
-        self.go_on()
+        self.go_on(now_ms)
     }
 
-    fn handle(&mut self, payload: &[u8]) -> Result<(), ServerFrame> {
+    fn handle(&mut self, payload: &[u8], now_ms: i64) -> Result<(), ServerFrame> {
         let device = self.server.device(self.no).map_err(unavailable)?;
         if device.as_ref().is_some_and(|device| device.revoked_at_ms.is_some()) {
             let message =
@@ -92,12 +93,12 @@ impl Worker {
         }
         let frame = decode_client(payload).map_err(|error| malformed(&error))?;
         let applied_through = device.map(|device| device.applied_through).unwrap_or_default();
-        let handled = self.session.handle(frame, now_ms(), applied_through);
+        let handled = self.session.handle(frame, now_ms, applied_through);
         handled.map_err(|error| refusal(Refusal::Protocol, error))
     }
 
     /// Does what the session asks for until there is something to send, or nothing more to do.
-    fn advance(&mut self) -> Result<Turn, ServerFrame> {
+    fn advance(&mut self, now_ms: i64) -> Result<Turn, ServerFrame> {
         loop {
             match self.session.poll() {
                 Step::Wait => return Ok(Turn::Wait),
@@ -106,22 +107,22 @@ impl Worker {
                     return Ok(Turn::Send { payload, more: !self.session.is_waiting() });
                 }
                 Step::Refuse(frame) => return Err(frame),
-                Step::Greet(hello) => self.greet(&hello)?,
+                Step::Greet(hello) => self.greet(&hello, now_ms)?,
                 Step::Ingest(ops) => {
-                    let receipt = self.server.ingest(self.no, ops, now_ms()).map_err(unavailable)?;
+                    let receipt = self.server.ingest(self.no, ops, now_ms).map_err(unavailable)?;
                     self.session.ingested(receipt);
                 }
-                Step::CheckScope(pull) => self.check_scope(pull)?,
+                Step::CheckScope(pull) => self.check_scope(pull, now_ms)?,
                 Step::ReadChanges { home, after } => self.read_changes(home, after)?,
                 Step::ReadFigures(ask) => {
-                    let answer = answer(&self.server, self.person, ask)?;
+                    let answer = answer(&self.server, self.person, ask, now_ms)?;
                     self.session.figures(answer);
                 }
-                Step::FindPicture(offer) => match self.photos.find(self.no, self.person, offer, now_ms()) {
+                Step::FindPicture(offer) => match self.photos.find(self.no, self.person, offer, now_ms) {
                     PictureAnswer::Say(said) => self.session.picture(said),
                     PictureAnswer::Store(whole) => return Ok(Turn::Store(whole)),
                 },
-                Step::KeepPiece(piece) => match self.photos.keep(self.no, self.person, &piece, now_ms()) {
+                Step::KeepPiece(piece) => match self.photos.keep(self.no, self.person, &piece, now_ms) {
                     PictureAnswer::Say(said) => self.session.picture(said),
                     PictureAnswer::Store(whole) => return Ok(Turn::Store(whole)),
                 },
@@ -130,13 +131,13 @@ impl Worker {
     }
 
     /// Notes what a device tells of itself; refuses it where its store cannot be its own latest one.
-    fn greet(&self, hello: &Hello) -> Result<(), ServerFrame> {
+    fn greet(&self, hello: &Hello, now_ms: i64) -> Result<(), ServerFrame> {
         let mut applied = OpSeq(0);
         let noted = self.server.note_device(self.no, |device| {
             applied = device.applied_through;
             device.app = printable(&hello.app);
-            device.clock_offset_ms = Some(hello.now_ms.saturating_sub(now_ms()));
-            device.last_sync_ms = Some(now_ms());
+            device.clock_offset_ms = Some(hello.now_ms.saturating_sub(now_ms));
+            device.last_sync_ms = Some(now_ms);
         });
         noted.map_err(unavailable)?;
         if hello.next_seq > applied {
@@ -153,9 +154,9 @@ impl Worker {
         Err(refusal(Refusal::Cloned, message))
     }
 
-    fn check_scope(&mut self, pull: Pull) -> Result<(), ServerFrame> {
-        note_watermark(&self.server, self.no, &pull).map_err(unavailable)?;
-        match Puller::new(&self.server, self.no, self.person, &pull, now_ms()) {
+    fn check_scope(&mut self, pull: Pull, now_ms: i64) -> Result<(), ServerFrame> {
+        note_watermark(&self.server, self.no, &pull, now_ms).map_err(unavailable)?;
+        match Puller::new(&self.server, self.no, self.person, &pull, now_ms) {
             Ok(puller) => {
                 self.puller = Some(puller);
                 self.session.scope(pull, None);
@@ -176,9 +177,9 @@ impl Worker {
 }
 
 /// Answers the one frame of somebody without a certificate.
-pub(super) fn enrol(server: &Server, payload: &[u8]) -> Turn {
+pub(super) fn enrol(server: &Server, payload: &[u8], now_ms: i64) -> Turn {
     let refused = match decode_client(payload) {
-        Ok(ClientFrame::Enrol(enrol)) => match server.enrol(&enrol, now_ms()) {
+        Ok(ClientFrame::Enrol(enrol)) => match server.enrol(&enrol, now_ms) {
             Ok(granted) => {
                 let payload = encode_server(&ServerFrame::Granted(granted));
                 return Turn::Send { payload, more: false };
@@ -205,8 +206,8 @@ fn malformed(error: &DecodeError) -> ServerFrame {
 }
 
 /// A watermark counts once everything that it speaks of is applied, and never falls.
-fn note_watermark(server: &Server, no: DeviceNo, pull: &Pull) -> Result<(), StoreError> {
-    let through = pull.captured_through_ms.min(now_ms());
+fn note_watermark(server: &Server, no: DeviceNo, pull: &Pull, now_ms: i64) -> Result<(), StoreError> {
+    let through = pull.captured_through_ms.min(now_ms);
     let sent = pull.sent_through;
     server.note_device(no, |device| {
         if device.applied_through >= sent {
@@ -216,8 +217,8 @@ fn note_watermark(server: &Server, no: DeviceNo, pull: &Pull) -> Result<(), Stor
 }
 
 /// Figures by region and product, for who sees the whole nation.
-fn answer(server: &Server, person: PersonId, ask: Ask) -> Result<Answer, ServerFrame> {
-    if server.directory().grant(person, Day::in_default_zone(now_ms())) != Some(Grant::Nation) {
+fn answer(server: &Server, person: PersonId, ask: Ask, now_ms: i64) -> Result<Answer, ServerFrame> {
+    if server.directory().grant(person, Day::in_default_zone(now_ms)) != Some(Grant::Nation) {
         let message = "only headquarters may ask for figures of all regions";
         return Err(refusal(Refusal::OutOfScope, message));
     }

@@ -1,0 +1,84 @@
+//! A server whose disk, network and clock are a simulation's. What decides and what stores is what serves.
+
+use super::Served;
+use super::worker::{Turn, Worker};
+use crate::authority::Authority;
+use crate::photos::Photos;
+use crate::server::{OpenError, Server};
+use crate::store::{Disk, Store};
+use std::path::Path;
+use std::sync::Arc;
+use xundian_protocol::ids::DeviceNo;
+use xundian_protocol::wire::v1::{ServerFrame, encode_server};
+
+impl Server {
+    /// Opens a server on a simulated disk. `folder` is for the pictures of [`Photos`] alone.
+    pub fn simulated(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        authority: Arc<Authority>,
+    ) -> Result<Self, OpenError> {
+        Self::on(folder, Store::simulated(disk)?, authority, None)
+    }
+}
+
+/// What the server does with a payload.
+#[derive(Debug)]
+pub struct Answers {
+    /// What it sends.
+    pub payloads: Vec<Vec<u8>>,
+    /// Whether the session has ended with the last of them.
+    pub has_ended: bool,
+}
+
+/// The server's end of a session with a device whose certificate is good.
+pub struct SimulatedSession {
+    server: Arc<Server>,
+    photos: Arc<Photos>,
+    no: DeviceNo,
+    worker: Option<Worker>,
+}
+
+impl SimulatedSession {
+    /// A session that has not said anything yet.
+    pub const fn new(server: Arc<Server>, photos: Arc<Photos>, no: DeviceNo) -> Self {
+        Self { server, photos, no, worker: None }
+    }
+
+    /// Takes a payload of the device and does all that it asks for.
+    pub fn take(&mut self, payload: &[u8], now_ms: i64) -> Answers {
+        let mut payloads = Vec::new();
+        let begun = match self.worker.take() {
+            Some(worker) => Ok(worker.take(payload, now_ms)),
+            None => {
+                let served = Served { server: Arc::clone(&self.server), photos: Arc::clone(&self.photos) };
+                Worker::begin(served, self.no, payload, now_ms)
+            }
+        };
+        let (mut worker, mut turn) = match begun {
+            Ok(begun) => begun,
+            Err(refused) => return ended(payloads, &refused),
+        };
+        loop {
+            match turn {
+                Turn::Send { payload, more } => {
+                    payloads.push(payload);
+                    if !more {
+                        break;
+                    }
+                    (worker, turn) = worker.go_on(now_ms);
+                }
+                Turn::Refuse(refused) => return ended(payloads, &refused),
+                // A whole picture is stored by the runtime, which a simulation has not.
+                Turn::Wait | Turn::Store(_) => break,
+            }
+        }
+        self.worker = Some(worker);
+        Answers { payloads, has_ended: false }
+    }
+}
+
+fn ended(mut payloads: Vec<Vec<u8>>, refused: &ServerFrame) -> Answers {
+    payloads.push(encode_server(refused));
+    Answers { payloads, has_ended: true }
+}
