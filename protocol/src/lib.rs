@@ -15,6 +15,7 @@ pub mod ids;
 pub mod invitation;
 pub mod kinds;
 pub mod limits;
+pub mod planted;
 pub mod record;
 pub mod sync;
 pub mod views;

@@ -102,11 +102,12 @@ impl Server {
     }
 
     /// Makes a device of a program that shows an invitation. The same request again, as after a lost
-    /// answer, gets the same device. With another invitation it gets a new number, and the old one is revoked:
-    /// nobody shall wait for what a number that is no longer used may still send.
+    /// answer, gets the same device. With another invitation it gets a new number, and nobody waits any more for
+    /// what the old one may still send, until it says hello again: a folder that was copied has two phones, and
+    /// neither may shut the other out.
     pub fn enrol(&self, enrol: &Enrol, now_ms: i64) -> Result<Granted, EnrolError> {
         let request_hash = *blake3::hash(&enrol.request_der).as_bytes();
-        let (granted, replaced) = self.change(|reader| {
+        self.change(|reader| {
             let invitation = reader.invitation(&secret_hash(&enrol.secret))?;
             let invitation = invitation.ok_or(EnrolError::UnknownInvitation)?;
             if invitation.expires_at_ms < now_ms {
@@ -124,8 +125,7 @@ impl Server {
                 None => DeviceNo(devices.last().map_or(0, |device| device.no.0) + 1),
             };
             let person = invitation.person;
-            let is_same =
-                |d: &&Device| d.request_hash == request_hash && d.no != no && d.revoked_at_ms.is_none();
+            let is_same = |d: &&Device| d.request_hash == request_hash && d.no != no && d.is_waited_for();
             let replaced: Vec<Device> = devices.iter().filter(is_same).cloned().collect();
             if replaced.iter().any(|device| device.person != person) {
                 return Err(EnrolError::OtherPerson);
@@ -136,12 +136,8 @@ impl Server {
                 self.authority.sign_device(&enrol.request_der, no.0, not_before_ms, not_after_ms)?;
             let mut changes = Changes::default();
             for device in &replaced {
-                changes.devices.push(Device { revoked_at_ms: Some(now_ms), ..device.clone() });
-                changes.audit.push(audit(
-                    now_ms,
-                    "enrol",
-                    format!("revoked {}, replaced by {no}", device.no),
-                ));
+                changes.devices.push(Device { replaced_by: Some(no.0), ..device.clone() });
+                changes.audit.push(audit(now_ms, "enrol", format!("{} is replaced by {no}", device.no)));
             }
             if invitation.used_by.is_none() {
                 changes.devices.push(new_device(no, person, enrol, request_hash, now_ms, not_after_ms));
@@ -152,13 +148,8 @@ impl Server {
                 self.directory().person(person).map(|entry| entry.name.clone()).unwrap_or_default();
             let authority_der = self.authority.certificate_der().to_vec();
             let granted = Granted { device: no, certificate_der, authority_der, person, person_name };
-            let replaced: Vec<DeviceNo> = replaced.into_iter().map(|device| device.no).collect();
-            Ok((changes, (granted, replaced)))
-        })?;
-        for no in replaced {
-            self.end_sessions_of(no);
-        }
-        Ok(granted)
+            Ok((changes, granted))
+        })
     }
 
     /// All devices, by number.
@@ -228,6 +219,7 @@ fn new_device(
         certificate_not_after_ms,
         request_hash,
         revoked_at_ms: None,
+        replaced_by: None,
         applied_through: OpSeq(0),
         last_sync_ms: None,
         captured_through_ms: None,

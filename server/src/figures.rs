@@ -297,7 +297,7 @@ impl Server {
         let end_ms = to.next().start_ms(DEFAULT_ZONE).unwrap_or(i64::MAX);
         let devices = self.devices()?;
         let of_scope = |device: &&Device| {
-            device.revoked_at_ms.is_none() && scope.covers(&directory, Subject::Person(device.person), to)
+            device.is_waited_for() && scope.covers(&directory, Subject::Person(device.person), to)
         };
         let mut completeness = Completeness::default();
         let mut through = i64::MAX;

@@ -7,6 +7,7 @@ use xundian_protocol::access::scope_digest;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, PersonId};
 use xundian_protocol::limits::{CHANGES_PLAIN_BYTES_TARGET, CHANGES_RECORDS_MAX, bytes_in_frame};
+use xundian_protocol::planted::Bug;
 use xundian_protocol::record::{Home, RecordKey};
 use xundian_protocol::wire::v1::{Changes, Pull};
 
@@ -39,11 +40,13 @@ impl Puller {
     ) -> Result<Self, Vec<Home>> {
         let today = Day::in_default_zone(now_ms);
         let scope = server.directory().scope(person, today);
-        if scope_digest(&scope) != pull.scope_digest {
+        if scope_digest(&scope) != pull.scope_digest && !Bug::ScopeOnWriteOnly.is_planted() {
             return Err(scope);
         }
         let named: BTreeSet<Home> = pull.behind.iter().map(|(home, _)| *home).collect();
         // What it names outside its scope is not for it to see.
+        let everything = || server.directory().outlets().map(|(outlet, _)| Home::Outlet(outlet)).collect();
+        let scope: Vec<Home> = if Bug::ScopeOnWriteOnly.is_planted() { everything() } else { scope };
         let (behind, homes) = scope.into_iter().partition(|home| named.contains(home));
         let behind: Vec<Home> = behind;
         Ok(Self { device, homes, behind: behind.into_iter().collect(), current: None })

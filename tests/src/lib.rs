@@ -8,4 +8,5 @@ pub mod peer;
 pub mod peers;
 pub mod replay;
 pub mod serving;
+pub mod simulate;
 pub mod support;

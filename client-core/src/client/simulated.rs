@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rand::RngCore;
+use xundian_protocol::ids::OpSeq;
+use xundian_protocol::record::Op;
 use xundian_protocol::sync::client::Aim;
 
 use super::progress::Tally;
@@ -24,7 +26,7 @@ pub enum SimulatedTurn {
 }
 
 /// A sync whose payloads the simulation carries.
-pub struct SimulatedSync<'a>(Option<Run<'a>>);
+pub struct SimulatedSync(Option<Run<Arc<Client>>>);
 
 impl Client {
     /// Opens a device on a simulated disk. Pictures are kept in `home`, and nothing else is.
@@ -48,18 +50,31 @@ impl Client {
         self.store.set_identity(identity)
     }
 
+    /// The saves that wait, from a number on.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn unsent_from(&self, from: OpSeq) -> Result<Vec<Op>, StoreError> {
+        self.store.unsent_from(from, usize::MAX)
+    }
+
+    /// The number that the next save will get.
+    pub fn next_seq(&self) -> OpSeq {
+        self.store.next_seq()
+    }
+
     /// Begins a sync of records.
     ///
     /// # Errors
     /// Where the device is not enrolled or the disk fails.
-    pub fn begin_sync(&self, aim: Aim) -> Result<SimulatedSync<'_>, SyncError> {
+    pub fn begin_sync(self: &Arc<Self>, aim: Aim) -> Result<SimulatedSync, SyncError> {
         let identity = self.identity().ok_or(SyncError::NotEnrolled)?;
         self.store.fold_settled()?;
-        Ok(SimulatedSync(Some(Run::new(self, &identity, aim, Tally::default())?)))
+        Ok(SimulatedSync(Some(Run::new(Arc::clone(self), &identity, aim, Tally::default())?)))
     }
 }
 
-impl SimulatedSync<'_> {
+impl SimulatedSync {
     /// Does what the session asks for until there is something to send, or nothing more to do.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! the next one goes on from there.
 
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::PoisonError;
 
 use xundian_protocol::access::scope_digest;
@@ -197,20 +198,22 @@ pub(super) enum Turn {
     Done(Outcome),
 }
 
-/// One session with what it needs of the store.
-pub(super) struct Run<'a> {
-    client: &'a Client,
+/// One session with what it needs of the store. `C` is how the driver holds the client.
+pub(super) struct Run<C> {
+    client: C,
     session: ClientSession,
     /// With what the sessions before it did.
     tally: Tally,
     server_offset_ms: i64,
     /// What this store had ever sent before this session.
     sent_before: OpSeq,
+    /// What the server had confirmed of it before this session.
+    confirmed_before: OpSeq,
 }
 
-impl<'a> Run<'a> {
+impl<C: Deref<Target = Client>> Run<C> {
     pub(super) fn new(
-        client: &'a Client,
+        client: C,
         identity: &Identity,
         aim: Aim,
         mut tally: Tally,
@@ -222,11 +225,12 @@ impl<'a> Run<'a> {
         tally.progress.ops_total += store.unsent_ops();
         let hello = Hello { app: APP.to_owned(), device: identity.device, next_seq, now_ms };
         Ok(Self {
-            client,
             session: ClientSession::new(aim, hello, outbox_first),
             tally,
             server_offset_ms: store.last_sync().map_or(0, |sync| sync.server_offset_ms),
             sent_before: store.sent_through(),
+            confirmed_before: store.applied_through(),
+            client,
         })
     }
 
@@ -303,7 +307,7 @@ impl<'a> Run<'a> {
         if welcome.applied_through > self.sent_before {
             return Err(SyncError::Restored { applied_through: welcome.applied_through.0 });
         }
-        let confirmed_through = self.client.store.applied_through();
+        let confirmed_through = self.confirmed_before;
         if welcome.applied_through < confirmed_through {
             return Err(SyncError::ServerRestored {
                 applied_through: welcome.applied_through.0,

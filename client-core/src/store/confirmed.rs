@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use xundian_protocol::ids::FeedSeq;
+use xundian_protocol::planted::Bug;
 use xundian_protocol::record::{Home, Record, RecordKey};
 use xundian_protocol::wire::stored;
 use xundian_protocol::wire::v1::Changes;
@@ -92,6 +93,11 @@ impl Store {
             }
         }
         put_number(&mut batch, MetaKey::Hlc, hlc.0);
+        if moves && changes.home.is_none() && Bug::CursorBeforeCommit.is_planted() {
+            let mut cursor = Batch::default();
+            put_number(&mut cursor, MetaKey::Cursor, changes.to.0);
+            self.engine.commit(cursor)?;
+        }
         self.engine.commit(batch)?;
         let mut state = self.state_mut();
         state.meta.hlc = state.meta.hlc.max(hlc);

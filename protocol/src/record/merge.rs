@@ -5,6 +5,7 @@
 
 use super::{Field, FieldKey, Op, Record, Register, Value};
 use crate::clock::Stamp;
+use crate::planted::Bug;
 
 /// Two writes of one field that did not know of each other.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,7 +56,12 @@ impl Record {
                 merged.push(field);
             }
             match mine.next_if(|field| field.at == theirs.at) {
-                Some(field) if field.register.rank() >= theirs.register.rank() => merged.push(field),
+                Some(field)
+                    if field.register.rank() >= theirs.register.rank()
+                        && !Bug::MergeByArrival.is_planted() =>
+                {
+                    merged.push(field);
+                }
                 _ => {
                     changed = true;
                     merged.push(theirs);

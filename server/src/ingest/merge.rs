@@ -11,6 +11,7 @@ use xundian_protocol::clock::{Clock, Hlc, Stamp, clamp_future};
 use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId};
 use xundian_protocol::kinds::{self, Conflict, Header, Lineage, header};
 use xundian_protocol::limits::{BATCH_CONFLICT_BYTES_TARGET, MESSAGE_BYTES_MAX};
+use xundian_protocol::planted::Bug;
 use xundian_protocol::record::{Home, Op, Record, RecordKey, Value};
 use xundian_protocol::wire::stored;
 use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection};
@@ -98,15 +99,18 @@ pub(crate) fn merge(batch: Batch, loaded: Loaded, directory: &Directory, clock: 
     let mut restamped = Vec::new();
     let mut rejected = Vec::new();
     for mut op in ops {
-        if op.seq <= receipt.through {
+        let is_known = op.seq <= receipt.through;
+        if is_known && !Bug::LostDedupe.is_planted() {
             continue;
         }
         // A gap: what came before never arrived, so this must be sent again after it. And where many conflicts
         // were found, the rest is left to the next batch.
-        if op.seq != receipt.through.next() || plan.conflict_bytes >= BATCH_CONFLICT_BYTES_TARGET {
+        if (!is_known && op.seq != receipt.through.next())
+            || plan.conflict_bytes >= BATCH_CONFLICT_BYTES_TARGET
+        {
             break;
         }
-        receipt.through = op.seq;
+        receipt.through = receipt.through.max(op.seq);
         let believed = clamp_future(op.stamp.hlc, now_ms);
         let restamp = believed != op.stamp.hlc;
         if let Err(mut refused) = plan.check(&op, device) {

@@ -71,6 +71,7 @@ fn device(person: PersonId) -> Device {
         certificate_not_after_ms: OPENED_MS,
         request_hash: [0; 32],
         revoked_at_ms: None,
+        replaced_by: None,
         applied_through: OpSeq(0),
         last_sync_ms: None,
         captured_through_ms: Some(THROUGH_MS),

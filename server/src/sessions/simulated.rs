@@ -5,7 +5,7 @@ use super::worker::{Turn, Worker};
 use crate::authority::Authority;
 use crate::photos::Photos;
 use crate::server::{OpenError, Server};
-use crate::store::{Disk, Store};
+use crate::store::{Disk, Reader, Store};
 use std::path::Path;
 use std::sync::Arc;
 use xundian_protocol::ids::DeviceNo;
@@ -19,6 +19,11 @@ impl Server {
         authority: Arc<Authority>,
     ) -> Result<Self, OpenError> {
         Self::on(folder, Store::simulated(disk)?, authority, None)
+    }
+
+    /// A moment of the store, to be looked at.
+    pub fn reader(&self) -> Reader<'_> {
+        self.store.reader()
     }
 }
 

@@ -138,6 +138,7 @@ impl Worker {
             device.app = printable(&hello.app);
             device.clock_offset_ms = Some(hello.now_ms.saturating_sub(now_ms));
             device.last_sync_ms = Some(now_ms);
+            device.replaced_by = None;
         });
         noted.map_err(unavailable)?;
         if hello.next_seq > applied {

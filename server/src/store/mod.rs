@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, OutletId};
+use xundian_protocol::planted::Bug;
 use xundian_protocol::record::{Home, Record};
 use xundian_protocol::views::ledger::At;
 use xundian_protocol::views::{Cell, Measures};
@@ -228,7 +229,7 @@ impl Store {
         if let Some(moment) = changes.clock {
             batch.insert(Table::Meta, "clock", moment.0.to_be_bytes());
         }
-        self.engine.commit(batch, changes.may_be_lost)
+        self.engine.commit(batch, changes.may_be_lost || Bug::AckBeforeDurability.is_planted())
     }
 
     /// Reads each row of cells once, adds all that is added to it, and writes it.

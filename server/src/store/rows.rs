@@ -25,6 +25,10 @@ pub struct Device {
     pub request_hash: [u8; 32],
     /// When it was revoked.
     pub revoked_at_ms: Option<i64>,
+    /// The number under which the same folder was enrolled again. Where it was only a copy of the folder, the
+    /// original goes on under this number, and this is `None` again.
+    #[serde(default)]
+    pub replaced_by: Option<u32>,
     /// The last op of it that is merged or rejected.
     #[serde(with = "as_seq")]
     pub applied_through: OpSeq,
@@ -36,6 +40,13 @@ pub struct Device {
     pub clock_offset_ms: Option<i64>,
     /// Its program and version.
     pub app: String,
+}
+
+impl Device {
+    /// Whether figures wait for what it may still send.
+    pub const fn is_waited_for(&self) -> bool {
+        self.revoked_at_ms.is_none() && self.replaced_by.is_none()
+    }
 }
 
 /// An invitation to enrol one device.

@@ -11,4 +11,5 @@ mod photos;
 mod raw;
 mod replay;
 mod security;
+mod simulation;
 mod tidy;

@@ -26,8 +26,7 @@ pub(in crate::console) fn devices(ask: &Ask) -> Result<Page, Failure> {
     };
     let mut devices = ask.server.devices().map_err(Failure::broken)?;
     devices.retain(|device| {
-        device.revoked_at_ms.is_none()
-            && scope.covers(&ask.directory, Subject::Person(device.person), ask.today())
+        device.is_waited_for() && scope.covers(&ask.directory, Subject::Person(device.person), ask.today())
     });
     devices.sort_by_key(|device| (device.captured_through_ms, device.no));
     let end_ms = period.to.next().start_ms(DEFAULT_ZONE).unwrap_or(i64::MAX);

@@ -221,6 +221,7 @@ fn enrol(server: &Server, no: u32, person: PersonId) {
         certificate_not_after_ms: NOW_MS,
         request_hash: [0; 32],
         revoked_at_ms: None,
+        replaced_by: None,
         applied_through: OpSeq(0),
         last_sync_ms: Some(NOW_MS),
         captured_through_ms: None,

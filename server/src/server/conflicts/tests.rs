@@ -73,6 +73,7 @@ fn company(folder: &std::path::Path) -> Server {
         certificate_not_after_ms: i64::MAX,
         request_hash: [0; 32],
         revoked_at_ms: None,
+        replaced_by: None,
         applied_through: OpSeq(0),
         last_sync_ms: None,
         captured_through_ms: None,

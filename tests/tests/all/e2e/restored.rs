@@ -56,10 +56,42 @@ async fn a_phone_restored_from_a_backup_is_told_so_and_its_new_work_arrives_afte
     let restored = Device::open(home);
     assert_eq!(restored.sync().await.merged, 6);
     let devices = service.server().devices().expect("readable");
-    let active: Vec<_> = devices.iter().filter(|device| device.revoked_at_ms.is_none()).collect();
+    let active: Vec<_> = devices.iter().filter(|device| device.is_waited_for()).collect();
     assert_eq!((devices.len(), active.len()), (2, 1), "completeness waits for the new number alone");
     let visits = service.server().records(Visit::SPEC.kind).expect("readable");
     assert!(visits.len() == 3 && visits.iter().any(|visit| visit.key.id == second.0));
+    service.verify();
+}
+
+/// Found by the simulation: each of the two shut the other one out by enrolling anew, for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_copied_to_a_second_phone_ends_as_two_phones_and_neither_shuts_the_other_out() {
+    let service = Service::start().await;
+    let day = Day(today().0 - 1);
+    let home = service.device("W1").await.close();
+    let copied = tempfile::tempdir().expect("a folder");
+    copy(home.path(), copied.path());
+    let (original, second) = (Device::open(home), Device::open(copied));
+    original.visit("A1", day, 2);
+    second.visit("A2", day, 2);
+    assert_eq!(original.sync().await.merged, 3);
+    let told = second.try_sync().await.expect_err("its numbers stand for the saves of the original");
+    assert!(told.to_string().contains("restored"), "{told}");
+
+    second.client.enrol_here(&service.invitation("W1"), "second").await.expect("a new invitation");
+    for _ in 0..2 {
+        original.visit("A3", day, 1);
+        second.visit("A3", day, 1);
+        assert_eq!(
+            original.sync().await.rejected,
+            0,
+            "the original still has its certificate and its number"
+        );
+        second.sync().await;
+    }
+    assert_eq!(service.server().records(Visit::SPEC.kind).expect("readable").len(), 6);
+    let waited_for = service.server().devices().expect("readable");
+    assert!(waited_for.len() == 2 && waited_for.iter().all(xundian_server::store::Device::is_waited_for));
     service.verify();
 }
 

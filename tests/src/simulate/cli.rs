@@ -1,0 +1,139 @@
+//! The command line of the simulator.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use clap::Parser;
+use xundian_protocol::planted::Bug;
+
+use super::{Fault, Parts, Phase, Script, SimulationError, Tally, run, run_with, shrink};
+
+/// Simulates fleets of phones and a server through days of work and trouble, one run a seed.
+#[derive(Parser, Debug)]
+#[command(name = "simulate")]
+struct Arguments {
+    /// How many seeds, from `--from` on.
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// One seed alone, again.
+    #[arg(long, conflicts_with_all = ["seeds", "from"])]
+    seed: Option<u64>,
+    /// Plants a bug in the product, and says which seed finds it first.
+    #[arg(long)]
+    planted: Option<String>,
+    /// Phones of each run; 1 to 6 by the seed unless said.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=super::DEVICES_MAX as u64))]
+    devices: Option<u64>,
+    /// Hours of the storm; 8 to 48 by the seed unless said.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(super::HOURS_MAX)))]
+    hours: Option<u32>,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    match simulate(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn simulate(arguments: &Arguments) -> Result<bool, SimulationError> {
+    let parts = Arc::new(Parts::make()?);
+    if let Some(name) = &arguments.planted {
+        return Ok(find_planted(&parts, arguments, name));
+    }
+    let seeds =
+        arguments.seed.map_or(arguments.from..arguments.from + arguments.seeds, |seed| seed..seed + 1);
+    let count = seeds.end - seeds.start;
+    let begun = Instant::now();
+    let next = AtomicU64::new(seeds.start);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let work = || {
+        let (mut tally, mut failed) = (Tally::default(), Vec::new());
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return (tally, failed);
+            }
+            let outcome = run(&parts, &script(arguments, seed));
+            tally.add(&outcome.tally);
+            if !outcome.violations.is_empty() {
+                failed.push((seed, outcome.violations));
+            }
+        }
+    };
+    let done: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+    });
+    let (mut tally, mut failed) = (Tally::default(), BTreeMap::new());
+    for part in done {
+        let Ok((counts, failures)) = part else { return Ok(false) };
+        tally.add(&counts);
+        failed.extend(failures);
+    }
+    print(&tally, count, begun.elapsed().as_secs_f64());
+    for (seed, violations) in failed.iter().take(10) {
+        println!("\nseed {seed} fails:");
+        violations.iter().take(5).for_each(|violation| println!("  {violation}"));
+    }
+    if let Some(seed) = failed.keys().next() {
+        let script = script(arguments, *seed);
+        let short = shrink(&parts, &script);
+        println!("\nseed {seed}, {} happenings, fails with these {}:", script.len(), short.len());
+        print!("{short}");
+        run(&parts, &short).violations.iter().take(5).for_each(|violation| println!("  {violation}"));
+        println!("{} of {count} seeds fail", failed.len());
+    }
+    Ok(failed.is_empty())
+}
+
+/// Says which seed finds a planted bug first, and by what.
+fn find_planted(parts: &Arc<Parts>, arguments: &Arguments, name: &str) -> bool {
+    let Some(bug) = Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name) else {
+        eprintln!("{name:?} is none of {:?}", Bug::ALL);
+        return false;
+    };
+    for seed in arguments.from..arguments.from + arguments.seeds {
+        let outcome = run_with(bug, parts, &script(arguments, seed));
+        if let Some(violation) = outcome.violations.first() {
+            println!("{bug:?} is found by seed {seed}: {violation}");
+            return true;
+        }
+    }
+    println!("{bug:?} is found by none of {} seeds", arguments.seeds);
+    false
+}
+
+fn script(arguments: &Arguments, seed: u64) -> Script {
+    let devices = arguments.devices.and_then(|devices| usize::try_from(devices).ok());
+    Script::of_seed(seed, devices, arguments.hours)
+}
+
+fn print(tally: &Tally, runs: u64, seconds: f64) {
+    let Tally { works, saves, syncs, done, given_up, payloads, boots, restored, device_hours, faults } =
+        tally;
+    let days = *device_hours as f64 / 24.0;
+    println!("{runs} runs in {seconds:.1} s, {:.1} a second", runs as f64 / seconds.max(0.001));
+    println!("{days:.0} days of phones: {works} pieces of work, {saves} saves");
+    println!("{syncs} syncs and pushes, {done} to their end, {given_up} given up; {payloads} payloads");
+    println!("{boots} starts of phones, {restored} found to be restored, copied or replaced");
+    println!("\n{:<24}{:>10}{:>10}{:>10}{:>10}", "fault × phase", "idle", "greeting", "pushing", "pulling");
+    let kinds: std::collections::BTreeSet<Fault> = faults.keys().map(|(fault, _)| *fault).collect();
+    for fault in kinds {
+        let counts = Phase::ALL.map(|phase| faults.get(&(fault, phase)).copied().unwrap_or_default());
+        print!("{:<24}", fault.name());
+        counts.iter().for_each(|count| print!("{count:>10}"));
+        println!();
+    }
+}

@@ -1,0 +1,265 @@
+//! A phone of the simulation: the real client core on a simulated disk with simulated clocks, and an account of every
+//! save that it ever acknowledged.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use xundian_client::{Client, Identity, Moment, SimulatedSync, StoreError};
+use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId};
+use xundian_protocol::record::Op;
+
+use super::disk::{DeviceDisk, DeviceRows};
+use super::network::Spell;
+
+/// A save that a phone has made.
+#[derive(Clone, Debug)]
+pub(super) struct Saved {
+    /// As it lies in the outbox, under its present number.
+    pub(super) op: Op,
+    /// What the phone's clock said.
+    pub(super) clock_ms: i64,
+    /// Whether the app was told that it is safe. A crash may keep a save of which nobody was told.
+    pub(super) is_acknowledged: bool,
+    /// Whether a backup that was put back took it from this phone before it was sent for all that is known.
+    pub(super) is_taken_back: bool,
+}
+
+/// What a phone looked like when it was backed up.
+#[derive(Clone)]
+pub(super) struct Backup {
+    rows: DeviceRows,
+    ledger: Vec<Saved>,
+    key: usize,
+    device: Option<DeviceNo>,
+}
+
+/// A sync that is under way.
+pub(super) struct Underway {
+    pub(super) link: u64,
+    pub(super) sync: SimulatedSync,
+    /// Grows with whatever comes; a sync that stands still is given up.
+    pub(super) moves: u64,
+}
+
+/// What the clocks show.
+#[derive(Debug)]
+struct Hands {
+    now_ms: AtomicI64,
+    mono_ms: AtomicU64,
+    boot: AtomicU64,
+}
+
+/// A phone.
+pub(super) struct Phone {
+    pub(super) person: PersonId,
+    pub(super) disk: Arc<DeviceDisk>,
+    /// `None` while it is off, or its store does not open for want of room.
+    pub(super) client: Option<Arc<Client>>,
+    pub(super) underway: Option<Underway>,
+    pub(super) spells: Vec<Spell>,
+    /// Which key pair its folder has; a copy has that of its original.
+    pub(super) key: usize,
+    pub(super) ledger: Vec<Saved>,
+    pub(super) backup: Option<Backup>,
+    /// What lay in the tray before the piece of work that a crash has cut off.
+    pub(super) tray_before: BTreeSet<(DeviceNo, OpSeq)>,
+    /// Rejected saves that left the tray as the person sent them again.
+    pub(super) resent: BTreeSet<(DeviceNo, OpSeq)>,
+    /// Whether it was revoked for good.
+    pub(super) is_revoked: bool,
+    /// Whether it needs a new invitation.
+    pub(super) is_to_enrol: bool,
+    /// What the last sync ended with.
+    pub(super) last_end: Option<String>,
+    /// The device that its ledger's numbers belong to.
+    device: Option<DeviceNo>,
+    /// The numbers of the saves that wait, while they get new ones.
+    renumbering: Vec<OpSeq>,
+    hands: Arc<Hands>,
+    offset_ms: i64,
+    drift_ppm: i64,
+    boots: u64,
+    chance: u64,
+}
+
+impl Phone {
+    pub(super) fn new(person: PersonId, key: usize, chance: u64) -> Self {
+        Self {
+            person,
+            disk: Arc::default(),
+            client: None,
+            underway: None,
+            spells: Vec::new(),
+            key,
+            ledger: Vec::new(),
+            backup: None,
+            tray_before: BTreeSet::new(),
+            resent: BTreeSet::new(),
+            is_revoked: false,
+            is_to_enrol: true,
+            last_end: None,
+            device: None,
+            renumbering: Vec::new(),
+            hands: Arc::new(Hands {
+                now_ms: AtomicI64::new(0),
+                mono_ms: AtomicU64::new(0),
+                boot: AtomicU64::new(chance),
+            }),
+            offset_ms: 0,
+            drift_ppm: 0,
+            boots: 0,
+            chance,
+        }
+    }
+
+    /// The number under which the server knows it.
+    pub(super) const fn device(&self) -> Option<DeviceNo> {
+        self.device
+    }
+
+    /// Sets the clocks to what they show at a moment.
+    pub(super) fn set_time(&self, now_ms: i64, begun_at_ms: i64) {
+        let drift_ms = (now_ms - begun_at_ms) / 1000 * self.drift_ppm / 1000;
+        self.hands.now_ms.store(now_ms + self.offset_ms + drift_ms, Ordering::Relaxed);
+        self.hands.mono_ms.store(now_ms.abs_diff(0), Ordering::Relaxed);
+    }
+
+    pub(super) fn clock_ms(&self) -> i64 {
+        self.hands.now_ms.load(Ordering::Relaxed)
+    }
+
+    pub(super) const fn jump(&mut self, by_ms: i64) {
+        self.offset_ms += by_ms;
+    }
+
+    pub(super) const fn drift(&mut self, ppm: i64) {
+        self.drift_ppm = ppm;
+    }
+
+    /// Switches it on. What is found in the outbox and was not known before is a save that nobody was told of.
+    pub(super) fn boot(&mut self, home: &std::path::Path) -> Result<(), StoreError> {
+        self.boots += 1;
+        self.hands.boot.store(self.chance ^ self.boots, Ordering::Relaxed);
+        let hands = Arc::clone(&self.hands);
+        let clocks = move || {
+            let mut boot = [0; 16];
+            boot[..8].copy_from_slice(&hands.boot.load(Ordering::Relaxed).to_be_bytes());
+            Moment {
+                now_ms: hands.now_ms.load(Ordering::Relaxed),
+                mono_ms: hands.mono_ms.load(Ordering::Relaxed),
+                boot,
+            }
+        };
+        let draws = AtomicU64::new(self.chance.wrapping_mul(self.boots));
+        let chance = move || {
+            let draw = draws.fetch_add(1, Ordering::Relaxed);
+            Box::new(StdRng::seed_from_u64(draw)) as Box<dyn rand::RngCore>
+        };
+        let disk = Arc::clone(&self.disk) as Arc<dyn xundian_client::Disk>;
+        let client = Client::simulated(disk, home, Box::new(clocks), chance)?;
+        self.client = Some(Arc::new(client));
+        let (before, tray) = (std::mem::take(&mut self.tray_before), self.tray());
+        self.resent.extend(before.difference(&tray).copied());
+        self.note_renumbered()?;
+        self.note_saves(false)
+    }
+
+    /// The rejected saves that lie in the tray.
+    pub(super) fn tray(&self) -> BTreeSet<(DeviceNo, OpSeq)> {
+        let rejected = self.client.as_ref().and_then(|client| client.rejected().ok()).unwrap_or_default();
+        rejected.iter().map(|rejected| (rejected.op.stamp.device, rejected.op.seq)).collect()
+    }
+
+    /// Loses everything that is only in memory.
+    pub(super) fn go_down(&mut self) {
+        (self.client, self.underway) = (None, None);
+    }
+
+    /// Enters into the account what has come into the outbox.
+    pub(super) fn note_saves(&mut self, is_acknowledged: bool) -> Result<(), StoreError> {
+        let Some(client) = &self.client else { return Ok(()) };
+        let is_own = |saved: &&Saved| !saved.is_taken_back && Some(saved.op.stamp.device) == self.device;
+        let known = self.ledger.iter().filter(is_own);
+        let next = known.map(|saved| saved.op.seq).max().unwrap_or_default().next();
+        if client.next_seq() <= next {
+            return Ok(());
+        }
+        let clock_ms = self.clock_ms();
+        let saved = client.unsent_from(next)?.into_iter();
+        self.ledger.extend(saved.map(|op| Saved { op, clock_ms, is_acknowledged, is_taken_back: false }));
+        Ok(())
+    }
+
+    /// Makes it the device that the server has granted.
+    pub(super) fn take_identity(&mut self, identity: &Identity) -> Result<(), StoreError> {
+        let Some(client) = self.client.clone() else { return Ok(()) };
+        self.renumbering = client.unsent_from(OpSeq(1))?.iter().map(|op| op.seq).collect();
+        client.take_identity(identity)?;
+        self.is_to_enrol = false;
+        self.note_renumbered()
+    }
+
+    /// Enters into the account under which numbers the waiting saves are now.
+    fn note_renumbered(&mut self) -> Result<(), StoreError> {
+        let Some(client) = &self.client else { return Ok(()) };
+        let device = client.identity().map(|identity| identity.device);
+        if device == self.device {
+            return Ok(());
+        }
+        let moved = client.unsent_from(OpSeq(1))?;
+        for (old, new) in std::mem::take(&mut self.renumbering).into_iter().zip(moved) {
+            let is_it = |saved: &&mut Saved| {
+                !saved.is_taken_back
+                    && saved.op.seq == old
+                    && self.device.is_none_or(|device| saved.op.stamp.device == device)
+            };
+            if let Some(saved) = self.ledger.iter_mut().find(is_it) {
+                // It may have been sent and merged under its old number as well.
+                let sent = Saved { is_taken_back: true, ..saved.clone() };
+                saved.op = new;
+                self.ledger.push(sent);
+            }
+        }
+        self.device = device;
+        Ok(())
+    }
+
+    pub(super) fn back_up(&mut self) {
+        self.backup = Some(Backup {
+            rows: self.disk.rows(),
+            ledger: self.ledger.clone(),
+            key: self.key,
+            device: self.device,
+        });
+    }
+
+    /// Gets back what was backed up. What was saved since may be at the server, and is on this phone no more.
+    pub(super) fn restore(&mut self) -> bool {
+        let Some(backup) = self.backup.clone() else { return false };
+        self.go_down();
+        let is_kept = |saved: &Saved| {
+            backup.ledger.iter().any(|old| (old.op.stamp, old.op.record) == (saved.op.stamp, saved.op.record))
+        };
+        let lost: Vec<Saved> = self.ledger.iter().filter(|saved| !is_kept(saved)).cloned().collect();
+        self.ledger = backup.ledger;
+        self.ledger.extend(lost.into_iter().map(|saved| Saved { is_taken_back: true, ..saved }));
+        (self.key, self.device) = (backup.key, backup.device);
+        self.disk = Arc::new(DeviceDisk::holding(backup.rows));
+        true
+    }
+
+    /// A second phone with what was backed up of this one.
+    pub(super) fn copy(&self, chance: u64) -> Option<Self> {
+        let backup = self.backup.clone()?;
+        let mut copy = Self::new(self.person, backup.key, chance);
+        copy.device = backup.device;
+        // What the original answers for already.
+        copy.ledger = backup.ledger.into_iter().map(|saved| Saved { is_taken_back: true, ..saved }).collect();
+        copy.disk = Arc::new(DeviceDisk::holding(backup.rows));
+        copy.is_to_enrol = false;
+        Some(copy)
+    }
+}

@@ -1,0 +1,73 @@
+//! The server of a simulation: the real one on a simulated disk, with a clock that may jump.
+
+use std::sync::Arc;
+
+use xundian_server::photos::{Photos, Place, SpoolLimits};
+use xundian_server::{OpenError, Server};
+
+use super::disk::ServerDisk;
+use super::parts::Parts;
+
+/// A server and its disk.
+pub(super) struct Site {
+    parts: Arc<Parts>,
+    pub(super) disk: Arc<ServerDisk>,
+    up: Option<(Arc<Server>, Arc<Photos>)>,
+    now_ms: i64,
+    offset_ms: i64,
+    boots: usize,
+}
+
+impl Site {
+    pub(super) fn new(parts: Arc<Parts>) -> Self {
+        Self { parts, disk: Arc::default(), up: None, now_ms: 0, offset_ms: 0, boots: 0 }
+    }
+
+    /// Starts it. Of what a power cut may take back, it takes something else each time.
+    pub(super) fn boot(&mut self) -> Result<(), OpenError> {
+        self.boots += 1;
+        self.disk.power_on(self.boots % 3);
+        let disk = Arc::clone(&self.disk) as Arc<dyn xundian_server::store::Disk>;
+        let server = Server::simulated(disk, &self.parts.home, Arc::clone(&self.parts.authority))?;
+        let server = Arc::new(server);
+        let place = Place::Folder(self.parts.home.join("pictures"));
+        // Records alone are simulated: no picture is ever put there.
+        if let Ok(photos) = Photos::open(Arc::clone(&server), &place, SpoolLimits::default()) {
+            self.up = Some((server, Arc::new(photos)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn go_down(&mut self) {
+        self.up = None;
+    }
+
+    /// No power cut is to come any more.
+    pub(super) fn disarm(&self) {
+        self.disk.disarm();
+    }
+
+    pub(super) const fn is_up(&self) -> bool {
+        self.up.is_some()
+    }
+
+    pub(super) fn up(&self) -> Option<(Arc<Server>, Arc<Photos>)> {
+        self.up.clone()
+    }
+
+    pub(super) fn server(&self) -> Option<Arc<Server>> {
+        self.up.as_ref().map(|(server, _)| Arc::clone(server))
+    }
+
+    pub(super) const fn set_time(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
+    }
+
+    pub(super) const fn now_ms(&self) -> i64 {
+        self.now_ms + self.offset_ms
+    }
+
+    pub(super) const fn jump(&mut self, by_ms: i64) {
+        self.offset_ms += by_ms;
+    }
+}

@@ -1,0 +1,192 @@
+//! What people do: one piece of work with a phone, and what headquarters does meanwhile.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use xundian_client::{
+    AbortReason, Client, Decision, DepartureCheck, Due, Issue, IssueKind, MovementCause, NewIssue, Outlet,
+    OutletId, RecordError, RecordId, Severity, ShelfObservation, StockCount, StockMovement, VisitBundle,
+};
+use xundian_protocol::calendar::Day;
+use xundian_protocol::kinds::{KindSpec, OutletAssignment, Person, Product, RoutePlan, Typed};
+use xundian_protocol::record::{Home, RecordKey};
+use xundian_server::Draft;
+
+use super::company::{Staff, product};
+
+const VISIT_MS: i64 = 600_000;
+/// Visits are entered up to so long after they were made.
+const ENTERED_LATE_MS: i64 = 36 * 3_600_000;
+
+/// Something of a list.
+fn some<'a, T>(of: &'a [T], rng: &mut StdRng) -> Option<&'a T> {
+    (!of.is_empty()).then(|| &of[rng.random_range(0..of.len())])
+}
+
+fn lines<T>(
+    rng: &mut StdRng,
+    mut value: impl FnMut(&mut StdRng) -> T,
+) -> std::collections::BTreeMap<xundian_client::Gtin, T> {
+    (0..rng.random_range(1..4)).map(|_| (product(rng.random_range(0..6)), value(rng))).collect()
+}
+
+/// The outlets that a phone sees.
+fn outlets(client: &Client) -> Result<Vec<OutletId>, RecordError> {
+    Ok(client.list(Outlet::SPEC.kind, None)?.iter().map(|line| OutletId(line.record.key.id)).collect())
+}
+
+fn records(client: &Client, kind: &KindSpec) -> Result<Vec<RecordId>, RecordError> {
+    Ok(client.list(kind.kind, None)?.iter().map(|line| line.record.key.id).collect())
+}
+
+/// One piece of work; what cannot be done now is not done.
+pub(super) fn work(client: &Client, now_ms: i64, rng: &mut StdRng) -> Result<(), RecordError> {
+    let outlets = outlets(client)?;
+    let Some(outlet) = some(&outlets, rng).copied() else { return Ok(()) };
+    match rng.random_range(0..20) {
+        0..=6 => visit(client, outlet, now_ms, rng),
+        7..=9 => open_visit(client, outlet, rng),
+        10 | 11 => edit_outlet(client, outlet, rng),
+        12 => raise_issue(client, outlet, rng),
+        13 => step_issue(client, rng),
+        14 => {
+            let cause = Some(MovementCause::SellIn);
+            let units = lines(rng, |rng| rng.random_range(1..40));
+            client.move_stock(outlet, &StockMovement { cause, units, ..StockMovement::default() }).map(drop)
+        }
+        15 => {
+            let gifts = Some(rng.random_range(0..9));
+            client.check_departure(&DepartureCheck { gifts, ..DepartureCheck::default() }).map(drop)
+        }
+        16 => client.report_day(Some("正常".into()), Some(rng.random_range(0..3))).map(drop),
+        17 => settle(client, rng),
+        _ => tidy_tray(client, rng),
+    }
+}
+
+fn visit(client: &Client, outlet: OutletId, now_ms: i64, rng: &mut StdRng) -> Result<(), RecordError> {
+    let late_ms = if rng.random_bool(0.2) { rng.random_range(0..ENTERED_LATE_MS) } else { 0 };
+    let opened_at_ms = now_ms - VISIT_MS - late_ms;
+    let bundle = VisitBundle {
+        abort_reason: rng.random_bool(0.1).then_some(AbortReason::Refused),
+        time_in_store_ms: Some(VISIT_MS),
+        shelf: ShelfObservation {
+            present: lines(rng, |rng| rng.random_bool(0.7)),
+            ..ShelfObservation::default()
+        },
+        count: StockCount { shelf_units: lines(rng, |rng| rng.random_range(0..50)), ..StockCount::default() },
+        ..VisitBundle::new(outlet, opened_at_ms, opened_at_ms + VISIT_MS)
+    };
+    client.record(&bundle).map(drop)
+}
+
+/// A visit as it goes: it begins, something is counted, it ends; each may be a while after the other.
+fn open_visit(client: &Client, outlet: OutletId, rng: &mut StdRng) -> Result<(), RecordError> {
+    let Ok(visit) = client.current_visit() else { return client.open_visit(outlet, None).map(drop) };
+    match rng.random_range(0..4) {
+        0 => client.close_visit(visit),
+        1 => client.abort_visit(visit, AbortReason::NoTime, Some("赶时间".into())),
+        2 => {
+            let units = lines(rng, |rng| rng.random_range(0..50));
+            client.count_stock(visit, &StockCount { shelf_units: units, ..StockCount::default() })
+        }
+        _ => {
+            let present = lines(rng, |rng| rng.random_bool(0.5));
+            client.observe_shelf(visit, &ShelfObservation { present, ..ShelfObservation::default() })
+        }
+    }
+}
+
+fn edit_outlet(client: &Client, outlet: OutletId, rng: &mut StdRng) -> Result<(), RecordError> {
+    let Some(before) = client.form::<Outlet>(outlet.0)? else { return Ok(()) };
+    let text = format!("{}", rng.random_range(0..1000));
+    let form = match rng.random_range(0..3) {
+        0 => Outlet { phone: Some(text), ..before.clone() },
+        1 => Outlet { note: Some(text), ..before.clone() },
+        _ => Outlet { note: None, phone: Some(text), ..before.clone() },
+    };
+    client.edit(outlet.0, &form, rng.random_bool(0.8).then_some(&before))
+}
+
+fn raise_issue(client: &Client, outlet: OutletId, rng: &mut StdRng) -> Result<(), RecordError> {
+    let severity = if rng.random_bool(0.3) { Severity::Urgent } else { Severity::Normal };
+    let issue = NewIssue {
+        issue_kind: IssueKind::Price,
+        severity,
+        text: "价格不对".into(),
+        due: Due::NextDay,
+        assignee: None,
+    };
+    client.raise_issue(outlet, client.current_visit().ok(), &issue).map(drop)
+}
+
+fn step_issue(client: &Client, rng: &mut StdRng) -> Result<(), RecordError> {
+    let issues = records(client, &Issue::SPEC)?;
+    let Some(issue) = some(&issues, rng) else { return Ok(()) };
+    if rng.random_bool(0.5) {
+        client.acknowledge_issue(*issue)
+    } else {
+        client.close_issue(*issue, "已解决".into())
+    }
+}
+
+fn settle(client: &Client, rng: &mut StdRng) -> Result<(), RecordError> {
+    let conflicts = client.conflicts(None)?;
+    let Some(conflict) = some(&conflicts, rng) else { return Ok(()) };
+    let restores = conflict.may_restore && rng.random_bool(0.5);
+    client.settle_conflict(conflict.id, if restores { Decision::Restored } else { Decision::Kept })
+}
+
+fn tidy_tray(client: &Client, rng: &mut StdRng) -> Result<(), RecordError> {
+    let rejected = client.rejected()?;
+    let Some(first) = some(&rejected, rng) else { return Ok(()) };
+    client.resend_rejected(first.id)
+}
+
+fn draft<T: Typed>(form: &T, id: RecordId, home: Home) -> Draft {
+    Draft { key: RecordKey { kind: T::SPEC.kind, id }, home, writes: form.writes() }
+}
+
+/// A change that is no change of rights.
+pub(super) fn office(staff: &Staff, today: Day, rng: &mut StdRng) -> Option<Draft> {
+    let outlet = *some(&staff.outlets, rng)?;
+    let person = *some(&staff.people, rng)?;
+    Some(match rng.random_range(0..3) {
+        0 => {
+            let phone = Some(format!("总部{}", rng.random_range(0..1000)));
+            draft(&Outlet { phone, ..Outlet::default() }, outlet.0, Home::Outlet(outlet))
+        }
+        1 => {
+            let gtin = product(rng.random_range(0..6));
+            let name = Some(format!("新名{}", rng.random_range(0..1000)));
+            let form = Product { gtin: Some(gtin), name, ..Product::default() };
+            draft(&form, Product::id_of(gtin), Home::Company)
+        }
+        _ => {
+            let id = RecordId::derived(RoutePlan::SPEC.kind, &format!("{person}/{today}"));
+            let call_order = [(outlet, 1)].into();
+            let form = RoutePlan { day: Some(today), call_order, ..RoutePlan::default() };
+            draft(&form, id, Home::Person(person))
+        }
+    })
+}
+
+/// An outlet goes to another position, from a day of these days on.
+pub(super) fn hand_over(staff: &Staff, today: Day, epoch: i64, rng: &mut StdRng) -> Option<Draft> {
+    let (outlet, position) = (*some(&staff.outlets, rng)?, *some(&staff.positions, rng)?);
+    let from = Some(Day(today.0 - rng.random_range(0..3)));
+    let form = OutletAssignment {
+        position: Some(position),
+        epoch: Some(epoch),
+        from,
+        ..OutletAssignment::default()
+    };
+    let id = RecordId::derived(OutletAssignment::SPEC.kind, &format!("{outlet}/{epoch}"));
+    Some(draft(&form, id, Home::Outlet(outlet)))
+}
+
+/// Somebody gets another position, from a day of these days on.
+pub(super) fn move_person(staff: &Staff, today: Day, rng: &mut StdRng) -> Option<Draft> {
+    let (person, to) = (*some(&staff.people, rng)?, *some(&staff.positions, rng)?);
+    let position_from = [(Day(today.0 - rng.random_range(0..2)), to)].into();
+    Some(draft(&Person { position_from, ..Person::default() }, person.0, Home::Person(person)))
+}
