@@ -1,7 +1,9 @@
 //! Acceptance: programs of different versions work together, and what an older one wrote is read for ever (docs/adr/0012).
 
+mod between;
 mod fields;
 mod kinds;
+mod versions;
 
 use xundian_protocol::ids::RecordId;
 use xundian_protocol::kinds::Product;
