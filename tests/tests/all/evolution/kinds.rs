@@ -2,7 +2,6 @@
 
 use xundian_client::{Decision, Issue};
 use xundian_protocol::ids::{KindId, OutletId, RecordId};
-use xundian_protocol::kinds::Typed;
 use xundian_protocol::limits::{OP_BYTES_MAX, TEXT_BYTES_MAX};
 use xundian_protocol::record::{FieldKey, Home, Key, Op, RecordKey, Value, Write};
 use xundian_protocol::wire::v1::Refusal;
@@ -15,7 +14,7 @@ use super::{FUTURE_TAGS, assert_holds, newer, with_future};
 use crate::raw::RawDevice;
 
 /// A kind that no program of today knows.
-const FUTURE: KindId = KindId(999);
+pub(super) const FUTURE: KindId = KindId(999);
 /// One whose records give rights.
 const GUARDED: KindId = KindId(40_000);
 

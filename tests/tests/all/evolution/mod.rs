@@ -3,6 +3,8 @@
 mod between;
 mod fields;
 mod kinds;
+mod listing;
+mod stores;
 mod versions;
 
 use xundian_protocol::ids::RecordId;
