@@ -1,32 +1,20 @@
-//! Every public decoder against broken bytes, for `XUNDIAN_FUZZ_SECONDS` seconds (5 where it is not set).
+//! Every public decoder against broken bytes.
 //!
-//! The golden bytes are the seeds; they are flipped, cut, spliced, and their lengths set to extremes. No
-//! decoder may panic, and what decodes must encode and decode to the same. `XUNDIAN_SEED` repeats a run.
+//! The golden bytes and the corpus are the seeds; they are flipped, cut, spliced, and their lengths set to extremes. No
+//! decoder may panic, and what decodes must encode and decode to the same.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use xundian_protocol::invitation::Invitation;
 use xundian_protocol::limits::FRAME_BYTES_MAX;
 use xundian_protocol::wire::framing::{FrameReader, encode_frame};
 use xundian_protocol::wire::{stored, v1};
 
+use super::random::{Random, mutated};
+
 /// Inputs that a target keeps because they decoded.
 const KEPT_MAX: usize = 400;
 const INPUT_BYTES_MAX: usize = 64 * 1024;
-const MUTATIONS_MAX: u64 = 4;
-/// Lengths and numbers at the edges, as bincode's varints write them.
-const EXTREMES: [&[u8]; 9] = [
-    &[0],
-    &[250],
-    &[251, 251, 0],
-    &[251, 255, 255],
-    &[252, 0, 0, 1, 0],
-    &[252, 255, 255, 255, 255],
-    &[253, 0, 0, 0, 0, 1, 0, 0, 0],
-    &[253, 255, 255, 255, 255, 255, 255, 255, 127],
-    &[253, 255, 255, 255, 255, 255, 255, 255, 255],
-];
-
 /// A decoder: its name, its seeds, and a run that says whether the input decoded.
 struct Target {
     name: &'static str,
@@ -36,11 +24,7 @@ struct Target {
 
 #[test]
 fn no_decoder_panics_and_what_decodes_comes_back() {
-    let seconds = std::env::var("XUNDIAN_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
-    let seed =
-        std::env::var("XUNDIAN_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
-    eprintln!("fuzz: XUNDIAN_SEED={seed}");
-    let until = Instant::now() + Duration::from_secs(seconds);
+    let (seed, until) = (super::seed("decoders"), super::until());
     std::thread::scope(|scope| {
         for (target, stream) in targets().into_iter().zip(1u64..) {
             scope.spawn(move || fuzz(target, seed, seed ^ (stream << 48), until));
@@ -190,7 +174,7 @@ fn framed(payloads: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// The golden bytes whose names start so.
-fn fixtures(file: &str, start: &str) -> Vec<Vec<u8>> {
+pub(super) fn fixtures(file: &str, start: &str) -> Vec<Vec<u8>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protocol/fixtures").join(file);
     let text = std::fs::read_to_string(path).expect("the golden bytes are there");
     let lines =
@@ -205,63 +189,4 @@ fn from_hex(hex: &str) -> Vec<u8> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-// ---- Mutation ----
-
-/// SplitMix64: the same seed, the same inputs.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`; 0 where there is none.
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % (end as u64).max(1)) as usize
-    }
-
-    fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
-        from[self.below(from.len())]
-    }
-}
-
-fn mutated(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
-    let mut input = seeds[random.below(seeds.len())].clone();
-    for _ in 0..=random.next() % MUTATIONS_MAX {
-        mutate(&mut input, seeds, random);
-    }
-    input
-}
-
-fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
-    let at = random.below(input.len());
-    let end = (at + 1 + random.below(16)).min(input.len());
-    match random.below(9) {
-        _ if input.is_empty() => input.push(random.next() as u8),
-        0 => input[at] ^= 1 << random.below(8),
-        1 => input[at] = random.next() as u8,
-        2 => input.truncate(at),
-        3 => drop(input.drain(at..end)),
-        4 => input.insert(at, random.next() as u8),
-        5 => drop(input.splice(at..=at, random.pick(&EXTREMES).iter().copied())),
-        6 => {
-            let again = input[at..end].to_vec();
-            drop(input.splice(at..at, again));
-        }
-        7 => {
-            let other = &seeds[random.below(seeds.len())];
-            input.truncate(at);
-            input.extend(&other[random.below(other.len())..]);
-        }
-        _ => {
-            let step = if random.next() & 1 == 0 { 1 } else { u8::MAX };
-            input[at] = input[at].wrapping_add(step);
-        }
-    }
 }
