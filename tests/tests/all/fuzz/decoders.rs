@@ -2,8 +2,13 @@
 //!
 //! The golden bytes and the corpus are the seeds; they are flipped, cut, spliced, and their lengths set to extremes. No
 //! decoder may panic, and what decodes must encode and decode to the same.
+//!
+//! The corpus, `tests/corpus/<decoder>`, holds inputs that are refused, one for each reason, so that what is made of them
+//! gets as deep; and what once broke something. `XUNDIAN_FUZZ_SECONDS=60 cargo test -p xundian-tests --test all
+//! the_corpus_is_added_to -- --ignored` adds inputs for reasons that have none yet.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use xundian_protocol::invitation::Invitation;
 use xundian_protocol::limits::FRAME_BYTES_MAX;
@@ -15,11 +20,15 @@ use super::random::{Random, mutated};
 /// Inputs that a target keeps because they decoded.
 const KEPT_MAX: usize = 400;
 const INPUT_BYTES_MAX: usize = 64 * 1024;
-/// A decoder: its name, its seeds, and a run that says whether the input decoded.
+/// What a file of the corpus, and all of it, may take.
+const CORPUS_FILE_BYTES_MAX: usize = 4 * 1024;
+const CORPUS_BYTES_MAX: u64 = 200_000;
+
+/// A decoder: its name, its seeds, and a run that says whether the input decoded, or why not.
 struct Target {
     name: &'static str,
     seeds: Vec<Vec<u8>>,
-    run: fn(&[u8]) -> bool,
+    run: fn(&[u8]) -> Result<(), String>,
 }
 
 #[test]
@@ -36,12 +45,19 @@ fn fuzz(mut target: Target, seed: u64, stream: u64, until: Instant) {
     let mut random = Random(stream);
     let (mut inputs, mut decoded) = (0u64, 0u64);
     for seed in &target.seeds {
-        assert!((target.run)(seed), "{}: a seed does not decode: {}", target.name, hex(seed));
+        assert_eq!((target.run)(seed), Ok(()), "{}: a seed does not decode: {}", target.name, hex(seed));
+    }
+    let begun = Instant::now();
+    for input in corpus(target.name) {
+        let shown = Shown { target: target.name, seed, input: &input };
+        let _is_refused = (target.run)(&input).is_err();
+        drop(shown);
+        target.seeds.push(input);
     }
     while Instant::now() < until {
         let input = mutated(&target.seeds, &mut random);
         let shown = Shown { target: target.name, seed, input: &input };
-        let is_good = (target.run)(&input);
+        let is_good = (target.run)(&input).is_ok();
         drop(shown);
         inputs += 1;
         decoded += u64::from(is_good);
@@ -49,7 +65,64 @@ fn fuzz(mut target: Target, seed: u64, stream: u64, until: Instant) {
             target.seeds.push(input);
         }
     }
-    eprintln!("fuzz: {}: {inputs} inputs, {decoded} of them decoded", target.name);
+    let a_second = inputs as f64 / begun.elapsed().as_secs_f64().max(0.001);
+    eprintln!("fuzz: {}: {inputs} inputs, {a_second:.0} a second, {decoded} of them decoded", target.name);
+}
+
+#[test]
+fn the_corpus_is_small() {
+    let files = targets().into_iter().flat_map(|target| corpus_files(target.name));
+    let bytes: u64 = files.map(|file| std::fs::metadata(file).expect("readable").len()).sum();
+    assert!(bytes <= CORPUS_BYTES_MAX, "{bytes} bytes");
+}
+
+#[test]
+#[ignore = "adds files to the corpus, which somebody looks at and commits"]
+fn the_corpus_is_added_to() {
+    let (seed, until) = (super::seed("corpus"), super::until());
+    std::thread::scope(|scope| {
+        for (mut target, stream) in targets().into_iter().zip(1u64..) {
+            scope.spawn(move || {
+                let mut random = Random(seed ^ (stream << 48));
+                let kept = corpus(target.name);
+                let mut reasons: BTreeSet<String> =
+                    kept.iter().filter_map(|input| reason(&target, input)).collect();
+                target.seeds.extend(kept);
+                while Instant::now() < until {
+                    let input = mutated(&target.seeds, &mut random);
+                    let Some(reason) = reason(&target, &input) else { continue };
+                    if input.len() <= CORPUS_FILE_BYTES_MAX && reasons.insert(reason.clone()) {
+                        std::fs::create_dir_all(corpus_folder(target.name)).expect("a folder");
+                        std::fs::write(corpus_folder(target.name).join(reason), &input).expect("written");
+                        target.seeds.push(input);
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// Why an input is refused, as the name of a file.
+fn reason(target: &Target, input: &[u8]) -> Option<String> {
+    let refused = (target.run)(input).err()?;
+    let words = refused.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| word.len() > 1);
+    Some(words.take(10).collect::<Vec<_>>().join("-").to_lowercase())
+}
+
+fn corpus_folder(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target)
+}
+
+fn corpus_files(target: &str) -> Vec<PathBuf> {
+    // A decoder may have none.
+    let Ok(files) = std::fs::read_dir(corpus_folder(target)) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = files.map(|file| file.expect("readable").path()).collect();
+    files.sort_unstable();
+    files
+}
+
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    corpus_files(target).into_iter().map(|file| std::fs::read(file).expect("readable")).collect()
 }
 
 /// Prints what broke a decoder.
@@ -98,44 +171,44 @@ fn pictures() -> Vec<Vec<u8>> {
 }
 
 /// Whatever a picture is, its thumbnail is a small JPEG picture.
-fn preview(input: &[u8]) -> bool {
-    let Ok(made) = xundian_server::photos::preview_of(input) else { return false };
+fn preview(input: &[u8]) -> Result<(), String> {
+    let made = xundian_server::photos::preview_of(input).map_err(|error| error.to_string())?;
     assert!(made.starts_with(b"\xFF\xD8\xFF") && made.len() < 1 << 20);
-    true
+    Ok(())
 }
 
-fn client(input: &[u8]) -> bool {
-    let Ok(frame) = v1::decode_client(input) else { return false };
+fn client(input: &[u8]) -> Result<(), String> {
+    let frame = v1::decode_client(input).map_err(|error| error.to_string())?;
     assert_eq!(v1::decode_client(&v1::encode_client(&frame)), Ok(frame));
-    true
+    Ok(())
 }
 
-fn server(input: &[u8]) -> bool {
-    let Ok(frame) = v1::decode_server(input) else { return false };
+fn server(input: &[u8]) -> Result<(), String> {
+    let frame = v1::decode_server(input).map_err(|error| error.to_string())?;
     assert_eq!(v1::decode_server(&v1::encode_server(&frame)), Ok(frame));
-    true
+    Ok(())
 }
 
-fn record(input: &[u8]) -> bool {
-    let Ok(record) = stored::decode_record(input) else { return false };
+fn record(input: &[u8]) -> Result<(), String> {
+    let record = stored::decode_record(input).map_err(|error| error.to_string())?;
     assert_eq!(stored::decode_record(&stored::encode_record(&record)), Ok(record));
-    true
+    Ok(())
 }
 
-fn op(input: &[u8]) -> bool {
-    let Ok(op) = stored::decode_op(input) else { return false };
+fn op(input: &[u8]) -> Result<(), String> {
+    let op = stored::decode_op(input).map_err(|error| error.to_string())?;
     assert_eq!(stored::decode_op(&stored::encode_op(&op)), Ok(op));
-    true
+    Ok(())
 }
 
-fn numbers(input: &[u8]) -> bool {
-    let Ok(numbers) = stored::decode_numbers(input) else { return false };
+fn numbers(input: &[u8]) -> Result<(), String> {
+    let numbers = stored::decode_numbers(input).map_err(|error| error.to_string())?;
     assert_eq!(stored::decode_numbers(&stored::encode_numbers(&numbers)), Ok(numbers));
-    true
+    Ok(())
 }
 
 /// However a stream is split, the same frames come out of it, or the same error.
-fn framing(input: &[u8]) -> bool {
+fn framing(input: &[u8]) -> Result<(), String> {
     let read = |chunk: usize| {
         let mut reader = FrameReader::new(FRAME_BYTES_MAX);
         let mut frames = Vec::new();
@@ -156,13 +229,14 @@ fn framing(input: &[u8]) -> bool {
     if end.is_ok() {
         assert_eq!(framed(&frames), input);
     }
-    end.is_ok()
+    end.map_err(|error| error.to_string())
 }
 
-fn invitation_text(input: &[u8]) -> bool {
-    let Ok(invitation) = String::from_utf8_lossy(input).parse::<Invitation>() else { return false };
+fn invitation_text(input: &[u8]) -> Result<(), String> {
+    let invitation =
+        String::from_utf8_lossy(input).parse::<Invitation>().map_err(|error| error.to_string())?;
     assert_eq!(invitation.to_string().parse(), Ok(invitation));
-    true
+    Ok(())
 }
 
 fn framed(payloads: &[Vec<u8>]) -> Vec<u8> {

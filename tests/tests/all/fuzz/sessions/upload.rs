@@ -81,17 +81,17 @@ fn answer(
     pool: &Pool,
     random: &mut Random,
 ) -> Option<ServerFrame> {
-    let bytes = match random.below(8) {
+    let bytes = match random.below(32) {
         0 => random.below(picture.len() + 2),
         1 => picture.len(),
-        2 => held.saturating_sub(random.below(2 * PHOTO_PIECE_BYTES_MAX)),
+        2..=5 => held.saturating_sub(random.below(2 * PHOTO_PIECE_BYTES_MAX)),
         _ => held,
     };
-    let front = match random.below(6) {
+    let front = match random.below(8) {
         0 => ContentHash([9; 32]),
         _ => ContentHash::of(&picture[..bytes.min(picture.len())]),
     };
-    match random.below(24) {
+    match random.below(64) {
         0 => pool.server(None, random),
         1 => Some(ServerFrame::Declined(Declined { hash, why: Refusal::Unnamed, message: String::new() })),
         2 => Some(ServerFrame::Held(Held { hash: ContentHash([8; 32]), bytes: bytes as u64, front })),
