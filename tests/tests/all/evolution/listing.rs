@@ -9,8 +9,9 @@ use xundian_protocol::ids::ContentHash;
 use xundian_protocol::kinds::{self, Visit};
 use xundian_protocol::record::{Home, Key, Op, Record, Value, Write};
 use xundian_protocol::views::ledger::Stock;
-use xundian_protocol::views::{Period, Subject};
-use xundian_server::store::{PictureRow, Store};
+use xundian_protocol::views::{Cell, Measures, Period, Subject};
+use xundian_protocol::wire::stored;
+use xundian_server::store::{Naming, Picture, PictureRow, Reader, Store};
 
 use super::kinds::FUTURE;
 
@@ -55,90 +56,69 @@ pub(super) fn of_server(data: &Path) -> String {
     let store = Store::open(&data.join("store")).expect("a store of a format that is read");
     let reader = store.reader();
     let mut out = String::new();
-    line(
-        &mut out,
-        format!(
-            "feed head {}, clock {}",
-            reader.feed_head().expect("readable").0,
-            reader.clock().expect("readable").0
-        ),
-    );
+    let (head, clock) = (reader.feed_head().expect("readable"), reader.clock().expect("readable"));
+    line(&mut out, format!("feed head {}, clock {}", head.0, clock.0));
+    devices_and_records(&mut out, &reader);
+    figures(&mut out, &reader);
+    pictures(&mut out, &reader);
+    out
+}
+
+fn devices_and_records(out: &mut String, reader: &Reader<'_>) {
     for device in reader.devices().expect("readable") {
-        let text = format!(
-            "device {} of {} {:?}, applied through {}, revoked {:?}, captured through {:?}",
-            device.no,
-            device.person,
-            device.label,
-            device.applied_through.0,
-            device.revoked_at_ms,
-            device.captured_through_ms
+        let (applied, captured) = (device.applied_through.0, device.captured_through_ms);
+        let text = format!("device {} of {} {:?}", device.no, device.person, device.label);
+        let revoked = device.revoked_at_ms;
+        line(
+            out,
+            format!("{text}, applied through {applied}, revoked {revoked:?}, captured through {captured:?}"),
         );
-        line(&mut out, text);
     }
     for found in reader.records(None) {
         let found = found.expect("readable");
         let place = found.place;
-        record(
-            &mut out,
-            &found.record,
-            &format!("at {} by {}, foreign {}", place.seq.0, place.author, place.foreign.0),
-        );
+        let state = format!("at {} by {}, foreign {}", place.seq.0, place.author, place.foreign.0);
+        record(out, &found.record, &state);
     }
     for rejected in reader.rejected().expect("readable") {
-        let text = format!(
-            "rejected {} of {} for {}: {}",
-            rejected.seq.0, rejected.device, rejected.why, rejected.message
-        );
-        line(&mut out, text);
-        op(&mut out, &xundian_protocol::wire::stored::decode_op(&rejected.op).expect("readable"));
+        let (seq, device) = (rejected.seq.0, rejected.device);
+        line(out, format!("rejected {seq} of {device} for {}: {}", rejected.why, rejected.message));
+        op(out, &stored::decode_op(&rejected.op).expect("readable"));
     }
-    let cell = |cell: xundian_protocol::views::Cell, measures: xundian_protocol::views::Measures| {
+}
+
+fn figures(out: &mut String, reader: &Reader<'_>) {
+    let cell = |cell: Cell, measures: Measures| {
         let (subject, period) = (subject(cell.subject), period(cell.period));
-        line(
-            &mut out,
-            format!("cell {} {subject} {period} {} {:?}", cell.view.number(), cell.dimension.0, measures.0),
-        );
+        let (view, dimension) = (cell.view.number(), cell.dimension.0);
+        line(out, format!("cell {view} {subject} {period} {dimension} {:?}", measures.0));
     };
     reader.all_cells(cell).expect("readable");
     for row in reader.statements() {
         let (outlet, statement) = row.expect("readable");
         for entry in &statement.lines {
-            let (said, units) = match entry.stock {
-                Stock::Counted(units) => ("counted", units),
-                Stock::Moved(units) => ("moved", units),
+            let said = match entry.stock {
+                Stock::Counted(units) => format!("counted {units}"),
+                Stock::Moved(units) => format!("moved {units}"),
             };
-            let day = statement.day;
-            line(
-                &mut out,
-                format!(
-                    "stock in {outlet} on {day} of {}: {said} {units}, then {}",
-                    entry.gtin, entry.units_after
-                ),
-            );
+            let (day, gtin, after) = (statement.day, entry.gtin, entry.units_after);
+            line(out, format!("stock in {outlet} on {day} of {gtin}: {said}, then {after}"));
         }
     }
+    line(out, format!("traces {}", reader.trace_count().expect("readable")));
+}
+
+fn pictures(out: &mut String, reader: &Reader<'_>) {
     for row in reader.pictures(None) {
         match row.expect("readable") {
-            PictureRow::Stored(picture) => {
-                line(
-                    &mut out,
-                    format!(
-                        "picture {} of {} bytes, thumbnail {}",
-                        picture.hash, picture.bytes, picture.preview as u8
-                    ),
-                );
+            PictureRow::Stored(Picture { hash, bytes, preview }) => {
+                line(out, format!("picture {hash} of {bytes} bytes, thumbnail {}", preview as u8));
             }
-            PictureRow::Named(named) => {
-                let text = format!(
-                    "picture {} named by {} {} of {}",
-                    named.hash, named.record.kind.0, named.record.id, named.author
-                );
-                line(&mut out, text);
+            PictureRow::Named(Naming { hash, author, record, .. }) => {
+                line(out, format!("picture {hash} named by {} {} of {author}", record.kind.0, record.id));
             }
         }
     }
-    line(&mut out, format!("traces {}", reader.trace_count().expect("readable")));
-    out
 }
 
 fn line(out: &mut String, text: String) {
