@@ -70,6 +70,18 @@ impl FromStr for RecordId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct KindId(pub u16);
 
+impl KindId {
+    /// The first number of guarded kinds.
+    const GUARDED_FROM: u16 = 0x8000;
+
+    /// Whether records of this kind give somebody a right, or are the company's word. A server that does not know such
+    /// a kind takes none: it cannot judge who may write it, and once it learns the kind they would count. What it does
+    /// not know of other kinds it keeps and hands on (docs/adr/0012).
+    pub const fn is_guarded(self) -> bool {
+        self.0 >= Self::GUARDED_FROM
+    }
+}
+
 /// A device within one life of its store. The server gives the number at enrolment, and a new one when a
 /// store is found to be restored or copied, so a number and a sequence name one save for ever.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

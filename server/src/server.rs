@@ -3,6 +3,7 @@
 
 mod conflicts;
 mod drafts;
+mod learning;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::ingest::{
@@ -14,6 +15,9 @@ use crate::store::{AuditEntry, Changes, Device, FeedPlace, Owner, Reader, Store,
 use conflicts::conflict_records;
 pub use drafts::Draft;
 use drafts::{draft_op, headquarters_header};
+#[cfg(test)]
+pub(crate) use learning::learn;
+use learning::learn_kinds;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -136,6 +140,7 @@ impl Server {
             directory.apply(&stored?.record);
         }
         drop(reader);
+        learn_kinds(&store, &directory)?;
         Ok(Self {
             folder: folder.to_path_buf(),
             store,
@@ -266,20 +271,7 @@ impl Server {
         if let Some(after) = &after {
             restate(reader, &changed, &before, after, &mut figures)?;
         }
-        let current = after.as_ref().unwrap_or(&before);
-        let mut units = Units::new(current);
-        let said = said_anew(&changed);
-        plan_figures(&said, &mut units, &mut figures);
-        for (outlet, touched) in TouchedStock::by(&said).0 {
-            let stock = load_stock(reader, outlet, &touched)?;
-            let plan = plan_stock(outlet, &touched, stock, &mut units, &mut figures);
-            changes.stock.extend(plan.statements.into_iter().map(|(at, statement)| (outlet, at, statement)));
-            changes.levels.push((outlet, plan.levels));
-        }
-        changes.namings = plan_namings(&changed);
-        changes.cells = figures.cells();
-        let moved = figures.traces.into_iter().filter(|(_, count)| *count != 0);
-        changes.traces = moved.map(|(trace, count)| (trace, count > 0)).collect();
+        plan_counts(reader, &changed, after.as_ref().unwrap_or(&before), figures, &mut changes)?;
         place_in_feed(reader.feed_head()?, changed, author, &mut changes);
         self.store.commit(&changes)?;
         if let Some(after) = after {
@@ -424,6 +416,30 @@ fn load_stock(
         None => BTreeMap::new(),
     };
     Ok(OutletStock { levels, statements })
+}
+
+/// Plans what changed records do to figures, stock and pictures, on top of what is restated.
+fn plan_counts(
+    reader: &Reader<'_>,
+    changed: &[ChangedRecord],
+    directory: &Directory,
+    mut figures: FigureChanges,
+    changes: &mut Changes,
+) -> Result<(), StoreError> {
+    let mut units = Units::new(directory);
+    let said = said_anew(changed);
+    plan_figures(&said, &mut units, &mut figures);
+    for (outlet, touched) in TouchedStock::by(&said).0 {
+        let stock = load_stock(reader, outlet, &touched)?;
+        let plan = plan_stock(outlet, &touched, stock, &mut units, &mut figures);
+        changes.stock.extend(plan.statements.into_iter().map(|(at, statement)| (outlet, at, statement)));
+        changes.levels.push((outlet, plan.levels));
+    }
+    changes.namings = plan_namings(changed);
+    changes.cells = figures.cells();
+    let moved = figures.traces.into_iter().filter(|(_, count)| *count != 0);
+    changes.traces = moved.map(|(trace, count)| (trace, count > 0)).collect();
+    Ok(())
 }
 
 fn restate(

@@ -78,7 +78,7 @@ impl From<SyncError> for EnrolError {
 
 impl From<DecodeError> for EnrolError {
     fn from(error: DecodeError) -> Self {
-        Self::Answer(error.to_string())
+        SyncError::from(error).into()
     }
 }
 

@@ -298,6 +298,7 @@ fn a_push_settles_what_waits_and_claims_no_sync() {
     drive(&mut run);
     let welcome = Welcome { now_ms: MORNING_MS, applied_through: OpSeq(0), person: PERSON };
     run.session().handle(ServerFrame::Welcome(welcome)).expect("welcome");
+    assert!(matches!(&drive(&mut run)[..], [ClientFrame::Push(push)] if push.ops.len() == 3));
     let rejection = Rejection { seq: OpSeq(2), why: Refusal::OutOfScope, message: "不在范围".into() };
     let receipt = Receipt { through: OpSeq(3), rejections: vec![rejection], restamped: Vec::new() };
     run.session().handle(ServerFrame::Receipt { first: OpSeq(1), receipt }).expect("a receipt");

@@ -147,7 +147,7 @@ pub(super) const fn code(code: ErrorCode) -> &'static str {
         ErrorCode::OtherPerson => "此文件夹属于另一位员工的设备：请换一个文件夹，以免工作混在一起",
         ErrorCode::DeviceRevoked => "本设备已被停用：请联系上级",
         ErrorCode::DeviceUnknown => "服务器不认识本设备：请向上级索取新的邀请码",
-        ErrorCode::VersionRefused => "版本不兼容：请更新应用",
+        ErrorCode::VersionRefused => "版本不兼容：请更新应用，或联系总部更新服务器，本机数据不会丢失",
         ErrorCode::ServerUnavailable => "服务器暂时不可用：请稍后再试",
         ErrorCode::ServerRefused => "服务器拒绝了请求：请连同应用版本一起反馈",
     }
@@ -167,7 +167,7 @@ pub(super) const fn refusal(why: Refusal) -> &'static str {
         Refusal::Invalid => "内容不符合要求",
         Refusal::OtherHome => "记录属于另一个门店或人员",
         Refusal::NotTheAuthor => "记录由他人填写，只能另行更正",
-        Refusal::UnknownKind => "服务器尚不支持此类记录，已代为保留",
+        Refusal::UnknownKind => "服务器尚不支持此类记录，已代为保留：服务器更新后请重新发送",
         Refusal::Cloned => "本机数据是从备份恢复或复制的",
         Refusal::Unnamed => "服务器没有这张照片的记录",
         Refusal::Other => "服务器给出了新的原因，请更新应用查看",

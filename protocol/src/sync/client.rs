@@ -170,8 +170,9 @@ impl ClientSession {
         }
         match self.phase {
             Phase::Pushing if self.is_settled() => self.all_settled(),
-            Phase::Pushing | Phase::Positioning | Phase::Pulling { .. } => Step::Wait,
-            Phase::Done(outcome) => Step::Done(outcome),
+            // The welcome says whether the two ends know each other, and tells the server's time.
+            Phase::Done(outcome) if self.welcomed => Step::Done(outcome),
+            Phase::Pushing | Phase::Positioning | Phase::Pulling { .. } | Phase::Done(_) => Step::Wait,
         }
     }
 
@@ -213,11 +214,9 @@ impl ClientSession {
             }
             // What was saved meanwhile is sent as well.
             Aim::Push if !self.outbox_ended => self.read(self.sent_through.next()),
-            // The welcome says whether the two ends know each other, and tells the server's time.
-            Aim::Push if !self.welcomed => Step::Wait,
             Aim::Push => {
                 self.phase = Phase::Done(Outcome::Pushed);
-                Step::Done(Outcome::Pushed)
+                self.poll()
             }
         }
     }
@@ -305,8 +304,9 @@ impl ClientSession {
     }
 
     fn receipt(&mut self, first: OpSeq, mut receipt: Receipt) -> Result<(), SessionError> {
-        let Some(at) = self.in_flight.iter().position(|push| push.first == first) else {
-            // Of a push that was answered before.
+        let sent = self.in_flight.len() - self.pushes_to_send();
+        let Some(at) = self.in_flight.iter().take(sent).position(|push| push.first == first) else {
+            // Of a push that was answered before, or that has not left yet.
             return Ok(());
         };
         let last = self.in_flight[at].last;
@@ -341,6 +341,11 @@ impl ClientSession {
         self.phase = Phase::Positioning;
         self.steps.push_back(Step::ReadPosition);
         Ok(())
+    }
+
+    /// How many of the pushes in flight wait to be sent: the last ones.
+    fn pushes_to_send(&self) -> usize {
+        self.frames.iter().filter(|frame| matches!(frame, ClientFrame::Push(_))).count()
     }
 
     const fn round(&mut self) -> Result<(), SessionError> {

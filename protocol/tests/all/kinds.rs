@@ -355,3 +355,17 @@ fn a_record_without_its_header_or_in_another_home_adds_nothing() {
     let report = DayReport { day: Some(DAY), visits_done: Some(NOON_MS), ..Default::default() };
     assert!(contributions(&create(&report, person(), 1)).is_empty(), "a report repeats what others add");
 }
+
+/// The kinds that the first server knew. Whatever they are, no server takes them without knowing who may write them.
+const FIRST_KINDS: std::ops::RangeInclusive<u16> = 1..=16;
+
+#[test]
+fn a_kind_that_gives_rights_or_is_the_companys_word_has_a_guarded_number() {
+    for spec in kinds::ALL.into_iter().filter(|spec| !FIRST_KINDS.contains(&spec.kind.0)) {
+        let is_the_companys = spec.lineage == kinds::Lineage::Reference
+            || matches!(spec.home, kinds::HomeKind::Company | kinds::HomeKind::Unit)
+            || spec.fields.iter().any(|field| field.headquarters || field.server)
+            || xundian_protocol::access::Directory::concerns(spec.kind);
+        assert!(!is_the_companys || spec.kind.is_guarded(), "{}: see docs/adr/0012", spec.code);
+    }
+}

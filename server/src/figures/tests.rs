@@ -1,6 +1,7 @@
 //! Ingest and figures on a real store: whatever comes in whatever order, the figures equal a recomputation.
 
 mod forged;
+mod learnt;
 
 use super::Scope;
 use crate::server::{Draft, Server};

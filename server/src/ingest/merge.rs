@@ -212,12 +212,22 @@ impl Planner<'_> {
     }
 
     /// A kind that this server does not know yet comes from a newer app; it is kept, and sent on to whoever
-    /// sees its home, without figures.
+    /// sees its home, without figures (docs/adr/0012).
     ///
     /// What belongs to the company or to a unit is headquarters' to write, whatever it is.
     fn check_unknown_kind(&self, op: &Op, standing: Option<&Record>, day: Day) -> Result<(), Refused> {
         let Writer::Person(person) = self.writer else { return Ok(()) };
         let invalid = |message| Refused { why: Refusal::Invalid, message };
+        if op.record.kind.is_guarded() {
+            let message = format!(
+                "this server does not know records of kind {} yet: the save is kept here, send it again once the server was updated",
+                op.record.kind.0
+            );
+            return Err(Refused { why: Refusal::UnknownKind, message });
+        }
+        if op.writes.is_empty() {
+            return Err(invalid("an op writes at least one field".into()));
+        }
         let within =
             op.writes.iter().all(|write| write.value.within_limits() && write.at.key.within_limits());
         if !within {

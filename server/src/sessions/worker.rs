@@ -202,8 +202,12 @@ fn unavailable(error: StoreError) -> ServerFrame {
 }
 
 fn malformed(error: &DecodeError) -> ServerFrame {
-    let why = if matches!(error, DecodeError::Version { .. }) { Refusal::Version } else { Refusal::Protocol };
-    refusal(why, error)
+    let DecodeError::Version { found, known } = error else { return refusal(Refusal::Protocol, error) };
+    let older = if found < known { "app" } else { "server" };
+    let message = format!(
+        "the app speaks version {found} of the protocol, this server version {known}: update the {older}; nothing on the device is lost"
+    );
+    refusal(Refusal::Version, message)
 }
 
 /// A watermark counts once everything that it speaks of is applied, and never falls.

@@ -25,7 +25,7 @@ pub use stock::{LatestLevel, Levels, Statement, StatementLine};
 use std::collections::BTreeMap;
 use std::path::Path;
 use xundian_protocol::clock::Hlc;
-use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, OutletId};
+use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, OutletId, RecordId};
 use xundian_protocol::planted::Bug;
 use xundian_protocol::record::{Home, Record};
 use xundian_protocol::views::ledger::At;
@@ -88,6 +88,15 @@ pub struct FeedPlace {
     pub foreign: FeedSeq,
 }
 
+/// The kinds whose records count to the figures.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CountedIn {
+    /// All of these.
+    pub kinds: Vec<KindId>,
+    /// Of the first kind that is not among them, the record up to which they count.
+    pub under_way: Option<RecordId>,
+}
+
 /// Everything that one commit changes, atomically.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
@@ -121,6 +130,8 @@ pub struct Changes {
     pub feed_head: Option<FeedSeq>,
     /// The last moment that the server's own clock gave.
     pub clock: Option<Hlc>,
+    /// The kinds whose records count after this commit.
+    pub counted_in: Option<CountedIn>,
     /// Whether a power cut may take these changes back, as one of a device's last sync may be.
     pub may_be_lost: bool,
 }
@@ -152,11 +163,22 @@ impl Store {
                 return Err(StoreError::Format { found: text(&found), known: text(FORMAT) });
             }
         }
+        store.check_kinds()?;
         Ok(store)
     }
 
     fn format(&self) -> Result<Option<engine::Bytes>, StoreError> {
         self.engine.snapshot().get(Table::Meta, "format")
+    }
+
+    /// Refuses a folder in which records count that this program cannot count: their figures would stay as they are,
+    /// whatever becomes of them.
+    fn check_kinds(&self) -> Result<(), StoreError> {
+        let counted = self.reader().counted_in()?.kinds;
+        let unknown = counted.into_iter().find(|kind| xundian_protocol::kinds::spec(*kind).is_none());
+        let Some(kind) = unknown else { return Ok(()) };
+        let known = String::from_utf8_lossy(FORMAT).into_owned();
+        Err(StoreError::Format { found: format!("{known} with records of kind {}", kind.0), known })
     }
 
     /// Whether the folder is of the format before, so that what it lacks is to be made from the records.
@@ -180,6 +202,20 @@ impl Store {
         }
         batch.insert(Table::Meta, "format", FORMAT_BEFORE);
         self.engine.commit(batch, false)
+    }
+
+    /// Makes the folder one in which nothing counts, as if all kinds were new to this program, for the test of that.
+    #[cfg(test)]
+    pub(crate) fn forget_kinds(&self) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        for table in [Table::Cells, Table::Traces, Table::Stock, Table::Levels, Table::Pictures] {
+            for row in self.engine.snapshot().all(table) {
+                batch.remove(table, &*row?.0);
+            }
+        }
+        self.engine.commit(batch, false)?;
+        let counted_in = Some(CountedIn { kinds: Vec::new(), under_way: None });
+        self.commit(&Changes { counted_in, ..Changes::default() })
     }
 
     /// Commits changes: all of them or none, and on the disk when it returns unless they may be lost.
@@ -228,6 +264,9 @@ impl Store {
         }
         if let Some(moment) = changes.clock {
             batch.insert(Table::Meta, "clock", moment.0.to_be_bytes());
+        }
+        if let Some(counted_in) = &changes.counted_in {
+            batch.insert(Table::Meta, "counted_in", rows::counted_in(counted_in));
         }
         self.engine.commit(batch, changes.may_be_lost || Bug::AckBeforeDurability.is_planted())
     }

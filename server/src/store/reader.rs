@@ -2,10 +2,11 @@
 
 use super::engine::{Row, Rows, Snapshot, Table};
 use super::{
-    AuditEntry, Cells, Device, FeedPlace, InvitationEntry, Levels, Owner, Picture, PictureRow, RejectedOp,
-    Statement, StoreError, StoredRecord, Subjects, Trace, keys, pictures, rows, stock,
+    AuditEntry, Cells, CountedIn, Device, FeedPlace, InvitationEntry, Levels, Owner, Picture, PictureRow,
+    RejectedOp, Statement, StoreError, StoredRecord, Subjects, Trace, keys, pictures, rows, stock,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::{ContentHash, DeviceNo, FeedSeq, KindId, OpSeq, OutletId, PersonId, RecordId};
@@ -34,6 +35,12 @@ impl Reader<'_> {
             .map_or(Hlc::default(), |b| Hlc(u64::from_be_bytes(b))))
     }
 
+    /// The kinds whose records count.
+    pub fn counted_in(&self) -> Result<CountedIn, StoreError> {
+        let bytes = self.at.get(Table::Meta, "counted_in")?;
+        rows::read_counted_in(bytes.as_deref())
+    }
+
     /// A record with its place.
     pub fn record(&self, key: RecordKey) -> Result<Option<StoredRecord>, StoreError> {
         let bytes = self.at.get(Table::Records, keys::record(key))?;
@@ -47,6 +54,18 @@ impl Reader<'_> {
     ) -> impl Iterator<Item = Result<StoredRecord, StoreError>> + use<'_> {
         let prefix = kind.map_or_else(Vec::new, |kind| kind.0.to_be_bytes().to_vec());
         self.at.prefix(Table::Records, prefix).map(|row| rows::read_record(&row?.1))
+    }
+
+    /// The records of a kind whose ids are greater than one, by id.
+    pub(crate) fn records_after(
+        &self,
+        kind: KindId,
+        after: Option<RecordId>,
+    ) -> impl Iterator<Item = Result<StoredRecord, StoreError>> + use<'_> {
+        let id = |id| keys::record(RecordKey { kind, id });
+        let from = after.map_or(Bound::Included(id(RecordId::NIL)), |after| Bound::Excluded(id(after)));
+        let to = Bound::Included(id(RecordId::from_bytes([u8::MAX; 16])));
+        self.at.range(Table::Records, (from, to)).map(|row| rows::read_record(&row?.1))
     }
 
     /// The records of one kind in a home, by id: each stands once in the home's feed.

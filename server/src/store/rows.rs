@@ -1,10 +1,40 @@
 //! The values of the tables: fixed layouts where there are many, JSON where people may want to look.
 
-use super::{FeedPlace, StoreError, StoredRecord, keys};
+use super::{CountedIn, FeedPlace, StoreError, StoredRecord, keys};
 use serde::{Deserialize, Serialize};
 use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, PersonId, RecordId};
 use xundian_protocol::record::RecordKey;
 use xundian_protocol::wire::stored;
+
+/// The kinds that a folder counts which does not say so: those of the server that did not note them yet.
+const FIRST_KINDS: std::ops::RangeInclusive<u16> = 1..=16;
+
+/// The kinds whose records count: how many u16, each u16; then, while one more is under way, a record's id.
+pub(super) fn counted_in(counted_in: &CountedIn) -> Vec<u8> {
+    let count = u16::try_from(counted_in.kinds.len()).unwrap_or(u16::MAX);
+    let mut out = count.to_be_bytes().to_vec();
+    out.extend(counted_in.kinds.iter().flat_map(|kind| kind.0.to_be_bytes()));
+    out.extend(counted_in.under_way.iter().flat_map(RecordId::as_bytes));
+    out
+}
+
+pub(super) fn read_counted_in(bytes: Option<&[u8]>) -> Result<CountedIn, StoreError> {
+    let Some(bytes) = bytes else {
+        return Ok(CountedIn { kinds: FIRST_KINDS.map(KindId).collect(), under_way: None });
+    };
+    let read = || {
+        let (count, rest) = bytes.split_first_chunk::<2>()?;
+        let (kinds, rest) = rest.split_at_checked(2 * usize::from(u16::from_be_bytes(*count)))?;
+        let (kinds, _) = kinds.as_chunks::<2>();
+        let kinds = kinds.iter().map(|kind| KindId(u16::from_be_bytes(*kind))).collect();
+        let under_way = match rest {
+            [] => None,
+            id => Some(RecordId::from_bytes(id.try_into().ok()?)),
+        };
+        Some(CountedIn { kinds, under_way })
+    };
+    read().ok_or_else(|| StoreError::damaged("meta", "the kinds that count"))
+}
 
 /// A device that was enrolled.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

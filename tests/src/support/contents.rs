@@ -53,11 +53,18 @@ impl Contents {
                 found.push(format!("{kind}: {} and {} records, not the same", records.len(), others.len()));
             }
         }
-        for ((view, rows), (_, others)) in self.figures.iter().zip(&other.figures) {
-            if rows != others {
-                found.push(format!("{view:?}: {rows:?} and {others:?}"));
-            }
-        }
+        found.extend(self.figure_differences(other));
         found
+    }
+
+    /// Whether nothing counts to any figure.
+    pub fn has_no_figures(&self) -> bool {
+        self.figures.iter().all(|(_, rows)| rows.is_empty())
+    }
+
+    /// Where the figures of two contents differ.
+    pub fn figure_differences(&self, other: &Self) -> Vec<String> {
+        let pairs = self.figures.iter().zip(&other.figures).filter(|((_, rows), (_, others))| rows != others);
+        pairs.map(|((view, rows), (_, others))| format!("{view:?}: {rows:?} and {others:?}")).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 mod cli;
 mod e2e;
+mod evolution;
 mod ffi;
 mod fuzz;
 mod hostile;

@@ -45,6 +45,11 @@ impl Papers {
         Self { device: None, ..Self::of(home) }
     }
 
+    /// Those of somebody who knows but the authority's certificate.
+    pub(crate) const fn of_nobody_to(authority: Vec<u8>) -> Self {
+        Self { authority, device: None }
+    }
+
     /// `window_bytes` is how much the server may send before we read.
     fn config(&self, window_bytes: u32) -> quinn::ClientConfig {
         let mut roots = RootCertStore::empty();
@@ -96,6 +101,31 @@ impl Heard {
     }
 }
 
+/// How much the server may send before we read, unless a test is about that.
+const WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// Connects; the connection goes with the last handle of its endpoint.
+pub(crate) async fn connect(
+    papers: &Papers,
+    server: SocketAddr,
+) -> Result<(quinn::Endpoint, quinn::Connection), String> {
+    connect_with_window(papers, server, WINDOW_BYTES).await
+}
+
+async fn connect_with_window(
+    papers: &Papers,
+    server: SocketAddr,
+    window_bytes: u32,
+) -> Result<(quinn::Endpoint, quinn::Connection), String> {
+    let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().expect("an address"));
+    let endpoint = endpoint.map_err(|error| error.to_string())?;
+    let connecting = endpoint.connect_with(papers.config(window_bytes), server, SERVER_NAME);
+    let connecting = connecting.map_err(|error| error.to_string())?;
+    let connected = tokio::time::timeout(DEADLINE, connecting).await;
+    let connection = connected.map_err(|_| "no handshake")?.map_err(|error| error.to_string())?;
+    Ok((endpoint, connection))
+}
+
 /// A connection with one stream.
 pub(crate) struct Wire {
     /// Kept, since it goes with the last of its handles.
@@ -109,7 +139,7 @@ pub(crate) struct Wire {
 impl Wire {
     /// Connects; the server may send as much as it likes.
     pub(crate) async fn open(papers: &Papers, server: SocketAddr) -> Result<Self, String> {
-        Self::open_with_window(papers, server, 1024 * 1024).await
+        Self::open_with_window(papers, server, WINDOW_BYTES).await
     }
 
     /// Connects, and reads no more than so many bytes ahead.
@@ -118,12 +148,7 @@ impl Wire {
         server: SocketAddr,
         window_bytes: u32,
     ) -> Result<Self, String> {
-        let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().expect("an address"));
-        let endpoint = endpoint.map_err(|error| error.to_string())?;
-        let connecting = endpoint.connect_with(papers.config(window_bytes), server, SERVER_NAME);
-        let connecting = connecting.map_err(|error| error.to_string())?;
-        let connected = tokio::time::timeout(DEADLINE, connecting).await;
-        let connection = connected.map_err(|_| "no handshake")?.map_err(|error| error.to_string())?;
+        let (endpoint, connection) = connect_with_window(papers, server, window_bytes).await?;
         let (send, receive) = connection.open_bi().await.map_err(|error| error.to_string())?;
         let reader = FrameReader::new(FRAME_BYTES_MAX);
         Ok(Self { _endpoint: endpoint, connection, send, receive, reader })

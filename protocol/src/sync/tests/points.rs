@@ -79,6 +79,7 @@ fn what_the_server_applied_is_sent_again_where_its_receipt_never_came() {
     client.handle(ServerFrame::Welcome(welcome)).unwrap();
     poll_until_read(&mut client, 3);
     client.ops(ops(3, 2));
+    poll_until(&mut client, &ClientStep::Send(ClientFrame::Push(Push { ops: ops(3, 2) })));
     client.handle(receipt(3, 2)).unwrap();
     poll_until_read(&mut client, 3);
 }
@@ -92,8 +93,23 @@ fn a_receipt_never_reaches_beyond_its_push() {
 }
 
 #[test]
+fn a_receipt_for_a_push_that_was_not_sent_yet_drops_nothing_from_the_outbox() {
+    let mut client = ClientSession::new(Aim::Sync, hello(3), OpSeq(1));
+    poll_until_read(&mut client, 1);
+    client.ops(ops(1, 2));
+    client.handle(receipt(1, 2)).unwrap();
+    client.handle(welcome()).unwrap();
+    for _ in 0..5 {
+        assert!(!matches!(client.poll(), ClientStep::CommitReceipt(_)), "nobody can have these ops");
+    }
+    client.handle(receipt(1, 2)).unwrap();
+    assert!(matches!(client.poll(), ClientStep::CommitReceipt(_)), "now the server can");
+}
+
+#[test]
 fn a_server_that_gets_no_further_ends_the_session_instead_of_looping() {
     let mut client = ClientSession::new(Aim::Sync, hello(9), OpSeq(5));
+    client.handle(welcome()).unwrap();
     for _ in 0..1_000 {
         match client.poll() {
             ClientStep::ReadOps { from, .. } => {
@@ -170,6 +186,21 @@ fn a_push_with_nothing_to_send_still_waits_for_the_servers_welcome() {
     client.handle(welcome()).unwrap();
     assert!(matches!(client.poll(), ClientStep::Welcome(_)));
     assert_eq!(client.poll(), ClientStep::Done(Outcome::Pushed));
+}
+
+#[test]
+fn a_sync_is_not_done_before_the_servers_welcome() {
+    let mut client = ClientSession::new(Aim::Sync, hello(1), OpSeq(1));
+    poll_until_read(&mut client, 1);
+    client.ops(Vec::new());
+    poll_until(&mut client, &ClientStep::ReadPosition);
+    client.ready_to_pull(Device::new(0).position());
+    poll_until(&mut client, &ClientStep::Wait);
+    client.handle(ServerFrame::Pulled(FeedSeq(0))).unwrap();
+    assert_eq!(client.poll(), ClientStep::Wait, "whether the two ends know each other is not known");
+    client.handle(welcome()).unwrap();
+    assert!(matches!(client.poll(), ClientStep::Welcome(_)));
+    assert!(matches!(client.poll(), ClientStep::Done(Outcome::Synced(_))));
 }
 
 #[test]

@@ -253,7 +253,7 @@ pub enum Refusal {
     OtherHome = 10,
     /// The record was written by another person, and its kind is corrected by new records only.
     NotTheAuthor = 11,
-    /// The server knows no such kind; the op is kept aside until it does.
+    /// The server knows no such kind, and its records would give rights; the op is kept aside.
     UnknownKind = 12,
     /// The device's store was restored from a backup or copied to another device.
     Cloned = 13,
