@@ -4,6 +4,8 @@
 mod conflicts;
 mod drafts;
 mod learning;
+#[cfg(feature = "simulation")]
+mod simulated;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::ingest::{

@@ -1,31 +1,12 @@
-//! A server whose disk, network and clock are a simulation's. What decides and what stores is what serves.
+//! The server's end of a session whose network and clock are a simulation's. What decides is what serves.
 
 use super::Served;
 use super::worker::{Turn, Worker};
-use crate::authority::Authority;
 use crate::photos::Photos;
-use crate::server::{OpenError, Server};
-use crate::store::{Disk, Reader, Store};
-use std::path::Path;
+use crate::server::Server;
 use std::sync::Arc;
 use xundian_protocol::ids::DeviceNo;
 use xundian_protocol::wire::v1::{ServerFrame, encode_server};
-
-impl Server {
-    /// Opens a server on a simulated disk. `folder` is for the pictures of [`Photos`] alone.
-    pub fn simulated(
-        disk: Arc<dyn Disk>,
-        folder: &Path,
-        authority: Arc<Authority>,
-    ) -> Result<Self, OpenError> {
-        Self::on(folder, Store::simulated(disk)?, authority, None)
-    }
-
-    /// A moment of the store, to be looked at.
-    pub fn reader(&self) -> Reader<'_> {
-        self.store.reader()
-    }
-}
 
 /// What the server does with a payload.
 #[derive(Debug)]

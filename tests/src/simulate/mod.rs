@@ -11,6 +11,7 @@
 pub mod cli;
 mod company;
 mod disk;
+mod faults;
 mod network;
 mod oracle;
 mod parts;
@@ -18,6 +19,7 @@ mod phone;
 mod script;
 mod shrink;
 mod site;
+mod syncing;
 mod tally;
 mod work;
 mod world;

@@ -4,20 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
-use xundian_client::{Identity, SimulatedTurn, SyncError, SyncReport};
+use xundian_client::Identity;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{DeviceNo, PersonId};
 use xundian_protocol::record::Home;
-use xundian_protocol::sync::SessionError;
 use xundian_protocol::sync::client::Aim;
-use xundian_protocol::wire::v1::{ClientFrame, Enrol, Refusal, decode_client};
+use xundian_protocol::wire::v1::Enrol;
 use xundian_server::SimulatedSession;
 
 use super::company::Staff;
-use super::disk::PowerCut;
-use super::network::{Spell, arrivals};
 use super::parts::Parts;
 use super::phone::{Phone, Underway};
 use super::script::{Fault, Happening, Script, What};
@@ -25,16 +22,14 @@ use super::site::Site;
 use super::tally::{Phase, Tally};
 use super::work;
 
-const MINUTE_MS: i64 = 60_000;
-const HOUR_MS: i64 = 60 * MINUTE_MS;
+pub(super) const MINUTE_MS: i64 = 60_000;
+pub(super) const HOUR_MS: i64 = 60 * MINUTE_MS;
 /// Monday, 23 November 2026, 0:00 UTC.
 const BEGIN_MS: i64 = 1_795_392_000_000;
-/// How long a sync waits for an answer, as on a phone.
-const PATIENCE_MS: i64 = 120_000;
 const INVITATION_MS: i64 = HOUR_MS;
 
 /// What happens of itself.
-enum Event {
+pub(super) enum Event {
     Happen(Happening),
     Up { link: u64, payload: Vec<u8> },
     Down { link: u64, payload: Vec<u8> },
@@ -47,21 +42,21 @@ enum Event {
 }
 
 /// The way between a phone and the server during one sync.
-struct Link {
-    phone: usize,
-    person: PersonId,
-    device: DeviceNo,
-    rng: StdRng,
-    phase: Phase,
+pub(super) struct Link {
+    pub(super) phone: usize,
+    pub(super) person: PersonId,
+    pub(super) device: DeviceNo,
+    pub(super) rng: StdRng,
+    pub(super) phase: Phase,
     /// The server's end; it begins with the first frame.
-    session: Option<SimulatedSession>,
-    has_ended: bool,
+    pub(super) session: Option<SimulatedSession>,
+    pub(super) has_ended: bool,
     /// When the last payload of each way arrives: those of one way keep their order, unless a fault has it otherwise.
-    last_ms: [i64; 2],
+    pub(super) last_ms: [i64; 2],
     /// Whether frames were lost, repeated or reordered, which no carrier does: then an end may take it for nonsense.
-    is_unruly: bool,
+    pub(super) is_unruly: bool,
     /// The homes of the pull that is under way.
-    pulled: BTreeSet<Home>,
+    pub(super) pulled: BTreeSet<Home>,
 }
 
 /// One run.
@@ -73,8 +68,8 @@ pub(super) struct World {
     pub(super) site: Site,
     pub(super) phones: Vec<Phone>,
     staff: Staff,
-    links: BTreeMap<u64, Link>,
-    link_count: u64,
+    pub(super) links: BTreeMap<u64, Link>,
+    pub(super) link_count: u64,
     epoch: i64,
     /// Things go wrong only until the storm is over.
     is_storm: bool,
@@ -187,12 +182,12 @@ impl World {
         }
     }
 
-    fn at(&mut self, at_ms: i64, event: Event) {
+    pub(super) fn at(&mut self, at_ms: i64, event: Event) {
         self.order += 1;
         self.queue.insert((at_ms, self.order), event);
     }
 
-    fn after(&mut self, ms: i64, event: Event) {
+    pub(super) fn after(&mut self, ms: i64, event: Event) {
         self.at(self.now_ms + ms, event);
     }
 
@@ -283,63 +278,7 @@ impl World {
         self.see_to_phone(phone, Phase::Idle);
     }
 
-    fn go_wrong(&mut self, phone: usize, fault: Fault, rng: &mut StdRng) {
-        let phase = self.phase(phone);
-        let cut = PowerCut { after_commits: rng.random_range(0..12), takes: rng.random_bool(0.5) };
-        let this = &mut self.phones[phone];
-        match fault {
-            Fault::Loss | Fault::Twice | Fault::Late | Fault::CutUp | Fault::CutDown | Fault::Cut => {
-                let until_ms = self.now_ms + rng.random_range(MINUTE_MS..8 * HOUR_MS);
-                this.spells.push(Spell { until_ms, fault });
-                return;
-            }
-            Fault::PhoneCrash => {
-                this.disk.cut_power(cut);
-                return;
-            }
-            Fault::ServerCrash => {
-                self.site.disk.cut_power(PowerCut { after_commits: cut.after_commits * 3, ..cut });
-                return;
-            }
-            Fault::PhoneFull => {
-                this.disk.set_full(true);
-                self.after(rng.random_range(MINUTE_MS..4 * HOUR_MS), Event::Room { phone });
-            }
-            Fault::ServerFull => {
-                self.site.disk.set_full(true);
-                self.after(rng.random_range(MINUTE_MS..HOUR_MS), Event::ServerRoom);
-            }
-            Fault::Jump => {
-                let far_ms = if rng.random_bool(0.3) { 40 * 24 * HOUR_MS } else { 2 * HOUR_MS };
-                this.jump(rng.random_range(-far_ms..far_ms));
-            }
-            Fault::Drift => this.drift(rng.random_range(-2_000..2_000)),
-            Fault::ServerJump => self.site.jump(rng.random_range(-10 * MINUTE_MS..10 * MINUTE_MS)),
-            Fault::Backup => this.back_up(),
-            Fault::Restore => {
-                if !this.restore() {
-                    return;
-                }
-                self.boot(phone);
-            }
-            Fault::Copy => {
-                let chance = rng.random();
-                let Some(copy) = this.copy(chance) else { return };
-                self.phones.push(copy);
-                self.boot(self.phones.len() - 1);
-            }
-        }
-        self.tally.note(fault, phase);
-    }
-
-    fn phase(&self, phone: usize) -> Phase {
-        let underway = self.phones[phone].underway.as_ref();
-        underway.and_then(|underway| self.links.get(&underway.link)).map_or(Phase::Idle, |link| link.phase)
-    }
-
-    // ---- Phones ----
-
-    fn boot(&mut self, phone: usize) {
+    pub(super) fn boot(&mut self, phone: usize) {
         let this = &mut self.phones[phone];
         if this.client.is_some() {
             return;
@@ -359,7 +298,7 @@ impl World {
     }
 
     /// Notices that a phone has lost its power, or that its store must be opened again.
-    fn see_to_phone(&mut self, phone: usize, phase: Phase) {
+    pub(super) fn see_to_phone(&mut self, phone: usize, phase: Phase) {
         if !self.phones[phone].disk.is_off() {
             return;
         }
@@ -368,7 +307,7 @@ impl World {
         self.after(MINUTE_MS, Event::Boot { phone });
     }
 
-    fn enrol(&mut self, phone: usize) {
+    pub(super) fn enrol(&mut self, phone: usize) {
         let now_ms = self.site.now_ms();
         let (this, server) = (&mut self.phones[phone], self.site.server());
         let may_enrol = this.is_to_enrol && !this.is_revoked && this.underway.is_none();
@@ -397,171 +336,6 @@ impl World {
         self.see_to_phone(phone, Phase::Idle);
     }
 
-    fn sync(&mut self, phone: usize, aim: Aim, dice: u64) {
-        let this = &mut self.phones[phone];
-        let (Some(client), Some(device), None) = (&this.client, this.device(), &this.underway) else {
-            return;
-        };
-        match client.begin_sync(aim) {
-            Ok(sync) => {
-                self.link_count += 1;
-                let link = self.link_count;
-                this.underway = Some(Underway { link, sync, moves: 0 });
-                self.links.insert(
-                    link,
-                    Link {
-                        phone,
-                        person: this.person,
-                        device,
-                        rng: StdRng::seed_from_u64(dice),
-                        phase: Phase::Greeting,
-                        session: None,
-                        has_ended: false,
-                        last_ms: [0; 2],
-                        is_unruly: false,
-                        pulled: BTreeSet::new(),
-                    },
-                );
-                self.tally.syncs += 1;
-                self.drive(phone);
-            }
-            Err(error) => self.end(phone, Err(error)),
-        }
-    }
-
-    /// Lets a phone's sync go on until it waits.
-    fn drive(&mut self, phone: usize) {
-        loop {
-            let Some(underway) = &mut self.phones[phone].underway else { return };
-            let (link, turn) = (underway.link, underway.sync.advance());
-            underway.moves += 1;
-            let moves = underway.moves;
-            match turn {
-                Ok(SimulatedTurn::Send(payload)) => {
-                    self.note_phase(link, &payload);
-                    self.send(link, true, payload);
-                }
-                Ok(SimulatedTurn::Wait) => {
-                    return self.after(PATIENCE_MS, Event::GiveUp { phone, link, moves });
-                }
-                Ok(SimulatedTurn::Done(report)) => return self.end(phone, Ok(report)),
-                Err(error) => return self.end(phone, Err(error)),
-            }
-        }
-    }
-
-    fn note_phase(&mut self, link: u64, payload: &[u8]) {
-        let Some(link) = self.links.get_mut(&link) else { return };
-        link.phase = match decode_client(payload) {
-            Ok(ClientFrame::Push(_)) => Phase::Pushing,
-            Ok(ClientFrame::Pull(_)) => Phase::Pulling,
-            _ => link.phase,
-        };
-    }
-
-    fn end(&mut self, phone: usize, end: Result<SyncReport, SyncError>) {
-        let this = &mut self.phones[phone];
-        let link = this.underway.take().and_then(|underway| self.links.get(&underway.link));
-        let is_unruly = link.is_some_and(|link| link.is_unruly);
-        let phase = link.map_or(Phase::Idle, |link| link.phase);
-        this.last_end = end.as_ref().err().map(ToString::to_string);
-        match &end {
-            Ok(report) => {
-                self.tally.done += 1;
-                self.moved += report.merged + report.rejected + report.records_pulled + report.homes_dropped;
-            }
-            Err(error) => {
-                self.moved += 1;
-                let refused = match error {
-                    SyncError::Session(SessionError::Refused(refused)) => Some(refused.why),
-                    _ => None,
-                };
-                match (error, refused) {
-                    (SyncError::Restored { .. }, _) | (_, Some(Refusal::Cloned | Refusal::Revoked)) => {
-                        self.tally.restored += 1;
-                        this.is_to_enrol = !this.is_revoked;
-                        self.after(5 * MINUTE_MS, Event::Enrol { phone });
-                    }
-                    (SyncError::Store(_), _) => {
-                        let fails = this.disk.is_off() || this.disk.is_full();
-                        self.check(fails, || format!("phone {phone}: {error}"));
-                    }
-                    (_, Some(Refusal::Protocol)) if is_unruly => {}
-                    (error, _) => {
-                        self.check(error.is_retryable(), || format!("phone {phone} is stuck: {error}"));
-                    }
-                }
-            }
-        }
-        self.see_to_phone(phone, phase);
-    }
-
-    // ---- The network ----
-
-    fn send(&mut self, link_no: u64, up: bool, payload: Vec<u8>) {
-        let Some(link) = self.links.get_mut(&link_no) else { return };
-        let (phone, phase) = (link.phone, link.phase);
-        let mut met = Vec::new();
-        let spells = &self.phones[phone].spells;
-        let last_ms = &mut link.last_ms[usize::from(up)];
-        let arrive = arrivals(spells, up, self.now_ms, last_ms, &mut link.rng, &mut met);
-        link.is_unruly |= !met.is_empty();
-        met.into_iter().for_each(|fault| self.tally.note(fault, phase));
-        self.tally.payloads += 1;
-        for at_ms in arrive {
-            let payload = payload.clone();
-            self.at(
-                at_ms,
-                if up {
-                    Event::Up { link: link_no, payload }
-                } else {
-                    Event::Down { link: link_no, payload }
-                },
-            );
-        }
-    }
-
-    fn arrive_down(&mut self, link: u64, payload: &[u8]) {
-        let Some(phone) = self.links.get(&link).map(|link| link.phone) else { return };
-        let Some(underway) = self.phones[phone].underway.as_mut().filter(|underway| underway.link == link)
-        else {
-            return;
-        };
-        match underway.sync.receive(payload) {
-            Ok(()) => self.drive(phone),
-            Err(error) => self.end(phone, Err(error)),
-        }
-    }
-
-    fn arrive_up(&mut self, link_no: u64, payload: &[u8]) {
-        let Some((server, photos)) = self.site.up() else { return };
-        let Some(link) = self.links.get_mut(&link_no).filter(|link| !link.has_ended) else { return };
-        let now_ms = self.site.now_ms();
-        let session = link
-            .session
-            .get_or_insert_with(|| SimulatedSession::new(Arc::clone(&server), photos, link.device));
-        let frame = decode_client(payload).ok();
-        if matches!(frame, Some(ClientFrame::Pull(_))) {
-            let scope = server.directory().scope(link.person, Day::in_default_zone(now_ms));
-            link.pulled = scope.into_iter().collect();
-        }
-        let answers = session.take(payload, now_ms);
-        link.has_ended = answers.has_ended;
-        let (person, device, pulled) = (link.person, link.device, link.pulled.clone());
-        if let Some(ClientFrame::Pull(pull)) = &frame
-            && !self.site.disk.is_off()
-        {
-            self.check_claim(&server, device, pull.captured_through_ms);
-        }
-        for payload in answers.payloads {
-            self.look_at(&server, (person, device), &pulled, &payload);
-            self.send(link_no, false, payload);
-        }
-        self.see_to_server();
-    }
-
-    // ---- The server ----
-
     fn boot_server(&mut self) {
         if self.site.is_up() && !self.site.disk.is_off() {
             return;
@@ -573,7 +347,7 @@ impl World {
     }
 
     /// Notices that the server has lost its power.
-    fn see_to_server(&mut self) {
+    pub(super) fn see_to_server(&mut self) {
         if !self.site.disk.is_off() || !self.site.is_up() {
             return;
         }

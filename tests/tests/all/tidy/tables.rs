@@ -150,10 +150,11 @@ pub(super) const NAMES: &[NameRule] = &[
 pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
     ("protocol", "ids", &[]),
     ("protocol", "limits", &[]),
+    ("protocol", "planted", &[]),
     ("protocol", "invitation", &[]),
     ("protocol", "calendar", &["ids", "limits"]),
     ("protocol", "clock", &["ids", "limits"]),
-    ("protocol", "record", &["ids", "limits", "calendar", "clock"]),
+    ("protocol", "record", &["ids", "limits", "planted", "calendar", "clock"]),
     ("protocol", "kinds", &["ids", "limits", "calendar", "clock", "record", "views"]),
     ("protocol", "access", &["ids", "limits", "calendar", "clock", "record", "kinds"]),
     ("protocol", "views", &["ids", "limits", "calendar", "clock", "record"]),

@@ -1,0 +1,23 @@
+//! A server on a disk that is a simulation's.
+
+use super::{OpenError, Server};
+use crate::authority::Authority;
+use crate::store::{Disk, Reader, Store};
+use std::path::Path;
+use std::sync::Arc;
+
+impl Server {
+    /// Opens a server on a simulated disk. `folder` is for its pictures alone.
+    pub fn simulated(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        authority: Arc<Authority>,
+    ) -> Result<Self, OpenError> {
+        Self::on(folder, Store::simulated(disk)?, authority, None)
+    }
+
+    /// A moment of the store, to be looked at.
+    pub fn reader(&self) -> Reader<'_> {
+        self.store.reader()
+    }
+}

@@ -1,0 +1,66 @@
+//! What goes wrong in a run, and what that is for the parts of its world.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use super::disk::PowerCut;
+use super::network::Spell;
+use super::script::Fault;
+use super::tally::Phase;
+use super::world::{Event, HOUR_MS, MINUTE_MS, World};
+
+impl World {
+    pub(super) fn go_wrong(&mut self, phone: usize, fault: Fault, rng: &mut StdRng) {
+        let phase = self.phase(phone);
+        let cut = PowerCut { after_commits: rng.random_range(0..12), takes: rng.random_bool(0.5) };
+        let this = &mut self.phones[phone];
+        match fault {
+            Fault::Loss | Fault::Twice | Fault::Late | Fault::CutUp | Fault::CutDown | Fault::Cut => {
+                let until_ms = self.now_ms + rng.random_range(MINUTE_MS..8 * HOUR_MS);
+                this.spells.push(Spell { until_ms, fault });
+                return;
+            }
+            Fault::PhoneCrash => {
+                this.disk.cut_power(cut);
+                return;
+            }
+            Fault::ServerCrash => {
+                self.site.disk.cut_power(PowerCut { after_commits: cut.after_commits * 3, ..cut });
+                return;
+            }
+            Fault::PhoneFull => {
+                this.disk.set_full(true);
+                self.after(rng.random_range(MINUTE_MS..4 * HOUR_MS), Event::Room { phone });
+            }
+            Fault::ServerFull => {
+                self.site.disk.set_full(true);
+                self.after(rng.random_range(MINUTE_MS..HOUR_MS), Event::ServerRoom);
+            }
+            Fault::Jump => {
+                let far_ms = if rng.random_bool(0.3) { 40 * 24 * HOUR_MS } else { 2 * HOUR_MS };
+                this.jump(rng.random_range(-far_ms..far_ms));
+            }
+            Fault::Drift => this.drift(rng.random_range(-2_000..2_000)),
+            Fault::ServerJump => self.site.jump(rng.random_range(-10 * MINUTE_MS..10 * MINUTE_MS)),
+            Fault::Backup => this.back_up(),
+            Fault::Restore => {
+                if !this.restore() {
+                    return;
+                }
+                self.boot(phone);
+            }
+            Fault::Copy => {
+                let chance = rng.random();
+                let Some(copy) = this.copy(chance) else { return };
+                self.phones.push(copy);
+                self.boot(self.phones.len() - 1);
+            }
+        }
+        self.tally.note(fault, phase);
+    }
+
+    pub(super) fn phase(&self, phone: usize) -> Phase {
+        let underway = self.phones[phone].underway.as_ref();
+        underway.and_then(|underway| self.links.get(&underway.link)).map_or(Phase::Idle, |link| link.phase)
+    }
+}

@@ -1,0 +1,184 @@
+//! Syncs in a run: the phone's end, the server's end, and the way in between.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use xundian_client::{SimulatedTurn, SyncError, SyncReport};
+use xundian_protocol::calendar::Day;
+use xundian_protocol::sync::SessionError;
+use xundian_protocol::sync::client::Aim;
+use xundian_protocol::wire::v1::{ClientFrame, Refusal, decode_client};
+use xundian_server::SimulatedSession;
+
+use super::network::arrivals;
+use super::phone::Underway;
+use super::tally::Phase;
+use super::world::{Event, Link, MINUTE_MS, World};
+
+/// How long a sync waits for an answer, as on a phone.
+const PATIENCE_MS: i64 = 120_000;
+
+impl World {
+    pub(super) fn sync(&mut self, phone: usize, aim: Aim, dice: u64) {
+        let this = &mut self.phones[phone];
+        let (Some(client), Some(device), None) = (&this.client, this.device(), &this.underway) else {
+            return;
+        };
+        match client.begin_sync(aim) {
+            Ok(sync) => {
+                self.link_count += 1;
+                let link = self.link_count;
+                this.underway = Some(Underway { link, sync, moves: 0 });
+                self.links.insert(
+                    link,
+                    Link {
+                        phone,
+                        person: this.person,
+                        device,
+                        rng: StdRng::seed_from_u64(dice),
+                        phase: Phase::Greeting,
+                        session: None,
+                        has_ended: false,
+                        last_ms: [0; 2],
+                        is_unruly: false,
+                        pulled: BTreeSet::new(),
+                    },
+                );
+                self.tally.syncs += 1;
+                self.drive(phone);
+            }
+            Err(error) => self.end(phone, Err(error)),
+        }
+    }
+
+    /// Lets a phone's sync go on until it waits.
+    fn drive(&mut self, phone: usize) {
+        loop {
+            let Some(underway) = &mut self.phones[phone].underway else { return };
+            let (link, turn) = (underway.link, underway.sync.advance());
+            underway.moves += 1;
+            let moves = underway.moves;
+            match turn {
+                Ok(SimulatedTurn::Send(payload)) => {
+                    self.note_phase(link, &payload);
+                    self.send(link, true, payload);
+                }
+                Ok(SimulatedTurn::Wait) => {
+                    return self.after(PATIENCE_MS, Event::GiveUp { phone, link, moves });
+                }
+                Ok(SimulatedTurn::Done(report)) => return self.end(phone, Ok(report)),
+                Err(error) => return self.end(phone, Err(error)),
+            }
+        }
+    }
+
+    fn note_phase(&mut self, link: u64, payload: &[u8]) {
+        let Some(link) = self.links.get_mut(&link) else { return };
+        link.phase = match decode_client(payload) {
+            Ok(ClientFrame::Push(_)) => Phase::Pushing,
+            Ok(ClientFrame::Pull(_)) => Phase::Pulling,
+            _ => link.phase,
+        };
+    }
+
+    fn end(&mut self, phone: usize, end: Result<SyncReport, SyncError>) {
+        let this = &mut self.phones[phone];
+        let link = this.underway.take().and_then(|underway| self.links.get(&underway.link));
+        let is_unruly = link.is_some_and(|link| link.is_unruly);
+        let phase = link.map_or(Phase::Idle, |link| link.phase);
+        this.last_end = end.as_ref().err().map(ToString::to_string);
+        match &end {
+            Ok(report) => {
+                self.tally.done += 1;
+                self.moved += report.merged + report.rejected + report.records_pulled + report.homes_dropped;
+            }
+            Err(error) => {
+                self.moved += 1;
+                let refused = match error {
+                    SyncError::Session(SessionError::Refused(refused)) => Some(refused.why),
+                    _ => None,
+                };
+                match (error, refused) {
+                    (SyncError::Restored { .. }, _) | (_, Some(Refusal::Cloned | Refusal::Revoked)) => {
+                        self.tally.restored += 1;
+                        this.is_to_enrol = !this.is_revoked;
+                        self.after(5 * MINUTE_MS, Event::Enrol { phone });
+                    }
+                    (SyncError::Store(_), _) => {
+                        let fails = this.disk.is_off() || this.disk.is_full();
+                        self.check(fails, || format!("phone {phone}: {error}"));
+                    }
+                    (_, Some(Refusal::Protocol)) if is_unruly => {}
+                    (error, _) => {
+                        self.check(error.is_retryable(), || format!("phone {phone} is stuck: {error}"));
+                    }
+                }
+            }
+        }
+        self.see_to_phone(phone, phase);
+    }
+
+    fn send(&mut self, link_no: u64, up: bool, payload: Vec<u8>) {
+        let Some(link) = self.links.get_mut(&link_no) else { return };
+        let (phone, phase) = (link.phone, link.phase);
+        let mut met = Vec::new();
+        let spells = &self.phones[phone].spells;
+        let last_ms = &mut link.last_ms[usize::from(up)];
+        let arrive = arrivals(spells, up, self.now_ms, last_ms, &mut link.rng, &mut met);
+        link.is_unruly |= !met.is_empty();
+        met.into_iter().for_each(|fault| self.tally.note(fault, phase));
+        self.tally.payloads += 1;
+        for at_ms in arrive {
+            let payload = payload.clone();
+            self.at(
+                at_ms,
+                if up {
+                    Event::Up { link: link_no, payload }
+                } else {
+                    Event::Down { link: link_no, payload }
+                },
+            );
+        }
+    }
+
+    pub(super) fn arrive_down(&mut self, link: u64, payload: &[u8]) {
+        let Some(phone) = self.links.get(&link).map(|link| link.phone) else { return };
+        let Some(underway) = self.phones[phone].underway.as_mut().filter(|underway| underway.link == link)
+        else {
+            return;
+        };
+        match underway.sync.receive(payload) {
+            Ok(()) => self.drive(phone),
+            Err(error) => self.end(phone, Err(error)),
+        }
+    }
+
+    pub(super) fn arrive_up(&mut self, link_no: u64, payload: &[u8]) {
+        let Some((server, photos)) = self.site.up() else { return };
+        let Some(link) = self.links.get_mut(&link_no).filter(|link| !link.has_ended) else { return };
+        let now_ms = self.site.now_ms();
+        let session = link
+            .session
+            .get_or_insert_with(|| SimulatedSession::new(Arc::clone(&server), photos, link.device));
+        let frame = decode_client(payload).ok();
+        if matches!(frame, Some(ClientFrame::Pull(_))) {
+            let scope = server.directory().scope(link.person, Day::in_default_zone(now_ms));
+            link.pulled = scope.into_iter().collect();
+        }
+        let answers = session.take(payload, now_ms);
+        link.has_ended = answers.has_ended;
+        let (person, device, pulled) = (link.person, link.device, link.pulled.clone());
+        if let Some(ClientFrame::Pull(pull)) = &frame
+            && !self.site.disk.is_off()
+        {
+            self.check_claim(&server, device, pull.captured_through_ms);
+        }
+        for payload in answers.payloads {
+            self.look_at(&server, (person, device), &pulled, &payload);
+            self.send(link_no, false, payload);
+        }
+        self.see_to_server();
+    }
+}
