@@ -158,6 +158,20 @@ impl<'a> Recorder<'a> {
         self.push(kind, rejected.record, rejected.home, writes, existing)
     }
 
+    /// Writes what only a newer app knows: a kind or fields that this one passes on as they are.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn write_unknown(
+        &mut self,
+        record: RecordKey,
+        home: Home,
+        mut writes: Vec<Write>,
+        existing: Option<&Record>,
+    ) {
+        note_seen(&mut writes, existing);
+        let op = self.op(record, home, writes);
+        self.ops.push(op);
+    }
+
     /// The ops, ready to be saved.
     pub(crate) fn finish(self) -> Vec<Op> {
         self.ops
@@ -199,13 +213,19 @@ impl<'a> Recorder<'a> {
         writes: Vec<Write>,
         existing: Option<&Record>,
     ) -> Result<(), RecordError> {
-        let hlc = self.clock.tick(self.now_ms.saturating_add(self.author.server_offset_ms));
-        let stamp = Stamp { hlc, device: self.author.device };
-        let op = Op { seq: self.next, stamp, record, home, writes };
+        let op = self.op(record, home, writes);
         validate_op(kind, &op, existing).map_err(|invalid: Invalid| RecordError::Invalid { invalid })?;
-        self.next = self.next.next();
         self.ops.push(op);
         Ok(())
+    }
+
+    /// The next op. A save of which one op is refused is not made, so that no number is left out.
+    fn op(&mut self, record: RecordKey, home: Home, writes: Vec<Write>) -> Op {
+        let hlc = self.clock.tick(self.now_ms.saturating_add(self.author.server_offset_ms));
+        let stamp = Stamp { hlc, device: self.author.device };
+        let seq = self.next;
+        self.next = seq.next();
+        Op { seq, stamp, record, home, writes }
     }
 
     /// The header that a save writes. An event keeps the one it began with: a visit that is closed after

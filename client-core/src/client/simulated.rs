@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use rand::RngCore;
 use xundian_protocol::ids::OpSeq;
-use xundian_protocol::record::Op;
+use xundian_protocol::record::{Home, Op, RecordKey, Write};
 use xundian_protocol::sync::client::Aim;
 
 use super::progress::Tally;
 use super::sync::{Run, Turn as RunTurn};
 use super::{Client, Clocks, SyncError, SyncReport};
-use crate::store::{Disk, Identity, Store, StoreError};
+use crate::errors::RecordError;
+use crate::store::{Disk, Identity, Save, Store, StoreError};
 
 /// What a sync does next.
 #[derive(Debug)]
@@ -58,9 +59,26 @@ impl Client {
         self.store.unsent_from(from, usize::MAX)
     }
 
+    /// The homes of the scope.
+    pub fn homes(&self) -> Vec<Home> {
+        self.store.standing().homes
+    }
+
     /// The number that the next save will get.
     pub fn next_seq(&self) -> OpSeq {
         self.store.next_seq()
+    }
+
+    /// Saves what a newer app would: a kind or fields that this one does not know.
+    ///
+    /// # Errors
+    /// Where the device is not enrolled or the disk fails.
+    pub fn save_unknown(&self, record: RecordKey, home: Home, writes: Vec<Write>) -> Result<(), RecordError> {
+        let standing = self.store.record(record)?;
+        self.save(|recorder, _, _| {
+            recorder.write_unknown(record, home, writes, standing.as_ref());
+            Ok(((), Save::default()))
+        })
     }
 
     /// Begins a sync of records.

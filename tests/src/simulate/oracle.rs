@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use xundian_protocol::calendar::Day;
-use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId};
+use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
 use xundian_protocol::kinds;
 use xundian_protocol::record::{Home, Op, Record, RecordKey};
 use xundian_protocol::wire::v1::{ServerFrame, decode_server};
@@ -118,25 +118,20 @@ impl World {
     fn unaccounted(&self, accounts: &Accounts) -> Vec<String> {
         let mut found = Vec::new();
         for (n, phone) in self.phones.iter().enumerate() {
-            let Some(client) = &phone.client else { continue };
-            let waiting: BTreeSet<OpSeq> =
-                client.unsent_from(OpSeq(1)).unwrap_or_default().iter().map(|op| op.seq).collect();
             let tray = phone.tray();
-            for saved in phone.ledger.iter().filter(|saved| saved.is_acknowledged && !saved.is_taken_back) {
-                let Op { seq, stamp, record, .. } = &saved.op;
-                match accounts.fate(&saved.op) {
-                    Fate::Merged => {}
-                    Fate::Rejected if tray.union(&phone.resent).any(|at| *at == (stamp.device, *seq)) => {}
-                    // Who is revoked is told nothing any more.
-                    Fate::Rejected if phone.is_revoked && waiting.contains(seq) => {}
-                    Fate::Rejected => found.push(format!(
-                        "save {seq:?} of phone {n} ({:?}) was rejected and is in no tray",
-                        stamp.device
-                    )),
-                    Fate::Unknown if waiting.contains(seq) && Some(stamp.device) == phone.device() => {}
-                    Fate::Unknown => found
-                        .push(format!("save {seq:?} of phone {n} ({:?}, {record:?}) is lost", stamp.device)),
-                }
+            let answers_for = |saved: &&Saved| saved.is_acknowledged && !saved.is_taken_back;
+            for saved in phone.ledger.iter().filter(answers_for) {
+                let at = (saved.op.stamp.device, saved.op.seq);
+                let is_seen = || tray.contains(&at) || phone.resent.contains(&at);
+                let what = match accounts.fate(&saved.op) {
+                    // Who is revoked is told nothing any more, of whatever the server knows under the number.
+                    _ if phone.waits(saved) => continue,
+                    Fate::Merged => continue,
+                    Fate::Rejected if is_seen() => continue,
+                    Fate::Rejected => "was rejected and is in no tray",
+                    Fate::Unknown => "is lost",
+                };
+                found.push(format!("save {at:?} of phone {n} ({:?}) {what}", saved.op.record));
             }
         }
         found
@@ -149,10 +144,14 @@ impl World {
         accounts: &Accounts,
     ) -> Result<Vec<String>, StoreError> {
         let mut model: BTreeMap<RecordKey, Record> = BTreeMap::new();
-        let merged = |saved: &&Saved| !saved.is_taken_back && accounts.fate(&saved.op) == Fate::Merged;
-        for saved in self.phones.iter().flat_map(|phone| &phone.ledger).filter(merged) {
-            let op = accounts.stamped(saved.op.clone());
-            model.entry(op.record).or_insert_with(|| Record::empty(op.record, op.home)).apply(&op);
+        for phone in &self.phones {
+            let is_merged = |saved: &&Saved| {
+                !saved.is_taken_back && accounts.fate(&saved.op) == Fate::Merged && !phone.waits(saved)
+            };
+            for saved in phone.ledger.iter().filter(is_merged) {
+                let op = accounts.stamped(saved.op.clone());
+                model.entry(op.record).or_insert_with(|| Record::empty(op.record, op.home)).apply(&op);
+            }
         }
         let mut found = Vec::new();
         for (key, expected) in model {
@@ -201,24 +200,24 @@ impl World {
             let Some(client) = &phone.client else { continue };
             let scope: BTreeSet<Home> = server.directory().scope(phone.person, today).into_iter().collect();
             let mut held: BTreeMap<RecordKey, Record> = BTreeMap::new();
-            for kind in kinds::ALL {
-                let lines = client.list(kind.kind, None).unwrap_or_default();
+            for home in client.homes() {
+                let lines = client.list_home(home, None).unwrap_or_default();
                 held.extend(lines.into_iter().map(|line| (line.record.key, line.record)));
             }
-            if let Some(outside) = held.values().find(|record| !scope.contains(&record.home)) {
+            let all = kinds::ALL.iter().flat_map(|kind| client.list(kind.kind, None).unwrap_or_default());
+            if let Some(outside) = all.map(|line| line.record).find(|record| !scope.contains(&record.home)) {
                 found.push(format!("phone {n} holds {:?} outside its scope", outside.key));
             }
             for home in scope {
-                for kind in kinds::ALL {
-                    for key in reader.keys_of_home(home, kind.kind)? {
-                        let stored = reader.record(key)?.map(|stored| stored.record);
-                        if stored.as_ref() != held.get(&key) {
-                            found
-                                .push(format!("phone {n} holds {:?}, the server {stored:?}", held.get(&key)));
-                        }
+                for (key, _) in reader.feed(home, FeedSeq(0))? {
+                    let stored = reader.record(key)?.map(|stored| stored.record);
+                    let held = held.remove(&key);
+                    if stored != held {
+                        found.push(format!("phone {n} holds {held:?}, the server {stored:?}"));
                     }
                 }
             }
+            found.extend(held.keys().map(|key| format!("phone {n} holds {key:?}, the server does not")));
         }
         Ok(found)
     }

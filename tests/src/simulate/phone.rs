@@ -167,6 +167,13 @@ impl Phone {
         self.note_saves(false)
     }
 
+    /// Whether a save of this phone's still lies in its outbox.
+    pub(super) fn waits(&self, saved: &Saved) -> bool {
+        let unsent = self.client.as_ref().and_then(|client| client.unsent_from(OpSeq(1)).ok());
+        Some(saved.op.stamp.device) == self.device
+            && unsent.unwrap_or_default().iter().any(|op| op.seq == saved.op.seq)
+    }
+
     /// The rejected saves that lie in the tray.
     pub(super) fn tray(&self) -> BTreeSet<(DeviceNo, OpSeq)> {
         let rejected = self.client.as_ref().and_then(|client| client.rejected().ok()).unwrap_or_default();

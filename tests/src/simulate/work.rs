@@ -7,8 +7,9 @@ use xundian_client::{
     OutletId, RecordError, RecordId, Severity, ShelfObservation, StockCount, StockMovement, VisitBundle,
 };
 use xundian_protocol::calendar::Day;
+use xundian_protocol::ids::KindId;
 use xundian_protocol::kinds::{KindSpec, OutletAssignment, Person, Product, RoutePlan, Typed};
-use xundian_protocol::record::{Home, RecordKey};
+use xundian_protocol::record::{FieldKey, Home, RecordKey, Value, Write};
 use xundian_server::Draft;
 
 use super::company::{Staff, product};
@@ -59,6 +60,7 @@ pub(super) fn work(client: &Client, now_ms: i64, rng: &mut StdRng) -> Result<(),
         }
         16 => client.report_day(Some("正常".into()), Some(rng.random_range(0..3))).map(drop),
         17 => settle(client, rng),
+        18 => newer_app(client, outlet, rng),
         _ => tidy_tray(client, rng),
     }
 }
@@ -140,6 +142,22 @@ fn tidy_tray(client: &Client, rng: &mut StdRng) -> Result<(), RecordError> {
     let rejected = client.rejected()?;
     let Some(first) = some(&rejected, rng) else { return Ok(()) };
     client.resend_rejected(first.id)
+}
+
+/// What an app of a later version saves: a field of an outlet that is not declared yet, or a kind that is not.
+fn newer_app(client: &Client, outlet: OutletId, rng: &mut StdRng) -> Result<(), RecordError> {
+    const UNDECLARED_TAG: u16 = 60_000;
+    const UNDECLARED_KINDS: u16 = 20_000;
+    let home = Home::Outlet(outlet);
+    let value = Value::Text(format!("新{}", rng.random_range(0..1000)));
+    let writes = vec![Write { at: FieldKey::single(UNDECLARED_TAG), value, seen: None }];
+    let record = if rng.random_bool(0.5) {
+        Outlet::key(outlet.0)
+    } else {
+        let kind = KindId(UNDECLARED_KINDS + rng.random_range(0..3));
+        RecordKey { kind, id: RecordId::derived(kind, &format!("{outlet}")) }
+    };
+    client.save_unknown(record, home, writes)
 }
 
 fn draft<T: Typed>(form: &T, id: RecordId, home: Home) -> Draft {
