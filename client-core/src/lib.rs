@@ -33,7 +33,7 @@ use ffi::UniFfiTag;
 
 pub use client::rescue::{RescueError, RescueReport, rescue, set_aside};
 #[cfg(feature = "simulation")]
-pub use client::simulated::{SimulatedSync, SimulatedTurn};
+pub use client::simulated::SimulatedSync;
 pub use client::{
     Client, Clocks, Condition, ConflictLine, ConflictSide, DaySummary, DeviceStatus, EnrolError,
     IdentityFileError, PhotoError, PhotoLine, PhotoReport, PhotoState, PlannedCall, PushReport,

@@ -113,7 +113,10 @@ impl Client {
             }
             None => self.save_photo(home, of, photo, attachment, media_type),
         });
-        if saved.is_err() && is_new {
+        // Where the store failed, its last commit may have taken all the same: only the next opening can tell whether
+        // the picture is needed.
+        let is_refused = matches!(&saved, Err(error) if !matches!(error, RecordError::Store(_)));
+        if is_refused && is_new {
             // What fails here as well is done by the next opening.
             self.let_go(attachment.hash)
                 .unwrap_or_else(|error| tracing::warn!(%error, "a picture is left over"));
@@ -240,17 +243,20 @@ impl Client {
         Ok(self.record_of(of)?.home)
     }
 
-    /// The photo that was made of the same with the same picture.
+    /// The photo that this person made of the same with the same picture. One of somebody else's stays theirs: the server
+    /// takes a picture from the person whose record names it.
     fn photo_standing(
         &self,
         home: Home,
         of: PhotoOf,
         hash: ContentHash,
     ) -> Result<Option<RecordKey>, StoreError> {
+        let person = self.identity().map(|identity| identity.person);
         let mut standing = None;
         self.store.each_of_home(home, Some(Photo::SPEC.kind), |record| {
             let photo = Photo::read(&record);
-            if is_of(&photo, of) && photo.content_hash == Some(hash) {
+            let is_own = || Header::read(&record).map(|header| header.actor) == person;
+            if is_of(&photo, of) && photo.content_hash == Some(hash) && is_own() {
                 standing = Some(record.key);
             }
         })?;

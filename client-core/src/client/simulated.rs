@@ -1,33 +1,91 @@
-//! A device whose disk, network, clocks and chance are a simulation's. What decides and what stores is what runs on
-//! a phone; only its pictures are files.
+//! A device whose disk, network, clocks and chance are a simulation's. What decides, what stores and what syncs is what
+//! runs on a phone; only pictures are files.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::path::Path;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use rand::RngCore;
 use xundian_protocol::ids::OpSeq;
 use xundian_protocol::record::{Home, Op, RecordKey, Write};
 use xundian_protocol::sync::client::Aim;
 
-use super::progress::Tally;
-use super::sync::{Run, Turn as RunTurn};
+use super::carrier::Carrier;
+use super::running::Running;
 use super::{Client, Clocks, SyncError, SyncReport};
 use crate::errors::RecordError;
 use crate::store::{Disk, Identity, Save, Store, StoreError};
 
-/// What a sync does next.
-#[derive(Debug)]
-pub enum SimulatedTurn {
-    /// This payload goes to the server.
-    Send(Vec<u8>),
-    /// A payload of the server is awaited.
-    Wait,
-    /// It is complete.
-    Done(SyncReport),
+/// What is on the way between a sync and whoever carries it.
+#[derive(Debug, Default)]
+struct OnTheWay {
+    /// Payloads for the server, each with the number of its stream.
+    up: VecDeque<(u32, Vec<u8>)>,
+    /// Payloads of the server.
+    down: VecDeque<Vec<u8>>,
+    stream: u32,
 }
 
-/// A sync whose payloads the simulation carries.
-pub struct SimulatedSync(Option<Run<Arc<Client>>>);
+/// One end of the way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Way(Arc<Mutex<OnTheWay>>);
+
+impl Way {
+    fn lock(&self) -> MutexGuard<'_, OnTheWay> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn next_stream(&self) {
+        let mut way = self.lock();
+        way.stream += 1;
+        // What came for the stream before is nobody's any more.
+        way.down.clear();
+    }
+
+    pub(super) fn send(&self, payload: &[u8]) {
+        let mut way = self.lock();
+        let stream = way.stream;
+        way.up.push_back((stream, payload.to_vec()));
+    }
+
+    pub(super) async fn receive(&self) -> Vec<u8> {
+        // Whoever carries polls again once there is something.
+        poll_fn(|_| self.lock().down.pop_front().map_or(Poll::Pending, Poll::Ready)).await
+    }
+}
+
+/// A sync whose payloads a simulation carries.
+pub struct SimulatedSync {
+    way: Way,
+    sync: Pin<Box<dyn Future<Output = Result<SyncReport, SyncError>> + Send>>,
+}
+
+impl SimulatedSync {
+    /// Goes on until it waits for a payload, or has ended.
+    pub fn advance(&mut self) -> Option<Result<SyncReport, SyncError>> {
+        match self.sync.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(end) => Some(end),
+            Poll::Pending => None,
+        }
+    }
+
+    /// What it has sent since this was last asked, each payload with the number of its stream. Each stream is a session
+    /// of its own.
+    pub fn take_sent(&self) -> Vec<(u32, Vec<u8>)> {
+        self.way.lock().up.drain(..).collect()
+    }
+
+    /// Hands it a payload of the server. What belongs to a stream that is over is passed over.
+    pub fn receive(&self, stream: u32, payload: &[u8]) {
+        let mut way = self.way.lock();
+        if way.stream == stream {
+            way.down.push_back(payload.to_vec());
+        }
+    }
+}
 
 impl Client {
     /// Opens a device on a simulated disk. Pictures are kept in `home`, and nothing else is.
@@ -81,42 +139,17 @@ impl Client {
         })
     }
 
-    /// Begins a sync of records.
-    ///
-    /// # Errors
-    /// Where the device is not enrolled or the disk fails.
-    pub fn begin_sync(self: &Arc<Self>, aim: Aim) -> Result<SimulatedSync, SyncError> {
-        let identity = self.identity().ok_or(SyncError::NotEnrolled)?;
-        self.store.fold_settled()?;
-        Ok(SimulatedSync(Some(Run::new(Arc::clone(self), &identity, aim, Tally::default())?)))
-    }
-}
-
-impl SimulatedSync {
-    /// Does what the session asks for until there is something to send, or nothing more to do.
-    ///
-    /// # Errors
-    /// As [`Client::sync`]. The sync is over then.
-    pub fn advance(&mut self) -> Result<SimulatedTurn, SyncError> {
-        loop {
-            let Some(run) = &mut self.0 else { return Err(SyncError::Ended) };
-            match run.advance()? {
-                RunTurn::Send { payload, .. } => return Ok(SimulatedTurn::Send(payload)),
-                RunTurn::Worked => {}
-                RunTurn::Wait => return Ok(SimulatedTurn::Wait),
-                RunTurn::Done(outcome) => {
-                    let finished = self.0.take().map(|run| run.finish(outcome)).transpose()?;
-                    return Ok(SimulatedTurn::Done(finished.unwrap_or_default().report));
-                }
-            }
-        }
-    }
-
-    /// Takes a payload of the server.
-    ///
-    /// # Errors
-    /// As [`Client::sync`]. The sync is over then.
-    pub fn receive(&mut self, payload: &[u8]) -> Result<(), SyncError> {
-        self.0.as_mut().map_or(Err(SyncError::Ended), |run| run.receive(payload))
+    /// Begins a sync, or a push with the pictures that wait.
+    pub fn begin_sync(self: &Arc<Self>, aim: Aim) -> SimulatedSync {
+        let (client, way) = (Arc::clone(self), Way::default());
+        let carrier = Carrier::Simulated(way.clone());
+        let sync = Box::pin(async move {
+            let running = Running::start(&client)?;
+            client.store.fold_settled()?;
+            let report = client.run_over(carrier, aim, true, |_| {}).await;
+            drop(running);
+            report
+        });
+        SimulatedSync { way, sync }
     }
 }

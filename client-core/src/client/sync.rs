@@ -4,7 +4,6 @@
 //! the next one goes on from there.
 
 use std::collections::BTreeSet;
-use std::ops::Deref;
 use std::sync::PoisonError;
 
 use xundian_protocol::access::scope_digest;
@@ -99,6 +98,18 @@ impl Client {
         self.store.fold_settled()?;
         let tls = self.tls()?;
         let carrier = Carrier::open(running.connect(&identity.server, &tls).await?).await?;
+        self.run_over(carrier, aim, has_pictures, told).await
+    }
+
+    /// The same over a connection that there is.
+    pub(super) async fn run_over(
+        &self,
+        carrier: Carrier,
+        aim: Aim,
+        has_pictures: bool,
+        told: impl FnMut(SyncProgress) + Send,
+    ) -> Result<SyncReport, SyncError> {
+        let identity = self.identity().ok_or(SyncError::NotEnrolled)?;
         let mut syncing =
             Syncing { client: self, identity, carrier, stream: Stream::Fresh, tally: Tally::default(), told };
         syncing.session(aim).await?;
@@ -198,9 +209,9 @@ pub(super) enum Turn {
     Done(Outcome),
 }
 
-/// One session with what it needs of the store. `C` is how the driver holds the client.
-pub(super) struct Run<C> {
-    client: C,
+/// One session with what it needs of the store.
+pub(super) struct Run<'a> {
+    client: &'a Client,
     session: ClientSession,
     /// With what the sessions before it did.
     tally: Tally,
@@ -211,9 +222,9 @@ pub(super) struct Run<C> {
     confirmed_before: OpSeq,
 }
 
-impl<C: Deref<Target = Client>> Run<C> {
+impl<'a> Run<'a> {
     pub(super) fn new(
-        client: C,
+        client: &'a Client,
         identity: &Identity,
         aim: Aim,
         mut tally: Tally,

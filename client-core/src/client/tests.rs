@@ -271,7 +271,7 @@ fn a_bundle_is_one_save_and_survives_reopening() {
 }
 
 /// Does everything that the session asks for until it waits; returns what was sent.
-fn drive(run: &mut Run<&Client>) -> Vec<ClientFrame> {
+fn drive(run: &mut Run<'_>) -> Vec<ClientFrame> {
     let mut sent = Vec::new();
     loop {
         match run.session().poll() {
@@ -283,7 +283,7 @@ fn drive(run: &mut Run<&Client>) -> Vec<ClientFrame> {
 }
 
 /// Ends a session that is done.
-fn finish(mut run: Run<&Client>) -> SyncReport {
+fn finish(mut run: Run<'_>) -> SyncReport {
     drive(&mut run);
     let Step::Done(outcome) = run.session().poll() else { panic!("the session goes on") };
     run.finish(outcome).expect("finished").report

@@ -5,6 +5,7 @@ use super::worker::{Turn, Worker};
 use crate::photos::Photos;
 use crate::server::Server;
 use std::sync::Arc;
+use tokio::runtime::Runtime;
 use xundian_protocol::ids::DeviceNo;
 use xundian_protocol::wire::v1::{ServerFrame, encode_server};
 
@@ -23,12 +24,13 @@ pub struct SimulatedSession {
     photos: Arc<Photos>,
     no: DeviceNo,
     worker: Option<Worker>,
+    runtime: Arc<Runtime>,
 }
 
 impl SimulatedSession {
-    /// A session that has not said anything yet.
-    pub const fn new(server: Arc<Server>, photos: Arc<Photos>, no: DeviceNo) -> Self {
-        Self { server, photos, no, worker: None }
+    /// A session that has not said anything yet. `runtime` is where whole pictures are stored.
+    pub const fn new(server: Arc<Server>, photos: Arc<Photos>, no: DeviceNo, runtime: Arc<Runtime>) -> Self {
+        Self { server, photos, no, worker: None, runtime }
     }
 
     /// Takes a payload of the device and does all that it asks for.
@@ -55,8 +57,11 @@ impl SimulatedSession {
                     (worker, turn) = worker.go_on(now_ms);
                 }
                 Turn::Refuse(refused) => return ended(payloads, &refused),
-                // A whole picture is stored by the runtime, which a simulation has not.
-                Turn::Wait | Turn::Store(_) => break,
+                Turn::Store(whole) => {
+                    let stored = self.runtime.block_on(self.photos.store(whole));
+                    (worker, turn) = worker.stored(stored, now_ms);
+                }
+                Turn::Wait => break,
             }
         }
         self.worker = Some(worker);

@@ -50,7 +50,7 @@ pub fn main() -> ExitCode {
 fn simulate(arguments: &Arguments) -> Result<bool, SimulationError> {
     let parts = Arc::new(Parts::make()?);
     if let Some(name) = &arguments.planted {
-        return Ok(find_planted(&parts, arguments, name));
+        return find_planted(&parts, arguments, name);
     }
     let seeds =
         arguments.seed.map_or(arguments.from..arguments.from + arguments.seeds, |seed| seed..seed + 1);
@@ -65,7 +65,13 @@ fn simulate(arguments: &Arguments) -> Result<bool, SimulationError> {
             if seed >= seeds.end {
                 return (tally, failed);
             }
-            let outcome = run(&parts, &script(arguments, seed));
+            let outcome = match run(&parts, &script(arguments, seed)) {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    failed.push((seed, vec![error.to_string()]));
+                    continue;
+                }
+            };
             tally.add(&outcome.tally);
             if !outcome.violations.is_empty() {
                 failed.push((seed, outcome.violations));
@@ -92,27 +98,27 @@ fn simulate(arguments: &Arguments) -> Result<bool, SimulationError> {
         let short = shrink(&parts, &script);
         println!("\nseed {seed}, {} happenings, fails with these {}:", script.len(), short.len());
         print!("{short}");
-        run(&parts, &short).violations.iter().take(5).for_each(|violation| println!("  {violation}"));
+        run(&parts, &short)?.violations.iter().take(5).for_each(|violation| println!("  {violation}"));
         println!("{} of {count} seeds fail", failed.len());
     }
     Ok(failed.is_empty())
 }
 
 /// Says which seed finds a planted bug first, and by what.
-fn find_planted(parts: &Arc<Parts>, arguments: &Arguments, name: &str) -> bool {
+fn find_planted(parts: &Arc<Parts>, arguments: &Arguments, name: &str) -> Result<bool, SimulationError> {
     let Some(bug) = Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name) else {
         eprintln!("{name:?} is none of {:?}", Bug::ALL);
-        return false;
+        return Ok(false);
     };
     for seed in arguments.from..arguments.from + arguments.seeds {
-        let outcome = run_with(bug, parts, &script(arguments, seed));
+        let outcome = run_with(bug, parts, &script(arguments, seed))?;
         if let Some(violation) = outcome.violations.first() {
             println!("{bug:?} is found by seed {seed}: {violation}");
-            return true;
+            return Ok(true);
         }
     }
     println!("{bug:?} is found by none of {} seeds", arguments.seeds);
-    false
+    Ok(false)
 }
 
 fn script(arguments: &Arguments, seed: u64) -> Script {
@@ -121,14 +127,27 @@ fn script(arguments: &Arguments, seed: u64) -> Script {
 }
 
 fn print(tally: &Tally, runs: u64, seconds: f64) {
-    let Tally { works, saves, syncs, done, given_up, payloads, boots, restored, device_hours, faults } =
-        tally;
+    let Tally {
+        works,
+        saves,
+        syncs,
+        done,
+        given_up,
+        payloads,
+        pictures,
+        boots,
+        restored,
+        device_hours,
+        faults,
+    } = tally;
     let days = *device_hours as f64 / 24.0;
     println!("{runs} runs in {seconds:.1} s, {:.1} a second", runs as f64 / seconds.max(0.001));
     println!("{days:.0} days of phones: {works} pieces of work, {saves} saves");
-    println!("{syncs} syncs and pushes, {done} to their end, {given_up} given up; {payloads} payloads");
+    println!(
+        "{syncs} syncs and pushes, {done} to their end, {given_up} given up; {payloads} payloads, {pictures} pictures"
+    );
     println!("{boots} starts of phones, {restored} found to be restored, copied or replaced");
-    println!("\n{:<24}{:>10}{:>10}{:>10}{:>10}", "fault × phase", "idle", "greeting", "pushing", "pulling");
+    println!("\n{:<24}{}", "fault × phase", Phase::ALL.map(|phase| format!("{:>10}", phase.name())).concat());
     let kinds: std::collections::BTreeSet<Fault> = faults.keys().map(|(fault, _)| *fault).collect();
     for fault in kinds {
         let counts = Phase::ALL.map(|phase| faults.get(&(fault, phase)).copied().unwrap_or_default());

@@ -42,16 +42,22 @@ impl World {
             }
             Fault::Drift => this.drift(rng.random_range(-2_000..2_000)),
             Fault::ServerJump => self.site.jump(rng.random_range(-10 * MINUTE_MS..10 * MINUTE_MS)),
-            Fault::Backup => this.back_up(),
+            Fault::Backup => {
+                let done = this.back_up();
+                self.check(done.is_ok(), || format!("no backup of phone {phone}: {done:?}"));
+            }
             Fault::Restore => {
-                if !this.restore() {
+                let done = this.restore();
+                self.check(done.is_ok(), || format!("phone {phone} is not restored: {done:?}"));
+                if !matches!(done, Ok(true)) {
                     return;
                 }
                 self.boot(phone);
             }
             Fault::Copy => {
                 let chance = rng.random();
-                let Some(copy) = this.copy(chance) else { return };
+                let home = self.home_of(self.phones.len());
+                let Ok(Some(copy)) = self.phones[phone].copy(home, chance) else { return };
                 self.phones.push(copy);
                 self.boot(self.phones.len() - 1);
             }

@@ -60,7 +60,10 @@ pub struct Outcome {
 }
 
 /// Runs a script with a bug in the product.
-pub fn run_with(bug: Bug, parts: &Arc<Parts>, script: &Script) -> Outcome {
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(bug: Bug, parts: &Arc<Parts>, script: &Script) -> Result<Outcome, SimulationError> {
     planted::plant(Some(bug));
     let outcome = run(parts, script);
     planted::plant(None);
@@ -68,8 +71,11 @@ pub fn run_with(bug: Bug, parts: &Arc<Parts>, script: &Script) -> Outcome {
 }
 
 /// Runs a script.
-pub fn run(parts: &Arc<Parts>, script: &Script) -> Outcome {
-    let mut world = World::begin(Arc::clone(parts), script);
+///
+/// # Errors
+/// Where there is no room for the folder of its pictures.
+pub fn run(parts: &Arc<Parts>, script: &Script) -> Result<Outcome, SimulationError> {
+    let mut world = World::begin(Arc::clone(parts), script)?;
     come_to_rest(&mut world);
     let begun_at_ms = world.now_ms;
     world.take_script(script);
@@ -85,8 +91,9 @@ pub fn run(parts: &Arc<Parts>, script: &Script) -> Outcome {
     }
     let passed_hours = (world.now_ms - begun_at_ms) / (60 * MINUTE_MS);
     world.tally.device_hours = passed_hours.unsigned_abs() * world.phones.len() as u64;
+    world.tally.pictures = world.pictures();
     world.tally.saves = world.phones.iter().map(|phone| phone.ledger.len() as u64).sum();
-    Outcome { violations: world.violations, tally: world.tally }
+    Ok(Outcome { violations: world.violations, tally: world.tally })
 }
 
 /// Rounds of syncs until one of them moves nothing.

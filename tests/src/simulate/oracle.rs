@@ -10,7 +10,7 @@ use xundian_protocol::wire::v1::{ServerFrame, decode_server};
 use xundian_server::Server;
 use xundian_server::store::{Device, Reader, StoreError, Table};
 
-use super::phone::Saved;
+use super::phone::{Phone, Saved};
 use super::world::World;
 
 impl World {
@@ -87,14 +87,21 @@ impl World {
     fn find(&self, server: &Server) -> Result<Vec<String>, StoreError> {
         let mut found = self.wedged();
         let report = server.verify()?;
-        found.extend(report.findings.into_iter().map(|finding| format!("figures: {finding}")));
+        found.extend(report.findings.iter().map(|finding| format!("figures: {finding}")));
         let reader = server.reader();
         let accounts = accounts(&reader)?;
         found.extend(self.unaccounted(&accounts));
+        found.extend(self.missing_pictures(report.pictures_missing));
         found.extend(self.differing_from_model(&reader, &accounts)?);
         found.extend(self.invented(&reader, &accounts)?);
         found.extend(self.differing_replicas(server, &reader)?);
         Ok(found)
+    }
+
+    /// How many pictures the server has.
+    pub(super) fn pictures(&self) -> u64 {
+        let report = self.site.server().and_then(|server| server.verify().ok());
+        report.map_or(0, |report| report.pictures_stored as u64)
     }
 
     /// Phones whose queues do not drain.
@@ -133,6 +140,25 @@ impl World {
                 };
                 found.push(format!("save {at:?} of phone {n} ({:?}) {what}", saved.op.record));
             }
+        }
+        found
+    }
+
+    /// Pictures that wait or are given up, and records at the server without their picture.
+    fn missing_pictures(&self, missing: usize) -> Vec<String> {
+        let mut found = Vec::new();
+        for (n, phone) in self.phones.iter().enumerate().filter(|(_, phone)| !phone.is_revoked) {
+            let status = phone.client.as_ref().and_then(|client| client.status().ok());
+            let left = status.map(|status| (status.unsent_photos, status.stuck_photos));
+            if left != Some((0, 0)) {
+                found.push(format!("pictures of phone {n} wait or are stuck: {left:?}"));
+            }
+        }
+        // Who was revoked, or got back an older folder, may have had the only copy of one.
+        let are_all_there =
+            |phone: &Phone| !phone.is_revoked && phone.ledger.iter().all(|saved| !saved.is_taken_back);
+        if missing > 0 && self.phones.iter().all(are_all_there) {
+            found.push(format!("{missing} pictures that records name never came"));
         }
         found
     }

@@ -2,8 +2,11 @@
 //! save that it ever acknowledged.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::{fs, io};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -13,6 +16,9 @@ use xundian_protocol::record::Op;
 
 use super::disk::{DeviceDisk, DeviceRows};
 use super::network::Spell;
+
+/// The folder of pictures in a phone's.
+const PICTURES: &str = "photos";
 
 /// A save that a phone has made.
 #[derive(Clone, Debug)]
@@ -31,6 +37,7 @@ pub(super) struct Saved {
 #[derive(Clone)]
 pub(super) struct Backup {
     rows: DeviceRows,
+    pictures: Vec<(OsString, Vec<u8>)>,
     ledger: Vec<Saved>,
     key: usize,
     device: Option<DeviceNo>,
@@ -55,6 +62,8 @@ struct Hands {
 /// A phone.
 pub(super) struct Phone {
     pub(super) person: PersonId,
+    /// For its pictures.
+    home: PathBuf,
     pub(super) disk: Arc<DeviceDisk>,
     /// `None` while it is off, or its store does not open for want of room.
     pub(super) client: Option<Arc<Client>>,
@@ -86,9 +95,10 @@ pub(super) struct Phone {
 }
 
 impl Phone {
-    pub(super) fn new(person: PersonId, key: usize, chance: u64) -> Self {
+    pub(super) fn new(person: PersonId, key: usize, home: PathBuf, chance: u64) -> Self {
         Self {
             person,
+            home,
             disk: Arc::default(),
             client: None,
             underway: None,
@@ -140,7 +150,7 @@ impl Phone {
     }
 
     /// Switches it on. What is found in the outbox and was not known before is a save that nobody was told of.
-    pub(super) fn boot(&mut self, home: &std::path::Path) -> Result<(), StoreError> {
+    pub(super) fn boot(&mut self) -> Result<(), StoreError> {
         self.boots += 1;
         self.hands.boot.store(self.chance ^ self.boots, Ordering::Relaxed);
         let hands = Arc::clone(&self.hands);
@@ -159,7 +169,7 @@ impl Phone {
             Box::new(StdRng::seed_from_u64(draw)) as Box<dyn rand::RngCore>
         };
         let disk = Arc::clone(&self.disk) as Arc<dyn xundian_client::Disk>;
-        let client = Client::simulated(disk, home, Box::new(clocks), chance)?;
+        let client = Client::simulated(disk, &self.home, Box::new(clocks), chance)?;
         self.client = Some(Arc::new(client));
         let (before, tray) = (std::mem::take(&mut self.tray_before), self.tray());
         self.resent.extend(before.difference(&tray).copied());
@@ -234,18 +244,38 @@ impl Phone {
         Ok(())
     }
 
-    pub(super) fn back_up(&mut self) {
+    pub(super) fn back_up(&mut self) -> io::Result<()> {
         self.backup = Some(Backup {
             rows: self.disk.rows(),
+            pictures: self.pictures()?,
             ledger: self.ledger.clone(),
             key: self.key,
             device: self.device,
         });
+        Ok(())
+    }
+
+    /// The files of its pictures.
+    fn pictures(&self) -> io::Result<Vec<(OsString, Vec<u8>)>> {
+        let folder = self.home.join(PICTURES);
+        if !folder.is_dir() {
+            return Ok(Vec::new());
+        }
+        let entries = fs::read_dir(folder)?;
+        entries
+            .map(|entry| entry.and_then(|entry| Ok((entry.file_name(), fs::read(entry.path())?))))
+            .collect()
+    }
+
+    fn put_pictures(&self, pictures: &[(OsString, Vec<u8>)]) -> io::Result<()> {
+        let folder = self.home.join(PICTURES);
+        fs::create_dir_all(&folder)?;
+        pictures.iter().try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes))
     }
 
     /// Gets back what was backed up. What was saved since may be at the server, and is on this phone no more.
-    pub(super) fn restore(&mut self) -> bool {
-        let Some(backup) = self.backup.clone() else { return false };
+    pub(super) fn restore(&mut self) -> io::Result<bool> {
+        let Some(backup) = self.backup.clone() else { return Ok(false) };
         self.go_down();
         let is_kept = |saved: &Saved| {
             backup.ledger.iter().any(|old| (old.op.stamp, old.op.record) == (saved.op.stamp, saved.op.record))
@@ -255,18 +285,20 @@ impl Phone {
         self.ledger.extend(lost.into_iter().map(|saved| Saved { is_taken_back: true, ..saved }));
         (self.key, self.device) = (backup.key, backup.device);
         self.disk = Arc::new(DeviceDisk::holding(backup.rows));
-        true
+        self.put_pictures(&backup.pictures)?;
+        Ok(true)
     }
 
     /// A second phone with what was backed up of this one.
-    pub(super) fn copy(&self, chance: u64) -> Option<Self> {
-        let backup = self.backup.clone()?;
-        let mut copy = Self::new(self.person, backup.key, chance);
+    pub(super) fn copy(&self, home: PathBuf, chance: u64) -> io::Result<Option<Self>> {
+        let Some(backup) = self.backup.clone() else { return Ok(None) };
+        let mut copy = Self::new(self.person, backup.key, home, chance);
+        copy.put_pictures(&backup.pictures)?;
         copy.device = backup.device;
         // What the original answers for already.
         copy.ledger = backup.ledger.into_iter().map(|saved| Saved { is_taken_back: true, ..saved }).collect();
         copy.disk = Arc::new(DeviceDisk::holding(backup.rows));
         copy.is_to_enrol = false;
-        Some(copy)
+        Ok(Some(copy))
     }
 }

@@ -9,7 +9,7 @@ const RUNS_MAX: usize = 2_000;
 
 /// The shortest script that is found by taking happenings out, in ever smaller stretches, that still fails.
 pub fn shrink(parts: &Arc<Parts>, script: &Script) -> Script {
-    let fails = |script: &Script| !run(parts, script).violations.is_empty();
+    let fails = |script: &Script| run(parts, script).is_ok_and(|outcome| !outcome.violations.is_empty());
     let mut best = script.clone();
     let mut runs = 0;
     let mut stretch = best.len().div_ceil(2).max(1);

@@ -1,17 +1,29 @@
 //! The server of a simulation: the real one on a simulated disk, with a clock that may jump.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use xundian_server::photos::{Photos, Place, SpoolLimits};
+use xundian_server::photos::{Photos, PhotosError, Place, SpoolLimits};
 use xundian_server::{OpenError, Server};
 
 use super::disk::ServerDisk;
 use super::parts::Parts;
 
+/// Why it does not start.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SiteError {
+    #[error(transparent)]
+    Server(#[from] OpenError),
+    #[error(transparent)]
+    Photos(#[from] PhotosError),
+}
+
 /// A server and its disk.
 pub(super) struct Site {
     parts: Arc<Parts>,
     pub(super) disk: Arc<ServerDisk>,
+    /// For its pictures.
+    folder: PathBuf,
     up: Option<(Arc<Server>, Arc<Photos>)>,
     now_ms: i64,
     offset_ms: i64,
@@ -19,22 +31,20 @@ pub(super) struct Site {
 }
 
 impl Site {
-    pub(super) fn new(parts: Arc<Parts>) -> Self {
-        Self { parts, disk: Arc::default(), up: None, now_ms: 0, offset_ms: 0, boots: 0 }
+    pub(super) fn new(parts: Arc<Parts>, folder: PathBuf) -> Self {
+        Self { parts, disk: Arc::default(), folder, up: None, now_ms: 0, offset_ms: 0, boots: 0 }
     }
 
     /// Starts it. Of what a power cut may take back, it takes something else each time.
-    pub(super) fn boot(&mut self) -> Result<(), OpenError> {
+    pub(super) fn boot(&mut self) -> Result<(), SiteError> {
         self.boots += 1;
         self.disk.power_on(self.boots % 3);
         let disk = Arc::clone(&self.disk) as Arc<dyn xundian_server::store::Disk>;
-        let server = Server::simulated(disk, &self.parts.home, Arc::clone(&self.parts.authority))?;
+        let server = Server::simulated(disk, &self.folder, Arc::clone(&self.parts.authority))?;
         let server = Arc::new(server);
-        let place = Place::Folder(self.parts.home.join("pictures"));
-        // Records alone are simulated: no picture is ever put there.
-        if let Ok(photos) = Photos::open(Arc::clone(&server), &place, SpoolLimits::default()) {
-            self.up = Some((server, Arc::new(photos)));
-        }
+        let place = Place::Folder(self.folder.join("pictures"));
+        let photos = Photos::open(Arc::clone(&server), &place, SpoolLimits::default())?;
+        self.up = Some((server, Arc::new(photos)));
         Ok(())
     }
 

@@ -1,11 +1,11 @@
 //! Syncs in a run: the phone's end, the server's end, and the way in between.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use xundian_client::{SimulatedTurn, SyncError, SyncReport};
+use xundian_client::{SyncError, SyncReport};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::sync::SessionError;
 use xundian_protocol::sync::client::Aim;
@@ -26,51 +26,40 @@ impl World {
         let (Some(client), Some(device), None) = (&this.client, this.device(), &this.underway) else {
             return;
         };
-        match client.begin_sync(aim) {
-            Ok(sync) => {
-                self.link_count += 1;
-                let link = self.link_count;
-                this.underway = Some(Underway { link, sync, moves: 0 });
-                self.links.insert(
-                    link,
-                    Link {
-                        phone,
-                        person: this.person,
-                        device,
-                        rng: StdRng::seed_from_u64(dice),
-                        phase: Phase::Greeting,
-                        session: None,
-                        has_ended: false,
-                        last_ms: [0; 2],
-                        is_unruly: false,
-                        pulled: BTreeSet::new(),
-                    },
-                );
-                self.tally.syncs += 1;
-                self.drive(phone);
-            }
-            Err(error) => self.end(phone, Err(error)),
-        }
+        let sync = client.begin_sync(aim);
+        self.link_count += 1;
+        let link = self.link_count;
+        this.underway = Some(Underway { link, sync, moves: 0 });
+        let begun = Link {
+            phone,
+            person: this.person,
+            device,
+            rng: StdRng::seed_from_u64(dice),
+            phase: Phase::Greeting,
+            sessions: BTreeMap::new(),
+            has_ended: false,
+            last_ms: [0; 2],
+            is_unruly: false,
+            pulled: BTreeSet::new(),
+        };
+        self.links.insert(link, begun);
+        self.tally.syncs += 1;
+        self.drive(phone);
     }
 
     /// Lets a phone's sync go on until it waits.
     fn drive(&mut self, phone: usize) {
-        loop {
-            let Some(underway) = &mut self.phones[phone].underway else { return };
-            let (link, turn) = (underway.link, underway.sync.advance());
-            underway.moves += 1;
-            let moves = underway.moves;
-            match turn {
-                Ok(SimulatedTurn::Send(payload)) => {
-                    self.note_phase(link, &payload);
-                    self.send(link, true, payload);
-                }
-                Ok(SimulatedTurn::Wait) => {
-                    return self.after(PATIENCE_MS, Event::GiveUp { phone, link, moves });
-                }
-                Ok(SimulatedTurn::Done(report)) => return self.end(phone, Ok(report)),
-                Err(error) => return self.end(phone, Err(error)),
-            }
+        let Some(underway) = &mut self.phones[phone].underway else { return };
+        let (link, end) = (underway.link, underway.sync.advance());
+        underway.moves += 1;
+        let (moves, sent) = (underway.moves, underway.sync.take_sent());
+        for (stream, payload) in sent {
+            self.note_phase(link, &payload);
+            self.send(link, true, stream, payload);
+        }
+        match end {
+            None => self.after(PATIENCE_MS, Event::GiveUp { phone, link, moves }),
+            Some(end) => self.end(phone, end),
         }
     }
 
@@ -79,6 +68,7 @@ impl World {
         link.phase = match decode_client(payload) {
             Ok(ClientFrame::Push(_)) => Phase::Pushing,
             Ok(ClientFrame::Pull(_)) => Phase::Pulling,
+            Ok(ClientFrame::Offer(_) | ClientFrame::Piece(_)) => Phase::Pictures,
             _ => link.phase,
         };
     }
@@ -120,7 +110,7 @@ impl World {
         self.see_to_phone(phone, phase);
     }
 
-    fn send(&mut self, link_no: u64, up: bool, payload: Vec<u8>) {
+    fn send(&mut self, link_no: u64, up: bool, stream: u32, payload: Vec<u8>) {
         let Some(link) = self.links.get_mut(&link_no) else { return };
         let (phone, phase) = (link.phone, link.phase);
         let mut met = Vec::new();
@@ -132,36 +122,31 @@ impl World {
         self.tally.payloads += 1;
         for at_ms in arrive {
             let payload = payload.clone();
-            self.at(
-                at_ms,
-                if up {
-                    Event::Up { link: link_no, payload }
-                } else {
-                    Event::Down { link: link_no, payload }
-                },
-            );
+            let link = link_no;
+            let event =
+                if up { Event::Up { link, stream, payload } } else { Event::Down { link, stream, payload } };
+            self.at(at_ms, event);
         }
     }
 
-    pub(super) fn arrive_down(&mut self, link: u64, payload: &[u8]) {
+    pub(super) fn arrive_down(&mut self, link: u64, stream: u32, payload: &[u8]) {
         let Some(phone) = self.links.get(&link).map(|link| link.phone) else { return };
         let Some(underway) = self.phones[phone].underway.as_mut().filter(|underway| underway.link == link)
         else {
             return;
         };
-        match underway.sync.receive(payload) {
-            Ok(()) => self.drive(phone),
-            Err(error) => self.end(phone, Err(error)),
-        }
+        underway.sync.receive(stream, payload);
+        self.drive(phone);
     }
 
-    pub(super) fn arrive_up(&mut self, link_no: u64, payload: &[u8]) {
+    pub(super) fn arrive_up(&mut self, link_no: u64, stream: u32, payload: &[u8]) {
         let Some((server, photos)) = self.site.up() else { return };
         let Some(link) = self.links.get_mut(&link_no).filter(|link| !link.has_ended) else { return };
         let now_ms = self.site.now_ms();
-        let session = link
-            .session
-            .get_or_insert_with(|| SimulatedSession::new(Arc::clone(&server), photos, link.device));
+        let (device, runtime) = (link.device, &self.parts.runtime);
+        let session = link.sessions.entry(stream).or_insert_with(|| {
+            SimulatedSession::new(Arc::clone(&server), photos, device, Arc::clone(runtime))
+        });
         let frame = decode_client(payload).ok();
         if matches!(frame, Some(ClientFrame::Pull(_))) {
             let scope = server.directory().scope(link.person, Day::in_default_zone(now_ms));
@@ -177,7 +162,7 @@ impl World {
         }
         for payload in answers.payloads {
             self.look_at(&server, (person, device), &pulled, &payload);
-            self.send(link_no, false, payload);
+            self.send(link_no, false, stream, payload);
         }
         self.see_to_server();
     }

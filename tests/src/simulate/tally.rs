@@ -15,11 +15,13 @@ pub enum Phase {
     Pushing,
     /// It was fetching.
     Pulling,
+    /// It was sending pictures.
+    Pictures,
 }
 
 impl Phase {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Idle, Self::Greeting, Self::Pushing, Self::Pulling];
+    pub const ALL: [Self; 5] = [Self::Idle, Self::Greeting, Self::Pushing, Self::Pulling, Self::Pictures];
 
     /// Its name in tables.
     pub const fn name(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Phase {
             Self::Greeting => "greeting",
             Self::Pushing => "pushing",
             Self::Pulling => "pulling",
+            Self::Pictures => "pictures",
         }
     }
 }
@@ -47,6 +50,8 @@ pub struct Tally {
     pub given_up: u64,
     /// Payloads on the network.
     pub payloads: u64,
+    /// Pictures that the servers have in the end.
+    pub pictures: u64,
     /// Starts of phones.
     pub boots: u64,
     /// Times that a phone learnt that it was restored, copied or replaced.
@@ -64,14 +69,26 @@ impl Tally {
 
     /// Adds another one.
     pub fn add(&mut self, other: &Self) {
-        let Self { works, saves, syncs, done, given_up, payloads, boots, restored, device_hours, faults } =
-            other;
+        let Self {
+            works,
+            saves,
+            syncs,
+            done,
+            given_up,
+            payloads,
+            pictures,
+            boots,
+            restored,
+            device_hours,
+            faults,
+        } = other;
         self.works += works;
         self.saves += saves;
         self.syncs += syncs;
         self.done += done;
         self.given_up += given_up;
         self.payloads += payloads;
+        self.pictures += pictures;
         self.boots += boots;
         self.restored += restored;
         self.device_hours += device_hours;

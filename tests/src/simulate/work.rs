@@ -1,10 +1,11 @@
 //! What people do: one piece of work with a phone, and what headquarters does meanwhile.
 
-use rand::Rng;
 use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use xundian_client::{
-    AbortReason, Client, Decision, DepartureCheck, Due, Issue, IssueKind, MovementCause, NewIssue, Outlet,
-    OutletId, RecordError, RecordId, Severity, ShelfObservation, StockCount, StockMovement, VisitBundle,
+    AbortReason, Client, Decision, DepartureCheck, Due, Issue, IssueKind, MovementCause, NewIssue, NewPhoto,
+    Outlet, OutletId, PhotoOf, PhotoSource, PhotoSubject, RecordError, RecordId, Severity, ShelfObservation,
+    StockCount, StockMovement, VisitBundle,
 };
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::KindId;
@@ -43,7 +44,7 @@ fn records(client: &Client, kind: &KindSpec) -> Result<Vec<RecordId>, RecordErro
 pub(super) fn work(client: &Client, now_ms: i64, rng: &mut StdRng) -> Result<(), RecordError> {
     let outlets = outlets(client)?;
     let Some(outlet) = some(&outlets, rng).copied() else { return Ok(()) };
-    match rng.random_range(0..20) {
+    match rng.random_range(0..22) {
         0..=6 => visit(client, outlet, now_ms, rng),
         7..=9 => open_visit(client, outlet, rng),
         10 | 11 => edit_outlet(client, outlet, rng),
@@ -61,6 +62,7 @@ pub(super) fn work(client: &Client, now_ms: i64, rng: &mut StdRng) -> Result<(),
         16 => client.report_day(Some("正常".into()), Some(rng.random_range(0..3))).map(drop),
         17 => settle(client, rng),
         18 => newer_app(client, outlet, rng),
+        19 | 20 => attach(client, now_ms, rng),
         _ => tidy_tray(client, rng),
     }
 }
@@ -142,6 +144,30 @@ fn tidy_tray(client: &Client, rng: &mut StdRng) -> Result<(), RecordError> {
     let rejected = client.rejected()?;
     let Some(first) = some(&rejected, rng) else { return Ok(()) };
     client.resend_rejected(first.id)
+}
+
+/// A photo of the visit that is going on, or of an issue. Some pictures are taken twice, or by two people.
+fn attach(client: &Client, now_ms: i64, rng: &mut StdRng) -> Result<(), RecordError> {
+    let of = match client.current_visit() {
+        Ok(visit) => PhotoOf::Visit(visit),
+        Err(_) => match some(&records(client, &Issue::SPEC)?, rng) {
+            Some(issue) => PhotoOf::Issue(*issue),
+            None => return Ok(()),
+        },
+    };
+    let photo = NewPhoto {
+        subject: PhotoSubject::Shelf,
+        source: PhotoSource::InApp,
+        taken_at_ms: Some(now_ms),
+        position: None,
+        note: None,
+    };
+    let mut taken = StdRng::seed_from_u64(if rng.random_bool(0.2) { 7 } else { rng.random() });
+    // The beginning of a JPEG picture; nothing in the simulation looks further.
+    let mut picture = vec![0xFF, 0xD8, 0xFF, 0xE0];
+    let bytes = if taken.random_bool(0.2) { 100_000 } else { 3_000 };
+    picture.extend((0..taken.random_range(1..bytes)).map(|_| taken.random::<u8>()));
+    client.attach_photo(of, &photo, &picture).map(drop)
 }
 
 /// What an app of a later version saves: a field of an outlet that is not declared yet, or a kind that is not.

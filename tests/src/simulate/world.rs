@@ -2,10 +2,12 @@
 //! of it, in the order of time, and looks at everything that the server sends.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tempfile::TempDir;
 use xundian_client::Identity;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{DeviceNo, PersonId};
@@ -14,6 +16,7 @@ use xundian_protocol::sync::client::Aim;
 use xundian_protocol::wire::v1::Enrol;
 use xundian_server::SimulatedSession;
 
+use super::SimulationError;
 use super::company::Staff;
 use super::parts::Parts;
 use super::phone::{Phone, Underway};
@@ -31,8 +34,8 @@ const INVITATION_MS: i64 = HOUR_MS;
 /// What happens of itself.
 pub(super) enum Event {
     Happen(Happening),
-    Up { link: u64, payload: Vec<u8> },
-    Down { link: u64, payload: Vec<u8> },
+    Up { link: u64, stream: u32, payload: Vec<u8> },
+    Down { link: u64, stream: u32, payload: Vec<u8> },
     GiveUp { phone: usize, link: u64, moves: u64 },
     Boot { phone: usize },
     BootServer,
@@ -48,8 +51,8 @@ pub(super) struct Link {
     pub(super) device: DeviceNo,
     pub(super) rng: StdRng,
     pub(super) phase: Phase,
-    /// The server's end; it begins with the first frame.
-    pub(super) session: Option<SimulatedSession>,
+    /// The server's end of each stream; it begins with the first frame.
+    pub(super) sessions: BTreeMap<u32, SimulatedSession>,
     pub(super) has_ended: bool,
     /// When the last payload of each way arrives: those of one way keep their order, unless a fault has it otherwise.
     pub(super) last_ms: [i64; 2],
@@ -61,7 +64,9 @@ pub(super) struct Link {
 
 /// One run.
 pub(super) struct World {
-    parts: Arc<Parts>,
+    pub(super) parts: Arc<Parts>,
+    /// For pictures: the server's, and a folder for each phone.
+    folder: TempDir,
     pub(super) now_ms: i64,
     queue: BTreeMap<(i64, u64), Event>,
     order: u64,
@@ -81,13 +86,16 @@ pub(super) struct World {
 
 impl World {
     /// A company whose phones are enrolled and have synced once, before anything goes wrong.
-    pub(super) fn begin(parts: Arc<Parts>, script: &Script) -> Self {
+    pub(super) fn begin(parts: Arc<Parts>, script: &Script) -> Result<Self, SimulationError> {
+        let folder = parts.folder()?;
         let (company, staff) = super::company::found(script.size.devices, Day::in_default_zone(BEGIN_MS));
         let people = staff.people.iter().zip(0..);
-        let phones = people.map(|(person, n)| Phone::new(*person, n, n as u64 + 1)).collect();
+        let home = |n: usize| folder.path().join(format!("phone-{n}"));
+        let phones = people.map(|(person, n)| Phone::new(*person, n, home(n), n as u64 + 1)).collect();
         let mut world = Self {
-            site: Site::new(Arc::clone(&parts)),
+            site: Site::new(Arc::clone(&parts), folder.path().join("server")),
             parts,
+            folder,
             now_ms: BEGIN_MS,
             queue: BTreeMap::new(),
             order: 0,
@@ -110,7 +118,7 @@ impl World {
         for phone in 0..world.phones.len() {
             world.boot(phone);
         }
-        world
+        Ok(world)
     }
 
     /// Puts a script's happenings in front of it.
@@ -176,6 +184,11 @@ impl World {
         }
     }
 
+    /// The folder of the n-th phone's pictures.
+    pub(super) fn home_of(&self, phone: usize) -> PathBuf {
+        self.folder.path().join(format!("phone-{phone}"))
+    }
+
     pub(super) fn check(&mut self, holds: bool, what: impl FnOnce() -> String) {
         if !holds && self.violations.len() < 20 {
             self.violations.push(what());
@@ -201,8 +214,8 @@ impl World {
     fn meet(&mut self, event: Event) {
         match event {
             Event::Happen(happening) => self.happen(happening),
-            Event::Up { link, payload } => self.arrive_up(link, &payload),
-            Event::Down { link, payload } => self.arrive_down(link, &payload),
+            Event::Up { link, stream, payload } => self.arrive_up(link, stream, &payload),
+            Event::Down { link, stream, payload } => self.arrive_down(link, stream, &payload),
             Event::GiveUp { phone, link, moves } => {
                 let stands = |underway: &mut Underway| underway.link == link && underway.moves == moves;
                 if self.phones[phone].underway.take_if(stands).is_some() {
@@ -285,7 +298,7 @@ impl World {
         }
         this.disk.power_on();
         this.set_time(self.now_ms, BEGIN_MS);
-        if let Err(error) = this.boot(&self.parts.home) {
+        if let Err(error) = this.boot() {
             let is_full = this.disk.is_full();
             this.go_down();
             self.check(is_full, || format!("phone {phone} does not open: {error}"));
@@ -362,7 +375,8 @@ impl World {
 
     fn end_links(&mut self) {
         for link in self.links.values_mut() {
-            (link.session, link.has_ended) = (None, true);
+            link.sessions.clear();
+            link.has_ended = true;
         }
     }
 }
