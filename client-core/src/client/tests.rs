@@ -4,6 +4,8 @@ mod photos;
 mod queries;
 mod rescue;
 mod sealed;
+#[cfg(feature = "simulation")]
+mod unheard;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -81,6 +83,12 @@ fn device_with(key: Option<&StoreKey>) -> Device {
     let folder = tempfile::tempdir().expect("a folder");
     let now_ms = Arc::new(AtomicI64::new(MORNING_MS));
     let client = open(&folder, key, &now_ms);
+    begin(&client);
+    Device { client, folder, now_ms }
+}
+
+/// Enrols a client, and lets outlets and a plan come.
+fn begin(client: &Client) {
     let identity = Identity {
         device: DeviceNo(3),
         person: PERSON,
@@ -111,7 +119,6 @@ fn device_with(key: Option<&StoreKey>) -> Device {
     client.store.set_scope(&homes).expect("scope");
     let changes = Changes { home: None, from: FeedSeq(0), to: FeedSeq(5), records };
     client.store.apply_changes(&changes).expect("applied");
-    Device { client, folder, now_ms }
 }
 
 impl Device {
@@ -310,6 +317,25 @@ fn a_push_settles_what_waits_and_claims_no_sync() {
     let state = device.client.save_state(Visit::key(visit.0)).expect("reads");
     assert_eq!(state, Some(SaveState::Confirmed));
     assert_eq!(device.client.store.settled_ops(), 0, "few are folded at once");
+}
+
+/// Found by the simulation, whose network repeats and delays: the second welcome was taken for that of a server that has
+/// lost what it confirmed.
+#[test]
+fn a_welcome_that_comes_twice_is_compared_with_what_was_confirmed_before() {
+    let device = device();
+    device.client.record(&bundle()).expect("recorded");
+    let identity = device.client.identity().expect("enrolled");
+    let mut run = Run::new(&device.client, &identity, Aim::Push, Tally::default()).expect("a session");
+    drive(&mut run);
+    let welcome = Welcome { now_ms: MORNING_MS, applied_through: OpSeq(0), person: PERSON };
+    run.session().handle(ServerFrame::Welcome(welcome.clone())).expect("welcome");
+    drive(&mut run);
+    let receipt = Receipt { through: OpSeq(3), rejections: Vec::new(), restamped: Vec::new() };
+    run.session().handle(ServerFrame::Receipt { first: OpSeq(1), receipt }).expect("a receipt");
+    run.session().handle(ServerFrame::Welcome(welcome)).expect("the same once more");
+    drive(&mut run);
+    assert_eq!(finish(run).merged, 3);
 }
 
 #[test]

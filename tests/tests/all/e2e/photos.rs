@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rand::Rng;
 use xundian_client::{
-    Client, ContentHash, NewPhoto, PhotoOf, PhotoSource, PhotoState, PhotoSubject, SyncProgress, Visit,
+    Client, ContentHash, Due, IssueKind, NewIssue, NewPhoto, PhotoOf, PhotoSource, PhotoState, PhotoSubject,
+    Severity, SyncProgress, Visit,
 };
 use xundian_protocol::kinds::Photo;
 use xundian_protocol::limits::{PHOTO_PIECE_BYTES_MAX, PHOTO_PIECES_IN_FLIGHT_MAX};
@@ -289,4 +290,32 @@ async fn an_upload_goes_on_after_the_server_was_killed() {
     let resent = before.photo_bytes_sent + report.bytes_sent - picture.len() as u64;
     assert!(resent <= RESENT_BYTES_MAX, "{resent} bytes were sent again");
     assert_eq!(states(&device.client, of), [PhotoState::Stored]);
+}
+
+/// Found by the simulation: the manager's picture was queued for the merchandiser's record, and declined for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_people_who_attach_one_picture_to_one_issue_have_a_photo_each_and_none_is_stuck() {
+    let service = Service::start().await;
+    let (merchandiser, manager) = (service.device("W1").await, service.device("W4").await);
+    let issue = NewIssue {
+        issue_kind: IssueKind::Price,
+        severity: Severity::Normal,
+        text: "价格不对".into(),
+        due: Due::NextDay,
+        assignee: None,
+    };
+    let issue = merchandiser.client.raise_issue(company::outlet("A1"), None, &issue).expect("raised");
+    let (of, picture) = (PhotoOf::Issue(issue), photo::jpeg(50_000, 3));
+    merchandiser.client.attach_photo(of, &shelf(), &picture).expect("attached");
+    merchandiser.sync().await;
+    manager.sync().await;
+    manager.client.attach_photo(of, &shelf(), &picture).expect("attached");
+    manager.client.attach_photo(of, &shelf(), &picture).expect("once more, which is the same photo");
+    manager.sync().await;
+
+    let status = manager.client.status().expect("readable");
+    assert_eq!((status.unsent_photos, status.stuck_photos), (0, 0));
+    assert_eq!(states(&manager.client, of).len(), 2);
+    assert_eq!(stored(service.folder(), &picture), 1, "shared where it is equal");
+    service.verify();
 }
