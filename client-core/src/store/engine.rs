@@ -9,6 +9,7 @@
 //! as they are read (docs/adr/0008); the overlay in memory is plain.
 //! docs/adr/0002-sled-on-the-device.md has the reasons and the figures.
 
+mod before_open;
 #[cfg(target_os = "linux")]
 mod durable_linux;
 mod journal;

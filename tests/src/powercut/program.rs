@@ -1,11 +1,13 @@
 //! The program `powercut`: the lives that are recorded, each in a process of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::disk::short;
+use super::trace::{self, TraceError};
 use super::{client, recorder};
 
 /// Works on a folder, and records every change of its files.
@@ -19,6 +21,12 @@ struct Arguments {
 enum Life {
     /// A device that saves and syncs.
     Client(ClientLife),
+    /// Prints a trace, an event a line.
+    Show {
+        /// The file.
+        #[arg(long)]
+        trace: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -51,8 +59,11 @@ struct ClientLife {
 
 /// Lives the life that the arguments name.
 pub fn run() -> ExitCode {
-    let Arguments { life: Life::Client(life) } = Arguments::parse();
-    match live_client(&life) {
+    let outcome = match Arguments::parse().life {
+        Life::Client(life) => live_client(&life).map_err(|error| error.to_string()),
+        Life::Show { trace } => show(&trace).map_err(|error| error.to_string()),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("powercut: {error}");
@@ -76,5 +87,12 @@ fn live_client(life: &ClientLife) -> Result<(), client::LifeError> {
     debug_assert_eq!(Arc::strong_count(&lived), 1);
     drop(lived);
     recorder::flush();
+    Ok(())
+}
+
+fn show(file: &Path) -> Result<(), TraceError> {
+    for (nth, event) in trace::read(file)?.iter().enumerate() {
+        println!("{nth} {}", short(event));
+    }
     Ok(())
 }

@@ -19,7 +19,7 @@ const ROUNDS: usize = 120;
 
 /// A device's folder and what was done to it.
 struct Recorded {
-    _folder: TempDir,
+    folder: TempDir,
     trace: Vec<Event>,
     words: Words,
     is_sealed: bool,
@@ -52,7 +52,7 @@ impl Recorded {
         changing.abort();
         let trace = read_whole(&trace, &home);
         let words = Words::of(&trace).expect("the device's words");
-        Self { _folder: folder, trace, words, is_sealed }
+        Self { folder, trace, words, is_sealed }
     }
 
     fn check(&self, home: &Path, after: usize) -> Result<(), String> {
@@ -93,7 +93,7 @@ async fn acknowledged_is_whole(is_sealed: bool) {
         start.elapsed()
     );
     if let Err(lost) = outcome {
-        panic!("{lost}");
+        panic!("{lost}\nthe trace: {}", recorded.folder.keep().display());
     }
 }
 
