@@ -23,9 +23,9 @@ use super::trace::Event;
 use crate::support::{company, device, photo};
 
 /// Products that a visit looks at.
-const LINES: u64 = 24;
+const LINES: u64 = 4;
 /// How long a note is: long ones fill the journal sooner.
-const NOTE_BYTES: usize = 6000;
+const NOTE_BYTES: usize = 8000;
 /// What is recorded, in turn.
 const OUTLETS: [&str; 3] = ["A1", "A2", "A3"];
 const PHOTO_BYTES: usize = 60_000;
@@ -163,14 +163,18 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// A recorded visit each time, and now and then one that is lived through, with a photo and an issue.
+    /// A recorded visit and two issues each time, and now and then a visit that is lived through, with a photo.
     fn round(&mut self, nth: usize) -> Result<(), LifeError> {
         let outlet = company::outlet(OUTLETS[nth % OUTLETS.len()]);
         let opened_at_ms = sessions::now_ms() - 3_600_000;
-        let mut bundle = device::bundle(outlet, opened_at_ms, LINES.min(10));
+        let mut bundle = device::bundle(outlet, opened_at_ms, LINES);
         bundle.note = Some(note(nth));
         let visit = self.client.record(&bundle)?;
         self.told_visit(visit)?;
+        for _ in 0..2 {
+            let issue = self.client.raise_issue(outlet, Some(visit), &issue(note(nth)))?;
+            self.told(Issue::key(issue))?;
+        }
         if !nth.is_multiple_of(8) {
             return Ok(());
         }
@@ -184,8 +188,6 @@ impl Work<'_> {
         let picture = photo::jpeg(PHOTO_BYTES, rand::random());
         let id = self.client.attach_photo(PhotoOf::Visit(visit), &shelf, &picture)?;
         self.told(Photo::key(id))?;
-        let issue = self.client.raise_issue(outlet, Some(visit), &issue(note(nth)))?;
-        self.told(Issue::key(issue))?;
         self.client.close_visit(visit)?;
         self.told(Visit::key(visit.0))
     }
@@ -231,6 +233,30 @@ fn lines_of(client: &Client, kinds: &[KindId]) -> Result<Vec<Line>, StoreError> 
 #[derive(Debug)]
 pub struct Words(Vec<(usize, Word)>);
 
+/// How often the journal was folded into sled's tree: a commit's entry went over the first one.
+pub fn folds(trace: &[Event]) -> usize {
+    let mut journal = None;
+    let mut newest = 0;
+    let mut folds = 0;
+    for event in trace {
+        match event {
+            Event::Made { path, node } if path == "store/journal.new" => journal = Some(*node),
+            Event::Wrote { node, at, bytes } if Some(*node) == journal => {
+                let Some(number) = bytes.get(8..16).and_then(|number| number.try_into().ok()) else { continue };
+                let number = u64::from_be_bytes(number);
+                if *at == 0 && number > newest {
+                    folds += 1;
+                }
+                // Only entries that are written one by one begin where a write begins.
+                let is_entry = bytes.len() == 16 + bytes.first_chunk().map_or(0, |n| u32::from_be_bytes(*n) as usize);
+                newest = if is_entry { number } else { newest };
+            }
+            _ => {}
+        }
+    }
+    folds
+}
+
 /// A record, by kind and id.
 type Key = (u16, String);
 
@@ -268,10 +294,9 @@ impl Words {
         Ok(Self(said.collect::<Result<_, _>>()?))
     }
 
-    /// How many saves were acknowledged before a point.
-    pub fn saves_before(&self, after: usize) -> usize {
-        let before = self.0.iter().take_while(|(nth, _)| *nth < after);
-        before.filter(|(_, word)| matches!(word, Word::Saved(_))).count()
+    /// How many saves were acknowledged.
+    pub fn saves(&self) -> usize {
+        self.0.iter().filter(|(_, word)| matches!(word, Word::Saved(_))).count()
     }
 
     fn expected_at(&self, after: usize) -> Expected {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use xundian_protocol::kinds::Channel;
 use xundian_server::Server;
-use xundian_tests::powercut::client::Words;
+use xundian_tests::powercut::client::{self, Words};
 use xundian_tests::powercut::points;
 use xundian_tests::powercut::trace::Event;
 use xundian_tests::support::{company, seed, service::Service};
@@ -15,7 +15,9 @@ use xundian_tests::support::{company, seed, service::Service};
 use super::{count, cuts, lived, powercut, read_whole};
 
 const LIVES: usize = 4;
-const ROUNDS: usize = 120;
+const ROUNDS: usize = 95;
+/// The work must be enough for so many.
+const FOLDS_MIN: usize = 3;
 
 /// A device's folder and what was done to it.
 struct Recorded {
@@ -52,6 +54,7 @@ impl Recorded {
         changing.abort();
         let trace = read_whole(&trace, &home);
         let words = Words::of(&trace).expect("the device's words");
+        assert!(client::folds(&trace) >= FOLDS_MIN, "the journal was folded {} times", client::folds(&trace));
         Self { folder, trace, words, is_sealed }
     }
 
@@ -80,14 +83,15 @@ async fn acknowledged_is_whole(is_sealed: bool) {
     let start = Instant::now();
     let recorded = Recorded::new(is_sealed).await;
     let took = start.elapsed();
-    let cuts = cuts(&recorded.trace, count(20, 600), &mut rng);
+    let cuts = cuts(&recorded.trace, count(16, 600), &mut rng);
     let start = Instant::now();
     let outcome = tokio::task::block_in_place(|| {
         points::try_all(&recorded.trace, &cuts, |home, cut| recorded.check(home, cut.after))
     });
     eprintln!(
-        "{} saves, {} events, recorded in {took:.1?}; {} power cuts in {:.1?}",
-        recorded.words.saves_before(usize::MAX),
+        "{} saves, {} folds, {} events, recorded in {took:.1?}; {} power cuts in {:.1?}",
+        recorded.words.saves(),
+        client::folds(&recorded.trace),
         recorded.trace.len(),
         cuts.len(),
         start.elapsed()
