@@ -52,6 +52,11 @@ pub(super) fn put_back(folder: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Removes sled's files, where it has only begun to make them.
+pub(super) fn remove_files_of_sled(folder: &Path) -> io::Result<()> {
+    files_of_sled(folder)?.iter().try_for_each(fs::remove_file)
+}
+
 /// Removes the copy.
 pub(super) fn remove(folder: &Path) -> io::Result<()> {
     let unneeded = folder.join(UNNEEDED_NAME);

@@ -8,6 +8,7 @@
 //! | `key.new` | a key file that is being made |
 //! | `journal`, or `journal.sealed` | the latest commits, see [`super::journal`]; made before `db`, never removed |
 //! | `journal.new` | a journal that is being made |
+//! | `making` | the store is being made: what sled has of it is not durable yet, and nothing was committed |
 //! | `lock` | locked while the store is open; never removed |
 //! | `closed` | the store was closed and sled's log has this length (text); absent while it is open |
 //! | `acknowledged` | how many commits have returned, u64 BE, and its CRC-32, u32 BE; written after each, never synced |
@@ -32,6 +33,7 @@ use crate::sealing::{Cover, DataKey, StoreKey};
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 const CLOSING_WAIT_MAX: Duration = Duration::from_secs(3);
 const DETAIL_CHARS_MAX: usize = 160;
+const MAKING_NAME: &str = "making";
 
 /// What an opened store consists of.
 pub(super) struct Opened {
@@ -87,7 +89,7 @@ pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, Engi
     let was_opening = before_open::put_back(folder).map_err(io_error)?;
     tidy(folder, is_sealed)?;
     if !Journal::is_in(folder, is_sealed) {
-        Journal::make(folder, is_sealed).and_then(|()| sync_folder(folder)).map_err(io_error)?;
+        make(folder, is_sealed).map_err(io_error)?;
     }
 
     let was_closed =
@@ -113,12 +115,29 @@ pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, Engi
     if !was_closed {
         journal.rewrite().map_err(io_error)?;
     }
-    sync_names(folder).map_err(io_error)?;
+    sync_names(folder).and_then(|()| end_making(folder)).map_err(io_error)?;
     let path = folder.join("acknowledged");
     let acknowledged =
         OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(io_error)?;
     let claim = Claim { folder: folder.to_owned(), is_clean: false, acknowledged, lock };
     Ok(Opened { cover, tree, journal, pending, claim })
+}
+
+/// Begins a new store. What sled adds to it is durable only once it has opened.
+fn make(folder: &Path, is_sealed: bool) -> io::Result<()> {
+    File::create(folder.join(MAKING_NAME))?;
+    sync_folder(folder)?;
+    Journal::make(folder, is_sealed)?;
+    sync_folder(folder)
+}
+
+/// From here on commits may follow.
+fn end_making(folder: &Path) -> io::Result<()> {
+    if folder.join(MAKING_NAME).try_exists()? {
+        fs::remove_file(folder.join(MAKING_NAME))?;
+        sync_folder(folder)?;
+    }
+    Ok(())
 }
 
 /// Opens sled and the journal and counts: sled takes damage inside its log for the log's end, the journal
@@ -207,6 +226,10 @@ pub(super) fn from_key_fault(folder: &Path, fault: KeyFault) -> EngineError {
 fn tidy(folder: &Path, is_sealed: bool) -> Result<(), EngineError> {
     let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
     let mut has_snapshot = false;
+    if folder.join(MAKING_NAME).try_exists().map_err(io_error)? {
+        // sled does not open what a power cut left of its first files.
+        before_open::remove_files_of_sled(folder).map_err(io_error)?;
+    }
     for entry in fs::read_dir(folder).map_err(io_error)? {
         let path = entry.map_err(io_error)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

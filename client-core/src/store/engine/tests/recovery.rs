@@ -202,6 +202,18 @@ fn a_store_whose_making_broke_off_is_made() {
     fs::copy(folder.path().join("journal"), second.join("journal")).unwrap();
     put(&Engine::open(&second, None).unwrap(), &[1], b"1");
     assert_holds(&second, [1]);
+    // sled's first files were made, and what was in them has not come to the disk.
+    let third = folder.path().join("third");
+    fs::create_dir(&third).unwrap();
+    for name in ["journal", "conf", "db"] {
+        fs::copy(folder.path().join(name), third.join(name)).unwrap();
+    }
+    fs::write(third.join("conf"), [0; 58]).unwrap();
+    assert_refused_untouched(&third);
+    fs::write(third.join("making"), b"").unwrap();
+    put(&Engine::open(&third, None).unwrap(), &[1], b"1");
+    assert!(!third.join("making").exists());
+    assert_holds(&third, [1]);
 }
 
 #[cfg(target_os = "linux")]
