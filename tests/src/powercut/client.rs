@@ -57,8 +57,10 @@ pub enum Word {
     Saved(Vec<Line>),
     /// A sync begins.
     SyncBegins,
-    /// A sync has ended, or the device was opened; of others it has these records.
+    /// A sync has ended; of others the device has these records.
     Pulled(Vec<Line>),
+    /// The device was opened and has these records.
+    Found(Vec<Line>),
 }
 
 /// One life of the recording process on a device's folder.
@@ -72,6 +74,8 @@ pub struct Life<'a> {
     pub invitation: Option<&'a str>,
     /// So many rounds of work.
     pub rounds: usize,
+    /// Whether there is a server to sync with.
+    pub is_online: bool,
 }
 
 /// Why a life came to an early end.
@@ -124,13 +128,13 @@ pub fn live(life: &Life<'_>, say: Say) -> Result<Arc<Client>, LifeError> {
         drop(client);
     }
     let client = Arc::new(open(life.home, life.is_sealed)?);
-    tell(say, &Word::Pulled(lines_of(&client, &PULLED)?))?;
+    tell(say, &Word::Found(lines_of(&client, &[&OWN[..], &PULLED].concat())?))?;
     let (done, mut doing) = watch::channel(0_usize);
     let syncing = {
-        let client = Arc::clone(&client);
+        let (client, is_online) = (Arc::clone(&client), life.is_online);
         runtime.spawn(async move {
             loop {
-                if doing.borrow_and_update().is_multiple_of(ROUNDS_A_SYNC) {
+                if doing.borrow_and_update().is_multiple_of(ROUNDS_A_SYNC) && is_online {
                     sync_once(&client, say).await?;
                 }
                 // An error means that the work is over.
@@ -140,7 +144,12 @@ pub fn live(life: &Life<'_>, say: Say) -> Result<Arc<Client>, LifeError> {
             }
         })
     };
-    let mut work = Work { client: &client, say };
+    let work = Work { client: &client, say };
+    // The last life may have ended in the midst of one.
+    if let Ok(visit) = client.current_visit() {
+        client.close_visit(visit)?;
+        work.told(Visit::key(visit.0))?;
+    }
     for nth in 0..life.rounds {
         work.round(nth)?;
         done.send_replace(nth + 1);
@@ -164,7 +173,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// A recorded visit and two issues each time, and now and then a visit that is lived through, with a photo.
-    fn round(&mut self, nth: usize) -> Result<(), LifeError> {
+    fn round(&self, nth: usize) -> Result<(), LifeError> {
         let outlet = company::outlet(OUTLETS[nth % OUTLETS.len()]);
         let opened_at_ms = sessions::now_ms() - 3_600_000;
         let mut bundle = device::bundle(outlet, opened_at_ms, LINES);
@@ -261,8 +270,10 @@ pub fn folds(trace: &[Event]) -> usize {
 type Key = (u16, String);
 
 /// What must be there at some point of a trace.
-#[derive(Debug, Default)]
-struct Expected {
+#[derive(Clone, Debug, Default)]
+pub struct Expected {
+    /// Whether it is known what the trace began with.
+    is_open: bool,
     is_enrolled: bool,
     /// What was acknowledged.
     standing: BTreeMap<Key, String>,
@@ -278,6 +289,10 @@ struct Expected {
 impl Line {
     fn key(&self) -> Key {
         (self.kind, self.id.clone())
+    }
+
+    fn entry(&self) -> (Key, String) {
+        (self.key(), self.digest.clone())
     }
 }
 
@@ -299,62 +314,56 @@ impl Words {
         self.0.iter().filter(|(_, word)| matches!(word, Word::Saved(_))).count()
     }
 
-    fn expected_at(&self, after: usize) -> Expected {
-        let mut expected = Expected::default();
-        let (before, later) = self.0.split_at(self.0.partition_point(|(nth, _)| *nth < after));
-        for (_, word) in before {
-            match word {
-                Word::Enrolled => expected.is_enrolled = true,
-                Word::SyncBegins => (expected.is_syncing, expected.unsent) = (true, BTreeSet::new()),
-                Word::Saved(lines) => {
-                    // A sync sends also what is saved while it runs.
-                    let unsent = lines.iter().filter(|_| !expected.is_syncing).map(Line::key);
-                    expected.unsent.extend(unsent);
-                    expected.standing.extend(lines.iter().map(|line| (line.key(), line.digest.clone())));
-                }
-                Word::Pulled(lines) => {
-                    expected.is_syncing = false;
-                    expected.standing.extend(lines.iter().map(|line| (line.key(), line.digest.clone())));
-                }
-            }
-        }
-        let next_save = later.iter().find_map(|(_, word)| match word {
-            Word::Saved(lines) => Some(lines.clone()),
-            _ => None,
-        });
-        let next_pull = later.iter().find_map(|(_, word)| match word {
-            Word::Pulled(lines) => Some(lines),
-            _ => None,
-        });
-        expected.saving = next_save.unwrap_or_default();
-        expected.coming =
-            next_pull.into_iter().flatten().map(|line| (line.key(), line.digest.clone())).collect();
-        expected
+    /// What must be there after so many events.
+    pub fn expected_at(&self, after: usize) -> Expected {
+        self.expected_from(Expected { is_open: true, ..Expected::default() }, after)
     }
 
-    /// Opens the device of a folder as an app does, and compares it with what was acknowledged before a point of the
-    /// trace. Then one more save must work, and be there when the device is opened once more.
-    ///
-    /// # Errors
-    /// In words, what is not as it must be.
-    pub fn check(&self, home: &Path, is_sealed: bool, after: usize) -> Result<(), String> {
-        let expected = self.expected_at(after);
-        let client = open(home, is_sealed).map_err(|error| format!("it does not open: {error}"))?;
-        let Some(_) = client.identity() else {
-            return if expected.is_enrolled { Err("its enrolment is lost".into()) } else { Ok(()) };
-        };
-        expected.compare(&client)?;
-        compare_pictures(&client, home)?;
-        let could_save = expected.standing.keys().any(|(kind, _)| *kind == Outlet::SPEC.kind.0);
-        if !could_save {
-            return Ok(());
+    /// The same for a trace that goes on from a folder in which that was expected.
+    pub fn expected_from(&self, mut expected: Expected, after: usize) -> Expected {
+        let (before, later) = self.0.split_at(self.0.partition_point(|(nth, _)| *nth < after));
+        before.iter().for_each(|(_, word)| expected.hear(word));
+        if !expected.is_open {
+            // What the last trace left half-way was not looked at yet.
+            return expected;
         }
-        let saved = go_on(&client).map_err(|error| format!("it does not go on: {error}"))?;
-        drop(client);
-        let client = open(home, is_sealed).map_err(|error| format!("it opens only once: {error}"))?;
-        let found = client.find(Issue::key(saved)).map_err(|error| error.to_string())?;
-        if found.is_none() { Err("what was saved after the power cut is lost".into()) } else { Ok(()) }
+        expected.saving = later.iter().find_map(|(_, word)| word.saved()).unwrap_or_default().to_vec();
+        let coming = later.iter().find_map(|(_, word)| match word {
+            Word::Pulled(lines) | Word::Found(lines) => Some(lines),
+            _ => None,
+        });
+        expected.coming = coming.into_iter().flatten().map(Line::entry).collect();
+        expected
     }
+}
+
+impl Word {
+    fn saved(&self) -> Option<&[Line]> {
+        if let Self::Saved(lines) = self { Some(lines) } else { None }
+    }
+}
+
+/// Opens the device of a folder as an app does, and compares it with what must be there. Then one more save must work,
+/// and be there when the device is opened once more.
+///
+/// # Errors
+/// In words, what is not as it must be.
+pub fn check(home: &Path, is_sealed: bool, expected: &Expected) -> Result<(), String> {
+    let client = open(home, is_sealed).map_err(|error| format!("it does not open: {error}"))?;
+    if client.identity().is_none() {
+        return if expected.is_enrolled { Err("its enrolment is lost".into()) } else { Ok(()) };
+    }
+    expected.compare(&client)?;
+    compare_pictures(&client, home)?;
+    let can_save = expected.standing.keys().any(|(kind, _)| *kind == Outlet::SPEC.kind.0);
+    if !can_save {
+        return Ok(());
+    }
+    let saved = go_on(&client).map_err(|error| format!("it does not go on: {error}"))?;
+    drop(client);
+    let client = open(home, is_sealed).map_err(|error| format!("it opens only once: {error}"))?;
+    let found = client.find(Issue::key(saved)).map_err(|error| error.to_string())?;
+    if found.is_none() { Err("what was saved after the power cut is lost".into()) } else { Ok(()) }
 }
 
 fn go_on(client: &Client) -> Result<RecordId, RecordError> {
@@ -366,6 +375,31 @@ fn issue(text: String) -> NewIssue {
 }
 
 impl Expected {
+    /// The same once the device was opened and not yet looked at, as at the beginning of another trace.
+    pub fn reopened(&self) -> Self {
+        Self { is_open: false, is_syncing: false, ..self.clone() }
+    }
+
+    fn hear(&mut self, word: &Word) {
+        match word {
+            Word::Enrolled => self.is_enrolled = true,
+            Word::SyncBegins => (self.is_syncing, self.unsent) = (true, BTreeSet::new()),
+            Word::Saved(lines) => {
+                // A sync sends also what is saved while it runs.
+                self.unsent.extend(lines.iter().filter(|_| !self.is_syncing).map(Line::key));
+                self.standing.extend(lines.iter().map(Line::entry));
+            }
+            Word::Pulled(lines) => {
+                self.is_syncing = false;
+                self.standing.extend(lines.iter().map(Line::entry));
+            }
+            Word::Found(lines) => {
+                self.is_open = true;
+                self.standing.extend(lines.iter().map(Line::entry));
+            }
+        }
+    }
+
     fn compare(&self, client: &Client) -> Result<(), String> {
         let mut found = BTreeMap::new();
         for kind in OWN.iter().chain(&PULLED) {

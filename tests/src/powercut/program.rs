@@ -55,6 +55,9 @@ struct ClientLife {
     /// Rounds of work.
     #[arg(long)]
     rounds: usize,
+    /// Whether there is no server to sync with.
+    #[arg(long)]
+    offline: bool,
 }
 
 /// Lives the life that the arguments name.
@@ -79,6 +82,7 @@ fn live_client(life: &ClientLife) -> Result<(), client::LifeError> {
         is_sealed: life.sealed,
         invitation: life.invitation.as_deref(),
         rounds: life.rounds,
+        is_online: !life.offline,
     };
     let lived = client::live(&of, recorder::say)?;
     if life.recorded.dies {
