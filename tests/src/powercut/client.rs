@@ -224,7 +224,7 @@ fn note(nth: usize) -> String {
 }
 
 /// What a record holds, without who wrote it when: a merge at the server changes nothing of that.
-fn line_of(record: &Record) -> Line {
+pub(super) fn line_of(record: &Record) -> Line {
     let values: Vec<_> = record.fields().iter().map(|field| (&field.at, &field.register.value)).collect();
     let digest = ContentHash::of(format!("{:?} {values:?}", record.home).as_bytes()).to_string();
     Line { kind: record.key.kind.0, id: record.key.id.to_string(), digest }

@@ -423,7 +423,7 @@ impl Image {
                 if entry.file_type()?.is_dir() {
                     image.folders.push(path.clone());
                     open.push(path);
-                } else {
+                } else if entry.file_type()?.is_file() {
                     let bytes = fs::read(entry.path())?;
                     let length = bytes.len() as u64;
                     image.files.insert(path, Content { bytes, length });

@@ -16,6 +16,7 @@ pub mod points;
 pub mod program;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod recorder;
+pub mod server;
 pub mod trace;
 
 use std::io;

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::disk::short;
 use super::trace::{self, TraceError};
-use super::{client, recorder};
+use super::{client, recorder, server};
 
 /// Works on a folder, and records every change of its files.
 #[derive(Debug, Parser)]
@@ -21,6 +21,8 @@ struct Arguments {
 enum Life {
     /// A device that saves and syncs.
     Client(ClientLife),
+    /// A server that devices push to and sync with.
+    Server(ServerLife),
     /// Prints a trace, an event a line.
     Show {
         /// The file.
@@ -60,10 +62,29 @@ struct ClientLife {
     offline: bool,
 }
 
+#[derive(Debug, Args)]
+struct ServerLife {
+    #[command(flatten)]
+    recorded: Recorded,
+    /// Where the devices' folders are.
+    #[arg(long)]
+    devices: PathBuf,
+    /// Where it listens.
+    #[arg(long)]
+    port: u16,
+    /// Batches of each device before this life.
+    #[arg(long)]
+    from: u64,
+    /// Batches of each device in it.
+    #[arg(long)]
+    batches: u64,
+}
+
 /// Lives the life that the arguments name.
 pub fn run() -> ExitCode {
     let outcome = match Arguments::parse().life {
         Life::Client(life) => live_client(&life).map_err(|error| error.to_string()),
+        Life::Server(life) => live_server(&life).map_err(|error| error.to_string()),
         Life::Show { trace } => show(&trace).map_err(|error| error.to_string()),
     };
     match outcome {
@@ -90,6 +111,25 @@ fn live_client(life: &ClientLife) -> Result<(), client::LifeError> {
     }
     debug_assert_eq!(Arc::strong_count(&lived), 1);
     drop(lived);
+    recorder::flush();
+    Ok(())
+}
+
+fn live_server(life: &ServerLife) -> Result<(), server::LifeError> {
+    recorder::start(&life.recorded.folder, Some(&life.recorded.trace))?;
+    let of = server::Life {
+        data: &life.recorded.folder,
+        devices: &life.devices,
+        port: life.port,
+        from: life.from,
+        batches: life.batches,
+    };
+    let (runtime, serving) = server::live(&of, recorder::say)?;
+    if life.recorded.dies {
+        recorder::die();
+    }
+    drop(runtime.block_on(serving.stop()));
+    drop(runtime);
     recorder::flush();
     Ok(())
 }

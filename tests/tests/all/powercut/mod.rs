@@ -3,6 +3,7 @@
 //! The normal run cuts at some dozens of points, `XUNDIAN_LONG=1` at more than a thousand of each store.
 
 mod client;
+mod server;
 
 use std::path::Path;
 use std::process::Command;
