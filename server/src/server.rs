@@ -5,6 +5,7 @@ mod conflicts;
 mod drafts;
 
 use crate::authority::{Authority, AuthorityError};
+use crate::disk;
 use crate::ingest::{
     Batch, ChangedRecord, FigureChanges, Loaded, OutletStock, TouchedProducts, TouchedStock, Units,
     affected_outlets, late, merge, namings, plan_figures, plan_namings, plan_stock, restate_outlet,
@@ -15,7 +16,6 @@ use conflicts::conflict_records;
 pub use drafts::Draft;
 use drafts::{draft_op, headquarters_header};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::broadcast;
@@ -107,7 +107,7 @@ impl Server {
         let folder = data.to_path_buf();
         let io = |source| OpenError::Folder { folder: data.to_path_buf(), source };
         // What is in there is the company's alone: keys, passwords, everybody's day.
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(io)?;
+        disk::make_private_folder(data).map_err(io)?;
         let lock = std::fs::File::create(data.join("lock")).map_err(io)?;
         match fs4::FileExt::try_lock(&lock) {
             Ok(()) => {}

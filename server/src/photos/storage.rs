@@ -7,12 +7,12 @@
 //!
 //! A picture that was put is durable when the call returns: in a folder, the file and its folders are synced.
 
+use crate::disk;
 use object_store::aws::AmazonS3Builder;
 use object_store::client::{HttpError, HttpErrorKind};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ClientOptions, Error, ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -216,13 +216,8 @@ impl Storage {
 /// A folder whose files are synced, and whose folders are, before a put returns.
 fn local(folder: &Path) -> Result<LocalFileSystem, StorageError> {
     let failed = |source| StorageError::Folder { folder: folder.to_path_buf(), source };
-    let made: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     // What is put is synced up to this folder; that the folder itself is there must last as well.
-    for above in made.iter().filter_map(|folder| folder.parent()) {
-        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
-        std::fs::File::open(above).and_then(|above| above.sync_all()).map_err(failed)?;
-    }
+    disk::make_private_folder(folder).map_err(failed)?;
     let opened =
         LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(std::io::Error::other(error)))?;
     Ok(opened.with_fsync(true))

@@ -17,6 +17,7 @@ pub use reader::Reader;
 pub use rows::{AuditEntry, Device, InvitationEntry, RejectedOp};
 pub use stock::{LatestLevel, Levels, Statement, StatementLine};
 
+use crate::disk;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -165,6 +166,11 @@ impl Store {
             audit: table("audit")?,
             db,
         };
+        // fjall makes a folder for each table, and does not make its name durable: a power cut could take a whole table
+        // away with what was committed into it.
+        for named in [Some(folder.join("keyspaces")), Some(folder.to_path_buf()), folder.parent().map(Into::into)] {
+            named.map_or(Ok(()), |named| disk::sync_folder(&named)).map_err(fjall::Error::from)?;
+        }
         match store.meta.get("format")? {
             None => store.note_format()?,
             Some(found) if [FORMAT, FORMAT_BEFORE].contains(&&*found) => {}

@@ -27,7 +27,10 @@ use crate::support::{company, photo};
 const PUSHING: [(&str, &str); 3] = [("W1", "A1"), ("W2", "B1"), ("W3", "C1")];
 /// Who syncs as an app does.
 const SYNCING: (&str, &str) = ("W4", "A2");
-const VISITS_A_BATCH: u64 = 8;
+/// A batch is one visit, and a new note for each of so many before it.
+const CHANGES_A_BATCH: u64 = 8;
+/// The visit, its shelf and its count.
+const OPS_A_VISIT: u64 = 3;
 const LINES: u64 = 4;
 const NOTE_BYTES: usize = 8000;
 const PHOTO_BYTES: usize = 60_000;
@@ -208,55 +211,87 @@ async fn sync_once(client: &Client, nth: u64, say: Say) -> Result<(), LifeError>
     Ok(())
 }
 
-fn note(nth: u64) -> String {
-    format!("第{nth}次").chars().cycle().take(NOTE_BYTES / 3).collect()
+/// A text that no compression makes small.
+fn note(seed: u64) -> String {
+    let mut state = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut next = || {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from_u32(0x4E00 + (state % 20_000) as u32).unwrap_or('一')
+    };
+    (0..NOTE_BYTES / 3).map(|_| next()).collect()
 }
 
 impl Pushing {
-    /// Ops of one batch.
-    const OPS_A_BATCH: u64 = VISITS_A_BATCH * 3 + 1;
-
     fn home(&self) -> Home {
         Home::Outlet(company::outlet(PUSHING[self.nth].1))
     }
 
-    fn author(&self, next: u64) -> Author {
-        let person = company::person(PUSHING[self.nth].0);
-        Author { device: DeviceNo(self.device), person, next: OpSeq(next) }
+    /// The author at the beginning of a batch.
+    fn author(&self, batch: u64) -> Author {
+        let changes_before = match batch.checked_sub(CHANGES_A_BATCH) {
+            Some(full) => CHANGES_A_BATCH * (CHANGES_A_BATCH - 1) / 2 + CHANGES_A_BATCH * full,
+            None => batch * batch.saturating_sub(1) / 2,
+        };
+        let next = OpSeq(1 + OPS_A_VISIT * batch + changes_before);
+        Author { device: DeviceNo(self.device), person: company::person(PUSHING[self.nth].0), next }
     }
 
-    /// Visits with shelf and count.
-    fn visits(&self, nth: u64) -> Vec<Op> {
-        let mut author = self.author(1 + nth * Self::OPS_A_BATCH);
-        let mut ops = Vec::new();
-        for place in 0..VISITS_A_BATCH {
-            let at_ms = self.from_ms + i64::try_from(nth * VISITS_A_BATCH + place).unwrap_or(0) * 1000;
-            let id = RecordId::v7(at_ms.unsigned_abs(), [u8::try_from(self.nth).unwrap_or(0); 10]);
-            let visit = Some(VisitId(id));
-            let of = bundle(company::outlet(PUSHING[self.nth].1), at_ms, LINES);
-            let form = Visit {
-                opened_at_ms: Some(at_ms),
-                closed_at_ms: Some(at_ms + 600_000),
-                note: Some(note(nth)),
-                ..Visit::default()
-            };
-            ops.push(author.op(&form, id, self.home(), at_ms, None));
-            ops.push(author.op(&ShelfObservation { visit, ..of.shelf }, id, self.home(), at_ms, None));
-            ops.push(author.op(&StockCount { visit, ..of.count }, id, self.home(), at_ms, None));
+    fn at_ms(&self, batch: u64) -> i64 {
+        self.from_ms + i64::try_from(batch).unwrap_or(0) * 1000
+    }
+
+    fn visit_id(&self, batch: u64) -> RecordId {
+        RecordId::v7(self.at_ms(batch).unsigned_abs(), [u8::try_from(self.nth).unwrap_or(0); 10])
+    }
+
+    /// What the device pushes at once: a visit, and new notes for those of the batches before, so that much is written
+    /// and little is there to be compared.
+    fn batch(&self, nth: u64) -> Vec<Op> {
+        let mut author = self.author(nth);
+        let mut ops = self.visit(nth, &mut author).to_vec();
+        for of in nth.saturating_sub(CHANGES_A_BATCH)..nth {
+            ops.push(self.change(of, nth, &note(author.next.0 ^ self.device as u64), &mut author));
         }
         ops
     }
 
-    /// What the device pushes at once: visits, and a change of one of the batch before.
-    fn batch(&self, nth: u64) -> Vec<Op> {
-        let mut ops = self.visits(nth);
-        let earlier = if nth == 0 { ops[0].clone() } else { self.visits(nth - 1)[0].clone() };
-        let mut seen = Record::empty(earlier.record, self.home());
-        seen.apply(&earlier);
-        let form = Visit { note: Some(format!("改于{nth}")), ..Visit::default() };
-        let mut author = self.author((nth + 1) * Self::OPS_A_BATCH);
-        ops.push(author.op(&form, earlier.record.id, self.home(), earlier.stamp.hlc.unix_ms() + 1, Some(&seen)));
-        ops
+    fn visit(&self, nth: u64, author: &mut Author) -> [Op; OPS_A_VISIT as usize] {
+        let (at_ms, id, home) = (self.at_ms(nth), self.visit_id(nth), self.home());
+        let of = bundle(company::outlet(PUSHING[self.nth].1), at_ms, LINES);
+        let form = Visit {
+            opened_at_ms: Some(at_ms),
+            closed_at_ms: Some(at_ms + 600_000),
+            note: Some(note(author.next.0 ^ self.device as u64)),
+            ..Visit::default()
+        };
+        let visit = Some(VisitId(id));
+        [
+            author.op(&form, id, home, at_ms, None),
+            author.op(&ShelfObservation { visit, ..of.shelf }, id, home, at_ms, None),
+            author.op(&StockCount { visit, ..of.count }, id, home, at_ms, None),
+        ]
+    }
+
+    /// The change that a batch makes to the visit of one before it, having seen what the batches between have made of it.
+    fn change(&self, of: u64, nth: u64, note: &str, author: &mut Author) -> Op {
+        let mut seen = Record::empty(Visit::key(self.visit_id(of)), self.home());
+        if nth == of + 1 {
+            let [visit, ..] = self.visit(of, &mut self.author(of));
+            seen.apply(&visit);
+        } else {
+            let before = nth - 1;
+            let first = before.saturating_sub(CHANGES_A_BATCH);
+            let mut then = self.author(before);
+            then.next = OpSeq(then.next.0 + OPS_A_VISIT + (of - first));
+            // Of what is seen only the stamps count.
+            let form = Visit { note: Some(String::new()), ..Visit::default() };
+            seen.apply(&then.op(&form, seen.key.id, self.home(), self.at_ms(before), None));
+        }
+        let form = Visit { note: Some(note.to_owned()), ..Visit::default() };
+        author.op(&form, seen.key.id, self.home(), self.at_ms(nth), Some(&seen))
     }
 
     /// What the server holds of the device after so many batches.
@@ -343,7 +378,8 @@ async fn look(data: &Path, expected: &Expected, goes_on: bool) -> Result<Expecte
     let mut report = server.verify().map_err(|error| format!("it cannot be read: {error}"))?;
     photos.check(true, &mut report).await.map_err(|error| format!("its photos cannot be read: {error}"))?;
     if !report.is_clean() {
-        return Err(format!("verify finds {:#?}", report.findings));
+        let (count, first) = (report.findings.len(), &report.findings[..report.findings.len().min(3)]);
+        return Err(format!("verify finds {count} faults, such as {first:#?}"));
     }
     if expected.is_founded && server.directory().person(company::person("W1")).is_none() {
         return Err("the company is lost".into());
@@ -381,7 +417,7 @@ fn compare_pushed(server: &Server, device: &Pushing, receipts: u64) -> Result<u6
         let records = records.map_err(|error| format!("it cannot be read: {error}"))?;
         found.extend(records.into_iter().map(|record| (record.key, record)));
     }
-    let batches = receipts + u64::from(found.len() as u64 > receipts * VISITS_A_BATCH * 3);
+    let batches = receipts + u64::from(found.len() as u64 > receipts * OPS_A_VISIT);
     let expected = device.records(batches);
     if found != expected {
         let lost = expected.iter().find(|(key, record)| found.get(key) != Some(record)).map(|(key, _)| key);
