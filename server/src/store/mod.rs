@@ -20,6 +20,8 @@ pub use stock::{LatestLevel, Levels, Statement, StatementLine};
 use crate::disk;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, OutletId};
@@ -147,6 +149,26 @@ pub struct Store {
 impl Store {
     /// Opens the store in a folder, or makes it.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        if !folder.exists() {
+            Self::make(folder)?;
+        }
+        Self::open_at(folder)
+    }
+
+    /// Makes a store beside its place, and gives it its name once it is whole and durable: fjall does not open what a
+    /// power cut leaves of a folder that it was making.
+    fn make(folder: &Path) -> Result<(), StoreError> {
+        let unfinished = folder.with_extension("new");
+        match fs::remove_dir_all(&unfinished) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(fjall::Error::from(error).into()),
+            Ok(()) | Err(_) => drop(Self::open_at(&unfinished)?),
+        }
+        let named = fs::rename(&unfinished, folder);
+        let named = named.and_then(|()| folder.parent().map_or(Ok(()), disk::sync_folder));
+        Ok(named.map_err(fjall::Error::from)?)
+    }
+
+    fn open_at(folder: &Path) -> Result<Self, StoreError> {
         let db = Database::builder(folder).cache_size(CACHE_BYTES).worker_threads(1).open()?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);
         let table = |name| db.keyspace(name, options);
@@ -168,8 +190,8 @@ impl Store {
         };
         // fjall makes a folder for each table, and does not make its name durable: a power cut could take a whole table
         // away with what was committed into it.
-        for named in [Some(folder.join("keyspaces")), Some(folder.to_path_buf()), folder.parent().map(Into::into)] {
-            named.map_or(Ok(()), |named| disk::sync_folder(&named)).map_err(fjall::Error::from)?;
+        for named in [&folder.join("keyspaces"), folder] {
+            disk::sync_folder(named).map_err(fjall::Error::from)?;
         }
         match store.meta.get("format")? {
             None => store.note_format()?,

@@ -11,10 +11,6 @@ use xundian_tests::support::seed;
 
 use super::{count, cuts, lived, powercut, read_whole};
 
-const LIVES: u64 = 3;
-/// Batches of each device in one life: enough that tables are written out, joined, and the journal begins anew.
-const BATCHES: u64 = 60;
-
 /// A server's folder and what was done to it.
 struct Recorded {
     folder: TempDir,
@@ -57,21 +53,22 @@ impl Recorded {
     }
 }
 
-#[test]
-fn what_a_server_acknowledged_is_whole_after_a_power_cut() {
-    let mut rng = seed::rng("power cuts of a server");
-    let start = Instant::now();
-    let recorded = Recorded::new(LIVES, BATCHES);
+/// The moments from shortly before a name was made, for so many events.
+fn around(trace: &[Event], made: &str, events: usize) -> std::ops::Range<usize> {
+    let is_it = |event: &Event| matches!(event, Event::Made { path, .. } if path == made);
+    let at = trace.iter().position(is_it).expect("enough work for it");
+    at.saturating_sub(50)..(at + events).min(trace.len())
+}
+
+fn acknowledged_is_whole(recorded: Recorded, cuts: &[Cut], start: Instant) {
     let took = start.elapsed();
     let is_table = |path: &str| path.contains("/tables/");
-    let journals = recorded.count(|event| matches!(event, Event::Made { path, .. } if path.ends_with(".jnl")));
     let made = recorded.count(|event| matches!(event, Event::Made { path, .. } if is_table(path)));
     let removed = recorded.count(|event| matches!(event, Event::Removed { path } if is_table(path)));
-    let cuts = cuts(&recorded.trace, count(16, 1000), &mut rng);
     let start = Instant::now();
-    let outcome = recorded.try_all(&cuts);
+    let outcome = recorded.try_all(cuts);
     eprintln!(
-        "{} receipts, {journals} journals, {made} tables, {removed} of them removed, {} events, recorded in {took:.1?}; {} power cuts in {:.1?}",
+        "{} receipts, {made} tables, {removed} of them removed, {} events, recorded in {took:.1?}; {} power cuts in {:.1?}",
         recorded.words.receipts(),
         recorded.trace.len(),
         cuts.len(),
@@ -80,5 +77,50 @@ fn what_a_server_acknowledged_is_whole_after_a_power_cut() {
     if let Err(lost) = outcome {
         panic!("{lost}\nthe trace: {}", recorded.folder.keep().display());
     }
-    assert!(journals > 2 && made > 2 && removed > 0, "too little work");
+    assert!(made > 20 && removed > 10, "too little work for tables to be written out and joined");
+}
+
+#[test]
+fn what_a_server_acknowledged_is_whole_after_a_power_cut() {
+    let mut rng = seed::rng("power cuts of a server");
+    let start = Instant::now();
+    let recorded = Recorded::new(3, 60);
+    let cuts = cuts(&recorded.trace, count(16, 1000), &mut rng);
+    acknowledged_is_whole(recorded, &cuts, start);
+}
+
+#[test]
+fn what_a_server_acknowledged_is_whole_after_a_power_cut_while_its_journal_begins_anew() {
+    let mut rng = seed::rng("power cuts of a server with a full journal");
+    let start = Instant::now();
+    let recorded = Recorded::new(2, 260);
+    let range = around(&recorded.trace, "store/1.jnl", 500);
+    let cuts = Cut::choose(&recorded.trace[..range.end], range.start, count(3, 100), &mut rng);
+    acknowledged_is_whole(recorded, &cuts, start);
+}
+
+#[test]
+fn a_server_that_forgets_to_sync_is_found_out() {
+    let mut rng = seed::rng("a server that does not sync");
+    let recorded = Recorded::new(1, 40);
+    let forgotten: [(&str, fn(&Event) -> bool); 3] = [
+        ("fdatasync", |event| matches!(event, Event::Synced { is_data: true, .. })),
+        ("fsync", |event| matches!(event, Event::Synced { is_data: false, .. })),
+        ("fsync of folders", |event| matches!(event, Event::SyncedFolder { .. })),
+    ];
+    for (what, is_forgotten) in forgotten {
+        let trace = points::without(&recorded.trace, is_forgotten);
+        let words = Words::of(&trace).expect("the server's words");
+        // What is lost before anything was acknowledged proves nothing.
+        let cuts = Cut::choose(&trace, trace.len() / 2, 20, &mut rng);
+        let outcome =
+            points::try_all(&trace, &cuts, |data, cut| check(data, &words.expected_at(cut.after), false));
+        match outcome {
+            Err(CutError::Lost { why, folder, .. }) => {
+                eprintln!("without {what}: {why}");
+                std::fs::remove_dir_all(folder).expect("our own folder");
+            }
+            outcome => panic!("without {what} nothing was lost: {outcome:?}"),
+        }
+    }
 }
