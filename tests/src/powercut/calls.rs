@@ -9,7 +9,10 @@
 //!
 //! Ignores what calls mean.
 
-#![allow(unsafe_code, reason = "filters, signals and system calls have no safe form; all of it is in this file")]
+#![allow(
+    unsafe_code,
+    reason = "filters, signals and system calls have no safe form; all of it is in this file"
+)]
 
 use std::ffi::CStr;
 use std::io;
@@ -99,9 +102,8 @@ pub(super) fn install(answering: Answering) -> io::Result<()> {
     checked(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
     let flags = libc::SECCOMP_FILTER_FLAG_TSYNC;
     // SAFETY: the same.
-    let installed = unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
-    };
+    let installed =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
     checked(c_int::try_from(installed).unwrap_or(-1))
 }
 
@@ -178,7 +180,8 @@ extern "C" fn on_call(_signal: c_int, _about: *mut libc::siginfo_t, context: *mu
             argument(libc::REG_R9),
         ],
     };
-    registers[libc::REG_RAX as usize] = ANSWERING.get().map_or(-i64::from(libc::ENOSYS), |answer| answer(&call));
+    registers[libc::REG_RAX as usize] =
+        ANSWERING.get().map_or(-i64::from(libc::ENOSYS), |answer| answer(&call));
     *error = error_before;
 }
 

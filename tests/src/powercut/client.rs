@@ -11,8 +11,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use xundian_client::{
-    Client, ContentHash, Due, Issue, IssueKind, NewIssue, NewPhoto, Photo, PhotoOf, PhotoSource, PhotoSubject,
-    RecordError, RecordId, SaveState, Severity, ShelfObservation, StockCount, StoreError, StoreKey, Visit, VisitId,
+    Client, ContentHash, Due, Issue, IssueKind, NewIssue, NewPhoto, Photo, PhotoOf, PhotoSource,
+    PhotoSubject, RecordError, RecordId, SaveState, Severity, ShelfObservation, StockCount, StoreError,
+    StoreKey, Visit, VisitId,
 };
 use xundian_protocol::ids::KindId;
 use xundian_protocol::kinds::{Outlet, Product, Typed};
@@ -35,8 +36,13 @@ const ROUNDS_A_SYNC: usize = 5;
 const KEY: [u8; 32] = [0x5a; 32];
 
 /// The kinds that the device writes.
-const OWN: [KindId; 5] =
-    [Visit::SPEC.kind, ShelfObservation::SPEC.kind, StockCount::SPEC.kind, Issue::SPEC.kind, Photo::SPEC.kind];
+const OWN: [KindId; 5] = [
+    Visit::SPEC.kind,
+    ShelfObservation::SPEC.kind,
+    StockCount::SPEC.kind,
+    Issue::SPEC.kind,
+    Photo::SPEC.kind,
+];
 /// The kinds that only others write.
 const PULLED: [KindId; 2] = [Outlet::SPEC.kind, Product::SPEC.kind];
 
@@ -251,13 +257,16 @@ pub fn folds(trace: &[Event]) -> usize {
         match event {
             Event::Made { path, node } if path == "store/journal.new" => journal = Some(*node),
             Event::Wrote { node, at, bytes } if Some(*node) == journal => {
-                let Some(number) = bytes.get(8..16).and_then(|number| number.try_into().ok()) else { continue };
+                let Some(number) = bytes.get(8..16).and_then(|number| number.try_into().ok()) else {
+                    continue;
+                };
                 let number = u64::from_be_bytes(number);
                 if *at == 0 && number > newest {
                     folds += 1;
                 }
                 // Only entries that are written one by one begin where a write begins.
-                let is_entry = bytes.len() == 16 + bytes.first_chunk().map_or(0, |n| u32::from_be_bytes(*n) as usize);
+                let is_entry =
+                    bytes.len() == 16 + bytes.first_chunk().map_or(0, |n| u32::from_be_bytes(*n) as usize);
                 newest = if is_entry { number } else { newest };
             }
             _ => {}
@@ -371,7 +380,13 @@ fn go_on(client: &Client) -> Result<RecordId, RecordError> {
 }
 
 fn issue(text: String) -> NewIssue {
-    NewIssue { issue_kind: IssueKind::Other, severity: Severity::Urgent, text, due: Due::SameDay, assignee: None }
+    NewIssue {
+        issue_kind: IssueKind::Other,
+        severity: Severity::Urgent,
+        text,
+        due: Due::SameDay,
+        assignee: None,
+    }
 }
 
 impl Expected {
@@ -454,7 +469,8 @@ fn compare_pictures(client: &Client, home: &Path) -> Result<(), String> {
         entries => entries.map_err(|error| error.to_string())?,
     };
     for entry in entries {
-        let name = entry.map_err(|error| error.to_string())?.file_name().to_string_lossy().replace(".sealed", "");
+        let name =
+            entry.map_err(|error| error.to_string())?.file_name().to_string_lossy().replace(".sealed", "");
         if !named.contains(&name) {
             return Err(format!("the file {name} is left over in photos"));
         }

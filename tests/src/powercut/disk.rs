@@ -122,7 +122,8 @@ impl Disk {
     /// # Errors
     /// Where it cannot have been done to what is there.
     pub fn apply(&mut self, event: &Event) -> Result<(), Misfit> {
-        self.change(event).map_err(|what| Misfit { event: self.events, what: format!("{what}: {}", short(event)) })?;
+        self.change(event)
+            .map_err(|what| Misfit { event: self.events, what: format!("{what}: {}", short(event)) })?;
         self.events += 1;
         Ok(())
     }
@@ -468,7 +469,9 @@ fn take_step(names: &mut BTreeMap<String, Entry>, step: &[(String, Option<Entry>
 pub fn short(event: &Event) -> String {
     match event {
         Event::Wrote { node, at, bytes } => format!("Wrote {} bytes at {at} of {node}", bytes.len()),
-        Event::Said(words) => format!("Said {}", String::from_utf8_lossy(words).chars().take(80).collect::<String>()),
+        Event::Said(words) => {
+            format!("Said {}", String::from_utf8_lossy(words).chars().take(80).collect::<String>())
+        }
         other => format!("{other:?}"),
     }
 }

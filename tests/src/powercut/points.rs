@@ -59,9 +59,8 @@ impl Cut {
     /// folders that are synced, files that change their length. Of all of them one in eight loses everything that was
     /// not synced, and one in sixteen nothing.
     pub fn choose(trace: &[Event], from: usize, count: usize, rng: &mut StdRng) -> Vec<Self> {
-        let is_rare = |event: &Event| {
-            !matches!(event, Event::Wrote { .. } | Event::Synced { .. } | Event::Said(_))
-        };
+        let is_rare =
+            |event: &Event| !matches!(event, Event::Wrote { .. } | Event::Synced { .. } | Event::Said(_));
         let rare: Vec<usize> =
             (from..trace.len()).filter(|nth| is_rare(&trace[*nth])).map(|nth| nth + 1).collect();
         let mut cuts: Vec<Self> = (0..count)

@@ -297,7 +297,9 @@ impl Recorder {
         match (from, to) {
             (None, None) => call.pass(),
             (Some(from), Some(to)) => self.name_change(call, 0, || event(from, to)),
-            (from, to) => not_recordable(&format!("a name that crosses the folder's bounds, {from:?} to {to:?}")),
+            (from, to) => {
+                not_recordable(&format!("a name that crosses the folder's bounds, {from:?} to {to:?}"))
+            }
         }
     }
 
@@ -308,7 +310,9 @@ impl Recorder {
         if about.is_ok_and(|about| about.file_type().is_socket()) {
             return call.pass();
         }
-        self.name_change(call, 0, || if is_folder { Event::RemovedFolder { path } } else { Event::Removed { path } })
+        self.name_change(call, 0, || {
+            if is_folder { Event::RemovedFolder { path } } else { Event::Removed { path } }
+        })
     }
 
     fn make_folder(&self, call: &Call, inside: Option<String>) -> Answer {

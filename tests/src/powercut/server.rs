@@ -9,7 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use xundian_client::{Client, ContentHash, NewPhoto, Photo, PhotoOf, PhotoSource, PhotoState, PhotoSubject, Visit, VisitId};
+use xundian_client::{
+    Client, ContentHash, NewPhoto, Photo, PhotoOf, PhotoSource, PhotoState, PhotoSubject, Visit, VisitId,
+};
 use xundian_protocol::ids::{DeviceNo, OpSeq, RecordId};
 use xundian_protocol::kinds::{ShelfObservation, StockCount, Typed};
 use xundian_protocol::record::{Home, Op, Record, RecordKey};
@@ -369,7 +371,8 @@ pub fn check(data: &Path, expected: &Expected, is_thorough: bool) -> Result<(), 
 
 /// Looks at everything, and has each device push once more. Returns what must be there then.
 async fn look(data: &Path, expected: &Expected, goes_on: bool) -> Result<Expected, String> {
-    let server = Server::open(data, sessions::now_ms()).map_err(|error| format!("it does not open: {error}"))?;
+    let server =
+        Server::open(data, sessions::now_ms()).map_err(|error| format!("it does not open: {error}"))?;
     let server = Arc::new(server);
     let place = Place::read(None, data).map_err(|error| error.to_string())?;
     let photos = Photos::open(Arc::clone(&server), &place, SpoolLimits::default());
@@ -401,7 +404,8 @@ async fn look(data: &Path, expected: &Expected, goes_on: bool) -> Result<Expecte
 
 fn compare_merged(server: &Server, lines: &[Line]) -> Result<(), String> {
     let records = |kind| server.records(kind).map_err(|error| format!("it cannot be read: {error}"));
-    let held: Vec<Line> = [records(Visit::SPEC.kind)?, records(Photo::SPEC.kind)?].iter().flatten().map(line_of).collect();
+    let held: Vec<Line> =
+        [records(Visit::SPEC.kind)?, records(Photo::SPEC.kind)?].iter().flatten().map(line_of).collect();
     match lines.iter().find(|line| !held.contains(line)) {
         Some(lost) => Err(format!("{lost:?} was merged and is lost, or holds something else")),
         None => Ok(()),

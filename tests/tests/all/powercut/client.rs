@@ -162,9 +162,8 @@ async fn a_device_that_forgets_to_sync_is_found_out() {
             let trace = points::without(&recorded.trace, is_forgotten);
             let words = Words::of(&trace).expect("the device's words");
             let cuts = cuts(&trace, 20, &mut rng);
-            let outcome = points::try_all(&trace, &cuts, |home, cut| {
-                check(home, false, &words.expected_at(cut.after))
-            });
+            let outcome =
+                points::try_all(&trace, &cuts, |home, cut| check(home, false, &words.expected_at(cut.after)));
             match outcome {
                 Err(CutError::Lost { why, folder, .. }) => {
                     eprintln!("without {what}: {why}");

@@ -25,7 +25,8 @@ impl Recorded {
         let (data, trace) = (folder.path().join("data"), folder.path().join("trace"));
         let devices = folder.path().join("devices");
         std::fs::create_dir(&data).and_then(|()| std::fs::create_dir(&devices)).expect("folders");
-        let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
+        let free =
+            UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
         for life in 0..lives {
             let mut command = powercut();
             command.arg("server").arg("--folder").arg(&data).arg("--trace").arg(&trace);
