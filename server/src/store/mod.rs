@@ -44,8 +44,13 @@ const MEMTABLE_BYTES_MAX: u64 = 4 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk or the store's files.
-    #[error("the server's store cannot be read or written: {0}; check the disk and its free space")]
-    Engine(#[from] fjall::Error),
+    #[error("the server's store cannot be read or written: {}; check the disk and its free space", cause(.0))]
+    Engine(#[source] fjall::Error),
+    /// A write has failed before, so that nobody knows what the disk holds.
+    #[error(
+        "the server's store has stopped, as it could not be written before: check the disk and its free space, then start the server again; nothing that was acknowledged is lost"
+    )]
+    Stopped,
     /// A stored value cannot be read.
     #[error("a stored value in {table} is damaged: {detail}; run verify and restore from a backup")]
     Damaged {
@@ -62,6 +67,21 @@ pub enum StoreError {
         /// The format that this program reads.
         known: String,
     },
+}
+
+impl From<fjall::Error> for StoreError {
+    fn from(error: fjall::Error) -> Self {
+        match error {
+            fjall::Error::Poisoned => Self::Stopped,
+            error => Self::Engine(error),
+        }
+    }
+}
+
+/// What lies at the bottom of an error, which says it in the system's words.
+fn cause(error: &fjall::Error) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.last().map_or_else(String::new, ToString::to_string)
 }
 
 impl StoreError {

@@ -82,6 +82,8 @@ pub struct Life<'a> {
     pub rounds: usize,
     /// Whether there is a server to sync with.
     pub is_online: bool,
+    /// Whether photos are taken.
+    pub takes_photos: bool,
 }
 
 /// Why a life came to an early end.
@@ -120,11 +122,11 @@ pub fn open(home: &Path, is_sealed: bool) -> Result<Client, StoreError> {
     if is_sealed { Client::open_with_key(home, &StoreKey::new(KEY)) } else { Client::open(home) }
 }
 
-/// Works on a device until its rounds are done. What it returns is still open.
+/// Works on a device until its rounds are done. What it returns is still open. `works` is called once it works.
 ///
 /// # Errors
-/// Where something is refused that should not be.
-pub fn live(life: &Life<'_>, say: Say) -> Result<Arc<Client>, LifeError> {
+/// Where something is refused, as on a disk that is full.
+pub fn live(life: &Life<'_>, say: Say, works: impl FnOnce()) -> Result<Arc<Client>, LifeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     if let Some(invitation) = life.invitation {
         let client = open(life.home, life.is_sealed)?;
@@ -150,12 +152,13 @@ pub fn live(life: &Life<'_>, say: Say) -> Result<Arc<Client>, LifeError> {
             }
         })
     };
-    let work = Work { client: &client, say };
+    let work = Work { client: &client, say, takes_photos: life.takes_photos };
     // The last life may have ended in the midst of one.
     if let Ok(visit) = client.current_visit() {
         client.close_visit(visit)?;
         work.told(Visit::key(visit.0))?;
     }
+    works();
     for nth in 0..life.rounds {
         work.round(nth)?;
         done.send_replace(nth + 1);
@@ -175,6 +178,7 @@ async fn sync_once(client: &Client, say: Say) -> Result<(), LifeError> {
 struct Work<'a> {
     client: &'a Client,
     say: Say,
+    takes_photos: bool,
 }
 
 impl Work<'_> {
@@ -199,12 +203,23 @@ impl Work<'_> {
         self.told(Visit::key(visit.0))?;
         self.client.observe_shelf(visit, &bundle.shelf)?;
         self.told(ShelfObservation::key(visit.0))?;
-        let shelf = NewPhoto::new(PhotoSubject::Shelf, PhotoSource::InApp);
-        let picture = photo::jpeg(PHOTO_BYTES, rand::random());
-        let id = self.client.attach_photo(PhotoOf::Visit(visit), &shelf, &picture)?;
-        self.told(Photo::key(id))?;
+        if self.takes_photos {
+            let shelf = NewPhoto::new(PhotoSubject::Shelf, PhotoSource::InApp);
+            let picture = photo::jpeg(PHOTO_BYTES, rand::random());
+            match self.client.attach_photo(PhotoOf::Visit(visit), &shelf, &picture) {
+                Ok(id) => self.told(Photo::key(id))?,
+                Err(error) => return self.without_photo(visit, error),
+            }
+        }
         self.client.close_visit(visit)?;
         self.told(Visit::key(visit.0))
+    }
+
+    /// A photo that finds no room keeps nobody from going on.
+    fn without_photo(&self, visit: VisitId, error: RecordError) -> Result<(), LifeError> {
+        self.client.close_visit(visit)?;
+        self.told(Visit::key(visit.0))?;
+        Err(error.into())
     }
 
     fn told_visit(&self, visit: VisitId) -> Result<(), LifeError> {
@@ -293,6 +308,9 @@ pub struct Expected {
     /// Saved since the last sync has ended, so that nothing but the device can know of it.
     unsent: BTreeSet<Key>,
     is_syncing: bool,
+    /// Whether a sync was told of since the last save was, so that it may have sent the next one already: a save is
+    /// told a moment after it has returned.
+    may_be_sent: bool,
 }
 
 impl Line {
@@ -398,10 +416,16 @@ impl Expected {
     fn hear(&mut self, word: &Word) {
         match word {
             Word::Enrolled => self.is_enrolled = true,
-            Word::SyncBegins => (self.is_syncing, self.unsent) = (true, BTreeSet::new()),
+            Word::SyncBegins => {
+                (self.is_syncing, self.may_be_sent) = (true, true);
+                self.unsent.clear();
+            }
             Word::Saved(lines) => {
                 // A sync sends also what is saved while it runs.
-                self.unsent.extend(lines.iter().filter(|_| !self.is_syncing).map(Line::key));
+                if !self.is_syncing && !self.may_be_sent {
+                    self.unsent.extend(lines.iter().map(Line::key));
+                }
+                self.may_be_sent = self.is_syncing;
                 self.standing.extend(lines.iter().map(Line::entry));
             }
             Word::Pulled(lines) => {

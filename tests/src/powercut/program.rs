@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 
 use super::disk::short;
+use super::recorder::Trouble;
 use super::trace::{self, TraceError};
 use super::{client, recorder, server};
 
@@ -42,6 +43,30 @@ struct Recorded {
     /// Die at the end as by kill -9, with everything open.
     #[arg(long)]
     dies: bool,
+    /// Once it works, let the disk have room for so many bytes only.
+    #[arg(long)]
+    room_bytes: Option<u64>,
+    /// Once it works, let the disk be read-only.
+    #[arg(long)]
+    read_only: bool,
+    /// Let the disk be so before anything is opened.
+    #[arg(long)]
+    at_once: bool,
+}
+
+impl Recorded {
+    fn start(&self) -> std::io::Result<()> {
+        recorder::start(&self.folder, Some(&self.trace))?;
+        if self.at_once {
+            recorder::set_trouble(self.trouble());
+        }
+        Ok(())
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        let full = self.room_bytes.map(|room_bytes| Trouble::Full { room_bytes });
+        full.or_else(|| self.read_only.then_some(Trouble::ReadOnly))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -60,6 +85,9 @@ struct ClientLife {
     /// Whether there is no server to sync with.
     #[arg(long)]
     offline: bool,
+    /// Whether no photos are taken.
+    #[arg(long)]
+    no_photos: bool,
 }
 
 #[derive(Debug, Args)]
@@ -97,15 +125,19 @@ pub fn run() -> ExitCode {
 }
 
 fn live_client(life: &ClientLife) -> Result<(), client::LifeError> {
-    recorder::start(&life.recorded.folder, Some(&life.recorded.trace))?;
+    life.recorded.start()?;
     let of = client::Life {
         home: &life.recorded.folder,
         is_sealed: life.sealed,
         invitation: life.invitation.as_deref(),
         rounds: life.rounds,
         is_online: !life.offline,
+        takes_photos: !life.no_photos,
     };
-    let lived = client::live(&of, recorder::say)?;
+    let trouble = life.recorded.trouble();
+    let lived = client::live(&of, recorder::say, || _ = recorder::set_trouble(trouble));
+    recorder::flush();
+    let lived = lived?;
     if life.recorded.dies {
         recorder::die();
     }
@@ -116,7 +148,7 @@ fn live_client(life: &ClientLife) -> Result<(), client::LifeError> {
 }
 
 fn live_server(life: &ServerLife) -> Result<(), server::LifeError> {
-    recorder::start(&life.recorded.folder, Some(&life.recorded.trace))?;
+    life.recorded.start()?;
     let of = server::Life {
         data: &life.recorded.folder,
         devices: &life.devices,
@@ -124,7 +156,10 @@ fn live_server(life: &ServerLife) -> Result<(), server::LifeError> {
         from: life.from,
         batches: life.batches,
     };
-    let (runtime, serving) = server::live(&of, recorder::say)?;
+    let trouble = life.recorded.trouble();
+    let lived = server::live(&of, recorder::say, || _ = recorder::set_trouble(trouble));
+    recorder::flush();
+    let (runtime, serving) = lived?;
     if life.recorded.dies {
         recorder::die();
     }

@@ -111,6 +111,9 @@ pub enum LifeError {
     /// The system.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// Several of the devices were refused.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Refused(Vec<Self>),
     /// A push was not taken whole.
     #[error("a batch was not taken: {0}")]
     Push(String),
@@ -124,11 +127,15 @@ fn tell(say: Say, word: &Word) -> Result<(), LifeError> {
     Ok(())
 }
 
-/// Serves until the devices have done their part. What it returns still runs.
+/// Serves until the devices have done their part. What it returns still runs. `works` is called once it serves.
 ///
 /// # Errors
-/// Where something is refused that should not be.
-pub fn live(life: &Life<'_>, say: Say) -> Result<(tokio::runtime::Runtime, Serving), LifeError> {
+/// Where something is refused, as on a disk that is full.
+pub fn live(
+    life: &Life<'_>,
+    say: Say,
+    works: impl FnOnce(),
+) -> Result<(tokio::runtime::Runtime, Serving), LifeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let serving = runtime.block_on(Serving::start(life.data, life.port))?;
     if life.from == 0 {
@@ -149,17 +156,17 @@ pub fn live(life: &Life<'_>, say: Say) -> Result<(tokio::runtime::Runtime, Servi
         pushing.push(serde_json::from_slice::<Pushing>(&std::fs::read(&path)?)?);
     }
     let syncing = runtime.block_on(client_of(&life.devices.join(SYNCING.0), &serving, SYNCING.0))?;
+    works();
     std::thread::scope(|scope| {
         let server = serving.server();
         let threads: Vec<_> =
             pushing.iter().map(|device| scope.spawn(|| push_all(server, device, life, say))).collect();
-        for nth in 0..life.batches / BATCHES_A_SYNC {
-            runtime.block_on(sync_once(&syncing, nth, say))?;
-        }
-        for thread in threads {
-            thread.join().map_err(|_| LifeError::Push("a thread has panicked".into()))??;
-        }
-        Ok::<_, LifeError>(())
+        let synced = (0..life.batches / BATCHES_A_SYNC)
+            .try_for_each(|nth| runtime.block_on(sync_once(&syncing, nth, say)));
+        let panicked = |_| Err(LifeError::Push("a thread has panicked".into()));
+        let pushed = threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked));
+        let refused: Vec<LifeError> = pushed.chain([synced]).filter_map(std::result::Result::err).collect();
+        if refused.is_empty() { Ok(()) } else { Err(LifeError::Refused(refused)) }
     })?;
     Ok((runtime, serving))
 }
@@ -175,7 +182,10 @@ async fn client_of(home: &Path, serving: &Serving, person: &str) -> Result<Clien
 
 fn push_all(server: &Server, device: &Pushing, life: &Life<'_>, say: Say) -> Result<(), LifeError> {
     for nth in life.from..life.from + life.batches {
-        push(server, device, nth)?;
+        if let Err(refused) = push(server, device, nth) {
+            let again = push(server, device, nth).err();
+            return Err(LifeError::Refused([refused].into_iter().chain(again).collect()));
+        }
         tell(say, &Word::Receipt { nth: device.nth, batches: nth + 1 })?;
     }
     Ok(())

@@ -4,6 +4,7 @@
 
 mod client;
 mod server;
+mod trouble;
 
 use std::path::Path;
 use std::process::Command;
