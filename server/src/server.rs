@@ -31,7 +31,9 @@ use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection};
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The folder cannot be made or read.
-    #[error("the data folder {folder} cannot be used: {source}; check that it exists and is yours")]
+    #[error(
+        "the data folder {folder} cannot be used: {source}; check that it exists and is yours, and its disk's free space"
+    )]
     Folder {
         /// The folder.
         folder: PathBuf,

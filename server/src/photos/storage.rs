@@ -54,7 +54,7 @@ pub enum StorageError {
         text: String,
     },
     /// The folder.
-    #[error("the folder for photos {} cannot be used: {source}; check that it exists and is yours", .folder.display())]
+    #[error("the folder for photos {} cannot be used: {source}; check that it exists and is yours, and its disk's free space", .folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -227,6 +227,10 @@ impl Storage {
     }
 
     fn failed(&self, error: &Error) -> StorageError {
+        if let Place::Folder(folder) = &self.place {
+            let source = io::Error::other(innermost(error).to_string());
+            return StorageError::Folder { folder: folder.clone(), source };
+        }
         let (place, detail) = (self.place.to_string(), chain(error));
         if is_unreachable(error) {
             StorageError::Unreachable { place, detail }
@@ -298,6 +302,11 @@ fn s3(place: &Place, bucket: &str) -> Result<impl ObjectStore + use<>, StorageEr
     let builder =
         AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry).with_client_options(client);
     builder.build().map_err(|error| setup(chain(&error)))
+}
+
+/// What lies at the bottom of an error.
+fn innermost<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    error.source().map_or(error, innermost)
 }
 
 /// An error with its causes, for people.

@@ -298,6 +298,8 @@ type Key = (u16, String);
 pub struct Expected {
     /// Whether it is known what the trace began with.
     is_open: bool,
+    /// Whether the device was killed, so that nobody knows what its last save was to be.
+    was_killed: bool,
     is_enrolled: bool,
     /// What was acknowledged.
     standing: BTreeMap<Key, String>,
@@ -339,6 +341,20 @@ impl Words {
     /// How many saves were acknowledged.
     pub fn saves(&self) -> usize {
         self.0.iter().filter(|(_, word)| matches!(word, Word::Saved(_))).count()
+    }
+
+    /// The words that a device that is not recorded told before it was killed.
+    ///
+    /// # Errors
+    /// Where a line is no word.
+    pub fn of_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Self, serde_json::Error> {
+        let words = lines.into_iter().enumerate().map(|(nth, line)| Ok((nth, serde_json::from_str(line)?)));
+        Ok(Self(words.collect::<Result<_, serde_json::Error>>()?))
+    }
+
+    /// What must be there after a kill, when all of it was told.
+    pub fn expected_after_kill(&self) -> Expected {
+        Expected { was_killed: true, ..self.expected_at(usize::MAX) }
     }
 
     /// What must be there after so many events.
@@ -450,6 +466,7 @@ impl Expected {
         }
         let saving: BTreeMap<Key, &String> =
             self.saving.iter().map(|line| (line.key(), &line.digest)).collect();
+        let mut untold = 0;
         for (key, digest) in &self.standing {
             let Some((held, state)) = found.get(key) else {
                 return Err(format!("{key:?} was acknowledged and is gone"));
@@ -457,7 +474,10 @@ impl Expected {
             let is_accepted =
                 held == digest || saving.get(key) == Some(&held) || self.coming.get(key) == Some(held);
             if !is_accepted {
-                return Err(format!("{key:?} was acknowledged and holds something else"));
+                untold += 1;
+                if !self.was_killed {
+                    return Err(format!("{key:?} was acknowledged and holds something else"));
+                }
             }
             if self.unsent.contains(key) && matches!(state, SaveState::Confirmed | SaveState::Rejected(_)) {
                 return Err(format!("{key:?} was never sent and is {state:?}"));
@@ -468,8 +488,15 @@ impl Expected {
                 || saving.get(key) == Some(&held)
                 || self.coming.get(key) == Some(held);
             if !is_known {
-                return Err(format!("{key:?} is there and was never saved, or only half of it"));
+                untold += 1;
+                if !self.was_killed {
+                    return Err(format!("{key:?} is there and was never saved, or only half of it"));
+                }
             }
+        }
+        // A save writes one record, or a visit's three.
+        if ![0, 1, 3].contains(&untold) {
+            return Err(format!("{untold} records are not what was acknowledged"));
         }
         let has_come = |line: &&Line| found.get(&line.key()).is_some_and(|(held, _)| *held == line.digest);
         let come = self.saving.iter().filter(has_come).count();

@@ -1,5 +1,6 @@
 //! The program `powercut`: the lives that are recorded, each in a process of its own.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ struct Recorded {
     #[arg(long)]
     folder: PathBuf,
     /// The file that the trace goes to, behind what is in it.
-    #[arg(long)]
+    #[arg(long, default_value = "trace")]
     trace: PathBuf,
     /// Die at the end as by kill -9, with everything open.
     #[arg(long)]
@@ -88,6 +89,9 @@ struct ClientLife {
     /// Whether no photos are taken.
     #[arg(long)]
     no_photos: bool,
+    /// Record nothing, and tell on standard output what was acknowledged: for tests that kill the process.
+    #[arg(long)]
+    untraced: bool,
 }
 
 #[derive(Debug, Args)]
@@ -125,7 +129,10 @@ pub fn run() -> ExitCode {
 }
 
 fn live_client(life: &ClientLife) -> Result<(), client::LifeError> {
-    life.recorded.start()?;
+    let say = if life.untraced { print } else { recorder::say };
+    if !life.untraced {
+        life.recorded.start()?;
+    }
     let of = client::Life {
         home: &life.recorded.folder,
         is_sealed: life.sealed,
@@ -135,7 +142,7 @@ fn live_client(life: &ClientLife) -> Result<(), client::LifeError> {
         takes_photos: !life.no_photos,
     };
     let trouble = life.recorded.trouble();
-    let lived = client::live(&of, recorder::say, || _ = recorder::set_trouble(trouble));
+    let lived = client::live(&of, say, || _ = recorder::set_trouble(trouble));
     recorder::flush();
     let lived = lived?;
     if life.recorded.dies {
@@ -145,6 +152,13 @@ fn live_client(life: &ClientLife) -> Result<(), client::LifeError> {
     drop(lived);
     recorder::flush();
     Ok(())
+}
+
+/// Tells a line, at once: what was acknowledged must be known when the process is killed a moment later.
+fn print(words: &[u8]) {
+    let line = [words, b"\n"].concat();
+    let mut out = std::io::stdout().lock();
+    out.write_all(&line).and_then(|()| out.flush()).expect("somebody listens");
 }
 
 fn live_server(life: &ServerLife) -> Result<(), server::LifeError> {

@@ -95,8 +95,8 @@ pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, Engi
     let was_closed =
         fs::read_to_string(folder.join("closed")).is_ok_and(|text| text == log_bytes(folder).to_string());
     // sled clears all of its log behind the first damage that it meets, also where it then refuses to open.
-    // A full disk must not keep a store shut: without room for the copy sled opens without it. The journal is
-    // not copied, as opening it changes nothing.
+    // A full disk shall not keep a store shut: without room for the copy sled opens without it, though it needs a
+    // little itself, for a snapshot. The journal is not copied, as opening it changes nothing.
     let has_copy = was_opening || !was_closed && log_bytes(folder) > 0 && before_open::make(folder).is_ok();
     let opened = remove_if_there(&folder.join("closed"))
         .and_then(|()| sync_folder(folder))
