@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 
 use super::disk::short;
+use super::points::{self, Cut};
 use super::recorder::Trouble;
 use super::trace::{self, TraceError};
 use super::{client, recorder, server};
@@ -25,6 +26,24 @@ enum Life {
     Client(ClientLife),
     /// A server that devices push to and sync with.
     Server(ServerLife),
+    /// Cuts the power once more at one point of a trace that was kept, and looks at what is left.
+    Again {
+        /// The file.
+        #[arg(long)]
+        trace: PathBuf,
+        /// After so many events.
+        #[arg(long)]
+        after: usize,
+        /// With these choices.
+        #[arg(long)]
+        seed: u64,
+        /// Whether the trace is of a server.
+        #[arg(long)]
+        server: bool,
+        /// Whether the device is sealed.
+        #[arg(long)]
+        sealed: bool,
+    },
     /// Prints a trace, an event a line.
     Show {
         /// The file.
@@ -117,6 +136,9 @@ pub fn run() -> ExitCode {
     let outcome = match Arguments::parse().life {
         Life::Client(life) => live_client(&life).map_err(|error| error.to_string()),
         Life::Server(life) => live_server(&life).map_err(|error| error.to_string()),
+        Life::Again { trace, after, seed, server, sealed } => {
+            again(&trace, Cut { after, seed }, server, sealed)
+        }
         Life::Show { trace } => show(&trace).map_err(|error| error.to_string()),
     };
     match outcome {
@@ -181,6 +203,19 @@ fn live_server(life: &ServerLife) -> Result<(), server::LifeError> {
     drop(runtime);
     recorder::flush();
     Ok(())
+}
+
+fn again(file: &Path, cut: Cut, is_server: bool, is_sealed: bool) -> Result<(), String> {
+    let trace = trace::read(file).map_err(|error| error.to_string())?;
+    let no_words = |error: serde_json::Error| error.to_string();
+    let outcome = if is_server {
+        let expected = server::Words::of(&trace).map_err(no_words)?.expected_at(cut.after);
+        points::try_all(&trace, &[cut], |data, _| server::check(data, &expected, true))
+    } else {
+        let expected = client::Words::of(&trace).map_err(no_words)?.expected_at(cut.after);
+        points::try_all(&trace, &[cut], |home, _| client::check(home, is_sealed, &expected))
+    };
+    outcome.map_err(|error| error.to_string())
 }
 
 fn show(file: &Path) -> Result<(), TraceError> {

@@ -13,7 +13,7 @@ use xundian_tests::powercut::points::{self, Cut, CutError};
 use xundian_tests::powercut::trace::{self, Event};
 use xundian_tests::support::{company, seed, service::Service};
 
-use super::{count, cuts, lived, powercut, read_whole};
+use super::{assert_found_out, count, cuts, lived, powercut, read_whole};
 
 /// Enough for several folds of the journal.
 const LIVES: usize = 4;
@@ -152,25 +152,10 @@ async fn a_second_power_cut_while_the_device_opens_takes_nothing_either() {
 async fn a_device_that_forgets_to_sync_is_found_out() {
     let mut rng = seed::rng("a device that does not sync");
     let recorded = Recorded::new(false, 2, 8).await;
-    let forgotten: [(&str, fn(&Event) -> bool); 3] = [
-        ("fdatasync", |event| matches!(event, Event::Synced { is_data: true, .. })),
-        ("fsync", |event| matches!(event, Event::Synced { is_data: false, .. })),
-        ("fsync of folders", |event| matches!(event, Event::SyncedFolder { .. })),
-    ];
     tokio::task::block_in_place(|| {
-        for (what, is_forgotten) in forgotten {
-            let trace = points::without(&recorded.trace, is_forgotten);
-            let words = Words::of(&trace).expect("the device's words");
-            let cuts = cuts(&trace, 20, &mut rng);
-            let outcome =
-                points::try_all(&trace, &cuts, |home, cut| check(home, false, &words.expected_at(cut.after)));
-            match outcome {
-                Err(CutError::Lost { why, folder, .. }) => {
-                    eprintln!("without {what}: {why}");
-                    std::fs::remove_dir_all(folder).expect("our own folder");
-                }
-                outcome => panic!("without {what} nothing was lost: {outcome:?}"),
-            }
-        }
+        assert_found_out(&recorded.trace, &mut rng, |trace, cuts| {
+            let words = Words::of(trace).expect("the device's words");
+            points::try_all(trace, cuts, |home, cut| check(home, false, &words.expected_at(cut.after)))
+        });
     });
 }

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use rand::rngs::StdRng;
 use xundian_tests::powercut::disk::{Disk, Image, Luck};
-use xundian_tests::powercut::points::{self, Cut};
+use xundian_tests::powercut::points::{self, Cut, CutError};
 use xundian_tests::powercut::trace::{self, Event};
 
 /// The program whose doings are recorded.
@@ -42,7 +42,7 @@ fn read_whole(trace: &Path, folder: &Path) -> Vec<Event> {
     trace
 }
 
-fn rebuilt(trace: &[Event]) -> Result<Image, points::CutError> {
+fn rebuilt(trace: &[Event]) -> Result<Image, CutError> {
     let mut disk = Disk::default();
     for event in trace {
         disk.apply(event)?;
@@ -55,4 +55,36 @@ fn cuts(trace: &[Event], count: usize, rng: &mut StdRng) -> Vec<Cut> {
     let mut cuts = Cut::choose(trace, 0, count, rng);
     cuts.extend([0, 1].map(|seed| Cut { after: trace.len(), seed }));
     cuts
+}
+
+/// A kind of sync that a program might forget.
+struct Forgotten {
+    what: &'static str,
+    is_it: fn(&Event) -> bool,
+}
+
+const FORGOTTEN: [Forgotten; 3] = [
+    Forgotten { what: "fdatasync", is_it: |event| matches!(event, Event::Synced { is_data: true, .. }) },
+    Forgotten { what: "fsync", is_it: |event| matches!(event, Event::Synced { is_data: false, .. }) },
+    Forgotten { what: "fsync of folders", is_it: |event| matches!(event, Event::SyncedFolder { .. }) },
+];
+
+/// Proves that the check bites: without any one kind of sync, twenty power cuts find a loss.
+fn assert_found_out(
+    trace: &[Event],
+    rng: &mut StdRng,
+    try_all: impl Fn(&[Event], &[Cut]) -> Result<(), CutError>,
+) {
+    for Forgotten { what, is_it } in FORGOTTEN {
+        let trace = points::without(trace, is_it);
+        // What is lost before anything was acknowledged proves nothing.
+        let cuts = Cut::choose(&trace, trace.len() / 2, 20, rng);
+        match try_all(&trace, &cuts) {
+            Err(CutError::Lost { why, folder, .. }) => {
+                eprintln!("without {what}: {why}");
+                std::fs::remove_dir_all(folder).expect("our own folder");
+            }
+            outcome => panic!("without {what} nothing was lost: {outcome:?}"),
+        }
+    }
 }

@@ -9,7 +9,7 @@ use xundian_tests::powercut::server::{Words, check};
 use xundian_tests::powercut::trace::Event;
 use xundian_tests::support::seed;
 
-use super::{count, cuts, lived, powercut, read_whole};
+use super::{assert_found_out, count, cuts, lived, powercut, read_whole};
 
 /// A server's folder and what was done to it.
 struct Recorded {
@@ -104,24 +104,8 @@ fn what_a_server_acknowledged_is_whole_after_a_power_cut_while_its_journal_begin
 fn a_server_that_forgets_to_sync_is_found_out() {
     let mut rng = seed::rng("a server that does not sync");
     let recorded = Recorded::new(1, 40);
-    let forgotten: [(&str, fn(&Event) -> bool); 3] = [
-        ("fdatasync", |event| matches!(event, Event::Synced { is_data: true, .. })),
-        ("fsync", |event| matches!(event, Event::Synced { is_data: false, .. })),
-        ("fsync of folders", |event| matches!(event, Event::SyncedFolder { .. })),
-    ];
-    for (what, is_forgotten) in forgotten {
-        let trace = points::without(&recorded.trace, is_forgotten);
-        let words = Words::of(&trace).expect("the server's words");
-        // What is lost before anything was acknowledged proves nothing.
-        let cuts = Cut::choose(&trace, trace.len() / 2, 20, &mut rng);
-        let outcome =
-            points::try_all(&trace, &cuts, |data, cut| check(data, &words.expected_at(cut.after), false));
-        match outcome {
-            Err(CutError::Lost { why, folder, .. }) => {
-                eprintln!("without {what}: {why}");
-                std::fs::remove_dir_all(folder).expect("our own folder");
-            }
-            outcome => panic!("without {what} nothing was lost: {outcome:?}"),
-        }
-    }
+    assert_found_out(&recorded.trace, &mut rng, |trace, cuts| {
+        let words = Words::of(trace).expect("the server's words");
+        points::try_all(trace, cuts, |data, cut| check(data, &words.expected_at(cut.after), false))
+    });
 }
