@@ -1,4 +1,4 @@
-//! A device's work to be recorded; [`check`] tells what must be left of it after a power cut.
+//! A device's work to be recorded; [`mod@check`] tells what must be left of it after a power cut.
 //!
 //! Each save is told in the trace once it has returned, with the records that it wrote and a digest of what they
 //! then held. While one thread saves, another one syncs, so that receipts, pulled changes and the folding

@@ -5,7 +5,8 @@
 //! the trace [`disk`] tells what a power cut may leave at any point, [`points`] writes it into a folder, and [`client`]
 //! and [`server`] open it as an app would and compare it with what was acknowledged by then.
 //!
-//! The same recorder makes the disk full or read-only, for [`trouble`].
+//! The same recorder makes the disk full or read-only. Where a cut finds a loss, the trace is kept, and the program's
+//! `again` cuts once more at the same point with the same choices.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod calls;
