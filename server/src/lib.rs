@@ -7,6 +7,7 @@ pub mod admin;
 pub mod authority;
 pub mod console;
 pub mod demo;
+mod disk;
 pub mod enrolment;
 pub mod figures;
 pub mod imports;

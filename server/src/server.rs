@@ -8,6 +8,7 @@ mod learning;
 mod simulated;
 
 use crate::authority::{Authority, AuthorityError};
+use crate::disk;
 use crate::ingest::{
     Batch, ChangedRecord, FigureChanges, Loaded, OutletStock, TouchedProducts, TouchedStock, Units,
     affected_outlets, late, merge, namings, plan_figures, plan_namings, plan_stock, restate_outlet,
@@ -21,7 +22,6 @@ use drafts::{draft_op, headquarters_header};
 pub(crate) use learning::learn;
 use learning::learn_kinds;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::broadcast;
@@ -37,7 +37,9 @@ use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection};
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The folder cannot be made or read.
-    #[error("the data folder {folder} cannot be used: {source}; check that it exists and is yours")]
+    #[error(
+        "the data folder {folder} cannot be used: {source}; check that it exists and is yours, and its disk's free space"
+    )]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -113,7 +115,7 @@ impl Server {
         let folder = data.to_path_buf();
         let io = |source| OpenError::Folder { folder: data.to_path_buf(), source };
         // What is in there is the company's alone: keys, passwords, everybody's day.
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(io)?;
+        disk::make_private_folder(data).map_err(io)?;
         let lock = std::fs::File::create(data.join("lock")).map_err(io)?;
         match fs4::FileExt::try_lock(&lock) {
             Ok(()) => {}

@@ -6,6 +6,7 @@
 pub mod company;
 pub mod peer;
 pub mod peers;
+pub mod powercut;
 pub mod replay;
 pub mod serving;
 pub mod simulate;

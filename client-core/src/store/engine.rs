@@ -9,6 +9,7 @@
 //! as they are read (docs/adr/0008); the overlay in memory is plain.
 //! docs/adr/0002-sled-on-the-device.md has the reasons and the figures.
 
+mod before_open;
 #[cfg(target_os = "linux")]
 mod durable_linux;
 mod journal;
@@ -359,6 +360,12 @@ fn from_fault(folder: &Path, fault: Fault) -> EngineError {
 fn from_sled(folder: &Path, error: sled::Error) -> EngineError {
     let folder = folder.to_owned();
     match error {
+        // sled puts the system's error into one of its own, whose words are for programmers.
+        sled::Error::Io(source)
+            if source.raw_os_error().is_none() && source.kind() != io::ErrorKind::Other =>
+        {
+            EngineError::Io { folder, source: source.kind().into() }
+        }
         sled::Error::Io(source) => EngineError::Io { folder, source },
         error => EngineError::Damaged { folder, detail: error.to_string() },
     }

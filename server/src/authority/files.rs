@@ -3,8 +3,6 @@
 //!
 //! Ignores what a certificate says and whether it is still valid.
 
-#[cfg(unix)]
-use std::fs::File;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -15,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::AuthorityError;
+use crate::disk;
 
 /// A key and the certificate made for it.
 pub(super) struct KeyAndCertificate {
@@ -41,11 +40,7 @@ impl KeyAndCertificate {
 
 /// Makes the folder, and every missing one above it, for the server's user alone.
 pub(super) fn make_private_folder(folder: &Path) -> Result<(), AuthorityError> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(failed("make the folder", folder))
+    disk::make_private_folder(folder).map_err(failed("make the folder", folder))
 }
 
 /// The file's bytes; `None` if there is no such file.
@@ -75,7 +70,7 @@ pub(super) fn keep(
     write_and_sync(&temporary, text.as_bytes()).map_err(failed("write", &temporary))?;
     fs::rename(&temporary, path).map_err(failed("put in place", path))?;
     if let Some(folder) = path.parent() {
-        sync_folder(folder).map_err(failed("make durable", folder))?;
+        disk::sync_folder(folder).map_err(failed("make durable", folder))?;
     }
     Ok(KeyAndCertificate { key, certificate: certificate.der().clone() })
 }
@@ -89,17 +84,6 @@ fn write_and_sync(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut file = options.open(path)?;
     file.write_all(text)?;
     file.sync_all()
-}
-
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Elsewhere a folder cannot be opened for syncing, and renaming is durable by itself.
-#[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AuthorityError {

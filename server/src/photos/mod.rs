@@ -338,12 +338,17 @@ impl Photos {
         }
     }
 
-    /// Removes pictures under way that nobody has touched for days.
+    /// Removes pictures under way that nobody has touched for days, and what puts that were killed have left.
     pub fn sweep(&self, now_ms: i64) {
         match self.spool.sweep(now_ms) {
             Ok(0) => {}
             Ok(swept) => tracing::info!("{swept} photos that never came whole were removed from the spool"),
             Err(error) => tracing::error!("the spool of photos cannot be swept: {error}"),
+        }
+        match self.storage.sweep(now_ms) {
+            Ok(0) => {}
+            Ok(swept) => tracing::info!("{swept} files of photos that were half put were removed"),
+            Err(error) => tracing::error!("the photos cannot be swept: {error}"),
         }
     }
 

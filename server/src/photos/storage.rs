@@ -7,15 +7,17 @@
 //!
 //! A picture that was put is durable when the call returns: in a folder, the file and its folders are synced.
 
+use crate::disk;
 use object_store::aws::AmazonS3Builder;
 use object_store::client::{HttpError, HttpErrorKind};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ClientOptions, Error, ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use xundian_protocol::ids::ContentHash;
 
 /// How often a request is made again, and how long at most, before the device is told to come again later.
@@ -25,6 +27,8 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// An object that is written and read when the server starts.
 const PROBE: &str = "probe";
+/// A file that a put into a folder stages is renamed within seconds. One so old is left from a put that was killed.
+const STAGED_MS_MAX: i64 = 60 * 60 * 1000;
 
 /// Where pictures shall lie.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,7 +54,7 @@ pub enum StorageError {
         text: String,
     },
     /// The folder.
-    #[error("the folder for photos {} cannot be used: {source}; check that it exists and is yours", .folder.display())]
+    #[error("the folder for photos {} cannot be used: {source}; check that it exists and is yours, and its disk's free space", .folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -134,6 +138,15 @@ pub(super) enum Of {
     Preview,
 }
 
+impl Of {
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Picture => "pictures",
+            Self::Preview => "previews",
+        }
+    }
+}
+
 impl Storage {
     /// Sets the storage up, without asking it anything yet.
     pub(super) fn open(place: &Place) -> Result<Self, StorageError> {
@@ -191,12 +204,22 @@ impl Storage {
         Ok(named.collect())
     }
 
+    /// Removes what puts into a folder that were killed have left beside the pictures; says how many files that were.
+    pub(super) fn sweep(&self, now_ms: i64) -> Result<usize, StorageError> {
+        let Place::Folder(folder) = &self.place else { return Ok(0) };
+        let failed = |source| StorageError::Folder { folder: folder.clone(), source };
+        let mut swept = 0;
+        for of in [Of::Picture, Of::Preview] {
+            for first in 0..=u8::MAX {
+                let of_first = folder.join(of.folder()).join(format!("{first:02x}"));
+                swept += sweep_staged(&of_first, now_ms).map_err(failed)?;
+            }
+        }
+        Ok(swept)
+    }
+
     fn object(&self, of: Of, hash: ContentHash) -> ObjectPath {
-        let folder = match of {
-            Of::Picture => "pictures",
-            Of::Preview => "previews",
-        };
-        self.path(&format!("{folder}/{:02x}/{hash}", hash.0[0]))
+        self.path(&format!("{}/{:02x}/{hash}", of.folder(), hash.0[0]))
     }
 
     fn path(&self, name: &str) -> ObjectPath {
@@ -204,6 +227,10 @@ impl Storage {
     }
 
     fn failed(&self, error: &Error) -> StorageError {
+        if let Place::Folder(folder) = &self.place {
+            let source = io::Error::other(innermost(error).to_string());
+            return StorageError::Folder { folder: folder.clone(), source };
+        }
         let (place, detail) = (self.place.to_string(), chain(error));
         if is_unreachable(error) {
             StorageError::Unreachable { place, detail }
@@ -213,16 +240,42 @@ impl Storage {
     }
 }
 
+/// The names that `object_store` gives to files until they are whole end with `#` and a number.
+fn sweep_staged(folder: &Path, now_ms: i64) -> io::Result<usize> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    let mut swept = 0;
+    for entry in entries {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().contains('#') {
+            continue;
+        }
+        let modified = entry.metadata().and_then(|about| about.modified());
+        let age_ms = |modified: SystemTime| {
+            let ms = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+            now_ms.saturating_sub(i64::try_from(ms).unwrap_or(i64::MAX))
+        };
+        match modified.map(age_ms) {
+            Ok(age_ms) if age_ms > STAGED_MS_MAX => {
+                fs::remove_file(entry.path())?;
+                swept += 1;
+            }
+            Ok(_) => {}
+            // Its put has come to its end meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(swept)
+}
+
 /// A folder whose files are synced, and whose folders are, before a put returns.
 fn local(folder: &Path) -> Result<LocalFileSystem, StorageError> {
     let failed = |source| StorageError::Folder { folder: folder.to_path_buf(), source };
-    let made: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     // What is put is synced up to this folder; that the folder itself is there must last as well.
-    for above in made.iter().filter_map(|folder| folder.parent()) {
-        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
-        std::fs::File::open(above).and_then(|above| above.sync_all()).map_err(failed)?;
-    }
+    disk::make_private_folder(folder).map_err(failed)?;
     let opened =
         LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(std::io::Error::other(error)))?;
     Ok(opened.with_fsync(true))
@@ -249,6 +302,11 @@ fn s3(place: &Place, bucket: &str) -> Result<impl ObjectStore + use<>, StorageEr
     let builder =
         AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry).with_client_options(client);
     builder.build().map_err(|error| setup(chain(&error)))
+}
+
+/// What lies at the bottom of an error.
+fn innermost<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    error.source().map_or(error, innermost)
 }
 
 /// An error with its causes, for people.
@@ -300,6 +358,27 @@ mod tests {
         {
             assert!(matches!(read(Some(wrong)), Err(StorageError::Place { .. })), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_a_killed_put_has_left_is_swept_and_what_is_being_put_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let storage = Storage::open(&Place::Folder(folder.path().to_owned())).expect("it is there");
+        assert_eq!(storage.sweep(0).expect("nothing was put yet"), 0);
+        let within = folder.path().join("pictures/ab");
+        fs::create_dir_all(&within).expect("a folder");
+        let now_ms = 1_800_000_000_000;
+        for (name, age_ms) in [("abcd#1", STAGED_MS_MAX + 1), ("abcd#2", 1000), ("abcd", 10 * STAGED_MS_MAX)]
+        {
+            let file = fs::File::create(within.join(name)).expect("a file");
+            let at = std::time::Duration::from_millis((now_ms - age_ms).unsigned_abs());
+            file.set_modified(UNIX_EPOCH + at).expect("its own");
+        }
+        assert_eq!(storage.sweep(now_ms).expect("readable"), 1);
+        assert!(
+            !within.join("abcd#1").exists() && within.join("abcd#2").exists() && within.join("abcd").exists()
+        );
+        assert_eq!(storage.sweep(now_ms + STAGED_MS_MAX).expect("readable"), 1);
     }
 
     #[tokio::test]

@@ -1,9 +1,10 @@
-//! Where the store's rows lie: in fjall on a disk or, in a simulation, in what the caller gives. It is the only module
-//! that knows fjall, so that another engine can take its place.
+//! Where the store's rows lie: in fjall on a disk or, in a simulation, in what the caller gives. It and the error alone
+//! know fjall, so that another engine can take its place.
 //!
 //! A commit is all or nothing. A snapshot sees everything as of one moment.
 
 use super::StoreError;
+use crate::disk;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 #[cfg(feature = "simulation")]
 use std::ops::Bound;
@@ -156,6 +157,11 @@ impl Engine {
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);
         let tables = Table::ALL.iter().map(|table| db.keyspace(table.name(), options));
         let tables = tables.collect::<Result<Vec<_>, _>>()?;
+        // fjall makes a folder for each table, and does not make its name durable: a power cut could take a whole table
+        // away with what was committed into it.
+        for named in [&folder.join("keyspaces"), folder] {
+            disk::sync_folder(named).map_err(fjall::Error::from)?;
+        }
         Ok(Self::Fjall { db, tables })
     }
 

@@ -22,7 +22,10 @@ pub use reader::Reader;
 pub use rows::{AuditEntry, Device, InvitationEntry, RejectedOp};
 pub use stock::{LatestLevel, Levels, Statement, StatementLine};
 
+use crate::disk;
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, OutletId, RecordId};
@@ -41,8 +44,13 @@ const FORMAT_BEFORE: &[u8] = b"2";
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk or the store's files.
-    #[error("the server's store cannot be read or written: {0}; check the disk and its free space")]
-    Engine(#[from] fjall::Error),
+    #[error("the server's store cannot be read or written: {}; check the disk and its free space", cause(.0))]
+    Engine(#[source] fjall::Error),
+    /// A write has failed before, so that nobody knows what the disk holds.
+    #[error(
+        "the server's store has stopped, as it could not be written before: check the disk and its free space, then start the server again; nothing that was acknowledged is lost"
+    )]
+    Stopped,
     /// A stored value cannot be read.
     #[error("a stored value in {table} is damaged: {detail}; run verify and restore from a backup")]
     Damaged {
@@ -59,6 +67,21 @@ pub enum StoreError {
         /// The format that this program reads.
         known: String,
     },
+}
+
+impl From<fjall::Error> for StoreError {
+    fn from(error: fjall::Error) -> Self {
+        match error {
+            fjall::Error::Poisoned => Self::Stopped,
+            error => Self::Engine(error),
+        }
+    }
+}
+
+/// What lies at the bottom of an error, which says it in the system's words.
+fn cause(error: &fjall::Error) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.last().map_or_else(String::new, ToString::to_string)
 }
 
 impl StoreError {
@@ -144,7 +167,23 @@ pub struct Store {
 impl Store {
     /// Opens the store in a folder, or makes it.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        if !folder.exists() {
+            Self::make(folder)?;
+        }
         Self::on(Engine::open(folder)?)
+    }
+
+    /// Makes a store beside its place, and gives it its name once it is whole and durable: fjall does not open what a
+    /// power cut leaves of a folder that it was making.
+    fn make(folder: &Path) -> Result<(), StoreError> {
+        let unfinished = folder.with_extension("new");
+        match fs::remove_dir_all(&unfinished) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(fjall::Error::from(error).into()),
+            Ok(()) | Err(_) => drop(Self::on(Engine::open(&unfinished)?)?),
+        }
+        let named = fs::rename(&unfinished, folder);
+        let named = named.and_then(|()| folder.parent().map_or(Ok(()), disk::sync_folder));
+        Ok(named.map_err(fjall::Error::from)?)
     }
 
     /// The same on a simulated disk.

@@ -6,6 +6,7 @@
 pub mod company;
 pub mod contents;
 pub mod device;
+pub mod ops;
 pub mod packed;
 pub mod photo;
 pub mod process;

@@ -9,6 +9,8 @@ mod hostile;
 mod import_cli;
 mod kill;
 mod photos;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod powercut;
 mod raw;
 mod replay;
 mod security;

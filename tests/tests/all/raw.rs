@@ -10,18 +10,17 @@ use rcgen::KeyPair;
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use xundian_protocol::access::scope_digest;
-use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
-use xundian_protocol::clock::{Hlc, Stamp};
-use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, PersonId, RecordId};
-use xundian_protocol::kinds::{ClockGrade, Header, Typed};
+use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, RecordId};
+use xundian_protocol::kinds::Typed;
 use xundian_protocol::limits::FRAME_BYTES_MAX;
-use xundian_protocol::record::{Home, Op, Record, RecordKey, Write};
+use xundian_protocol::record::{Home, Op, Record};
 use xundian_protocol::wire::framing::{FrameReader, encode_frame};
 use xundian_protocol::wire::v1::{
     ALPN, ClientFrame, Hello, Pull, Push, Receipt, ServerFrame, decode_server, encode_client,
 };
 use xundian_tests::support::DEADLINE;
 use xundian_tests::support::device::Device;
+use xundian_tests::support::ops::Author;
 
 const SERVER_NAME: &str = "xundian.server";
 
@@ -205,9 +204,7 @@ impl Wire {
 pub(crate) struct RawDevice {
     /// Its connection.
     pub(crate) wire: Wire,
-    device: DeviceNo,
-    person: PersonId,
-    next: OpSeq,
+    author: Author,
 }
 
 impl RawDevice {
@@ -224,7 +221,8 @@ impl RawDevice {
         let heard = wire.hear().await;
         let welcomed = matches!(&heard, Heard::Frame(frame) if matches!(**frame, ServerFrame::Welcome(_)));
         assert!(welcomed, "{heard:?}");
-        Self { wire, device: identity.device, person: identity.person, next: OpSeq(1) }
+        let author = Author { device: identity.device, person: identity.person, next: OpSeq(1) };
+        Self { wire, author }
     }
 
     /// The op by which this device's person writes a form at a moment, having seen a record or nothing.
@@ -236,23 +234,7 @@ impl RawDevice {
         at_ms: i64,
         seen: Option<&Record>,
     ) -> Op {
-        let header = Header {
-            actor: self.person,
-            captured_at_ms: at_ms,
-            utc_offset_min: 480,
-            clock_grade: ClockGrade::Trusted,
-            business_day: Day::local(at_ms, DEFAULT_ZONE).expect("a day of the calendar"),
-            corrects: None,
-        };
-        let mut writes: Vec<Write> = header.writes().into_iter().chain(form.writes()).collect();
-        writes.sort_by(|a, b| a.at.cmp(&b.at));
-        for write in &mut writes {
-            write.seen = seen.and_then(|record| record.register(&write.at)).map(|register| register.stamp);
-        }
-        let stamp = Stamp { hlc: Hlc(Hlc::at_ms(at_ms).0 + self.next.0), device: self.device };
-        let op = Op { seq: self.next, stamp, record: RecordKey { kind: T::SPEC.kind, id }, home, writes };
-        self.next = self.next.next();
-        op
+        self.author.op(form, id, home, at_ms, seen)
     }
 
     /// Pushes ops and hears their receipt.

@@ -8,10 +8,12 @@
 //! | `key.new` | a key file that is being made |
 //! | `journal`, or `journal.sealed` | the latest commits, see [`super::journal`]; made before `db`, never removed |
 //! | `journal.new` | a journal that is being made |
+//! | `making` | the store is being made: what sled has of it is not durable yet, and nothing was committed |
 //! | `lock` | locked while the store is open; never removed |
 //! | `closed` | the store was closed and sled's log has this length (text); absent while it is open |
-//! | `acknowledged` | how many commits have returned, u64 BE; written after each, never synced |
-//! | `before-open` | while sled opens a store that was not closed: a copy of sled's files |
+//! | `acknowledged` | how many commits have returned, u64 BE, and its CRC-32, u32 BE; written after each, never synced |
+//! | `before-open` | while sled opens a store that was not closed: a copy of sled's files, see [`super::before_open`] |
+//! | `before-open.new`, `before-open.old` | such a copy that is being made, or removed |
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -20,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::before_open;
 use super::journal::{self, Journal};
 use super::key_file::{self, KeyFault};
 use super::layout::{Writes, decode_writes, folded_commits};
@@ -30,6 +33,7 @@ use crate::sealing::{Cover, DataKey, StoreKey};
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 const CLOSING_WAIT_MAX: Duration = Duration::from_secs(3);
 const DETAIL_CHARS_MAX: usize = 160;
+const MAKING_NAME: &str = "making";
 
 /// What an opened store consists of.
 pub(super) struct Opened {
@@ -56,7 +60,7 @@ impl Claim {
         // A number that is too low checks less and refuses nothing; so neither a failure matters nor a power cut.
         let _ = (&self.acknowledged)
             .seek(SeekFrom::Start(0))
-            .and_then(|_| (&self.acknowledged).write_all(&commits.to_be_bytes()));
+            .and_then(|_| (&self.acknowledged).write_all(&acknowledgement(commits)));
     }
 }
 
@@ -81,26 +85,28 @@ pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, Engi
     // Before anything is written: a store that the key does not fit stays as it is.
     let cover = cover_of(folder, key)?;
     let is_sealed = cover.is_sealed();
+    // A copy that is there is from an opening that came to no end: sled may have changed its files half-way.
+    let was_opening = before_open::put_back(folder).map_err(io_error)?;
     tidy(folder, is_sealed)?;
     if !Journal::is_in(folder, is_sealed) {
-        Journal::make(folder, is_sealed).and_then(|()| sync_folder(folder)).map_err(io_error)?;
+        make(folder, is_sealed).map_err(io_error)?;
     }
 
     let was_closed =
         fs::read_to_string(folder.join("closed")).is_ok_and(|text| text == log_bytes(folder).to_string());
     // sled clears all of its log behind the first damage that it meets, also where it then refuses to open.
-    // A full disk must not keep a store shut: without room for the copy sled opens without it. The journal is
-    // not copied, as opening it changes nothing.
-    let has_copy = !was_closed && log_bytes(folder) > 0 && copy_files(folder).is_ok();
+    // A full disk shall not keep a store shut: without room for the copy sled opens without it, though it needs a
+    // little itself, for a snapshot. The journal is not copied, as opening it changes nothing.
+    let has_copy = was_opening || !was_closed && log_bytes(folder) > 0 && before_open::make(folder).is_ok();
     let opened = remove_if_there(&folder.join("closed"))
         .and_then(|()| sync_folder(folder))
         .map_err(io_error)
         .and_then(|()| open_whole(folder, &cover));
     match &opened {
         Err(EngineError::Damaged { .. } | EngineError::Io { .. }) if has_copy => {
-            restore_files(folder).map_err(io_error)?
+            before_open::put_back(folder).and_then(|_| before_open::remove(folder)).map_err(io_error)?
         }
-        _ if has_copy => fs::remove_dir_all(copy_folder(folder)).map_err(io_error)?,
+        _ if has_copy => before_open::remove(folder).map_err(io_error)?,
         _ => {}
     }
     let (tree, mut journal, pending) = opened?;
@@ -108,12 +114,29 @@ pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, Engi
     if !was_closed {
         journal.rewrite().map_err(io_error)?;
     }
-    sync_names(folder).map_err(io_error)?;
+    sync_names(folder).and_then(|()| end_making(folder)).map_err(io_error)?;
     let path = folder.join("acknowledged");
     let acknowledged =
         OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(io_error)?;
     let claim = Claim { folder: folder.to_owned(), is_clean: false, acknowledged, lock };
     Ok(Opened { cover, tree, journal, pending, claim })
+}
+
+/// Begins a new store. What sled adds to it is durable only once it has opened.
+fn make(folder: &Path, is_sealed: bool) -> io::Result<()> {
+    File::create(folder.join(MAKING_NAME))?;
+    sync_folder(folder)?;
+    Journal::make(folder, is_sealed)?;
+    sync_folder(folder)
+}
+
+/// From here on commits may follow.
+fn end_making(folder: &Path) -> io::Result<()> {
+    if folder.join(MAKING_NAME).try_exists()? {
+        fs::remove_file(folder.join(MAKING_NAME))?;
+        sync_folder(folder)?;
+    }
+    Ok(())
 }
 
 /// Opens sled and the journal and counts: sled takes damage inside its log for the log's end, the journal
@@ -134,7 +157,17 @@ fn open_whole(folder: &Path, cover: &Cover) -> Result<(sled::Db, Journal, Writes
 /// How many commits have returned, as far as that is known.
 pub(super) fn acknowledged_commits(folder: &Path) -> u64 {
     let bytes = fs::read(folder.join("acknowledged")).unwrap_or_default();
-    bytes.try_into().map_or(0, u64::from_be_bytes)
+    let commits = bytes.first_chunk().map_or(0, |count| u64::from_be_bytes(*count));
+    // A power cut may have torn it, and a number that nobody wrote could refuse a store that is whole.
+    if bytes == acknowledgement(commits) { commits } else { 0 }
+}
+
+pub(super) fn acknowledgement(commits: u64) -> [u8; 12] {
+    let count = commits.to_be_bytes();
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&count);
+    bytes[8..].copy_from_slice(&crc32fast::hash(&count).to_be_bytes());
+    bytes
 }
 
 fn damaged(folder: &Path, detail: impl Into<String>) -> EngineError {
@@ -192,6 +225,10 @@ pub(super) fn from_key_fault(folder: &Path, fault: KeyFault) -> EngineError {
 fn tidy(folder: &Path, is_sealed: bool) -> Result<(), EngineError> {
     let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
     let mut has_snapshot = false;
+    if folder.join(MAKING_NAME).try_exists().map_err(io_error)? {
+        // sled does not open what a power cut left of its first files.
+        before_open::remove_files_of_sled(folder).map_err(io_error)?;
+    }
     for entry in fs::read_dir(folder).map_err(io_error)? {
         let path = entry.map_err(io_error)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -205,6 +242,7 @@ fn tidy(folder: &Path, is_sealed: bool) -> Result<(), EngineError> {
     }
     journal::remove_unfinished(folder)
         .and_then(|()| key_file::remove_unfinished(folder))
+        .and_then(|()| before_open::tidy(folder))
         .map_err(io_error)?;
     let has_log = log_bytes(folder) > 0;
     if !has_log && (has_snapshot || acknowledged_commits(folder) > 0) {
@@ -243,53 +281,6 @@ pub(super) fn open_sled(folder: &Path) -> Result<sled::Db, EngineError> {
 
 fn log_bytes(folder: &Path) -> u64 {
     fs::metadata(folder.join("db")).map_or(0, |log| log.len())
-}
-
-fn copy_folder(folder: &Path) -> PathBuf {
-    folder.join("before-open")
-}
-
-/// The files that sled may change while it opens.
-fn files_of_sled(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if ["db", "conf"].contains(&name) || name.starts_with("snap.") {
-            found.push(path);
-        }
-    }
-    Ok(found)
-}
-
-fn copy_files(folder: &Path) -> io::Result<()> {
-    let copies = copy_folder(folder);
-    if copies.exists() {
-        fs::remove_dir_all(&copies)?;
-    }
-    fs::create_dir(&copies)?;
-    let copied = files_of_sled(folder)?
-        .iter()
-        .try_for_each(|file| fs::copy(file, copies.join(file.file_name().unwrap_or_default())).map(|_| ()));
-    if copied.is_err() {
-        // A part of a copy would only take the room that sled needs.
-        let _ = fs::remove_dir_all(&copies);
-    }
-    copied
-}
-
-fn restore_files(folder: &Path) -> io::Result<()> {
-    let copies = copy_folder(folder);
-    for file in files_of_sled(folder)? {
-        if !copies.join(file.file_name().unwrap_or_default()).exists() {
-            fs::remove_file(file)?;
-        }
-    }
-    for file in files_of_sled(&copies)? {
-        File::open(&file)?.sync_all()?;
-        fs::rename(&file, folder.join(file.file_name().unwrap_or_default()))?;
-    }
-    fs::remove_dir_all(&copies)
 }
 
 pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {

@@ -3,3 +3,5 @@
 mod device;
 mod photos;
 mod server;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod syncing;

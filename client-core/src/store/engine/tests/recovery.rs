@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::layout;
+use super::super::{before_open, layout, opening};
 use super::*;
 
 fn journal_path(folder: &Path) -> std::path::PathBuf {
@@ -52,7 +52,7 @@ fn a_commit_that_is_half_written_never_was() {
     killed_store(folder.path(), 5);
     let killed = folder.path().join("killed");
     // It did not return, so it was not acknowledged.
-    fs::write(killed.join("acknowledged"), 4_u64.to_be_bytes()).unwrap();
+    fs::write(killed.join("acknowledged"), opening::acknowledgement(4)).unwrap();
     let starts = entry_starts(&journal(&killed));
     write_journal(&killed, |bytes| bytes[starts[4] + 200..].fill(0));
     assert_holds(&killed, 0..4);
@@ -202,6 +202,18 @@ fn a_store_whose_making_broke_off_is_made() {
     fs::copy(folder.path().join("journal"), second.join("journal")).unwrap();
     put(&Engine::open(&second, None).unwrap(), &[1], b"1");
     assert_holds(&second, [1]);
+    // sled's first files were made, and what was in them has not come to the disk.
+    let third = folder.path().join("third");
+    fs::create_dir(&third).unwrap();
+    for name in ["journal", "conf", "db"] {
+        fs::copy(folder.path().join(name), third.join(name)).unwrap();
+    }
+    fs::write(third.join("conf"), [0; 58]).unwrap();
+    assert_refused_untouched(&third);
+    fs::write(third.join("making"), b"").unwrap();
+    put(&Engine::open(&third, None).unwrap(), &[1], b"1");
+    assert!(!third.join("making").exists());
+    assert_holds(&third, [1]);
 }
 
 #[cfg(target_os = "linux")]
@@ -257,4 +269,79 @@ fn readers_see_every_key_while_the_journal_is_folded() {
         is_done.store(true, Ordering::SeqCst);
         reader.join().unwrap();
     });
+}
+
+#[test]
+fn a_torn_note_of_what_was_acknowledged_refuses_nothing() {
+    let folder = folder();
+    killed_store(folder.path(), 5);
+    let killed = folder.path().join("killed");
+    let note = fs::read(killed.join("acknowledged")).unwrap();
+    for torn in 0..note.len() {
+        // What a write that broke off leaves over an older, or a newer, number.
+        let mut bytes = note.clone();
+        bytes[torn..].fill(0xFA);
+        fs::write(killed.join("acknowledged"), bytes).unwrap();
+        assert_holds(&killed, 0..5);
+        fs::write(killed.join("acknowledged"), &note[..torn]).unwrap();
+        assert_holds(&killed, 0..5);
+    }
+}
+
+/// Opens a killed store, and leaves the folder as a crash does at some moment while sled opens it: the copy is made,
+/// and sled has changed its files.
+fn crashed_opening(folder: &Path, change: impl FnOnce(&Path)) -> std::path::PathBuf {
+    let original = folder.join("original");
+    let engine = Engine::open(&original, None).unwrap();
+    (0..5).for_each(|key| put(&engine, &[key], &[key; 300]));
+    fold(&engine);
+    put(&engine, &[5], &[5; 300]);
+    let killed = folder.join("killed");
+    copy(&original, &killed);
+    before_open::make(&killed).unwrap();
+    change(&killed);
+    killed
+}
+
+#[test]
+fn a_crash_while_sled_opens_is_undone_by_the_next_opening() {
+    let changes: [fn(&Path); 3] = [
+        |killed| fs::write(killed.join("db"), b"").unwrap(),
+        |killed| {
+            let mut log = fs::read(killed.join("db")).unwrap();
+            log[100..].fill(0);
+            fs::write(killed.join("db"), log).unwrap();
+        },
+        |killed| fs::write(killed.join("snap.7FFFFFFFFFFFFFFF"), b"of a log that is gone").unwrap(),
+    ];
+    for change in changes {
+        let folder = folder();
+        let killed = crashed_opening(folder.path(), change);
+        assert_holds(&killed, 0..6);
+        assert!(!killed.join("before-open").exists());
+        assert_holds(&killed, 0..6);
+    }
+}
+
+#[test]
+fn a_crash_while_sleds_files_are_put_back_is_undone_as_well() {
+    let folder = folder();
+    let killed = crashed_opening(folder.path(), |killed| fs::write(killed.join("db"), b"").unwrap());
+    assert!(before_open::put_back(&killed).unwrap());
+    let log = fs::read(killed.join("db")).unwrap();
+    fs::write(killed.join("db"), &log[..log.len() / 2]).unwrap();
+    assert_holds(&killed, 0..6);
+}
+
+#[test]
+fn a_copy_that_is_not_whole_is_not_put_back() {
+    let folder = folder();
+    let killed = crashed_opening(folder.path(), |_| {});
+    for name in ["before-open.new", "before-open.old"] {
+        fs::rename(killed.join("before-open"), killed.join(name)).unwrap();
+        fs::write(killed.join(name).join("db"), b"a part").unwrap();
+        assert_holds(&killed, 0..6);
+        assert!(!killed.join(name).exists());
+        before_open::make(&killed).unwrap();
+    }
 }

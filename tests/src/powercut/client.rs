@@ -1,0 +1,272 @@
+//! A device's work to be recorded; [`mod@check`] tells what must be left of it after a power cut.
+//!
+//! Each save is told in the trace once it has returned, with the records that it wrote and a digest of what they
+//! then held. While one thread saves, another one syncs, so that receipts, pulled changes and the folding
+//! of settled saves lie between the saves' own commits.
+
+mod check;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use xundian_client::{
+    Client, ContentHash, Due, Issue, IssueKind, NewIssue, NewPhoto, Photo, PhotoOf, PhotoSource,
+    PhotoSubject, RecordError, Severity, ShelfObservation, StockCount, StoreError, StoreKey, Visit, VisitId,
+};
+use xundian_protocol::ids::KindId;
+use xundian_protocol::kinds::{Outlet, Product, Typed};
+use xundian_protocol::record::{Record, RecordKey};
+use xundian_server::sessions;
+
+pub use check::{Expected, Words, check, folds};
+
+use crate::support::{company, device, photo};
+
+/// Products that a visit looks at.
+const LINES: u64 = 4;
+/// How long a note is: long ones fill the journal sooner.
+const NOTE_BYTES: usize = 8000;
+/// What is recorded, in turn.
+const OUTLETS: [&str; 3] = ["A1", "A2", "A3"];
+const PHOTO_BYTES: usize = 60_000;
+/// A sync begins after so many, and the work goes on meanwhile.
+const ROUNDS_A_SYNC: usize = 5;
+/// The host's key of a sealed device.
+const KEY: [u8; 32] = [0x5a; 32];
+
+/// The kinds that the device writes.
+const OWN: [KindId; 5] = [
+    Visit::SPEC.kind,
+    ShelfObservation::SPEC.kind,
+    StockCount::SPEC.kind,
+    Issue::SPEC.kind,
+    Photo::SPEC.kind,
+];
+/// The kinds that only others write.
+const PULLED: [KindId; 2] = [Outlet::SPEC.kind, Product::SPEC.kind];
+
+/// A record and a digest of what it holds.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Line {
+    kind: u16,
+    id: String,
+    digest: String,
+}
+
+/// What the device says in the trace.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Word {
+    /// It is enrolled.
+    Enrolled,
+    /// A save has returned; these records hold this now.
+    Saved(Vec<Line>),
+    /// A sync begins.
+    SyncBegins,
+    /// A sync has ended; of others the device has these records.
+    Pulled(Vec<Line>),
+    /// The device was opened and has these records.
+    Found(Vec<Line>),
+}
+
+/// One life of the recording process on a device's folder.
+#[derive(Debug)]
+pub struct Life<'a> {
+    /// The device's home folder.
+    pub home: &'a Path,
+    /// Whether it is sealed.
+    pub is_sealed: bool,
+    /// For a device that is not enrolled yet.
+    pub invitation: Option<&'a str>,
+    /// So many rounds of work.
+    pub rounds: usize,
+    /// Whether there is a server to sync with.
+    pub is_online: bool,
+    /// Whether photos are taken.
+    pub takes_photos: bool,
+}
+
+/// Why a life came to an early end.
+#[derive(Debug, thiserror::Error)]
+pub enum LifeError {
+    /// The device could not be enrolled.
+    #[error(transparent)]
+    Enrol(#[from] xundian_client::EnrolError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A save.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A word.
+    #[error(transparent)]
+    Word(#[from] serde_json::Error),
+    /// The runtime.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// What takes the words.
+pub type Say = fn(&[u8]);
+
+fn tell(say: Say, word: &Word) -> Result<(), LifeError> {
+    say(&serde_json::to_vec(word)?);
+    Ok(())
+}
+
+/// Opens the device in a folder.
+///
+/// # Errors
+/// As [`Client::open`].
+pub fn open(home: &Path, is_sealed: bool) -> Result<Client, StoreError> {
+    if is_sealed { Client::open_with_key(home, &StoreKey::new(KEY)) } else { Client::open(home) }
+}
+
+/// Works on a device until its rounds are done. What it returns is still open. `works` is called once it works.
+///
+/// # Errors
+/// Where something is refused, as on a disk that is full.
+pub fn live(life: &Life<'_>, say: Say, works: impl FnOnce()) -> Result<Arc<Client>, LifeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    if let Some(invitation) = life.invitation {
+        let client = open(life.home, life.is_sealed)?;
+        runtime.block_on(client.enrol_here(invitation, "phone"))?;
+        tell(say, &Word::Enrolled)?;
+        runtime.block_on(sync_once(&client, say))?;
+        drop(client);
+    }
+    let client = Arc::new(open(life.home, life.is_sealed)?);
+    tell(say, &Word::Found(lines_of(&client, &[&OWN[..], &PULLED].concat())?))?;
+    let (done, mut doing) = watch::channel(0_usize);
+    let syncing = {
+        let (client, is_online) = (Arc::clone(&client), life.is_online);
+        runtime.spawn(async move {
+            loop {
+                if doing.borrow_and_update().is_multiple_of(ROUNDS_A_SYNC) && is_online {
+                    sync_once(&client, say).await?;
+                }
+                // An error means that the work is over.
+                if doing.changed().await.is_err() {
+                    return Ok::<_, LifeError>(());
+                }
+            }
+        })
+    };
+    let work = Work { client: &client, say, takes_photos: life.takes_photos };
+    // The last life may have ended in the midst of one.
+    if let Ok(visit) = client.current_visit() {
+        client.close_visit(visit)?;
+        work.told(Visit::key(visit.0))?;
+    }
+    works();
+    for nth in 0..life.rounds {
+        work.round(nth)?;
+        done.send_replace(nth + 1);
+    }
+    drop(done);
+    runtime.block_on(syncing).map_err(std::io::Error::other)??;
+    Ok(client)
+}
+
+async fn sync_once(client: &Client, say: Say) -> Result<(), LifeError> {
+    tell(say, &Word::SyncBegins)?;
+    // Where the server does not answer, the next one tries again.
+    let _ended = client.sync(|_| {}).await.is_ok();
+    tell(say, &Word::Pulled(lines_of(client, &PULLED)?))
+}
+
+struct Work<'a> {
+    client: &'a Client,
+    say: Say,
+    takes_photos: bool,
+}
+
+impl Work<'_> {
+    /// A recorded visit and two issues each time, and now and then a visit that is lived through, with a photo.
+    fn round(&self, nth: usize) -> Result<(), LifeError> {
+        let outlet = company::outlet(OUTLETS[nth % OUTLETS.len()]);
+        let opened_at_ms = sessions::now_ms() - 3_600_000;
+        let mut bundle = device::bundle(outlet, opened_at_ms, LINES);
+        bundle.note = Some(note(nth));
+        let visit = self.client.record(&bundle)?;
+        self.told_visit(visit)?;
+        for _ in 0..2 {
+            let issue = self.client.raise_issue(outlet, Some(visit), &issue(note(nth)))?;
+            self.told(Issue::key(issue))?;
+        }
+        if !nth.is_multiple_of(8) {
+            return Ok(());
+        }
+        let visit = self.client.open_visit(outlet, None)?;
+        self.told(Visit::key(visit.0))?;
+        self.client.update_visit(visit, BTreeMap::new(), Some(note(nth)))?;
+        self.told(Visit::key(visit.0))?;
+        self.client.observe_shelf(visit, &bundle.shelf)?;
+        self.told(ShelfObservation::key(visit.0))?;
+        if self.takes_photos {
+            let shelf = NewPhoto::new(PhotoSubject::Shelf, PhotoSource::InApp);
+            let picture = photo::jpeg(PHOTO_BYTES, rand::random());
+            match self.client.attach_photo(PhotoOf::Visit(visit), &shelf, &picture) {
+                Ok(id) => self.told(Photo::key(id))?,
+                Err(error) => return self.without_photo(visit, error),
+            }
+        }
+        self.client.close_visit(visit)?;
+        self.told(Visit::key(visit.0))
+    }
+
+    /// A photo that finds no room keeps nobody from going on.
+    fn without_photo(&self, visit: VisitId, error: RecordError) -> Result<(), LifeError> {
+        self.client.close_visit(visit)?;
+        self.told(Visit::key(visit.0))?;
+        Err(error.into())
+    }
+
+    fn told_visit(&self, visit: VisitId) -> Result<(), LifeError> {
+        let keys = [Visit::key(visit.0), ShelfObservation::key(visit.0), StockCount::key(visit.0)];
+        self.tell_of(&keys)
+    }
+
+    fn told(&self, key: RecordKey) -> Result<(), LifeError> {
+        self.tell_of(&[key])
+    }
+
+    fn tell_of(&self, keys: &[RecordKey]) -> Result<(), LifeError> {
+        let mut lines = Vec::new();
+        for key in keys {
+            lines.extend(self.client.find(*key)?.map(|line| line_of(&line.record)));
+        }
+        tell(self.say, &Word::Saved(lines))
+    }
+}
+
+fn note(nth: usize) -> String {
+    format!("第{nth}次").chars().cycle().take(NOTE_BYTES / 3).collect()
+}
+
+/// What a record holds, without who wrote it when: a merge at the server changes nothing of that.
+pub(super) fn line_of(record: &Record) -> Line {
+    let values: Vec<_> = record.fields().iter().map(|field| (&field.at, &field.register.value)).collect();
+    let digest = ContentHash::of(format!("{:?} {values:?}", record.home).as_bytes()).to_string();
+    Line { kind: record.key.kind.0, id: record.key.id.to_string(), digest }
+}
+
+fn lines_of(client: &Client, kinds: &[KindId]) -> Result<Vec<Line>, StoreError> {
+    let mut lines = Vec::new();
+    for kind in kinds {
+        lines.extend(client.list(*kind, None)?.iter().map(|line| line_of(&line.record)));
+    }
+    Ok(lines)
+}
+
+fn issue(text: String) -> NewIssue {
+    NewIssue {
+        issue_kind: IssueKind::Other,
+        severity: Severity::Urgent,
+        text,
+        due: Due::SameDay,
+        assignee: None,
+    }
+}

@@ -1,0 +1,51 @@
+//! Ops as a device makes them, for tests that say themselves what is sent.
+
+use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
+use xundian_protocol::clock::{Hlc, Stamp};
+use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId, RecordId};
+use xundian_protocol::kinds::{ClockGrade, Header, Typed};
+use xundian_protocol::record::{Home, Op, Record, RecordKey, Write};
+
+/// Who writes ops: a device, its person, and the place of the next one.
+#[derive(Clone, Copy, Debug)]
+pub struct Author {
+    /// The device.
+    pub device: DeviceNo,
+    /// Its person.
+    pub person: PersonId,
+    /// The place that the next op takes.
+    pub next: OpSeq,
+}
+
+impl Author {
+    /// The op by which the person writes a form at a moment, having seen a record or nothing.
+    ///
+    /// # Panics
+    /// Where the moment lies outside the calendar.
+    pub fn op<T: Typed>(
+        &mut self,
+        form: &T,
+        id: RecordId,
+        home: Home,
+        at_ms: i64,
+        seen: Option<&Record>,
+    ) -> Op {
+        let header = Header {
+            actor: self.person,
+            captured_at_ms: at_ms,
+            utc_offset_min: 480,
+            clock_grade: ClockGrade::Trusted,
+            business_day: Day::local(at_ms, DEFAULT_ZONE).expect("a day of the calendar"),
+            corrects: None,
+        };
+        let mut writes: Vec<Write> = header.writes().into_iter().chain(form.writes()).collect();
+        writes.sort_by(|a, b| a.at.cmp(&b.at));
+        for write in &mut writes {
+            write.seen = seen.and_then(|record| record.register(&write.at)).map(|register| register.stamp);
+        }
+        let stamp = Stamp { hlc: Hlc(Hlc::at_ms(at_ms).0 + self.next.0), device: self.device };
+        let op = Op { seq: self.next, stamp, record: RecordKey { kind: T::SPEC.kind, id }, home, writes };
+        self.next = self.next.next();
+        op
+    }
+}
