@@ -3,6 +3,7 @@
 
 mod conflicts;
 mod drafts;
+mod folder_lock;
 mod learning;
 #[cfg(feature = "simulation")]
 mod simulated;
@@ -18,6 +19,7 @@ use crate::store::{AuditEntry, Changes, Device, FeedPlace, Owner, Reader, Store,
 use conflicts::conflict_records;
 pub use drafts::Draft;
 use drafts::{draft_op, headquarters_header};
+use folder_lock::FolderLock;
 #[cfg(test)]
 pub(crate) use learning::learn;
 use learning::learn_kinds;
@@ -105,34 +107,28 @@ pub struct Server {
     writer: Mutex<Clock>,
     /// Devices as they are revoked, for the sessions that run.
     pub(crate) revoked: broadcast::Sender<DeviceNo>,
-    /// The lock on the folder; the system frees it with the process.
-    _lock: Option<std::fs::File>,
+    /// The last field, so that it goes when the store has closed. A simulation has none.
+    _lock: Option<FolderLock>,
 }
 
 impl Server {
     /// Opens the server of a data folder, or makes a new one there.
     pub fn open(data: &Path, now_ms: i64) -> Result<Self, OpenError> {
-        let folder = data.to_path_buf();
         let io = |source| OpenError::Folder { folder: data.to_path_buf(), source };
         // What is in there is the company's alone: keys, passwords, everybody's day.
         disk::make_private_folder(data).map_err(io)?;
-        let lock = std::fs::File::create(data.join("lock")).map_err(io)?;
-        match fs4::FileExt::try_lock(&lock) {
-            Ok(()) => {}
-            Err(fs4::TryLockError::WouldBlock) => return Err(OpenError::InUse { folder }),
-            Err(fs4::TryLockError::Error(source)) => return Err(io(source)),
-        }
+        let lock = FolderLock::take(data)?;
         let store = Store::open(&data.join("store"))?;
         let authority = Authority::open_or_create(&data.join("authority"), now_ms)?;
         Self::on(data, store, Arc::new(authority), Some(lock))
     }
 
     /// The server of an open store.
-    pub(crate) fn on(
+    fn on(
         folder: &Path,
         store: Store,
         authority: Arc<Authority>,
-        lock: Option<std::fs::File>,
+        lock: Option<FolderLock>,
     ) -> Result<Self, OpenError> {
         if store.is_of_format_before()? {
             note_namings(&store)?;
