@@ -145,6 +145,10 @@ pub struct Changes {
     pub may_be_lost: bool,
 }
 
+/// A row of what is made of records: its table, key and value.
+#[cfg(test)]
+type DerivedRow = (Table, Vec<u8>, Vec<u8>);
+
 /// The open store.
 pub struct Store {
     engine: Engine,
@@ -229,7 +233,7 @@ impl Store {
 
     /// The rows of what is made of records, for the test that damages them.
     #[cfg(test)]
-    pub(crate) fn derived_rows(&self) -> Result<Vec<(Table, Vec<u8>, Vec<u8>)>, StoreError> {
+    pub(crate) fn derived_rows(&self) -> Result<Vec<DerivedRow>, StoreError> {
         let at = self.engine.snapshot();
         let mut rows = Vec::new();
         for table in [Table::Cells, Table::Traces, Table::Stock, Table::Levels] {

@@ -47,6 +47,12 @@ impl Reader<'_> {
         bytes.map(|bytes| rows::read_record(&bytes)).transpose()
     }
 
+    /// The stored bytes of a record, without its place.
+    pub(crate) fn record_bytes(&self, key: RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(bytes) = self.at.get(Table::Records, keys::record(key))? else { return Ok(None) };
+        Ok(Some(rows::stored_record(&bytes)?.to_vec()))
+    }
+
     /// All records of a kind, by id; of all kinds for `None`.
     pub fn records(
         &self,
