@@ -11,6 +11,7 @@
 pub mod access;
 pub mod calendar;
 pub mod clock;
+pub mod digest;
 pub mod ids;
 pub mod invitation;
 pub mod kinds;

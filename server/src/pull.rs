@@ -1,5 +1,7 @@
 //! What a device has to be sent: the records of its scope that changed after where it stands.
 
+mod check;
+
 use crate::server::Server;
 use crate::store::{FeedPlace, StoreError};
 use std::collections::{BTreeSet, VecDeque};

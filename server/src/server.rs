@@ -105,6 +105,8 @@ pub struct Server {
     directory: RwLock<Arc<Directory>>,
     /// Held through load, plan and commit: one writer at a time. The clock is the server's own.
     writer: Mutex<Clock>,
+    /// Held while figures are mended: one at a time.
+    pub(crate) repairing: Mutex<()>,
     /// Devices as they are revoked, for the sessions that run.
     pub(crate) revoked: broadcast::Sender<DeviceNo>,
     /// The last field, so that it goes when the store has closed. A simulation has none.
@@ -147,6 +149,7 @@ impl Server {
             authority,
             directory: RwLock::new(Arc::new(directory)),
             writer: Mutex::new(clock),
+            repairing: Mutex::new(()),
             revoked: broadcast::Sender::new(64),
             _lock: lock,
         })
@@ -285,8 +288,16 @@ impl Server {
         &self,
         plan: impl FnOnce(&Reader<'_>) -> Result<(Changes, T), E>,
     ) -> Result<T, E> {
+        self.change_with_directory(|reader, _| plan(reader))
+    }
+
+    /// The same with the organisation as of the moment that it reads.
+    pub(crate) fn change_with_directory<T, E: From<StoreError>>(
+        &self,
+        plan: impl FnOnce(&Reader<'_>, &Directory) -> Result<(Changes, T), E>,
+    ) -> Result<T, E> {
         let _clock = self.lock_writer();
-        let (changes, result) = plan(&self.store.reader())?;
+        let (changes, result) = plan(&self.store.reader(), &self.directory())?;
         self.store.commit(&changes)?;
         Ok(result)
     }

@@ -1,12 +1,19 @@
-//! `verify`: recomputes every figure from all records and compares (promise 4).
+//! `verify`: recomputes every figure from all records and compares (promise 4), and mends what differs where it is told
+//! to.
+
+mod repair;
+
+pub use repair::{Mended, RepairReport};
 
 use crate::ingest::{FigureChanges, OutletStock, Said, Sign, TouchedStock, Units, namings, plan_stock};
 use crate::server::Server;
-use crate::store::{Levels, Naming, PictureRow, Reader, Statement, StoreError};
+use crate::store::{
+    Levels, Naming, PictureRow, Readable, Reader, Statement, StoreError, Trace, UnreadableRow,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use xundian_protocol::ids::OutletId;
-use xundian_protocol::views::Measures;
 use xundian_protocol::views::ledger::At;
+use xundian_protocol::views::{Cell, Measures};
 
 /// What `verify` found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -46,20 +53,40 @@ impl VerifyReport {
     }
 }
 
+/// What is kept that does not agree with the records, so that it can be mended.
+#[derive(Default, Debug)]
+struct Difference {
+    /// Rows that cannot be read.
+    unreadable: BTreeSet<UnreadableRow>,
+    /// Outlets whose statements of stock or ends of timelines are others.
+    outlets: BTreeSet<OutletId>,
+    /// Traces that are kept or missing, and should not be.
+    traces: BTreeSet<Trace>,
+    /// The same of what records name.
+    namings: BTreeSet<Naming>,
+    /// What cells lack to be the sums of their records.
+    cells: BTreeMap<Cell, Measures>,
+}
+
 impl Server {
     /// Reads every record, recomputes all cells, traces and stock timelines from them, and compares each
     /// with what is kept. It sees one moment of the store, so it may run while devices sync.
     pub fn verify(&self) -> Result<VerifyReport, StoreError> {
+        Ok(self.compare()?.0)
+    }
+
+    fn compare(&self) -> Result<(VerifyReport, Difference), StoreError> {
         // The directory and the store's moment must be of the same commit.
         let (reader, directory) = self.consistent_reader();
         let mut units = Units::new(&directory);
-        let mut report = VerifyReport::default();
+        let mut comparison =
+            Comparison { reader, report: VerifyReport::default(), found: Difference::default() };
         let mut figures = FigureChanges::default();
         let mut stock = TouchedStock::default();
         let mut named = BTreeSet::new();
-        for stored in reader.records(None) {
+        for stored in comparison.reader.records(None) {
             let record = stored?.record;
-            report.records += 1;
+            comparison.report.records += 1;
             let said = Said::by(&record);
             figures.say(record.key, &said, Sign::Add, &mut units);
             stock.say(&said, Sign::Add);
@@ -73,112 +100,136 @@ impl Server {
             statements.extend(made);
             levels.insert(outlet, plan.levels);
         }
-        compare_cells(&reader, &figures, &mut report)?;
-        compare_traces(&reader, &figures, &mut report)?;
-        compare_statements(&reader, statements, &mut report)?;
-        compare_levels(&reader, levels, &mut report)?;
-        compare_pictures(&reader, named, &mut report)?;
-        Ok(report)
+        comparison.cells(figures.cells())?;
+        comparison.traces(figures.traces)?;
+        comparison.statements(statements)?;
+        comparison.levels(levels)?;
+        comparison.pictures(named)?;
+        Ok((comparison.report, comparison.found))
     }
 }
 
-fn compare_cells(
-    reader: &Reader<'_>,
-    figures: &FigureChanges,
-    report: &mut VerifyReport,
-) -> Result<(), StoreError> {
-    let mut expected = figures.cells();
-    reader.all_cells(|cell, kept| {
-        report.cells += 1;
-        let computed = expected.remove(&cell).unwrap_or_default();
-        if computed != kept {
-            report.find(|| format!("{cell:?} holds {:?}, its records add up to {:?}", kept.0, computed.0));
-        }
-    })?;
-    for (cell, Measures(computed)) in expected {
-        report.find(|| format!("{cell:?} is missing, its records add up to {computed:?}"));
-    }
-    Ok(())
+/// What is kept at one moment, beside what the records make.
+struct Comparison<'a> {
+    reader: Reader<'a>,
+    report: VerifyReport,
+    found: Difference,
 }
 
-fn compare_traces(
-    reader: &Reader<'_>,
-    figures: &FigureChanges,
-    report: &mut VerifyReport,
-) -> Result<(), StoreError> {
-    for trace in figures.traces.keys() {
-        report.traces += 1;
-        if !reader.has_trace(trace)? {
-            report.find(|| format!("{trace:?} is missing"));
-        }
-    }
-    let kept = reader.trace_count()?;
-    if kept != report.traces {
-        let computed = report.traces;
-        report.find(|| format!("{kept} traces are kept, the records make {computed}"));
-    }
-    Ok(())
-}
-
-fn compare_statements(
-    reader: &Reader<'_>,
-    mut expected: BTreeMap<(OutletId, At), Statement>,
-    report: &mut VerifyReport,
-) -> Result<(), StoreError> {
-    for row in reader.statements() {
-        let (outlet, kept) = row?;
-        report.stock_entries += kept.lines.len();
-        let computed = expected.remove(&(outlet, kept.at));
-        if computed.as_ref() != Some(&kept) {
-            report.find(|| format!("stock in {outlet}: {kept:?} is kept, the records make {computed:?}"));
-        }
-    }
-    for ((outlet, _), missing) in expected {
-        report.find(|| format!("stock in {outlet}: {missing:?} is missing"));
-    }
-    Ok(())
-}
-
-fn compare_levels(
-    reader: &Reader<'_>,
-    mut expected: BTreeMap<OutletId, Levels>,
-    report: &mut VerifyReport,
-) -> Result<(), StoreError> {
-    for row in reader.all_levels() {
-        let (outlet, kept) = row?;
-        let computed = expected.remove(&outlet).unwrap_or_default();
-        if computed != kept {
-            report
-                .find(|| format!("the stock in {outlet} ends with {kept:?}, the records make {computed:?}"));
-        }
-    }
-    for outlet in expected.keys() {
-        report.find(|| format!("the ends of the stock timelines in {outlet} are missing"));
-    }
-    Ok(())
-}
-
-/// Whether a picture is stored is said by no record, so this part alone compares what is named.
-fn compare_pictures(
-    reader: &Reader<'_>,
-    mut expected: BTreeSet<Naming>,
-    report: &mut VerifyReport,
-) -> Result<(), StoreError> {
-    let (mut stored, mut counted) = (None, None);
-    for row in reader.pictures(None) {
-        match row? {
-            PictureRow::Stored(picture) => stored = Some(picture.hash),
-            PictureRow::Named(kept) if expected.remove(&kept) => {
-                if counted.replace(kept.hash) != Some(kept.hash) {
-                    let is_stored = stored == Some(kept.hash);
-                    *if is_stored { &mut report.pictures_stored } else { &mut report.pictures_missing } += 1;
+impl Comparison<'_> {
+    fn cells(&mut self, mut expected: BTreeMap<Cell, Measures>) -> Result<(), StoreError> {
+        for row in self.reader.cell_rows() {
+            let Some(cells) = readable(row?, &mut self.report, &mut self.found) else { continue };
+            for (cell, kept) in cells {
+                self.report.cells += 1;
+                let computed = expected.remove(&cell).unwrap_or_default();
+                if computed != kept {
+                    let (Measures(is), Measures(sum)) = (kept, computed);
+                    self.report.find(|| format!("{cell:?} holds {is:?}, its records add up to {sum:?}"));
+                    let mut lacks = computed;
+                    lacks += -kept;
+                    self.found.cells.insert(cell, lacks);
                 }
             }
-            PictureRow::Named(kept) => report.find(|| format!("{kept:?} is kept, and no record says so")),
         }
+        for (cell, Measures(computed)) in &expected {
+            self.report.find(|| format!("{cell:?} is missing, its records add up to {computed:?}"));
+        }
+        self.found.cells.append(&mut expected);
+        Ok(())
     }
-    for missing in expected {
-        report.find(|| format!("{missing:?} is missing"));
+
+    fn traces(&mut self, mut expected: BTreeMap<Trace, i32>) -> Result<(), StoreError> {
+        self.report.traces = expected.len();
+        for row in self.reader.trace_rows() {
+            let Some(traces) = readable(row?, &mut self.report, &mut self.found) else { continue };
+            for trace in traces.into_iter().filter(|trace| expected.remove(trace).is_none()) {
+                self.report.find(|| format!("{trace:?} is kept, and no record makes it once more"));
+                self.found.traces.insert(trace);
+            }
+        }
+        for missing in expected.into_keys() {
+            self.report.find(|| format!("{missing:?} is missing"));
+            self.found.traces.insert(missing);
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn statements(&mut self, mut expected: BTreeMap<(OutletId, At), Statement>) -> Result<(), StoreError> {
+        for row in self.reader.statement_rows() {
+            let Some((outlet, kept)) = readable(row?, &mut self.report, &mut self.found) else { continue };
+            self.report.stock_entries += kept.lines.len();
+            let computed = expected.remove(&(outlet, kept.at));
+            if computed.as_ref() != Some(&kept) {
+                self.report
+                    .find(|| format!("stock in {outlet}: {kept:?} is kept, the records make {computed:?}"));
+                self.found.outlets.insert(outlet);
+            }
+        }
+        for ((outlet, _), missing) in expected {
+            self.report.find(|| format!("stock in {outlet}: {missing:?} is missing"));
+            self.found.outlets.insert(outlet);
+        }
+        Ok(())
+    }
+
+    fn levels(&mut self, mut expected: BTreeMap<OutletId, Levels>) -> Result<(), StoreError> {
+        for row in self.reader.level_rows() {
+            let Some((outlet, kept)) = readable(row?, &mut self.report, &mut self.found) else { continue };
+            let computed = expected.remove(&outlet).unwrap_or_default();
+            if computed != kept {
+                self.report.find(|| {
+                    format!("the stock in {outlet} ends with {kept:?}, the records make {computed:?}")
+                });
+                self.found.outlets.insert(outlet);
+            }
+        }
+        for outlet in expected.into_keys() {
+            self.report.find(|| format!("the ends of the stock timelines in {outlet} are missing"));
+            self.found.outlets.insert(outlet);
+        }
+        Ok(())
+    }
+
+    /// Whether a picture is stored is said by no record, so this part alone compares what is named.
+    fn pictures(&mut self, mut expected: BTreeSet<Naming>) -> Result<(), StoreError> {
+        let (mut stored, mut counted) = (None, None);
+        for row in self.reader.pictures(None) {
+            match row? {
+                PictureRow::Stored(picture) => stored = Some(picture.hash),
+                PictureRow::Named(kept) if expected.remove(&kept) => {
+                    if counted.replace(kept.hash) != Some(kept.hash) {
+                        let is_stored = stored == Some(kept.hash);
+                        let report = &mut self.report;
+                        *if is_stored {
+                            &mut report.pictures_stored
+                        } else {
+                            &mut report.pictures_missing
+                        } += 1;
+                    }
+                }
+                PictureRow::Named(kept) => {
+                    self.report.find(|| format!("{kept:?} is kept, and no record says so"));
+                    self.found.namings.insert(kept);
+                }
+            }
+        }
+        for missing in expected {
+            self.report.find(|| format!("{missing:?} is missing"));
+            self.found.namings.insert(missing);
+        }
+        Ok(())
+    }
+}
+
+/// A row's content; one that has none is noted.
+fn readable<T>(row: Readable<T>, report: &mut VerifyReport, found: &mut Difference) -> Option<T> {
+    let unreadable = row.map_err(|row| {
+        report.find(|| format!("the row {row} cannot be read"));
+        match row.outlet() {
+            Some(outlet) => found.outlets.insert(outlet),
+            None => found.unreadable.insert(row),
+        }
+    });
+    unreadable.ok()
 }

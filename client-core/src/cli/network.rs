@@ -1,5 +1,6 @@
 //! The two commands that need the server.
 
+use std::fmt::Write as _;
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
@@ -53,6 +54,7 @@ pub(super) fn sync(client: &Client, has_photos: bool, output: Output) -> Result<
         "merged": report.merged,
         "rejected": report.rejected,
         "records_pulled": report.records_pulled,
+        "records_repaired": report.records_repaired,
         "homes_added": report.homes_added,
         "homes_dropped": report.homes_dropped,
         "captured_through_ms": report.captured_through_ms,
@@ -67,6 +69,9 @@ pub(super) fn sync(client: &Client, has_photos: bool, output: Output) -> Result<
         time_text(report.captured_through_ms)
     );
     human.push_str(&photos_outcome(report.photos));
+    if report.records_repaired > 0 {
+        _ = write!(human, "；已修复本机损坏的记录 repaired {}", report.records_repaired);
+    }
     if report.rejected > 0 {
         human.push_str(SEE_REJECTED);
     }

@@ -43,6 +43,8 @@ pub struct SyncReport {
     pub rejected: u64,
     /// Records that came from the server.
     pub records_pulled: u64,
+    /// Records that had decayed on the device, and were put right as the server holds them.
+    pub records_repaired: u64,
     /// Homes that came into scope.
     pub homes_added: u64,
     /// Homes that left it.

@@ -1,7 +1,7 @@
 //! A device whose disk, network, clocks and chance are a simulation's. What decides, what stores and what syncs is what
 //! runs on a phone; only pictures are files.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::path::Path;
 use std::pin::Pin;
@@ -125,6 +125,22 @@ impl Client {
     /// The number that the next save will get.
     pub fn next_seq(&self) -> OpSeq {
         self.store.next_seq()
+    }
+
+    /// The keys and values under a key's front, as they lie in the store.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn stored(&self, front: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StoreError> {
+        self.store.stored(front)
+    }
+
+    /// Writes over the store's bytes, or removes them, as decay would.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn decay(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
+        self.store.decay(key, value)
     }
 
     /// Saves what a newer app would: a kind or fields that this one does not know.

@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 
 use xundian_protocol::access::scope_digest;
 use xundian_protocol::clock::Hlc;
-use xundian_protocol::ids::OpSeq;
+use xundian_protocol::ids::{FeedSeq, OpSeq};
 use xundian_protocol::sync::client::{Aim, ClientSession, Outcome, Position, Step, Synced};
 use xundian_protocol::wire::v1::{
     Changes, ClientFrame, Hello, Receipt, Welcome, decode_server, encode_client,
@@ -20,12 +20,16 @@ use super::identity::{self, IdentityFileError};
 use super::progress::{PhotoReport, PushReport, SyncProgress, SyncReport, Tally};
 use super::running::Running;
 use super::sync_error::SyncError;
-use crate::store::{Identity, LastSync, StoreError};
+use crate::store::{Identity, LastSync, Store, StoreError};
 use crate::transport::TlsIdentity;
 
 /// A day's saves are folded into their records as soon as they are settled; more of them at the next sync,
 /// so that nobody waits for it now.
 const FOLDED_AT_ONCE_MAX: u64 = 512;
+/// So long after a store agreed with the server it is compared again.
+const CHECK_AFTER_MS: u64 = 24 * 3600 * 1000;
+/// A device of more homes does not compare: both ends read all of its records for that.
+const CHECK_HOMES_MAX: usize = 2_000;
 const APP: &str = concat!("xundian ", env!("CARGO_PKG_VERSION"));
 
 impl Client {
@@ -220,6 +224,29 @@ pub(super) struct Run<'a> {
     sent_before: OpSeq,
     /// What the server had confirmed of it before this session.
     confirmed_before: OpSeq,
+    check: Check,
+}
+
+/// Whether a session compares what the device holds with what the server holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Check {
+    /// It is not time yet.
+    NotDue,
+    /// Everything comes for the first time, so nothing can have decayed.
+    Fresh,
+    Due,
+}
+
+impl Check {
+    fn of(store: &Store, now_ms: i64) -> Self {
+        let standing = store.standing();
+        if standing.cursor == FeedSeq(0) {
+            return Self::Fresh;
+        }
+        let is_recent = |last_ms: i64| last_ms <= now_ms && last_ms.abs_diff(now_ms) < CHECK_AFTER_MS;
+        let is_due = !store.last_check_ms().is_some_and(is_recent);
+        if is_due && standing.homes.len() <= CHECK_HOMES_MAX { Self::Due } else { Self::NotDue }
+    }
 }
 
 impl<'a> Run<'a> {
@@ -235,8 +262,11 @@ impl<'a> Run<'a> {
         let now_ms = (client.clocks)().now_ms;
         tally.progress.ops_total += store.unsent_ops();
         let hello = Hello { app: APP.to_owned(), device: identity.device, next_seq, now_ms };
+        let session = ClientSession::new(aim, hello, outbox_first);
+        let check = Check::of(store, now_ms);
         Ok(Self {
-            session: ClientSession::new(aim, hello, outbox_first),
+            session: if check == Check::Due { session.checked() } else { session },
+            check,
             tally,
             server_offset_ms: store.last_sync().map_or(0, |sync| sync.server_offset_ms),
             sent_before: store.sent_through(),
@@ -307,6 +337,16 @@ impl<'a> Run<'a> {
                 self.session.ready_to_pull(position);
             }
             Step::CommitChanges(changes) => self.commit_changes(&changes)?,
+            Step::ReadDigests => {
+                self.client.store.fold_settled()?;
+                self.session.digests(self.client.store.digests()?);
+            }
+            Step::ReadRecords { home, after } => {
+                self.session.records(self.client.store.held_records(home, after)?);
+            }
+            Step::CommitRepair(repair) => {
+                self.tally.report.records_repaired += self.client.store.repair(&repair)?;
+            }
             Step::Send(_) | Step::Wait | Step::Done(_) => {}
         }
         Ok(())
@@ -370,8 +410,8 @@ impl<'a> Run<'a> {
     /// sync: it costs a day's saves one commit, and a device that only pushes does not pile them up. Many are
     /// left to the beginning of the next one.
     pub(super) fn finish(mut self, outcome: Outcome) -> Result<Tally, StoreError> {
-        let store = &self.client.store;
         let moment = (self.client.clocks)();
+        let store = &self.client.store;
         match outcome {
             Outcome::Pushed => store.note_server_clock(self.server_offset_ms, moment.boot)?,
             Outcome::Synced(Synced { captured_through_ms, .. }) => {
@@ -382,6 +422,7 @@ impl<'a> Run<'a> {
                     boot: moment.boot,
                 })?;
                 self.tally.report.captured_through_ms = captured_through_ms;
+                self.note_check(moment.now_ms)?;
             }
         }
         if store.settled_ops() <= FOLDED_AT_ONCE_MAX {
@@ -389,5 +430,18 @@ impl<'a> Run<'a> {
         }
         self.tally.report.unsent_ops = store.unsent_ops();
         Ok(self.tally)
+    }
+
+    fn note_check(&self, now_ms: i64) -> Result<(), StoreError> {
+        let repaired = self.tally.report.records_repaired;
+        if self.check == Check::Due && repaired > 0 {
+            tracing::warn!(
+                "{repaired} records had decayed on this device and were put right by the server's"
+            );
+        }
+        if self.check != Check::NotDue {
+            self.client.store.note_check(now_ms)?;
+        }
+        Ok(())
     }
 }

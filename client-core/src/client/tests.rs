@@ -21,7 +21,9 @@ use xundian_protocol::kinds::{
 };
 use xundian_protocol::record::{Field, Home, Record, Register};
 use xundian_protocol::sync::client::{Aim, Step};
-use xundian_protocol::wire::v1::{Changes, ClientFrame, Receipt, Refusal, Rejection, ServerFrame, Welcome};
+use xundian_protocol::wire::v1::{
+    Changes, Checked, ClientFrame, Receipt, Refusal, Rejection, ServerFrame, Welcome,
+};
 
 use super::progress::Tally;
 use super::sync::Run;
@@ -357,7 +359,13 @@ fn a_session_pushes_takes_verdicts_and_follows_its_scope() {
     run.session().handle(ServerFrame::Scope(homes.clone())).expect("a scope");
     let sent = drive(&mut run);
     assert!(matches!(&sent[..], [ClientFrame::Pull(pull)] if pull.scope_digest == scope_digest(&homes)));
-    run.session().handle(ServerFrame::Pulled(FeedSeq(5))).expect("done");
+    run.session().handle(ServerFrame::Pulled(FeedSeq(5))).expect("all has come");
+    // This store was never compared with the server.
+    let sent = drive(&mut run);
+    assert!(
+        matches!(&sent[..], [ClientFrame::Check(check)] if check.at == FeedSeq(5) && check.homes.is_empty())
+    );
+    run.session().handle(ServerFrame::Checked(Checked::Agrees)).expect("done");
     let report = finish(run);
     assert_eq!((report.merged, report.rejected, report.homes_dropped, report.unsent_ops), (2, 1, 1, 0));
 

@@ -63,6 +63,9 @@ pub(super) enum MetaKey {
     PersonName = 8,
     /// The greatest `OpSeq` that was ever handed to the network, u64; written before it is sent.
     SentThrough = 9,
+    /// When the store last agreed with the server, by the device's clock in Unix milliseconds, i64. It came later than
+    /// the others; a program that does not know it leaves it.
+    LastCheck = 10,
 }
 
 pub(super) const fn meta(name: MetaKey) -> [u8; 2] {

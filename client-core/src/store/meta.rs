@@ -65,6 +65,7 @@ pub(super) struct Meta {
     pub(super) last_sync: Option<LastSync>,
     pub(super) applied_through: OpSeq,
     pub(super) sent_through: OpSeq,
+    pub(super) last_check_ms: Option<i64>,
 }
 
 impl Meta {
@@ -77,6 +78,7 @@ impl Meta {
             last_sync: value(engine, MetaKey::LastSync, LastSync::decode)?,
             applied_through: OpSeq(number(engine, MetaKey::AppliedThrough)?.unwrap_or(0)),
             sent_through: OpSeq(number(engine, MetaKey::SentThrough)?.unwrap_or(0)),
+            last_check_ms: number(engine, MetaKey::LastCheck)?.map(u64::cast_signed),
         })
     }
 }

@@ -5,6 +5,7 @@
 //! first, in one durable batch, and only then does what is held in memory change, which cannot fail. The
 //! store knows no clock, no network and no business object.
 
+mod check;
 mod confirmed;
 mod engine;
 mod error;

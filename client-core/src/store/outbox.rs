@@ -9,7 +9,7 @@ use xundian_protocol::ids::OpSeq;
 use xundian_protocol::limits::{BATCH_OPS_MAX, OUTBOX_OPS_MAX, bytes_in_frame};
 use xundian_protocol::record::{Op, Record, RecordKey};
 use xundian_protocol::wire::stored;
-use xundian_protocol::wire::v1::Receipt;
+use xundian_protocol::wire::v1::{Receipt, Rejection};
 
 use super::engine::Batch;
 use super::keys::{self, MetaKey};
@@ -167,6 +167,9 @@ impl Store {
             return Ok(ReceiptOutcome::default());
         }
         let is_news = |seq: OpSeq| before < seq && seq <= through;
+        // A receipt that names one save twice rejects it once.
+        let refused: BTreeMap<OpSeq, &Rejection> =
+            receipt.rejections.iter().map(|rejection| (rejection.seq, rejection)).collect();
         let mut batch = Batch::default();
         for (seq, hlc) in receipt.restamped.iter().filter(|(seq, _)| is_news(*seq)) {
             if let Some(mut op) = self.waiting(*seq)? {
@@ -175,7 +178,7 @@ impl Store {
             }
         }
         let mut rejected = Vec::new();
-        for rejection in receipt.rejections.iter().filter(|rejection| is_news(rejection.seq)) {
+        for rejection in refused.into_values().filter(|rejection| is_news(rejection.seq)) {
             if let Some(op) = self.waiting(rejection.seq)? {
                 let id = RejectedId { device: op.stamp.device, seq: op.seq };
                 let value = Rejected::encode(rejection.why, &rejection.message, &stored::encode_op(&op));

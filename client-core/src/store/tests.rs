@@ -452,3 +452,14 @@ fn a_save_that_has_not_returned_is_not_sent() {
     let none = store.unsent_from(OpSeq(2), BATCH_PLAIN_BYTES_TARGET).expect("reads");
     assert_eq!(none, []);
 }
+
+/// Found by the simulation with a bug planted in the server: the count of merged saves went below zero.
+#[test]
+fn a_receipt_that_rejects_one_save_twice_rejects_it_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path(), None).expect("opens");
+    store.save(save(vec![op(1, 1, 20, 5)])).expect("saved");
+    let outcome = store.receive(&receipt(1, &[1, 1, 1])).expect("received");
+    assert_eq!((outcome.merged, outcome.rejected), (0, 1));
+    assert_eq!(store.rejected().expect("reads").len(), 1);
+}

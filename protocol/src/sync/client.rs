@@ -5,13 +5,15 @@
 //! answered by the method that they name before the next poll; the work is durable by then.
 
 use super::SessionError;
+use super::check::{Checking, HeldRecords, Next};
+use crate::digest::Digest;
 use crate::ids::{FeedSeq, OpSeq};
 use crate::limits::{
     BATCH_FIRST_PLAIN_BYTES_TARGET, BATCH_MANY_OPS, BATCH_OPS_MAX, BATCH_PLAIN_BYTES_TARGET,
     FRAME_FIELDS_MAX, PUSH_FRAMES_IN_FLIGHT_MAX,
 };
-use crate::record::{Home, Op};
-use crate::wire::v1::{Changes, ClientFrame, Hello, Pull, Push, Receipt, ServerFrame, Welcome};
+use crate::record::{Home, Op, RecordKey};
+use crate::wire::v1::{Changes, ClientFrame, Hello, Pull, Push, Receipt, Repair, ServerFrame, Welcome};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What a session is for.
@@ -67,6 +69,18 @@ pub enum Step {
     /// Commit changed records of homes that the device holds, and the cursor where the frame starts where
     /// the device stands.
     CommitChanges(Changes),
+    /// Fold what is settled, then call [`ClientSession::digests`].
+    ReadDigests,
+    /// Read the records of a home behind one, at most so many as one frame takes
+    /// ([`crate::limits::CHECK_RECORDS_MAX`]), and call [`ClientSession::records`].
+    ReadRecords {
+        /// The home.
+        home: Home,
+        /// Behind this record; from the first one for `None`.
+        after: Option<RecordKey>,
+    },
+    /// Commit what the server holds in the place of what the device holds.
+    CommitRepair(Repair),
     /// Wait for a frame.
     Wait,
     /// The session is complete.
@@ -84,6 +98,8 @@ enum Phase {
     Pulling {
         captured_through_ms: i64,
     },
+    /// Everything has come, and is compared.
+    Checking(Synced),
     Done(Outcome),
 }
 
@@ -124,6 +140,9 @@ pub struct ClientSession {
     again: bool,
     rounds_without_progress: u32,
     places: Places,
+    /// Whether what the device holds is compared once everything has come.
+    checks: bool,
+    checking: Option<Checking>,
 }
 
 /// How often the same is sent or asked for again within one session before it gives up.
@@ -150,7 +169,17 @@ impl ClientSession {
             again: false,
             rounds_without_progress: 0,
             places: Places::default(),
+            checks: false,
+            checking: None,
         }
+    }
+
+    /// Has the sync compare what the device holds with what the server holds before it ends. It costs the reading of
+    /// all records on both sides, so it is for now and then.
+    #[must_use]
+    pub const fn checked(mut self) -> Self {
+        self.checks = true;
+        self
     }
 
     /// What to do next. What can be sent goes before what is to be committed, so that the server works while
@@ -172,7 +201,11 @@ impl ClientSession {
             Phase::Pushing if self.is_settled() => self.all_settled(),
             // The welcome says whether the two ends know each other, and tells the server's time.
             Phase::Done(outcome) if self.welcomed => Step::Done(outcome),
-            Phase::Pushing | Phase::Positioning | Phase::Pulling { .. } | Phase::Done(_) => Step::Wait,
+            Phase::Pushing
+            | Phase::Positioning
+            | Phase::Pulling { .. }
+            | Phase::Checking(_)
+            | Phase::Done(_) => Step::Wait,
         }
     }
 
@@ -255,6 +288,18 @@ impl ClientSession {
         self.frames.push_back(ClientFrame::Pull(position));
     }
 
+    /// Answers [`Step::ReadDigests`]: every home that the device holds, with the digest of its records.
+    pub fn digests(&mut self, homes: Vec<(Home, Digest)>) {
+        let frame = self.checking.as_mut().map(|checking| checking.digests(homes));
+        self.frames.extend(frame);
+    }
+
+    /// Answers [`Step::ReadRecords`].
+    pub fn records(&mut self, held: HeldRecords) {
+        let frame = self.checking.as_ref().and_then(|checking| checking.records(held));
+        self.frames.extend(frame);
+    }
+
     /// Answers [`Step::CommitReceipt`] with what it said.
     ///
     /// # Errors
@@ -288,6 +333,16 @@ impl ClientSession {
             }
             (Phase::Pulling { captured_through_ms }, ServerFrame::Pulled(cursor)) => {
                 return self.pulled(Synced { cursor, captured_through_ms });
+            }
+            (Phase::Checking(_), ServerFrame::Checked(checked)) => {
+                let next = self.checking.as_mut().map(|checking| checking.checked(checked)).transpose()?;
+                self.go_on_checking(next.flatten());
+            }
+            (Phase::Checking(_), ServerFrame::Repair(repair)) => {
+                let next = self.checking.as_mut().map(|checking| checking.repair(&repair)).transpose()?;
+                let next = next.flatten();
+                self.steps.extend(next.is_some().then_some(Step::CommitRepair(repair)));
+                self.go_on_checking(next);
             }
             (phase, frame) => {
                 let got = match frame {
@@ -331,7 +386,22 @@ impl ClientSession {
         Ok(())
     }
 
+    fn go_on_checking(&mut self, next: Option<Next>) {
+        match (next, self.phase) {
+            (Some(Next::Send(frame)), _) => self.frames.push_back(frame),
+            (Some(Next::Do(step)), _) => self.steps.push_back(step),
+            (Some(Next::Done), Phase::Checking(synced)) => self.phase = Phase::Done(Outcome::Synced(synced)),
+            (Some(Next::Done) | None, _) => {}
+        }
+    }
+
     fn pulled(&mut self, synced: Synced) -> Result<(), SessionError> {
+        if self.places.reach(synced.cursor) && self.checks {
+            self.phase = Phase::Checking(synced);
+            self.checking = Some(Checking::new(synced.cursor));
+            self.steps.push_back(Step::ReadDigests);
+            return Ok(());
+        }
         if self.places.reach(synced.cursor) {
             self.phase = Phase::Done(Outcome::Synced(synced));
             return Ok(());

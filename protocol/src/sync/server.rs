@@ -8,8 +8,8 @@ use super::SessionError;
 use crate::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
 use crate::record::{Home, Op};
 use crate::wire::v1::{
-    Answer, Ask, Changes, ClientFrame, Declined, Held, Hello, Offer, Piece, Pull, Receipt, Refusal, Refused,
-    ServerFrame, Welcome,
+    Answer, Ask, Changes, Check, CheckRecords, Checked, ClientFrame, Declined, Held, Hello, Offer, Piece,
+    Pull, Receipt, Refusal, Refused, Repair, ServerFrame, Welcome,
 };
 use std::collections::VecDeque;
 
@@ -35,6 +35,10 @@ pub enum Step {
         /// After this place.
         after: FeedSeq,
     },
+    /// Compare what a device holds, then call [`ServerSession::checked`].
+    Compare(Check),
+    /// Compare the records of a home one by one, then call [`ServerSession::repair`].
+    CompareRecords(CheckRecords),
     /// Read figures, then call [`ServerSession::figures`].
     ReadFigures(Ask),
     /// See how much of a picture is there, then call [`ServerSession::picture`].
@@ -112,7 +116,12 @@ impl ServerSession {
                 self.steps.push_back(Step::Send(ServerFrame::Welcome(welcome)));
             }
             ClientFrame::Ask(ask) => self.steps.push_back(Step::ReadFigures(ask)),
-            ClientFrame::Push(_) | ClientFrame::Pull(_) if !self.greeted => {
+            ClientFrame::Push(_)
+            | ClientFrame::Pull(_)
+            | ClientFrame::Check(_)
+            | ClientFrame::CheckRecords(_)
+                if !self.greeted =>
+            {
                 return Err(SessionError::Unexpected { got: "records", expected: "a hello" });
             }
             ClientFrame::Push(push) => {
@@ -123,6 +132,8 @@ impl ServerSession {
                 self.steps.push_back(Step::Ingest(push.ops));
             }
             ClientFrame::Pull(pull) => self.steps.push_back(Step::CheckScope(pull)),
+            ClientFrame::Check(check) => self.steps.push_back(Step::Compare(check)),
+            ClientFrame::CheckRecords(check) => self.steps.push_back(Step::CompareRecords(check)),
             // What pictures are taken for was sent before, so they need no greeting: whoever sends one twice, from
             // whatever copy of a store, sends the same.
             ClientFrame::Offer(offer) => self.steps.push_back(Step::FindPicture(offer)),
@@ -190,6 +201,16 @@ impl ServerSession {
             (None, Some(pull)) => self.steps.push_back(Step::Send(ServerFrame::Pulled(pull.cursor))),
             (None, None) => {}
         }
+    }
+
+    /// Answers [`Step::Compare`].
+    pub fn checked(&mut self, checked: Checked) {
+        self.steps.push_front(Step::Send(ServerFrame::Checked(checked)));
+    }
+
+    /// Answers [`Step::CompareRecords`].
+    pub fn repair(&mut self, repair: Repair) {
+        self.steps.push_front(Step::Send(ServerFrame::Repair(repair)));
     }
 
     /// Answers [`Step::ReadFigures`].

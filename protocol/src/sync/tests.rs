@@ -10,10 +10,10 @@ mod server;
 use super::SessionError;
 use super::client::{Aim, ClientSession, Outcome, Step as ClientStep};
 use super::server::ServerSession;
-use crate::ids::{OrgUnitId, OutletId, PersonId, RecordId};
+use crate::ids::{OpSeq, OrgUnitId, OutletId, PersonId, RecordId};
 use crate::record::Home;
 use crate::wire::v1::{ClientFrame, Hello, Push, ServerFrame, decode_client, decode_server, encode_client};
-use device::Device;
+use device::{Decay, Device};
 use proptest::prelude::*;
 use server::{Puller, Server};
 use std::collections::VecDeque;
@@ -71,6 +71,12 @@ enum Event {
     Time {
         ms: u16,
     },
+    /// A confirmed record of the device decays.
+    Decay {
+        device: u8,
+        record: u8,
+        decay: Decay,
+    },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -93,6 +99,11 @@ fn event() -> impl Strategy<Value = Event> {
         1 => device.prop_map(|device| Event::Replay { device }),
         2 => any::<u16>().prop_map(|ms| Event::Time { ms }),
     ]
+}
+
+fn decay() -> impl Strategy<Value = Event> {
+    let decay = prop_oneof![Just(Decay::Lost), any::<i8>().prop_map(|value| Decay::Other { value })];
+    (0..DEVICES, 0..RECORDS, decay).prop_map(|(device, record, decay)| Event::Decay { device, record, decay })
 }
 
 fn home(n: u8) -> Home {
@@ -129,6 +140,8 @@ struct World {
     now_ms: i64,
     /// Ops and records that crossed the carrier.
     moved: usize,
+    /// Whether syncs check what devices hold.
+    checks: bool,
 }
 
 impl World {
@@ -141,7 +154,13 @@ impl World {
             devices,
             now_ms: 1_800_000_000_000,
             moved: 0,
+            checks: false,
         }
+    }
+
+    fn session(&self, aim: Aim, hello: Hello, outbox_first: OpSeq) -> ClientSession {
+        let session = ClientSession::new(aim, hello, outbox_first);
+        if self.checks { session.checked() } else { session }
     }
 
     fn happen(&mut self, event: Event) {
@@ -165,6 +184,7 @@ impl World {
             }
             Event::Replay { device } => self.replay(usize::from(device)),
             Event::Time { ms } => self.now_ms += i64::from(ms),
+            Event::Decay { device, record, decay } => self.devices[usize::from(device)].decay(record, decay),
         }
     }
 
@@ -173,7 +193,7 @@ impl World {
         let hello =
             Hello { app: "test".into(), device: device.no, next_seq: device.next_seq, now_ms: self.now_ms };
         self.links[at] = Some(Link {
-            client: ClientSession::new(aim, hello, device.outbox_first()),
+            client: self.session(aim, hello, device.outbox_first()),
             server: ServerSession::new(device.no, PersonId(RecordId::NIL)),
             puller: None,
             up: VecDeque::new(),
@@ -217,8 +237,10 @@ impl World {
     fn arrive_down(&mut self, at: usize, payload: &[u8]) -> Result<(), SessionError> {
         let Some(link) = &mut self.links[at] else { return Ok(()) };
         let frame = decode_server(payload).expect("a server's frame decodes");
-        if let ServerFrame::Changes(changes) = &frame {
-            self.moved += changes.records.len();
+        match &frame {
+            ServerFrame::Changes(changes) => self.moved += changes.records.len(),
+            ServerFrame::Repair(repair) => self.moved += repair.records.len() + repair.gone.len(),
+            _ => {}
         }
         link.client.handle(frame)?;
         self.work_client(at)
@@ -323,6 +345,31 @@ proptest! {
         world.sync_all();
         prop_assert_eq!(world.moved, 0, "a session with nothing new moves records");
         world.check();
+    }
+
+    #[test]
+    fn whatever_decays_on_a_device_a_check_puts_right_by_sending_just_that(
+        events in prop::collection::vec(prop_oneof![6 => event(), 1 => decay()], 0..300),
+        decays in prop::collection::vec(decay(), 0..12),
+    ) {
+        let mut world = World::new();
+        world.checks = true;
+        for event in events {
+            world.happen(event);
+        }
+        world.sync_all();
+        world.sync_all();
+        world.check();
+        world.moved = 0;
+        for decay in &decays {
+            world.happen(*decay);
+        }
+        world.sync_all();
+        world.check();
+        prop_assert!(world.moved <= decays.len(), "{} records moved for {}", world.moved, decays.len());
+        world.moved = 0;
+        world.sync_all();
+        prop_assert_eq!(world.moved, 0, "a check of what agrees moves records");
     }
 
     #[test]

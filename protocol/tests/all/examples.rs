@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Hlc, Stamp};
+use xundian_protocol::digest::{Digest, ShortDigest};
 use xundian_protocol::ids::{
     ContentHash, DeviceNo, FeedSeq, KindId, OpSeq, OrgUnitId, OutletId, PersonId, PositionId, RecordId,
     RoutePlanId, VisitId,
@@ -17,9 +18,10 @@ use xundian_protocol::record::{
     Conflict as FoundConflict, FieldKey, Home, Key, Op, Record, RecordKey, Register, Value, Write,
 };
 use xundian_protocol::views::{Measures, Subject, View};
+use xundian_protocol::wire::stored::encode_record;
 use xundian_protocol::wire::v1::{
-    Answer, Ask, Changes, ClientFrame, Declined, Enrol, Granted, Held, Hello, Offer, Piece, Pull, Push,
-    Receipt, Refusal, Refused, Rejection, ServerFrame, Welcome,
+    Answer, Ask, Changes, Check, CheckRecords, Checked, ClientFrame, Declined, Enrol, Granted, Held, Hello,
+    Offer, Piece, Pull, Push, Receipt, Refusal, Refused, Rejection, Repair, ServerFrame, Welcome,
 };
 
 pub(crate) const NOON_MS: i64 = 1_795_406_400_000;
@@ -337,7 +339,41 @@ pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
             "piece",
             ClientFrame::Piece(Piece { hash: ContentHash([7; 32]), from: 65_536, bytes: vec![255, 216] }),
         ),
+        ("check", check(Vec::new())),
+        ("check_homes", check(vec![(Home::Company, Digest(0)), (outlet(), digest_of_visit())])),
+        ("check_records", ClientFrame::CheckRecords(check_records())),
     ]
+}
+
+/// The digest of a stored record, which every implementation must make alike.
+pub(crate) fn digest_of_visit() -> Digest {
+    let stored = encode_record(&record_of(&create(&visit(), outlet(), 62)));
+    Digest::of_record(&stored)
+}
+
+fn check(homes: Vec<(Home, Digest)>) -> ClientFrame {
+    ClientFrame::Check(Check { at: FeedSeq(1_000_321), all: digest_of_visit(), homes })
+}
+
+fn check_records() -> CheckRecords {
+    let (visit, count) = (Visit::key(id(62)), StockCount::key(id(62)));
+    CheckRecords {
+        at: FeedSeq(1_000_321),
+        home: outlet(),
+        after: Some(Visit::key(id(61))),
+        through: Some(count),
+        records: vec![(visit, digest_of_visit().short()), (count, ShortDigest(7))],
+    }
+}
+
+fn repair() -> Repair {
+    Repair {
+        home: outlet(),
+        after: Some(Visit::key(id(61))),
+        through: None,
+        records: vec![record_of(&create(&visit(), outlet(), 62))],
+        gone: vec![StockCount::key(id(62))],
+    }
 }
 
 pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
@@ -388,5 +424,9 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
             }),
         ),
         ("declined", ServerFrame::Declined(declined)),
+        ("checked", ServerFrame::Checked(Checked::Agrees)),
+        ("checked_differs", ServerFrame::Checked(Checked::Differs)),
+        ("checked_homes", ServerFrame::Checked(Checked::DifferIn(vec![Home::Company, outlet()]))),
+        ("repair", ServerFrame::Repair(repair())),
     ]
 }

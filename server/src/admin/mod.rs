@@ -10,6 +10,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 mod users;
+mod verify;
 
 pub use socket::{ASK_BYTES_MAX, AskError, SOCKET_FILE, ask, listen};
 
@@ -71,6 +72,9 @@ pub enum Command {
         /// Whether to read all pictures as well.
         #[serde(default)]
         pictures: bool,
+        /// Whether to mend the figures that do not agree.
+        #[serde(default)]
+        repair_views: bool,
     },
     /// Add a user of the console.
     AddUser {
@@ -182,8 +186,8 @@ pub async fn execute(
     by: String,
     now_ms: i64,
 ) -> Result<Output, CommandError> {
-    if let Command::Verify { format, pictures } = command {
-        return verify(server, &photos()?, format, pictures).await;
+    if matches!(command, Command::Verify { .. }) {
+        return verify::run(server, &photos()?, command, by, now_ms).await;
     }
     // What a command does blocks: it reads and writes the store.
     spawn_blocking(move || administer(&server, &command, &attachment, &by, now_ms)).await?
@@ -240,61 +244,6 @@ fn read_channel(text: &str) -> Result<Channel, CommandError> {
     let codes = || Channel::CHOICES.iter().map(|choice| choice.1).collect::<Vec<_>>().join(", ");
     Channel::from_code(text)
         .ok_or_else(|| CommandError::Channel { text: text.chars().take(32).collect(), known: codes() })
-}
-
-async fn verify(
-    server: Arc<Server>,
-    photos: &Arc<Photos>,
-    format: Format,
-    pictures: bool,
-) -> Result<Output, CommandError> {
-    let mut found = spawn_blocking(move || server.verify()).await??;
-    photos.check(pictures, &mut found).await?;
-    let head = |key, zh| report::Head { key, zh, show: report::Show::Always };
-    let count = |count: usize| report::Cell::Int(i64::try_from(count).unwrap_or(i64::MAX));
-    let sheet = report::Sheet {
-        name: "verify",
-        title: if found.is_clean() {
-            "核对一致 (all agree)"
-        } else {
-            "核对不一致 (they do not agree)"
-        }
-        .into(),
-        days: None,
-        heads: vec![
-            head("records", "记录"),
-            head("cells", "指标单元"),
-            head("stock_entries", "库存明细"),
-            head("traces", "追溯"),
-            head("pictures_stored", "图片"),
-            head("pictures_missing", "未到图片"),
-            head("pictures_damaged", "损坏图片"),
-            head("findings", "不一致"),
-        ],
-        rows: vec![
-            [
-                found.records,
-                found.cells,
-                found.stock_entries,
-                found.traces,
-                found.pictures_stored,
-                found.pictures_missing,
-                found.pictures_damaged,
-                found.findings.len(),
-            ]
-            .map(count)
-            .to_vec(),
-        ],
-        total: None,
-        completeness: None,
-    };
-    let notes = found.findings.iter().map(|finding| format!("{finding}\n")).collect();
-    Ok(Output {
-        data: report::write(&sheet, format, false),
-        notes,
-        failed: !found.is_clean(),
-        bad_rows_csv: None,
-    })
 }
 
 /// The person of a staff number.

@@ -17,6 +17,10 @@ fn import(skip_bad: bool) -> Command {
     Command::Import { kind: ImportKind::People, dry_run: false, skip_bad, channel: None, json: true }
 }
 
+fn verify(repair_views: bool) -> Command {
+    Command::Verify { format: Format::Table, pictures: true, repair_views }
+}
+
 fn invite(address: &str) -> Command {
     Command::Invite { person: "M001".into(), valid_ms: 60_000, address: address.into() }
 }
@@ -67,7 +71,8 @@ fn a_command_does_the_same_through_the_socket_and_without_it() {
             (import(true), b"code,name\nM001,\nM002,x\n".as_slice()),
             (Command::Devices { format: Format::Json }, b"".as_slice()),
             (Command::Report(request), b"".as_slice()),
-            (Command::Verify { format: Format::Table, pictures: true }, b"".as_slice()),
+            (verify(false), b"".as_slice()),
+            (verify(true), b"".as_slice()),
         ]
     };
     let alone = tempfile::tempdir().unwrap();

@@ -44,7 +44,9 @@ fn told(command: Command) -> Result<admin::Command, Failure> {
         Command::Devices { format } => admin::Command::Devices { format },
         Command::Revoke { device } => admin::Command::Revoke { device },
         Command::Report(report) => admin::Command::Report(report_request(report)?),
-        Command::Verify { format, pictures, .. } => admin::Command::Verify { format, pictures },
+        Command::Verify { format, pictures, repair_views, .. } => {
+            admin::Command::Verify { format, pictures, repair_views }
+        }
         Command::User { command } => match command {
             User::Add { name, person } => {
                 admin::Command::AddUser { name, password: Password(password::read()?), person }

@@ -99,6 +99,9 @@ enum Command {
         /// Read all pictures as well, and compare their hashes
         #[arg(long)]
         pictures: bool,
+        /// Mend the figures that do not agree, from the records; records and pictures stay as they are
+        #[arg(long)]
+        repair_views: bool,
         /// table, csv or json
         #[arg(long, default_value = "table")]
         format: Format,

@@ -2,6 +2,7 @@
 
 mod forged;
 mod learnt;
+mod repaired;
 
 use super::Scope;
 use crate::server::{Draft, Server};

@@ -54,7 +54,7 @@ impl Said {
     }
 
     /// Whose figures it adds to, on which days; each once.
-    pub(super) fn owners(&self, units: &mut Units<'_>) -> Vec<(Owner, Day)> {
+    pub(crate) fn owners(&self, units: &mut Units<'_>) -> Vec<(Owner, Day)> {
         let mut owners = Vec::new();
         // The lines of one record mostly speak of one place and day.
         for group in self.contributions.chunk_by(is_same_place) {

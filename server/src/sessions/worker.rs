@@ -114,6 +114,14 @@ impl Worker {
                 }
                 Step::CheckScope(pull) => self.check_scope(pull, now_ms)?,
                 Step::ReadChanges { home, after } => self.read_changes(home, after)?,
+                Step::Compare(check) => {
+                    let checked = self.puller()?.compare(&self.server, &check).map_err(unavailable)?;
+                    self.session.checked(checked);
+                }
+                Step::CompareRecords(check) => {
+                    let repair = self.puller()?.compare_records(&self.server, check).map_err(unavailable)?;
+                    self.session.repair(repair);
+                }
                 Step::ReadFigures(ask) => {
                     let answer = answer(&self.server, self.person, ask, now_ms)?;
                     self.session.figures(answer);
@@ -165,6 +173,11 @@ impl Worker {
             Err(homes) => self.session.scope(pull, Some(homes)),
         }
         Ok(())
+    }
+
+    /// The scope of the pull that came before.
+    fn puller(&self) -> Result<&Puller, ServerFrame> {
+        self.puller.as_ref().ok_or_else(|| refusal(Refusal::Protocol, "no pull is under way"))
     }
 
     fn read_changes(&mut self, home: Option<Home>, after: FeedSeq) -> Result<(), ServerFrame> {

@@ -100,9 +100,12 @@ impl Cells {
         let mut numbers = stored::read_numbers(bytes).map_err(damaged)?;
         let mut next = || numbers.next().transpose().map_err(damaged);
         let mut offset = 0u64;
+        let mut is_first = true;
         while let Some(step) = next()? {
-            let further = offset.checked_add_signed(step).filter(|offset| *offset < DIMENSIONS_PER_BLOCK);
+            let rises = step > 0 || (is_first && step == 0);
+            let further = offset.checked_add_signed(step).filter(|to| rises && *to < DIMENSIONS_PER_BLOCK);
             offset = further.ok_or_else(layout)?;
+            is_first = false;
             let used =
                 next()?.and_then(|used| usize::try_from(used).ok()).filter(|used| *used <= MEASURES_MAX);
             let mut measures = Measures::default();

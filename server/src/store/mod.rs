@@ -3,6 +3,7 @@
 //! It loads what a plan needs to read and commits what the plan says; it decides nothing.
 
 mod cells;
+mod derived;
 mod engine;
 mod keys;
 mod pictures;
@@ -11,8 +12,9 @@ mod rows;
 mod stock;
 
 use cells::{Block, Cells};
+pub use derived::{Readable, UnreadableRow};
 #[cfg(not(feature = "simulation"))]
-use engine::Table;
+pub(crate) use engine::Table;
 use engine::{Batch, Engine, Snapshot};
 #[cfg(feature = "simulation")]
 pub use engine::{Disk, RowWrite, Table};
@@ -23,7 +25,7 @@ pub use rows::{AuditEntry, Device, InvitationEntry, RejectedOp};
 pub use stock::{LatestLevel, Levels, Statement, StatementLine};
 
 use crate::disk;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -52,7 +54,10 @@ pub enum StoreError {
     )]
     Stopped,
     /// A stored value cannot be read.
-    #[error("a stored value in {table} is damaged: {detail}; run verify and restore from a backup")]
+    #[error(
+        "a stored value in {table} is damaged: {detail}; `verify --repair-views` mends figures, and a backup what they \
+         are made of"
+    )]
     Damaged {
         /// Where.
         table: &'static str,
@@ -139,6 +144,10 @@ pub struct Changes {
     pub stock: Vec<(OutletId, At, Option<Statement>)>,
     /// The ends of the stock timelines of outlets.
     pub levels: Vec<(OutletId, Levels)>,
+    /// Outlets whose statements these are all of: what else stands of them goes.
+    pub stock_anew: Vec<OutletId>,
+    /// Rows of figures that go, as they cannot be read.
+    pub unreadable: Vec<UnreadableRow>,
     /// Devices as they stand after.
     pub devices: Vec<Device>,
     /// Invitations as they stand after.
@@ -158,6 +167,10 @@ pub struct Changes {
     /// Whether a power cut may take these changes back, as one of a device's last sync may be.
     pub may_be_lost: bool,
 }
+
+/// A row of what is made of records: its table, key and value.
+#[cfg(test)]
+type DerivedRow = (Table, Vec<u8>, Vec<u8>);
 
 /// The open store.
 pub struct Store {
@@ -257,6 +270,31 @@ impl Store {
         self.commit(&Changes { counted_in, ..Changes::default() })
     }
 
+    /// The rows of what is made of records, for the test that damages them.
+    #[cfg(test)]
+    pub(crate) fn derived_rows(&self) -> Result<Vec<DerivedRow>, StoreError> {
+        let at = self.engine.snapshot();
+        let mut rows = Vec::new();
+        for table in [Table::Cells, Table::Traces, Table::Stock, Table::Levels] {
+            for row in at.all(table) {
+                let (key, value) = row?;
+                rows.push((table, key.to_vec(), value.to_vec()));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Writes a row as it is, or removes it, for the same.
+    #[cfg(test)]
+    pub(crate) fn damage(&self, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        match value {
+            Some(value) => batch.insert(table, key, value),
+            None => batch.remove(table, key),
+        }
+        self.engine.commit(batch, false)
+    }
+
     /// Commits changes: all of them or none, and on the disk when it returns unless they may be lost.
     pub fn commit(&self, changes: &Changes) -> Result<(), StoreError> {
         let mut batch = Batch::default();
@@ -273,8 +311,12 @@ impl Store {
             );
         }
         let standing = self.engine.snapshot();
+        for row in &changes.unreadable {
+            batch.remove(row.table, row.key.clone());
+        }
         self.add_to_cells(&mut batch, &standing, &changes.cells)?;
         self.put_traces(&mut batch, &standing, &changes.traces)?;
+        Self::clear_stock(&mut batch, &standing, changes)?;
         for (outlet, at, statement) in &changes.stock {
             let key = keys::stock(*outlet, at);
             match statement {
@@ -308,6 +350,22 @@ impl Store {
             batch.insert(Table::Meta, "counted_in", rows::counted_in(counted_in));
         }
         self.engine.commit(batch, changes.may_be_lost || Bug::AckBeforeDurability.is_planted())
+    }
+
+    /// Removes what stands of outlets whose stock is written anew, but for what is written: of two writes to one row
+    /// in one commit none would be the later one.
+    fn clear_stock(batch: &mut Batch, standing: &Snapshot<'_>, changes: &Changes) -> Result<(), StoreError> {
+        let written = changes.stock.iter().filter(|(.., statement)| statement.is_some());
+        let written: BTreeSet<Vec<u8>> = written.map(|(outlet, at, _)| keys::stock(*outlet, at)).collect();
+        for outlet in &changes.stock_anew {
+            for row in standing.prefix(Table::Stock, outlet.0.as_bytes()) {
+                let (key, _) = row?;
+                if !written.contains(&*key) {
+                    batch.remove(Table::Stock, &*key);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reads each row of cells once, adds all that is added to it, and writes it.

@@ -3,7 +3,7 @@
 use super::engine::{Row, Rows, Snapshot, Table};
 use super::{
     AuditEntry, Cells, CountedIn, Device, FeedPlace, InvitationEntry, Levels, Owner, Picture, PictureRow,
-    RejectedOp, Statement, StoreError, StoredRecord, Subjects, Trace, keys, pictures, rows, stock,
+    RejectedOp, Statement, StoreError, StoredRecord, Subjects, keys, pictures, rows, stock,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -45,6 +45,12 @@ impl Reader<'_> {
     pub fn record(&self, key: RecordKey) -> Result<Option<StoredRecord>, StoreError> {
         let bytes = self.at.get(Table::Records, keys::record(key))?;
         bytes.map(|bytes| rows::read_record(&bytes)).transpose()
+    }
+
+    /// The stored bytes of a record, without its place.
+    pub(crate) fn record_bytes(&self, key: RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(bytes) = self.at.get(Table::Records, keys::record(key))? else { return Ok(None) };
+        Ok(Some(rows::stored_record(&bytes)?.to_vec()))
     }
 
     /// All records of a kind, by id; of all kinds for `None`.
@@ -120,11 +126,6 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Every cell there is.
-    pub fn all_cells(&self, mut each: impl FnMut(Cell, Measures)) -> Result<(), StoreError> {
-        self.cells_in(self.at.all(Table::Cells), &mut each)
-    }
-
     /// Records that add to the figures of an owner on these days, by day and id.
     pub fn traces(&self, of: Owner, from: Day, to: Day) -> Result<Vec<(Day, RecordKey)>, StoreError> {
         read_traces(self.at.range(Table::Traces, keys::trace_day(of, from)..keys::trace_day(of, to.next())))
@@ -133,18 +134,6 @@ impl Reader<'_> {
     /// All records that add to the figures of an owner.
     pub fn all_traces(&self, of: Owner) -> Result<Vec<(Day, RecordKey)>, StoreError> {
         read_traces(self.at.prefix(Table::Traces, keys::trace_owner(of)))
-    }
-
-    /// How many traces there are.
-    pub fn trace_count(&self) -> Result<usize, StoreError> {
-        let count = |row: Result<Row, StoreError>| Ok(rows::read_kinds(&row?.1)?.len());
-        self.at.all(Table::Traces).map(count).sum()
-    }
-
-    /// Whether a trace is there.
-    pub fn has_trace(&self, trace: &Trace) -> Result<bool, StoreError> {
-        let row = self.at.get(Table::Traces, keys::trace(trace))?;
-        row.map_or(Ok(false), |bytes| Ok(rows::read_kinds(&bytes)?.contains(&trace.kind)))
     }
 
     /// The ends of an outlet's stock timelines.
@@ -192,21 +181,6 @@ impl Reader<'_> {
     pub fn statements_of(&self, outlet: OutletId) -> Result<Vec<Statement>, StoreError> {
         let rows = self.at.prefix(Table::Stock, outlet.0.as_bytes());
         rows.map(|row| Ok(read_statement(row)?.1)).collect()
-    }
-
-    /// All statements of stock, by outlet and place.
-    pub fn statements(&self) -> impl Iterator<Item = Result<(OutletId, Statement), StoreError>> + use<'_> {
-        self.at.all(Table::Stock).map(read_statement)
-    }
-
-    /// All ends of stock timelines, by outlet.
-    pub fn all_levels(&self) -> impl Iterator<Item = Result<(OutletId, Levels), StoreError>> + use<'_> {
-        let read = |row: Result<Row, StoreError>| {
-            let (key, value) = row?;
-            let outlet = key.as_ref().try_into().map_err(|_| StoreError::damaged("levels", "its key"))?;
-            Ok((OutletId(RecordId::from_bytes(outlet)), stock::decode_levels(&value)?))
-        };
-        self.at.all(Table::Levels).map(read)
     }
 
     /// A picture, if it is stored.

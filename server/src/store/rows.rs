@@ -135,6 +135,12 @@ pub(super) fn record(stored: &StoredRecord) -> Vec<u8> {
     out
 }
 
+/// The record of a `records` row as stored bytes.
+pub(super) fn stored_record(bytes: &[u8]) -> Result<&[u8], StoreError> {
+    let place_bytes = 8 + 4 + 8;
+    bytes.get(place_bytes..).ok_or_else(|| StoreError::damaged("records", "too short"))
+}
+
 pub(super) fn read_record(bytes: &[u8]) -> Result<StoredRecord, StoreError> {
     let damaged = |detail: &str| StoreError::damaged("records", detail);
     let (seq, rest) = bytes.split_first_chunk::<8>().ok_or_else(|| damaged("too short"))?;

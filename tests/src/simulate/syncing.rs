@@ -79,6 +79,7 @@ impl World {
         let is_unruly = link.is_some_and(|link| link.is_unruly);
         let phase = link.map_or(Phase::Idle, |link| link.phase);
         this.last_end = end.as_ref().err().map(ToString::to_string);
+        let repaired = end.as_ref().map_or(0, |report| report.records_repaired);
         match &end {
             Ok(report) => {
                 self.tally.done += 1;
@@ -107,6 +108,10 @@ impl World {
                 }
             }
         }
+        // No disk decays here, so that a check of what the phone holds has nothing to put right.
+        self.check(repaired == 0, || {
+            format!("phone {phone} held {repaired} records other than the server's")
+        });
         self.see_to_phone(phone, phase);
     }
 

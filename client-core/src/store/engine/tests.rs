@@ -2,6 +2,7 @@
 
 mod recovery;
 mod sealed;
+mod size;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,17 +1,22 @@
 //! A device's store in memory, and its driver.
 
 use super::super::SessionError;
+use super::super::check::HeldRecords;
 use super::super::client::{ClientSession, Outcome, Position, Step};
 use super::home;
 use crate::access::scope_digest;
-use crate::clock::{Clock, Stamp};
+use crate::clock::{Clock, Hlc, Stamp};
+use crate::digest::Digest;
 use crate::ids::{DeviceNo, FeedSeq, KindId, OpSeq, RecordId};
 use crate::record::{FieldKey, Home, Key, Op, Record, RecordKey, Value, Write};
-use crate::wire::v1::{Changes, ClientFrame, Receipt, Refusal};
+use crate::wire::stored;
+use crate::wire::v1::{Changes, ClientFrame, Receipt, Refusal, Repair};
 use std::collections::BTreeMap;
 
 /// Ops that one push takes here, so that a storm has many pushes.
 const PUSH_OPS: usize = 3;
+/// Records that a frame of a check tells here.
+const CHECK_RECORDS: usize = 2;
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
 pub(super) struct Device {
@@ -25,6 +30,22 @@ pub(super) struct Device {
     held: BTreeMap<Home, Option<FeedSeq>>,
     clock: Clock,
     clock_error_ms: i64,
+    /// Records that checks put right.
+    pub(super) repaired: usize,
+}
+
+/// What becomes of a confirmed record on a bad disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Decay {
+    Lost,
+    /// It says something else, or is there and never was.
+    Other {
+        value: i8,
+    },
+}
+
+pub(super) fn digest_of(record: &Record) -> Digest {
+    Digest::of_record(&stored::encode_record(record))
 }
 
 impl Device {
@@ -40,6 +61,7 @@ impl Device {
             clock: Clock::default(),
             // The second device lives in the future.
             clock_error_ms: if n == 1 { DAY_MS } else { 0 },
+            repaired: 0,
         }
     }
 
@@ -106,6 +128,9 @@ impl Device {
                 }
                 Step::ReadPosition => session.ready_to_pull(self.position()),
                 Step::CommitChanges(changes) => self.commit_changes(&changes),
+                Step::ReadDigests => session.digests(self.digests()),
+                Step::ReadRecords { home, after } => session.records(self.held_records(home, after)),
+                Step::CommitRepair(repair) => self.commit_repair(&repair),
             }
         }
     }
@@ -119,6 +144,52 @@ impl Device {
             sent_through: OpSeq(saved),
             // The number of the last save stands for its time, so that the server can check the claim.
             captured_through_ms: saved.cast_signed(),
+        }
+    }
+
+    fn digests(&self) -> Vec<(Home, Digest)> {
+        let digest = |home: Home| {
+            let of_home = self.confirmed.values().filter(|record| record.home == home);
+            (home, of_home.map(digest_of).collect())
+        };
+        self.held.keys().copied().map(digest).collect()
+    }
+
+    fn held_records(&self, home: Home, after: Option<RecordKey>) -> HeldRecords {
+        let of_home = self.confirmed.values().filter(|record| record.home == home);
+        let behind = of_home.filter(|record| Some(record.key) > after);
+        let mut records: Vec<_> = behind.map(|record| (record.key, digest_of(record).short())).collect();
+        let is_cut = records.len() > CHECK_RECORDS;
+        records.truncate(CHECK_RECORDS);
+        HeldRecords { through: records.last().filter(|_| is_cut).map(|(key, _)| *key), records }
+    }
+
+    fn commit_repair(&mut self, repair: &Repair) {
+        self.repaired += repair.records.len() + repair.gone.len();
+        for record in &repair.records {
+            self.confirmed.insert(record.key, record.clone());
+        }
+        for key in &repair.gone {
+            self.confirmed.remove(key);
+        }
+    }
+
+    /// Decay: whatever is done to a confirmed record, no merge would undo it.
+    pub(super) fn decay(&mut self, record: u8, decay: Decay) {
+        let key = RecordKey { kind: KindId(900), id: RecordId::from_bytes([record; 16]) };
+        match decay {
+            Decay::Lost => _ = self.confirmed.remove(&key),
+            Decay::Other { value } => {
+                let home = home(record);
+                if !self.held.contains_key(&home) {
+                    return;
+                }
+                // A stamp that is greater than any that the server will ever see.
+                let stamp = Stamp { hlc: Hlc(u64::MAX), device: self.no };
+                let write = Write { at: FieldKey::single(1), value: Value::Int(value.into()), seen: None };
+                let record = self.confirmed.entry(key).or_insert_with(|| Record::empty(key, home));
+                record.apply(&Op { seq: OpSeq(0), stamp, record: key, home, writes: vec![write] });
+            }
         }
     }
 

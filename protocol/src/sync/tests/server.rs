@@ -2,14 +2,17 @@
 
 use super::super::SessionError;
 use super::super::server::{ServerSession, Step};
-use super::device::Device;
+use super::device::{Device, digest_of};
 use super::homes_of;
 use crate::access::scope_digest;
 use crate::clock::{Hlc, clamp_future};
+use crate::digest::Digest;
 use crate::ids::{DeviceNo, FeedSeq, OpSeq};
 use crate::record::{Home, Op, Record, RecordKey};
-use crate::wire::v1::{Answer, Changes, Pull, Receipt, Refusal, Rejection, encode_server};
-use std::collections::{BTreeMap, VecDeque};
+use crate::wire::v1::{
+    Answer, Changes, Check, CheckRecords, Checked, Pull, Receipt, Refusal, Rejection, Repair, encode_server,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Records that one frame of changes takes here, so that a storm has many frames.
 const CHANGES_RECORDS: usize = 2;
@@ -106,6 +109,8 @@ impl Server {
                     let (changes, more) = self.changes(&homes, reader, after);
                     session.changes(Changes { home, ..changes }, more);
                 }
+                Step::Compare(check) => session.checked(self.compare(device, &check)),
+                Step::CompareRecords(check) => session.repair(self.compare_records(check)),
                 Step::ReadFigures(_) => session.figures(Answer { rows: Vec::new() }),
                 Step::FindPicture(_) | Step::KeepPiece(_) => {
                     unreachable!("pictures have tests of their own")
@@ -132,6 +137,54 @@ impl Server {
         let is_behind = |home: &Home| pull.behind.iter().any(|(behind, _)| behind == home);
         *puller = Some(Puller { homes: scope.iter().copied().filter(|home| !is_behind(home)).collect() });
         session.scope(pull, None);
+    }
+
+    fn of_home(&self, home: Home) -> impl Iterator<Item = &Stored> {
+        self.records.values().filter(move |stored| stored.record.home == home)
+    }
+
+    fn moved(&self, home: Home, at: FeedSeq) -> bool {
+        self.of_home(home).any(|stored| stored.seq > at)
+    }
+
+    fn compare(&self, device: DeviceNo, check: &Check) -> Checked {
+        let digest = |home| self.of_home(home).map(|stored| digest_of(&stored.record)).collect::<Digest>();
+        let scope = &self.scopes[&device];
+        if check.homes.is_empty() {
+            let all: Digest = scope.iter().map(|home| digest(*home)).collect();
+            return if all == check.all { Checked::Agrees } else { Checked::Differs };
+        }
+        let told = |home: &Home| check.homes.iter().find(|(of, _)| of == home).map(|(_, told)| *told);
+        let differs = |home: &&Home| told(home) != Some(digest(**home)) && !self.moved(**home, check.at);
+        Checked::DifferIn(scope.iter().filter(differs).copied().collect())
+    }
+
+    /// One record in each answer.
+    fn compare_records(&self, check: CheckRecords) -> Repair {
+        let CheckRecords { at, home, after, through, records } = check;
+        let mut repair = Repair { home, after, through: None, records: Vec::new(), gone: Vec::new() };
+        if self.moved(home, at) {
+            return repair;
+        }
+        let ours: BTreeMap<RecordKey, &Stored> = self.of_home(home).map(|of| (of.record.key, of)).collect();
+        let theirs: BTreeMap<RecordKey, _> = records.into_iter().collect();
+        let keys: BTreeSet<RecordKey> = ours.keys().chain(theirs.keys()).copied().collect();
+        let within = |key: &RecordKey| Some(*key) > after && through.is_none_or(|through| *key <= through);
+        for key in keys.into_iter().filter(within) {
+            if !repair.records.is_empty() {
+                return repair;
+            }
+            match ours.get(&key) {
+                None => repair.gone.push(key),
+                Some(of) if theirs.get(&key) == Some(&digest_of(&of.record).short()) => {}
+                Some(of) => {
+                    repair.records.push(of.record.clone());
+                    repair.through = Some(key);
+                }
+            }
+        }
+        repair.through = through;
+        repair
     }
 
     fn ingest(&mut self, device: DeviceNo, ops: Vec<Op>, now_ms: i64) -> Receipt {

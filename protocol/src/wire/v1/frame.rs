@@ -2,8 +2,9 @@
 
 use crate::calendar::Day;
 use crate::clock::Hlc;
+use crate::digest::{Digest, ShortDigest};
 use crate::ids::{ContentHash, DeviceNo, FeedSeq, OpSeq, PersonId};
-use crate::record::{Home, Op, Record};
+use crate::record::{Home, Op, Record, RecordKey};
 use crate::views::{Measures, Subject, View};
 
 /// What a device says.
@@ -23,6 +24,10 @@ pub enum ClientFrame {
     Offer(Offer),
     /// A piece of an offered picture.
     Piece(Piece),
+    /// Tells what the device holds, after a pull came to its end.
+    Check(Check),
+    /// Tells the records of a home that differs, one by one.
+    CheckRecords(CheckRecords),
 }
 
 /// What the server says.
@@ -54,6 +59,10 @@ pub enum ServerFrame {
     Held(Held),
     /// The server does not take a picture. The session goes on.
     Declined(Declined),
+    /// Answers [`Check`].
+    Checked(Checked),
+    /// Answers [`CheckRecords`].
+    Repair(Repair),
 }
 
 /// Who speaks and how far it is.
@@ -161,6 +170,58 @@ pub struct Declined {
     pub why: Refusal,
     /// The same for people.
     pub message: String,
+}
+
+/// What a device holds as of a place in the feed, as sums of [`crate::digest::Digest`]s.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Check {
+    /// The place to which the device has pulled.
+    pub at: FeedSeq,
+    /// Of all records of its scope.
+    pub all: Digest,
+    /// Of each home that has records. The first time none is named, as mostly all agrees.
+    pub homes: Vec<(Home, Digest)>,
+}
+
+/// What of a check does not agree.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Checked {
+    /// All agrees, or nothing can be said of what does not, as it changed meanwhile.
+    Agrees,
+    /// The whole does not: which homes do is to be told.
+    Differs,
+    /// These homes do not.
+    DifferIn(Vec<Home>),
+}
+
+/// Records of a home that a device holds: all of those in a stretch of keys.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CheckRecords {
+    /// The place to which the device has pulled.
+    pub at: FeedSeq,
+    /// The home.
+    pub home: Home,
+    /// The stretch begins behind this record; at the first one for `None`.
+    pub after: Option<RecordKey>,
+    /// It ends with this record; with the last one for `None`.
+    pub through: Option<RecordKey>,
+    /// In the order of their keys.
+    pub records: Vec<(RecordKey, ShortDigest)>,
+}
+
+/// What is to be done in a stretch of a home so that the device holds what the server holds.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Repair {
+    /// The home.
+    pub home: Home,
+    /// Where the stretch begins, as the device said.
+    pub after: Option<RecordKey>,
+    /// How far the answer speaks of it: to the end that the device said, unless all did not fit into one frame.
+    pub through: Option<RecordKey>,
+    /// Records that are others on the device or not there. Each takes the place of the device's own.
+    pub records: Vec<Record>,
+    /// Records that the device holds and the server does not.
+    pub gone: Vec<RecordKey>,
 }
 
 /// What makes a device of a program.

@@ -8,8 +8,8 @@ mod frame;
 mod wire;
 
 pub use frame::{
-    Answer, Ask, Changes, ClientFrame, Declined, Enrol, Granted, Held, Hello, Offer, Piece, Pull, Push,
-    Receipt, Refusal, Refused, Rejection, ServerFrame, Welcome,
+    Answer, Ask, Changes, Check, CheckRecords, Checked, ClientFrame, Declined, Enrol, Granted, Held, Hello,
+    Offer, Piece, Pull, Push, Receipt, Refusal, Refused, Rejection, Repair, ServerFrame, Welcome,
 };
 pub use wire::{decode_client, decode_server, encode_client, encode_server};
 

@@ -3,22 +3,23 @@
 use super::VERSION;
 use super::figures::WireFigures;
 use super::frame::{
-    Answer, Ask, Changes, ClientFrame, Declined, Enrol, Granted, Held, Hello, Offer, Piece, Pull, Push,
-    Receipt, Refusal, Refused, Rejection, ServerFrame, Welcome,
+    Answer, Ask, Changes, Check, CheckRecords, Checked, ClientFrame, Declined, Enrol, Granted, Held, Hello,
+    Offer, Piece, Pull, Push, Receipt, Refusal, Refused, Rejection, Repair, ServerFrame, Welcome,
 };
 use crate::calendar::Day;
 use crate::clock::Hlc;
+use crate::digest::{Digest, ShortDigest};
 use crate::ids::{ContentHash, DeviceNo, FeedSeq, OpSeq, PersonId, RecordId};
 use crate::limits::{
-    BATCH_OPS_MAX, CERTIFICATE_BYTES_MAX, CHANGES_RECORDS_MAX, FRAME_BYTES_MAX, FRAME_PLAIN_BYTES_MAX,
-    MESSAGE_BYTES_MAX, PHOTO_PIECE_BYTES_MAX, RECEIPT_REJECTIONS_MAX, SCOPE_HOMES_MAX,
+    BATCH_OPS_MAX, CERTIFICATE_BYTES_MAX, CHANGES_RECORDS_MAX, CHECK_RECORDS_MAX, FRAME_BYTES_MAX,
+    FRAME_PLAIN_BYTES_MAX, MESSAGE_BYTES_MAX, PHOTO_PIECE_BYTES_MAX, RECEIPT_REJECTIONS_MAX, SCOPE_HOMES_MAX,
 };
 use crate::record::{Op, Record};
 use crate::views::View;
 use crate::wire::DecodeError;
 use crate::wire::codec::{put, take_all, version};
 use crate::wire::columns::Columns;
-use crate::wire::rows::WireHome;
+use crate::wire::rows::{WireHome, WireRecordKey};
 use crate::wire::stored::{Seen, op_row, record_row, row_op, row_record, seen_of};
 use bincode::{Decode, Encode};
 
@@ -68,6 +69,18 @@ enum WireClient {
         from: u64,
         bytes: Vec<u8>,
     },
+    Check {
+        at: u64,
+        all: [u8; 16],
+        homes: Vec<(WireHome, [u8; 16])>,
+    },
+    CheckRecords {
+        at: u64,
+        home: WireHome,
+        after: Option<WireRecordKey>,
+        through: Option<WireRecordKey>,
+        records: Vec<(WireRecordKey, [u8; 8])>,
+    },
 }
 
 #[derive(Encode, Decode)]
@@ -113,6 +126,21 @@ enum WireServer {
         why: u16,
         message: String,
     },
+    Checked(WireChecked),
+    Repair {
+        home: WireHome,
+        after: Option<WireRecordKey>,
+        through: Option<WireRecordKey>,
+        columns: Columns,
+        gone: Vec<WireRecordKey>,
+    },
+}
+
+#[derive(Encode, Decode)]
+enum WireChecked {
+    Agrees,
+    Differs,
+    DifferIn(Vec<WireHome>),
 }
 
 /// A device's frame as a payload.
@@ -138,6 +166,20 @@ pub fn encode_client(frame: &ClientFrame) -> Vec<u8> {
         ClientFrame::Offer(Offer { hash, bytes }) => WireClient::Offer { hash: hash.0, bytes: *bytes },
         ClientFrame::Piece(Piece { hash, from, bytes }) => {
             WireClient::Piece { hash: hash.0, from: *from, bytes: bytes.clone() }
+        }
+        ClientFrame::Check(Check { at, all, homes }) => WireClient::Check {
+            at: at.0,
+            all: all.0.to_be_bytes(),
+            homes: homes.iter().map(|(home, digest)| ((*home).into(), digest.0.to_be_bytes())).collect(),
+        },
+        ClientFrame::CheckRecords(CheckRecords { at, home, after, through, records }) => {
+            WireClient::CheckRecords {
+                at: at.0,
+                home: (*home).into(),
+                after: after.map(Into::into),
+                through: through.map(Into::into),
+                records: records.iter().map(|(key, short)| ((*key).into(), short.0.to_be_bytes())).collect(),
+            }
         }
     })
 }
@@ -174,6 +216,21 @@ pub fn decode_client(payload: &[u8]) -> Result<ClientFrame, DecodeError> {
         WireClient::Piece { hash, from, bytes } => {
             DecodeError::bound("bytes of a piece", bytes.len(), PHOTO_PIECE_BYTES_MAX)?;
             ClientFrame::Piece(Piece { hash: ContentHash(hash), from, bytes })
+        }
+        WireClient::Check { at, all, homes } => {
+            DecodeError::bound("homes of a check", homes.len(), SCOPE_HOMES_MAX)?;
+            let digest = |bytes| Digest(u128::from_be_bytes(bytes));
+            let homes = homes.into_iter().map(|(home, bytes)| (home.into(), digest(bytes))).collect();
+            ClientFrame::Check(Check { at: FeedSeq(at), all: digest(all), homes })
+        }
+        WireClient::CheckRecords { at, home, after, through, records } => {
+            DecodeError::bound("records of a check", records.len(), CHECK_RECORDS_MAX)?;
+            let (at, home) = (FeedSeq(at), home.into());
+            let (after, through) = (after.map(Into::into), through.map(Into::into));
+            let record =
+                |(key, short): (WireRecordKey, _)| (key.into(), ShortDigest(u64::from_be_bytes(short)));
+            let records = records.into_iter().map(record).collect();
+            ClientFrame::CheckRecords(CheckRecords { at, home, after, through, records })
         }
     })
 }
@@ -219,6 +276,20 @@ pub fn encode_server(frame: &ServerFrame) -> Vec<u8> {
         ServerFrame::Declined(Declined { hash, why, message }) => {
             WireServer::Declined { hash: hash.0, why: *why as u16, message: message.clone() }
         }
+        ServerFrame::Checked(checked) => WireServer::Checked(match checked {
+            Checked::Agrees => WireChecked::Agrees,
+            Checked::Differs => WireChecked::Differs,
+            Checked::DifferIn(homes) => {
+                WireChecked::DifferIn(homes.iter().map(|home| (*home).into()).collect())
+            }
+        }),
+        ServerFrame::Repair(Repair { home, after, through, records, gone }) => WireServer::Repair {
+            home: (*home).into(),
+            after: after.map(Into::into),
+            through: through.map(Into::into),
+            columns: Columns::of(records.iter().map(record_row)),
+            gone: gone.iter().map(|key| (*key).into()).collect(),
+        },
     })
 }
 
@@ -248,11 +319,7 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
             home: home.map(Into::into),
             from: FeedSeq(from),
             to: FeedSeq(to),
-            records: columns
-                .rows(CHANGES_RECORDS_MAX)?
-                .into_iter()
-                .map(row_record)
-                .collect::<Result<Vec<Record>, _>>()?,
+            records: records_of(columns)?,
         }),
         WireServer::Pulled(seq) => ServerFrame::Pulled(FeedSeq(seq)),
         WireServer::Answer(figures) => ServerFrame::Answer(Answer { rows: figures.rows()? }),
@@ -273,7 +340,29 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
             let (hash, why) = (ContentHash(hash), Refusal::from_number(why));
             ServerFrame::Declined(Declined { hash, why, message })
         }
+        WireServer::Checked(checked) => ServerFrame::Checked(match checked {
+            WireChecked::Agrees => Checked::Agrees,
+            WireChecked::Differs => Checked::Differs,
+            WireChecked::DifferIn(homes) => {
+                DecodeError::bound("homes that differ", homes.len(), SCOPE_HOMES_MAX)?;
+                Checked::DifferIn(homes.into_iter().map(Into::into).collect())
+            }
+        }),
+        WireServer::Repair { home, after, through, columns, gone } => {
+            DecodeError::bound("records that are gone", gone.len(), CHECK_RECORDS_MAX)?;
+            ServerFrame::Repair(Repair {
+                home: home.into(),
+                after: after.map(Into::into),
+                through: through.map(Into::into),
+                records: records_of(columns)?,
+                gone: gone.into_iter().map(Into::into).collect(),
+            })
+        }
     })
+}
+
+fn records_of(columns: Columns) -> Result<Vec<Record>, DecodeError> {
+    columns.rows(CHANGES_RECORDS_MAX)?.into_iter().map(row_record).collect()
 }
 
 fn push_to_wire(push: &Push) -> WireClient {

@@ -6,7 +6,7 @@ use crate::store::{CountedIn, Store, StoreError};
 use xundian_protocol::views::{Measures, Subject, View};
 
 /// Every figure there is, by units and by people.
-fn all_figures(server: &Server) -> Vec<Vec<(Subject, u64, Measures)>> {
+pub(super) fn all_figures(server: &Server) -> Vec<Vec<(Subject, u64, Measures)>> {
     let days = (Day(DAY_ZERO - 10), Day(DAY_ZERO + 20));
     let of = [super::super::Of::Units, super::super::Of::People];
     let figures = View::ALL.into_iter().flat_map(|view| of.map(|of| server.cells(view, of, days.0, days.1)));

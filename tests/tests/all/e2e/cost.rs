@@ -121,8 +121,9 @@ fn work(device: &Device, visits: std::ops::Range<i64>) {
     }
 }
 
-/// A first sync, one with nothing new, a push of one visit, a sync with the rest of the day.
-async fn costs(texts: &Texts, one_way: Duration) -> [Cost; 4] {
+/// A first sync, one with nothing new, a push of one visit, a sync with the rest of the day, and the first of the next
+/// day, with nothing new and a check that all agrees.
+async fn costs(texts: &Texts, one_way: Duration) -> [Cost; 5] {
     let folder = tempfile::tempdir().expect("a folder");
     let serving = Serving::start(folder.path(), 0).await.expect("a folder of our own and free ports");
     serving.server().write(texts.company().into_drafts(), "test", now_ms()).expect("headquarters may");
@@ -142,15 +143,19 @@ async fn costs(texts: &Texts, one_way: Duration) -> [Cost; 4] {
     work(&device, 1..VISITS);
     let day = meter.cost(sync()).await;
     assert_eq!(device.client.status().expect("readable").unsent_ops, 0);
+    device.clock.advance_ms(24 * HOUR_MS);
+    let check = async || assert_eq!(device.client.sync(|_| {}).await.expect("synced").records_repaired, 0);
+    let check = meter.cost(check()).await;
     drop(serving.stop().await);
-    [first, nothing_new, push, day]
+    [first, nothing_new, push, day, check]
 }
 
 /// The bounds are what was measured, and a third on top.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sync_costs_few_bytes() {
     let costs = costs(&Texts::made_up(), Duration::ZERO).await;
-    let bounds = [("first sync", 48_000), ("nothing new", 6_000), ("push", 6_300), ("day", 8_400)];
+    let bounds =
+        [("first sync", 48_000), ("nothing new", 6_000), ("push", 6_300), ("day", 8_400), ("check", 6_200)];
     for (cost, (what, bytes_max)) in costs.iter().zip(bounds) {
         let bytes = cost.bytes_up + cost.bytes_down;
         assert!(bytes <= bytes_max, "{what}: {} bytes up, {} down", cost.bytes_up, cost.bytes_down);
@@ -163,7 +168,7 @@ async fn what_a_sync_costs() {
     let texts = Texts::public().expect("the public data beside the workspace");
     let costs = costs(&texts, FAR_ONE_WAY).await;
     for (what, Cost { bytes_up, bytes_down, round_trips }) in
-        ["first", "nothing new", "push", "day"].iter().zip(costs)
+        ["first", "nothing new", "push", "day", "check"].iter().zip(costs)
     {
         println!("{what}: {bytes_up} bytes up, {bytes_down} down, {round_trips:.2} round trips");
     }

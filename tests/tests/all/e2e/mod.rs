@@ -3,6 +3,7 @@
 mod conflict;
 mod cost;
 mod day;
+mod decay;
 mod edit;
 mod handover;
 mod photos;

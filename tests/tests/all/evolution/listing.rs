@@ -9,7 +9,7 @@ use xundian_protocol::ids::ContentHash;
 use xundian_protocol::kinds::{self, Visit};
 use xundian_protocol::record::{Home, Key, Op, Record, Value, Write};
 use xundian_protocol::views::ledger::Stock;
-use xundian_protocol::views::{Cell, Measures, Period, Subject};
+use xundian_protocol::views::{Cell, Period, Subject};
 use xundian_protocol::wire::stored;
 use xundian_server::store::{Naming, Picture, PictureRow, Reader, Store};
 
@@ -88,14 +88,13 @@ fn devices_and_records(out: &mut String, reader: &Reader<'_>) {
 }
 
 fn figures(out: &mut String, reader: &Reader<'_>) {
-    let cell = |cell: Cell, measures: Measures| {
+    for (cell, measures) in reader.cell_rows().flat_map(|row| row.expect("a store").expect("readable")) {
+        let Cell { view, dimension, .. } = cell;
         let (subject, period) = (subject(cell.subject), period(cell.period));
-        let (view, dimension) = (cell.view.number(), cell.dimension.0);
-        line(out, format!("cell {view} {subject} {period} {dimension} {:?}", measures.0));
-    };
-    reader.all_cells(cell).expect("readable");
-    for row in reader.statements() {
-        let (outlet, statement) = row.expect("readable");
+        line(out, format!("cell {} {subject} {period} {} {:?}", view.number(), dimension.0, measures.0));
+    }
+    for row in reader.statement_rows() {
+        let (outlet, statement) = row.expect("a store").expect("readable");
         for entry in &statement.lines {
             let said = match entry.stock {
                 Stock::Counted(units) => format!("counted {units}"),
@@ -105,7 +104,8 @@ fn figures(out: &mut String, reader: &Reader<'_>) {
             line(out, format!("stock in {outlet} on {day} of {gtin}: {said}, then {after}"));
         }
     }
-    line(out, format!("traces {}", reader.trace_count().expect("readable")));
+    let traces = reader.trace_rows().map(|row| row.expect("a store").expect("readable").len());
+    line(out, format!("traces {}", traces.sum::<usize>()));
 }
 
 fn pictures(out: &mut String, reader: &Reader<'_>) {

@@ -158,11 +158,16 @@ pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
     ("protocol", "kinds", &["ids", "limits", "calendar", "clock", "record", "views"]),
     ("protocol", "access", &["ids", "limits", "calendar", "clock", "record", "kinds"]),
     ("protocol", "views", &["ids", "limits", "calendar", "clock", "record"]),
-    ("protocol", "wire", &["ids", "limits", "calendar", "clock", "record", "kinds", "access", "views"]),
+    ("protocol", "digest", &[]),
+    (
+        "protocol",
+        "wire",
+        &["ids", "limits", "calendar", "clock", "digest", "record", "kinds", "access", "views"],
+    ),
     (
         "protocol",
         "sync",
-        &["ids", "limits", "calendar", "clock", "record", "kinds", "access", "views", "wire"],
+        &["ids", "limits", "calendar", "clock", "digest", "record", "kinds", "access", "views", "wire"],
     ),
     ("client-core", "sealing", &[]),
     // What makes a folder's names durable is said once, for the store, the identity files and the photos.

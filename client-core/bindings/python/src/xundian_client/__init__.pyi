@@ -947,12 +947,13 @@ class SyncReport:
     merged: int
     rejected: int
     records_pulled: int
+    records_repaired: int
     homes_added: int
     homes_dropped: int
     captured_through_ms: int
     unsent_ops: int
     photos: PhotoReport
-    def __init__(self, *, merged: int, rejected: int, records_pulled: int, homes_added: int, homes_dropped: int, captured_through_ms: int, unsent_ops: int, photos: PhotoReport) -> None: ...
+    def __init__(self, *, merged: int, rejected: int, records_pulled: int, records_repaired: int, homes_added: int, homes_dropped: int, captured_through_ms: int, unsent_ops: int, photos: PhotoReport) -> None: ...
     ...
 
 class VisitBundle:

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use xundian_protocol::access::scope_digest;
 use xundian_protocol::clock::{Hlc, Stamp};
+use xundian_protocol::digest::Digest;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, OrgUnitId, OutletId, PersonId, RecordId};
 use xundian_protocol::limits::PUSH_FRAMES_IN_FLIGHT_MAX;
 use xundian_protocol::record::{FieldKey, Home, Op, RecordKey, Value, Write};
+use xundian_protocol::sync::check::HeldRecords;
 use xundian_protocol::sync::client::{Aim, ClientSession, Outcome, Position, Step, Synced};
 use xundian_protocol::wire::v1::{ClientFrame, Hello, Receipt, ServerFrame, encode_client};
 
@@ -44,6 +46,7 @@ struct Session {
     inner: ClientSession,
     aim: Aim,
     is_welcomed: bool,
+    is_checked: bool,
     sent: BTreeSet<OpSeq>,
     in_flight: VecDeque<OpSeq>,
     /// What receipts said that came: the first op of their push, and through which.
@@ -89,10 +92,13 @@ impl Device {
         let aim = if random.below(3) == 0 { Aim::Push } else { Aim::Sync };
         let hello = Hello { app: "fuzz".into(), device: NO, next_seq: self.next, now_ms: 0 };
         let first = self.outbox.keys().next().copied().unwrap_or(self.next);
+        let is_checked = random.below(2) == 0;
+        let inner = ClientSession::new(aim, hello, first);
         self.at = Some(Session {
-            inner: ClientSession::new(aim, hello, first),
+            inner: if is_checked { inner.checked() } else { inner },
             aim,
             is_welcomed: false,
+            is_checked,
             sent: BTreeSet::new(),
             in_flight: VecDeque::new(),
             receipts: Vec::new(),
@@ -195,6 +201,17 @@ impl Device {
                     *place = changes.to;
                 }
             }
+            Step::ReadDigests => {
+                let digest = |home: &Home| (*home, Digest(random.below(2) as u128));
+                session.inner.digests(self.held.keys().map(digest).collect());
+            }
+            Step::ReadRecords { after, .. } => {
+                assert!(session.is_checked, "nothing was to be checked");
+                let key = RecordKey { kind: KindId(u16::from(after.is_some())), id: RecordId::NIL };
+                let through = (random.below(3) == 0).then_some(key);
+                session.inner.records(HeldRecords { through, records: Vec::new() });
+            }
+            Step::CommitRepair(_) => assert!(session.is_checked, "nothing was to be checked"),
         }
         None
     }

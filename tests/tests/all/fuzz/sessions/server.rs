@@ -7,8 +7,8 @@ use xundian_protocol::ids::{FeedSeq, OpSeq, PersonId, RecordId};
 use xundian_protocol::record::Home;
 use xundian_protocol::sync::server::{ServerSession, Step};
 use xundian_protocol::wire::v1::{
-    Answer, Changes, ClientFrame, Declined, Held, Pull, Push, Receipt, Refusal, Rejection, ServerFrame,
-    encode_server,
+    Answer, Changes, CheckRecords, Checked, ClientFrame, Declined, Held, Pull, Push, Receipt, Refusal,
+    Rejection, Repair, ServerFrame, encode_server,
 };
 
 use super::super::random::Random;
@@ -162,6 +162,19 @@ impl Server {
             Step::ReadChanges { home, after } => {
                 let (changes, more) = self.changes(home, after);
                 self.at.inner.changes(changes, more);
+            }
+            Step::Compare(check) => {
+                assert!(session.is_greeted);
+                let homes = check.homes.into_iter().map(|(home, _)| home).collect();
+                session.inner.checked(match random.below(3) {
+                    0 => Checked::Agrees,
+                    1 => Checked::Differs,
+                    _ => Checked::DifferIn(homes),
+                });
+            }
+            Step::CompareRecords(CheckRecords { home, after, through, .. }) => {
+                assert!(session.is_greeted);
+                session.inner.repair(Repair { home, after, through, records: Vec::new(), gone: Vec::new() });
             }
             Step::ReadFigures(_) => session.inner.figures(Answer { rows: Vec::new() }),
             Step::FindPicture(offer) => {

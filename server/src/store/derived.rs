@@ -1,0 +1,103 @@
+//! Reading what is made of records, row by row, though some of it may be damaged: for who compares it with the
+//! records and mends it.
+
+use super::engine::{Row, Table};
+use super::{Block, Cells, Levels, Owner, Reader, Statement, StoreError, Trace, keys, rows, stock};
+use xundian_protocol::ids::{KindId, OrgUnitId, OutletId, PersonId, RecordId};
+use xundian_protocol::views::{Cell, Measures};
+
+/// A row of figures that cannot be read, or that stands where no row of its content belongs.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct UnreadableRow {
+    pub(super) table: Table,
+    pub(super) key: Vec<u8>,
+}
+
+/// A row's content, or which row it is that has none.
+pub type Readable<T> = Result<T, UnreadableRow>;
+
+impl Reader<'_> {
+    /// Every row of cells.
+    pub fn cell_rows(
+        &self,
+    ) -> impl Iterator<Item = Result<Readable<Vec<(Cell, Measures)>>, StoreError>> + use<'_> {
+        self.at.all(Table::Cells).map(|row| read(Table::Cells, row, read_cells))
+    }
+
+    /// Every row of traces.
+    pub fn trace_rows(&self) -> impl Iterator<Item = Result<Readable<Vec<Trace>>, StoreError>> + use<'_> {
+        self.at.all(Table::Traces).map(|row| read(Table::Traces, row, read_traces))
+    }
+
+    /// Every statement of stock, by outlet and place.
+    pub fn statement_rows(
+        &self,
+    ) -> impl Iterator<Item = Result<Readable<(OutletId, Statement)>, StoreError>> + use<'_> {
+        self.at.all(Table::Stock).map(|row| read(Table::Stock, row, read_statement))
+    }
+
+    /// The ends of all stock timelines, by outlet.
+    pub fn level_rows(
+        &self,
+    ) -> impl Iterator<Item = Result<Readable<(OutletId, Levels)>, StoreError>> + use<'_> {
+        self.at.all(Table::Levels).map(|row| read(Table::Levels, row, read_levels))
+    }
+}
+
+impl UnreadableRow {
+    /// The outlet whose stock it is of, as far as it can be told.
+    pub fn outlet(&self) -> Option<OutletId> {
+        let is_of_stock = matches!(self.table, Table::Stock | Table::Levels);
+        let (outlet, _) = self.key.split_first_chunk::<16>().filter(|_| is_of_stock)?;
+        Some(OutletId(RecordId::from_bytes(*outlet)))
+    }
+}
+
+impl std::fmt::Display for UnreadableRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} ", self.table)?;
+        self.key.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+fn read<T>(
+    table: Table,
+    row: Result<Row, StoreError>,
+    content: impl FnOnce(&[u8], &[u8]) -> Option<T>,
+) -> Result<Readable<T>, StoreError> {
+    let (key, value) = row?;
+    Ok(content(&key, &value).ok_or_else(|| UnreadableRow { table, key: key.to_vec() }))
+}
+
+fn read_cells(key: &[u8], value: &[u8]) -> Option<Vec<(Cell, Measures)>> {
+    let block = keys::read_block(key).filter(|block| keys::cells(*block) == key)?;
+    let mut cells = Vec::new();
+    Cells::read_block(block, value, |cell, measures| cells.push((cell, measures))).ok()?;
+    cells.iter().all(|(cell, _)| Block::of(cell) == block).then_some(cells)
+}
+
+fn read_traces(key: &[u8], value: &[u8]) -> Option<Vec<Trace>> {
+    let (owner, _) = key.split_first_chunk::<17>()?;
+    let id = RecordId::from_bytes(owner[1..].try_into().ok()?);
+    let owner = match owner[0] {
+        0 => Owner::Unit(None),
+        1 => Owner::Unit(Some(OrgUnitId(id))),
+        2 => Owner::Person(PersonId(id)),
+        3 => Owner::Outlet(OutletId(id)),
+        _ => return None,
+    };
+    let (day, id) = keys::read_trace(key)?;
+    let trace = |kind: KindId| Trace { owner, day, id, kind };
+    let traces: Vec<Trace> = rows::read_kinds(value).ok()?.into_iter().map(trace).collect();
+    traces.first().is_some_and(|first| keys::trace(first) == key).then_some(traces)
+}
+
+fn read_statement(key: &[u8], value: &[u8]) -> Option<(OutletId, Statement)> {
+    let (outlet, at) = keys::read_stock(key).filter(|(outlet, at)| keys::stock(*outlet, at) == key)?;
+    Some((outlet, Statement::decode(at, value).ok()?))
+}
+
+fn read_levels(key: &[u8], value: &[u8]) -> Option<(OutletId, Levels)> {
+    let outlet = OutletId(RecordId::from_bytes(key.try_into().ok()?));
+    Some((outlet, stock::decode_levels(value).ok()?))
+}

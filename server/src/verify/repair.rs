@@ -1,0 +1,222 @@
+//! Mending what is kept where it does not agree with the records. Records are the truth and are never touched.
+//!
+//! Devices go on syncing meanwhile. Stock, traces and what records name are made anew from the records as they stand in
+//! the very commit that mends them. Cells are sums over many records, so of each only what it lacked at the moment of
+//! the comparison is added: whatever was committed since has moved what is kept and what the records make alike. That
+//! holds only where commits find sound stock and traces, so these are mended first and the cells are compared again.
+
+use super::{Difference, VerifyReport};
+use crate::ingest::{FigureChanges, OutletStock, Said, Sign, TouchedStock, Units, namings, plan_stock};
+use crate::server::{Server, audit};
+use crate::store::{Changes, Reader, StoreError, Trace};
+use std::ops::ControlFlow;
+use std::sync::PoisonError;
+use std::time::Duration;
+use xundian_protocol::access::Directory;
+use xundian_protocol::ids::{FeedSeq, OutletId};
+use xundian_protocol::record::{Home, RecordKey};
+
+/// Rows that one commit mends, or records that it reads for that.
+const AT_ONCE: usize = 1_000;
+/// Comparisons: one that finds all, one for the cells once the rest is sound, one that finds nothing, and one more.
+const COMPARISONS_MAX: u32 = 4;
+/// Between two commits, so that those of devices get their turn.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// What `verify` found and mended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RepairReport {
+    /// As of the beginning.
+    pub found: VerifyReport,
+    /// What was mended.
+    pub mended: Mended,
+    /// As of the end.
+    pub left: VerifyReport,
+}
+
+/// How much was mended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Mended {
+    /// Rows that could not be read, and went.
+    pub unreadable: usize,
+    /// Outlets whose stock was made anew.
+    pub outlets: usize,
+    /// Traces, and what records name.
+    pub traces: usize,
+    /// Cells.
+    pub cells: usize,
+}
+
+impl Mended {
+    /// How many pieces.
+    pub const fn total(&self) -> usize {
+        self.unreadable + self.outlets + self.traces + self.cells
+    }
+}
+
+impl std::ops::AddAssign for Mended {
+    fn add_assign(&mut self, other: Self) {
+        self.unreadable += other.unreadable;
+        self.outlets += other.outlets;
+        self.traces += other.traces;
+        self.cells += other.cells;
+    }
+}
+
+impl std::fmt::Display for Mended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { unreadable, outlets, traces, cells } = self;
+        write!(
+            f,
+            "{cells} cells, {traces} traces, the stock of {outlets} outlets, {unreadable} unreadable rows"
+        )
+    }
+}
+
+impl Server {
+    /// Does what [`Self::verify`] does, and mends what it finds, a bounded number of rows a commit, each with an entry
+    /// in the audit trail. Devices may sync meanwhile. Cut off at any point, the next run mends what is left. `by` is
+    /// who had it done.
+    pub fn repair_views(&self, by: &str, now_ms: i64) -> Result<RepairReport, StoreError> {
+        self.repair_views_in(AT_ONCE, by, now_ms, || {
+            std::thread::sleep(PAUSE);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// The same in commits of a given size; `between` is done after each and may break off.
+    pub(crate) fn repair_views_in(
+        &self,
+        at_once: usize,
+        by: &str,
+        now_ms: i64,
+        mut between: impl FnMut() -> ControlFlow<()>,
+    ) -> Result<RepairReport, StoreError> {
+        // What one adds to a cell would be added twice by two.
+        let _alone = self.repairing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (found, mut difference) = self.compare()?;
+        let mut report = RepairReport { left: found.clone(), found, mended: Mended::default() };
+        for _ in 1..COMPARISONS_MAX {
+            if report.left.is_clean() {
+                break;
+            }
+            if !difference.is_of_cells_alone() {
+                difference.cells.clear();
+            }
+            while let Some(mended) = self.mend_some(&mut difference, at_once, by, now_ms)? {
+                report.mended += mended;
+                if between().is_break() {
+                    return Ok(report);
+                }
+            }
+            (report.left, difference) = self.compare()?;
+        }
+        Ok(report)
+    }
+
+    /// Mends the next rows of a difference in one commit, and takes them out of it; `None` where there are none.
+    fn mend_some(
+        &self,
+        difference: &mut Difference,
+        at_once: usize,
+        by: &str,
+        now_ms: i64,
+    ) -> Result<Option<Mended>, StoreError> {
+        // What is made anew from records needs them and the organisation as of this very commit.
+        self.change_with_directory(|reader, directory| {
+            let mut changes = Changes::default();
+            let mended = plan(reader, directory, difference, at_once, &mut changes)?;
+            if mended.total() > 0 {
+                changes.audit.push(audit(now_ms, by, format!("mended figures from their records: {mended}")));
+            }
+            Ok((changes, (mended.total() > 0).then_some(mended)))
+        })
+    }
+}
+
+fn plan(
+    reader: &Reader<'_>,
+    directory: &Directory,
+    difference: &mut Difference,
+    at_once: usize,
+    changes: &mut Changes,
+) -> Result<Mended, StoreError> {
+    let mut units = Units::new(directory);
+    let mut mended = Mended::default();
+    while changes.unreadable.len() < at_once
+        && let Some(row) = difference.unreadable.pop_first()
+    {
+        changes.unreadable.push(row);
+    }
+    mended.unreadable = changes.unreadable.len();
+    if mended.unreadable > 0 {
+        // What belongs into such a row is put there by a later commit, which finds none.
+        return Ok(mended);
+    }
+    let mut work = 0;
+    while work < at_once
+        && let Some(outlet) = difference.outlets.pop_first()
+    {
+        work += 1 + plan_outlet(reader, outlet, &mut units, changes)?;
+        mended.outlets += 1;
+    }
+    while work < at_once
+        && let Some(trace) = difference.traces.pop_first()
+    {
+        changes.traces.insert(trace, is_made(reader, &trace, &mut units)?);
+        (work, mended.traces) = (work + 1, mended.traces + 1);
+    }
+    while work < at_once
+        && let Some(naming) = difference.namings.pop_first()
+    {
+        let stored = reader.record(naming.record)?;
+        let is_named = stored.is_some_and(|stored| namings(&stored.record).contains(&naming));
+        changes.namings.insert(naming, is_named);
+        (work, mended.traces) = (work + 1, mended.traces + 1);
+    }
+    while work < at_once
+        && let Some((cell, lacks)) = difference.cells.pop_first()
+    {
+        changes.cells.insert(cell, lacks);
+        (work, mended.cells) = (work + 1, mended.cells + 1);
+    }
+    Ok(mended)
+}
+
+impl Difference {
+    fn is_of_cells_alone(&self) -> bool {
+        let Self { unreadable, outlets, traces, namings, cells: _ } = self;
+        unreadable.is_empty() && outlets.is_empty() && traces.is_empty() && namings.is_empty()
+    }
+}
+
+/// Plans the whole stock of an outlet from the records that live there; returns how many there are.
+fn plan_outlet(
+    reader: &Reader<'_>,
+    outlet: OutletId,
+    units: &mut Units<'_>,
+    changes: &mut Changes,
+) -> Result<usize, StoreError> {
+    let mut stock = TouchedStock::default();
+    let keys = reader.feed(Home::Outlet(outlet), FeedSeq(0))?;
+    for (key, _) in &keys {
+        if let Some(stored) = reader.record(*key)? {
+            stock.say(&Said::by(&stored.record), Sign::Add);
+        }
+    }
+    let touched = stock.0.remove(&outlet).unwrap_or_default();
+    // What it adds to cells is compared apart.
+    let mut figures = FigureChanges::default();
+    let plan = plan_stock(outlet, &touched, OutletStock::default(), units, &mut figures);
+    changes.stock_anew.push(outlet);
+    changes.stock.extend(plan.statements.into_iter().map(|(at, statement)| (outlet, at, statement)));
+    changes.levels.push((outlet, plan.levels));
+    Ok(keys.len())
+}
+
+/// Whether a trace's record makes it as it stands.
+fn is_made(reader: &Reader<'_>, trace: &Trace, units: &mut Units<'_>) -> Result<bool, StoreError> {
+    let stored = reader.record(RecordKey { kind: trace.kind, id: trace.id })?;
+    let owners = stored.map(|stored| Said::by(&stored.record).owners(units)).unwrap_or_default();
+    Ok(owners.contains(&(trace.owner, trace.day)))
+}
