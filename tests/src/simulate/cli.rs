@@ -146,7 +146,9 @@ fn print(tally: &Tally, runs: u64, seconds: f64) {
     println!(
         "{syncs} syncs and pushes, {done} to their end, {given_up} given up; {payloads} payloads, {pictures} pictures"
     );
-    println!("{boots} starts of phones, {restored} found to be restored, copied or replaced");
+    println!(
+        "{boots} starts of phones; {restored} times one was told that it was restored, copied, replaced or revoked"
+    );
     println!("\n{:<24}{}", "fault × phase", Phase::ALL.map(|phase| format!("{:>10}", phase.name())).concat());
     let kinds: std::collections::BTreeSet<Fault> = faults.keys().map(|(fault, _)| *fault).collect();
     for fault in kinds {
