@@ -4,7 +4,7 @@
 //! What decides and what stores is the product's own: the client core's saves, its store and its sessions, the
 //! server's sessions, ingest, views and store. Simulated are the engines below both stores ([`disk`]), the clocks and
 //! the way in between ([`network`]). A run is a script made from its seed ([`script`]), so that the same seed gives
-//! the same run, and a failing one shrinks ([`shrink`]) to the happenings that matter. While it runs, everything that
+//! the same run, and a failing one shrinks ([`mod@shrink`]) to the happenings that matter. While it runs, everything that
 //! the server sends is looked at; after the storm everything must come to rest, and then everything is compared
 //! ([`oracle`]).
 
