@@ -50,8 +50,15 @@ impl World {
         }
     }
 
-    /// A claim that everything captured up to a moment has come is true when it is made.
-    pub(super) fn check_claim(&mut self, server: &Server, device: DeviceNo, through_ms: i64) {
+    /// A claim that everything captured up to a moment has come is true when it is made. What is saved later with a clock
+    /// that was set back is no part of it.
+    pub(super) fn check_claim(
+        &mut self,
+        server: &Server,
+        device: DeviceNo,
+        through_ms: i64,
+        claimed_at_ms: i64,
+    ) {
         let Ok(Some(row)) = server.device(device) else { return };
         if row.captured_through_ms.is_none_or(|claimed| claimed < through_ms) {
             return;
@@ -64,6 +71,7 @@ impl World {
                 && !saved.is_taken_back
                 && saved.op.stamp.device == device
                 && saved.clock_ms < through_ms
+                && saved.at_ms <= claimed_at_ms
                 && saved.op.seq > row.applied_through
         });
         let missing = missing.map(|saved| saved.op.seq);

@@ -27,6 +27,8 @@ pub(super) struct Saved {
     pub(super) op: Op,
     /// What the phone's clock said.
     pub(super) clock_ms: i64,
+    /// When that was.
+    pub(super) at_ms: i64,
     /// Whether the app was told that it is safe. A crash may keep a save of which nobody was told.
     pub(super) is_acknowledged: bool,
     /// Whether a backup that was put back took it from this phone before it was sent for all that is known.
@@ -204,9 +206,15 @@ impl Phone {
         if client.next_seq() <= next {
             return Ok(());
         }
-        let clock_ms = self.clock_ms();
+        let (clock_ms, at_ms) = (self.clock_ms(), self.hands.mono_ms.load(Ordering::Relaxed).cast_signed());
         let saved = client.unsent_from(next)?.into_iter();
-        self.ledger.extend(saved.map(|op| Saved { op, clock_ms, is_acknowledged, is_taken_back: false }));
+        self.ledger.extend(saved.map(|op| Saved {
+            op,
+            clock_ms,
+            at_ms,
+            is_acknowledged,
+            is_taken_back: false,
+        }));
         Ok(())
     }
 

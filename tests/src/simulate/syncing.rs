@@ -40,6 +40,7 @@ impl World {
             has_ended: false,
             last_ms: [0; 2],
             is_unruly: false,
+            claims: BTreeMap::new(),
             pulled: BTreeSet::new(),
         };
         self.links.insert(link, begun);
@@ -65,7 +66,11 @@ impl World {
 
     fn note_phase(&mut self, link: u64, payload: &[u8]) {
         let Some(link) = self.links.get_mut(&link) else { return };
-        link.phase = match decode_client(payload) {
+        let frame = decode_client(payload);
+        if let Ok(ClientFrame::Pull(pull)) = &frame {
+            link.claims.insert(pull.captured_through_ms, self.now_ms);
+        }
+        link.phase = match frame {
             Ok(ClientFrame::Push(_)) => Phase::Pushing,
             Ok(ClientFrame::Pull(_)) => Phase::Pulling,
             Ok(ClientFrame::Offer(_) | ClientFrame::Piece(_)) => Phase::Pictures,
@@ -158,12 +163,17 @@ impl World {
             link.pulled = scope.into_iter().collect();
         }
         let answers = session.take(payload, now_ms);
+        let claim = |frame: &ClientFrame| match frame {
+            ClientFrame::Pull(pull) => link.claims.get(&pull.captured_through_ms).copied(),
+            _ => None,
+        };
+        let claimed_at_ms = frame.as_ref().and_then(claim).unwrap_or_default();
         link.has_ended = answers.has_ended;
         let (person, device, pulled) = (link.person, link.device, link.pulled.clone());
         if let Some(ClientFrame::Pull(pull)) = &frame
             && !self.site.disk.is_off()
         {
-            self.check_claim(&server, device, pull.captured_through_ms);
+            self.check_claim(&server, device, pull.captured_through_ms, claimed_at_ms);
         }
         for payload in answers.payloads {
             self.look_at(&server, (person, device), &pulled, &payload);

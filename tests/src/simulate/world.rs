@@ -58,6 +58,8 @@ pub(super) struct Link {
     pub(super) last_ms: [i64; 2],
     /// Whether frames were lost, repeated or reordered, which no carrier does: then an end may take it for nonsense.
     pub(super) is_unruly: bool,
+    /// When each claim of completeness was made, by the moment that it names.
+    pub(super) claims: BTreeMap<i64, i64>,
     /// The homes of the pull that is under way.
     pub(super) pulled: BTreeSet<Home>,
 }
