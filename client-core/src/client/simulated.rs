@@ -160,9 +160,10 @@ impl Client {
         let (client, way) = (Arc::clone(self), Way::default());
         let carrier = Carrier::Simulated(way.clone());
         let sync = Box::pin(async move {
+            let identity = client.identity().ok_or(SyncError::NotEnrolled)?;
             let running = Running::start(&client)?;
             client.store.fold_settled()?;
-            let report = client.run_over(carrier, aim, true, |_| {}).await;
+            let report = client.run_over(identity, carrier, aim, true, |_| {}).await;
             drop(running);
             report
         });

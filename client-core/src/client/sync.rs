@@ -102,18 +102,18 @@ impl Client {
         self.store.fold_settled()?;
         let tls = self.tls()?;
         let carrier = Carrier::open(running.connect(&identity.server, &tls).await?).await?;
-        self.run_over(carrier, aim, has_pictures, told).await
+        self.run_over(identity, carrier, aim, has_pictures, told).await
     }
 
     /// The same over a connection that there is.
     pub(super) async fn run_over(
         &self,
+        identity: Identity,
         carrier: Carrier,
         aim: Aim,
         has_pictures: bool,
         told: impl FnMut(SyncProgress) + Send,
     ) -> Result<SyncReport, SyncError> {
-        let identity = self.identity().ok_or(SyncError::NotEnrolled)?;
         let mut syncing =
             Syncing { client: self, identity, carrier, stream: Stream::Fresh, tally: Tally::default(), told };
         syncing.session(aim).await?;
@@ -166,16 +166,22 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
         self.stream = Stream::Records;
         let mut run = Run::new(self.client, &self.identity, aim, self.tally)?;
         let outcome = loop {
-            match run.advance()? {
-                Turn::Send { payload, is_news } => {
-                    if is_news {
+            match run.session().poll() {
+                Step::Send(frame) => {
+                    if run.note_sending(&frame)? {
                         (self.told)(run.tally.progress);
                     }
-                    self.carrier.send(&payload).await?;
+                    self.carrier.send(&encode_client(&frame)).await?;
                 }
-                Turn::Worked => (self.told)(run.tally.progress),
-                Turn::Wait => run.receive(&self.carrier.receive().await?)?,
-                Turn::Done(outcome) => break outcome,
+                Step::Wait => {
+                    let frame = decode_server(&self.carrier.receive().await?)?;
+                    run.session().handle(frame)?;
+                }
+                Step::Done(outcome) => break outcome,
+                step => {
+                    run.do_store_work(step)?;
+                    (self.told)(run.tally.progress);
+                }
             }
         };
         self.tally = run.finish(outcome)?;
@@ -199,18 +205,6 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
         self.carrier.close("done").await;
         report
     }
-}
-
-/// What a session's driver does next.
-pub(super) enum Turn {
-    /// Send a payload; whether it takes saves along that were never sent before.
-    Send { payload: Vec<u8>, is_news: bool },
-    /// Nothing: a piece of store work was done.
-    Worked,
-    /// Wait for a payload, and give it to [`Run::receive`].
-    Wait,
-    /// The session is complete: [`Run::finish`] it.
-    Done(Outcome),
 }
 
 /// One session with what it needs of the store.
@@ -275,31 +269,9 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// The session, for tests to go step by step.
-    #[cfg(test)]
+    /// The session, for the driver to hand frames to.
     pub(super) const fn session(&mut self) -> &mut ClientSession {
         &mut self.session
-    }
-
-    /// Does one thing of what the session asks for.
-    pub(super) fn advance(&mut self) -> Result<Turn, SyncError> {
-        Ok(match self.session.poll() {
-            Step::Send(frame) => {
-                let is_news = self.note_sending(&frame)?;
-                Turn::Send { payload: encode_client(&frame), is_news }
-            }
-            Step::Wait => Turn::Wait,
-            Step::Done(outcome) => Turn::Done(outcome),
-            step => {
-                self.do_store_work(step)?;
-                Turn::Worked
-            }
-        })
-    }
-
-    /// Takes a payload of the server.
-    pub(super) fn receive(&mut self, payload: &[u8]) -> Result<(), SyncError> {
-        Ok(self.session.handle(decode_server(payload)?)?)
     }
 
     /// Notes that saves are about to leave, before they do. Returns whether that was news.

@@ -1,8 +1,6 @@
 //! What the store holds, for a check against the server, and putting right what differs. The server is the truth for
 //! what it confirmed; saves in the outbox and in the tray are not looked at.
 
-#[cfg(feature = "simulation")]
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use xundian_protocol::digest::Digest;
@@ -124,23 +122,5 @@ impl Store {
         self.state_mut().meta.last_check_ms = Some(at_ms);
         drop(writer);
         Ok(())
-    }
-}
-
-#[cfg(feature = "simulation")]
-impl Store {
-    /// What lies under a key's front.
-    pub(crate) fn stored(&self, front: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StoreError> {
-        Ok(self.engine.scan_prefix(front).collect::<Result<_, _>>()?)
-    }
-
-    /// Writes over what lies in the store.
-    pub(crate) fn decay(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
-        let mut batch = Batch::default();
-        match value {
-            Some(value) => batch.put(key, value),
-            None => batch.remove(key),
-        }
-        Ok(self.engine.commit(batch)?)
     }
 }

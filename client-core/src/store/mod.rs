@@ -106,6 +106,23 @@ impl Store {
         Self::on(Storage::Simulated(disk))
     }
 
+    /// What lies under a key's front.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn stored(&self, front: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StoreError> {
+        Ok(self.engine.scan_prefix(front).collect::<Result<_, _>>()?)
+    }
+
+    /// Writes over what lies in the store.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn decay(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        match value {
+            Some(value) => batch.put(key, value),
+            None => batch.remove(key),
+        }
+        Ok(self.engine.commit(batch)?)
+    }
+
     fn on(engine: Storage) -> Result<Self, StoreError> {
         check_format(&engine)?;
         let state = State::load(&engine)?;

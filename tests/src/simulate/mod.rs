@@ -1,5 +1,5 @@
 //! The simulator: fleets and a server through days of work and of everything that goes wrong, from one seed, in one
-//! thread, without a network, a disk or a clock that are real.
+//! thread, without a real network or clock; of disks only pictures' files are real.
 //!
 //! What decides and what stores is the product's own: the client core's saves, its store and its sessions, the
 //! server's sessions, ingest, views and store. Simulated are the engines below both stores ([`disk`]), the clocks and

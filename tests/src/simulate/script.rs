@@ -142,7 +142,7 @@ pub struct Script {
 }
 
 impl Script {
-    /// The script of a seed. A size that is left open is one to six phones and a day or two.
+    /// The script of a seed. A size that is left open is one to six phones and 8 to 48 hours.
     pub fn of_seed(seed: u64, devices: Option<usize>, hours: Option<u32>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let size = Size {
