@@ -76,7 +76,7 @@ impl Checking {
                 Some(Next::Send(self.check(self.homes.clone())))
             }
             (Checked::DifferIn(homes), Awaited::Homes) => {
-                self.differ = homes.into();
+                self.differ = self.told_of(homes);
                 Some(self.next_home())
             }
             (Checked::Differs, Awaited::Homes) | (_, Awaited::Records { .. }) => None,
@@ -84,6 +84,11 @@ impl Checking {
                 return Err(SessionError::Unexpected { got: "word of a check", expected: "nothing" });
             }
         })
+    }
+
+    /// A scope that grew since the pull has homes that the device does not hold yet: the next pull brings them whole.
+    fn told_of(&self, homes: Vec<Home>) -> VecDeque<Home> {
+        homes.into_iter().filter(|home| self.homes.iter().any(|(told, _)| told == home)).collect()
     }
 
     pub(super) fn records(&self, held: HeldRecords) -> Option<ClientFrame> {

@@ -2,6 +2,7 @@
 
 use super::device::Device;
 use super::home;
+use crate::digest::Digest;
 use crate::ids::{DeviceNo, FeedSeq, OpSeq, PersonId, RecordId};
 use crate::limits::{
     BATCH_FIRST_PLAIN_BYTES_TARGET, BATCH_MANY_OPS, BATCH_PLAIN_BYTES_TARGET, PUSH_FRAMES_IN_FLIGHT_MAX,
@@ -10,7 +11,9 @@ use crate::record::Op;
 use crate::sync::SessionError;
 use crate::sync::client::{Aim, ClientSession, Outcome, Step as ClientStep};
 use crate::sync::server::{ServerSession, Step as ServerStep, refusal};
-use crate::wire::v1::{Changes, ClientFrame, Hello, Push, Receipt, Refusal, ServerFrame, Welcome};
+use crate::wire::v1::{
+    Changes, Checked, ClientFrame, Hello, Push, Receipt, Refusal, Repair, ServerFrame, Welcome,
+};
 
 fn hello(next_seq: u64) -> Hello {
     Hello { app: String::new(), device: DeviceNo(1), next_seq: OpSeq(next_seq), now_ms: 0 }
@@ -243,6 +246,29 @@ fn a_pull_that_comes_before_the_last_is_answered_takes_its_place() {
     let ServerStep::Send(ServerFrame::Changes(last)) = session.poll() else { panic!("no changes") };
     assert_eq!(last.to, FeedSeq(9), "a home that was read to its end is no further behind than the rest");
     assert_eq!(session.poll(), ServerStep::Send(ServerFrame::Pulled(FeedSeq(9))));
+}
+
+#[test]
+fn a_check_looks_into_no_home_that_the_device_does_not_hold() {
+    let mut client = ClientSession::new(Aim::Sync, hello(1), OpSeq(1)).checked();
+    poll_until_read(&mut client, 1);
+    client.ops(Vec::new());
+    client.handle(welcome()).unwrap();
+    poll_until(&mut client, &ClientStep::ReadPosition);
+    client.ready_to_pull(Device::new(0).position());
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))));
+    client.handle(ServerFrame::Pulled(FeedSeq(0))).unwrap();
+    assert_eq!(client.poll(), ClientStep::ReadDigests);
+    client.digests(vec![(home(1), Digest::default())]);
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Check(_))));
+    client.handle(ServerFrame::Checked(Checked::Differs)).unwrap();
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Check(_))));
+    client.handle(ServerFrame::Checked(Checked::DifferIn(vec![home(0), home(1)]))).unwrap();
+    assert_eq!(client.poll(), ClientStep::ReadRecords { home: home(1), after: None });
+    let repair = Repair { home: home(1), after: None, through: None, records: Vec::new(), gone: Vec::new() };
+    client.handle(ServerFrame::Repair(repair)).unwrap();
+    assert!(matches!(client.poll(), ClientStep::CommitRepair(_)));
+    assert!(matches!(client.poll(), ClientStep::Done(Outcome::Synced(_))), "a home that was never told");
 }
 
 #[test]
