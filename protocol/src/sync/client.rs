@@ -277,6 +277,11 @@ impl ClientSession {
     /// op that was saved when `captured_through_ms` was read: where that is more than was sent, the rest is
     /// pushed first, so that the device never claims to have sent what it has not.
     pub fn ready_to_pull(&mut self, mut position: Position) {
+        // Of a second scope that came right after the first: something is to be pushed, and the position is read again
+        // after that.
+        if self.phase == Phase::Pushing {
+            return;
+        }
         if position.sent_through > self.sent_through {
             self.phase = Phase::Pushing;
             self.read_next = Some(self.sent_through.next());

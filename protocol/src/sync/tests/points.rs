@@ -9,7 +9,7 @@ use crate::limits::{
 };
 use crate::record::Op;
 use crate::sync::SessionError;
-use crate::sync::client::{Aim, ClientSession, Outcome, Step as ClientStep};
+use crate::sync::client::{Aim, ClientSession, Outcome, Position, Step as ClientStep};
 use crate::sync::server::{ServerSession, Step as ServerStep, refusal};
 use crate::wire::v1::{
     Changes, Checked, ClientFrame, Hello, Push, Receipt, Refusal, Repair, ServerFrame, Welcome,
@@ -246,6 +246,34 @@ fn a_pull_that_comes_before_the_last_is_answered_takes_its_place() {
     let ServerStep::Send(ServerFrame::Changes(last)) = session.poll() else { panic!("no changes") };
     assert_eq!(last.to, FeedSeq(9), "a home that was read to its end is no further behind than the rest");
     assert_eq!(session.poll(), ServerStep::Send(ServerFrame::Pulled(FeedSeq(9))));
+}
+
+/// Found by the stateful fuzz.
+#[test]
+fn nothing_is_pulled_before_the_receipt_of_what_was_saved_while_two_scopes_came() {
+    let mut client = pushed(&[]);
+    poll_until(&mut client, &ClientStep::ReadPosition);
+    let position = |saved| Position { sent_through: OpSeq(saved), ..Device::new(0).position() };
+    client.ready_to_pull(position(0));
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))));
+    for _ in 0..2 {
+        client.handle(ServerFrame::Scope(vec![home(0)])).unwrap();
+    }
+    // A save came in between: it goes first.
+    assert_eq!(client.poll(), ClientStep::CommitScope(vec![home(0)]));
+    client.ready_to_pull(position(1));
+    poll_until_read(&mut client, 1);
+    client.ops(ops(1, 1));
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Push(_))));
+    assert_eq!(reads_from(&client.poll()), Some(OpSeq(2)));
+    client.ops(Vec::new());
+    assert_eq!(client.poll(), ClientStep::CommitScope(vec![home(0)]));
+    client.ready_to_pull(position(1));
+    assert_eq!(client.poll(), ClientStep::Wait, "the receipt is due");
+    client.handle(receipt(1, 1)).unwrap();
+    assert!(matches!(client.poll(), ClientStep::CommitReceipt(_)));
+    client.receipt_committed(OpSeq(1)).unwrap();
+    assert_eq!(client.poll(), ClientStep::ReadPosition);
 }
 
 #[test]
