@@ -3,6 +3,8 @@
 //!
 //! A commit is all or nothing. A snapshot sees everything as of one moment.
 
+mod torn;
+
 use super::StoreError;
 use crate::disk;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
@@ -153,7 +155,21 @@ pub(super) enum Engine {
 impl Engine {
     /// Opens the tables in a folder, or makes them.
     pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
-        let db = Database::builder(folder).cache_size(CACHE_BYTES).worker_threads(1).open()?;
+        let open = || Database::builder(folder).cache_size(CACHE_BYTES).worker_threads(1).open();
+        let db = match open() {
+            Err(error @ fjall::Error::JournalRecovery(_)) => {
+                let cut = torn::cut_torn_end(folder).map_err(fjall::Error::from)?;
+                let Some((aside, end)) = cut else { return Err(error.into()) };
+                tracing::warn!(
+                    "the journal of {} was torn, as a power cut leaves it: it ends at byte {end} now, before a batch \
+                     that nobody was told is safe; what was cut off lies in {}",
+                    folder.display(),
+                    aside.display()
+                );
+                open()?
+            }
+            opened => opened?,
+        };
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);
         let tables = Table::ALL.iter().map(|table| db.keyspace(table.name(), options));
         let tables = tables.collect::<Result<Vec<_>, _>>()?;
