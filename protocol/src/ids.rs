@@ -82,6 +82,17 @@ impl KindId {
     }
 }
 
+/// An epoch of the server's feed: from one opening of its store to the next. A server that was restored from a backup
+/// begins a new one where the backup ends, so a place of an epoch that it does not know, or behind the end of one, is
+/// a place of a feed that was lost. (Kafka's leader epochs, Raft's terms and PostgreSQL's timelines do the same.)
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct FeedEpoch(pub [u8; 16]);
+
+impl FeedEpoch {
+    /// None.
+    pub const NIL: Self = Self([0; 16]);
+}
+
 /// A device within one life of its store. The server gives the number at enrolment, and a new one when a
 /// store is found to be restored or copied, so a number and a sequence name one save for ever.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -110,6 +110,8 @@ pub struct DeviceCertificate {
     pub device_no: u32,
     /// When the certificate ends, in milliseconds after 1970.
     pub not_after_ms: i64,
+    /// BLAKE3 of its public key (SubjectPublicKeyInfo, DER).
+    pub key_hash: [u8; 32],
 }
 
 /// The certificate authority of one server.
@@ -216,7 +218,8 @@ pub fn device_certificate(cert_der: &[u8]) -> Result<DeviceCertificate, Authorit
         .filter(|device_no| name == format!("{DEVICE_NAME_PREFIX}{device_no}"))
         .ok_or_else(|| not_a_device("its name is not device-<number>"))?;
     let not_after_ms = certificate.validity().not_after.timestamp().saturating_mul(1000);
-    Ok(DeviceCertificate { device_no, not_after_ms })
+    let key_hash = *blake3::hash(certificate.public_key().raw).as_bytes();
+    Ok(DeviceCertificate { device_no, not_after_ms, key_hash })
 }
 
 fn new_authority(path: &Path, now_ms: i64) -> Result<KeyAndCertificate, AuthorityError> {

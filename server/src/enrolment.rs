@@ -1,6 +1,6 @@
 //! Devices: invitations, enrolment, revocation (DESIGN section 8).
 
-use crate::authority::AuthorityError;
+use crate::authority::{AuthorityError, DeviceCertificate, device_certificate};
 use crate::server::Server;
 use crate::server::audit;
 use crate::store::{Changes, Device, InvitationEntry, StoreError};
@@ -140,7 +140,8 @@ impl Server {
                 changes.audit.push(audit(now_ms, "enrol", format!("{} is replaced by {no}", device.no)));
             }
             if invitation.used_by.is_none() {
-                changes.devices.push(new_device(no, person, enrol, request_hash, now_ms, not_after_ms));
+                let certificate = device_certificate(&certificate_der)?;
+                changes.devices.push(new_device(person, enrol, request_hash, now_ms, certificate));
                 changes.invitations.push(InvitationEntry { used_by: Some(no.0), ..invitation });
                 changes.audit.push(audit(now_ms, "enrol", format!("enrolled {no} for {person}")));
             }
@@ -204,20 +205,20 @@ impl Server {
 }
 
 fn new_device(
-    no: DeviceNo,
     person: PersonId,
     enrol: &Enrol,
     request_hash: [u8; 32],
     now_ms: i64,
-    certificate_not_after_ms: i64,
+    certificate: DeviceCertificate,
 ) -> Device {
     Device {
-        no,
+        no: DeviceNo(certificate.device_no),
         person,
         label: printable(&enrol.label),
         enrolled_at_ms: now_ms,
-        certificate_not_after_ms,
+        certificate_not_after_ms: certificate.not_after_ms,
         request_hash,
+        key_hash: Some(certificate.key_hash),
         revoked_at_ms: None,
         replaced_by: None,
         applied_through: OpSeq(0),

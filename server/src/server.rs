@@ -5,24 +5,26 @@ mod conflicts;
 mod drafts;
 mod folder_lock;
 mod learning;
+mod opening;
 #[cfg(feature = "simulation")]
 mod simulated;
 
-use crate::authority::{Authority, AuthorityError};
-use crate::disk;
+use crate::authority::Authority;
 use crate::ingest::{
     Batch, ChangedRecord, FigureChanges, Loaded, OutletStock, TouchedProducts, TouchedStock, Units,
-    affected_outlets, late, merge, namings, plan_figures, plan_namings, plan_stock, restate_outlet,
-    said_anew, stock_changes,
+    affected_outlets, late, merge, plan_figures, plan_namings, plan_stock, restate_outlet, said_anew,
+    stock_changes,
 };
-use crate::store::{AuditEntry, Changes, Device, FeedPlace, Owner, Reader, Store, StoreError, StoredRecord};
+use crate::store::{
+    AuditEntry, Changes, Device, Epochs, FeedPlace, Owner, Reader, Store, StoreError, StoredRecord,
+};
 use conflicts::conflict_records;
 pub use drafts::Draft;
 use drafts::{draft_op, headquarters_header};
 use folder_lock::FolderLock;
 #[cfg(test)]
 pub(crate) use learning::learn;
-use learning::learn_kinds;
+pub use opening::OpenError;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -33,34 +35,7 @@ use xundian_protocol::clock::{Clock, Stamp};
 use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, OutletId};
 use xundian_protocol::record::{Home, Op, Record, RecordKey};
 use xundian_protocol::views::Contribution;
-use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection};
-
-/// Why the data folder could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The folder cannot be made or read.
-    #[error(
-        "the data folder {folder} cannot be used: {source}; check that it exists and is yours, and its disk's free space"
-    )]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// Another server has it open.
-    #[error("the data folder {folder} is in use by a running server; stop it, or use another --data")]
-    InUse {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The authority.
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
-}
+use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection, Resume, Resumed};
 
 /// What became of drafts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -103,6 +78,8 @@ pub struct Server {
     pub(crate) store: Store,
     pub(crate) authority: Arc<Authority>,
     directory: RwLock<Arc<Directory>>,
+    /// Of the feed, this opening's last.
+    epochs: Epochs,
     /// Held through load, plan and commit: one writer at a time. The clock is the server's own.
     writer: Mutex<Clock>,
     /// Held while figures are mended: one at a time.
@@ -114,52 +91,6 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the server of a data folder, or makes a new one there.
-    pub fn open(data: &Path, now_ms: i64) -> Result<Self, OpenError> {
-        let io = |source| OpenError::Folder { folder: data.to_path_buf(), source };
-        // What is in there is the company's alone: keys, passwords, everybody's day.
-        disk::make_private_folder(data).map_err(io)?;
-        let lock = FolderLock::take(data)?;
-        let store = Store::open(&data.join("store"))?;
-        let authority = Authority::open_or_create(&data.join("authority"), now_ms)?;
-        Self::on(data, store, Arc::new(authority), Some(lock))
-    }
-
-    /// The server of an open store.
-    fn on(
-        folder: &Path,
-        store: Store,
-        authority: Arc<Authority>,
-        lock: Option<FolderLock>,
-    ) -> Result<Self, OpenError> {
-        if store.is_of_format_before()? {
-            note_namings(&store)?;
-        }
-        let reader = store.reader();
-        let mut directory = Directory::default();
-        let clock = Clock::resume(reader.clock()?);
-        for stored in Self::organisation(&reader) {
-            directory.apply(&stored?.record);
-        }
-        drop(reader);
-        learn_kinds(&store, &directory)?;
-        Ok(Self {
-            folder: folder.to_path_buf(),
-            store,
-            authority,
-            directory: RwLock::new(Arc::new(directory)),
-            writer: Mutex::new(clock),
-            repairing: Mutex::new(()),
-            revoked: broadcast::Sender::new(64),
-            _lock: lock,
-        })
-    }
-
-    fn organisation(reader: &Reader<'_>) -> impl Iterator<Item = Result<StoredRecord, StoreError>> {
-        let kinds = xundian_protocol::kinds::ALL.iter().map(|spec| spec.kind);
-        kinds.filter(|kind| Directory::concerns(*kind)).flat_map(|kind| reader.records(Some(kind)))
-    }
-
     /// The data folder.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -168,6 +99,11 @@ impl Server {
     /// The organisation as it stands.
     pub fn directory(&self) -> Arc<Directory> {
         Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether a device may go on from where it stands in the feed.
+    pub(crate) fn find_place(&self, resume: Resume) -> Result<Resumed, StoreError> {
+        Ok(self.epochs.find(resume, self.store.reader().feed_head()?))
     }
 
     /// Merges what a device sent; what the receipt says is on the disk when this returns.
@@ -356,21 +292,6 @@ impl Server {
         traces.reverse();
         Ok(traces)
     }
-}
-
-/// Notes the pictures that all records name, as the present format has it. Cut off, it begins anew.
-fn note_namings(store: &Store) -> Result<(), StoreError> {
-    const AT_ONCE: usize = 10_000;
-    let reader = store.reader();
-    let mut changes = Changes::default();
-    for stored in reader.records(None) {
-        changes.namings.extend(namings(&stored?.record).into_iter().map(|naming| (naming, true)));
-        if changes.namings.len() >= AT_ONCE {
-            store.commit(&std::mem::take(&mut changes))?;
-        }
-    }
-    store.commit(&changes)?;
-    store.note_format()
 }
 
 /// An entry of the audit trail; of several at one moment none takes another's place.

@@ -66,7 +66,7 @@ pub async fn run(
             peer = listener.accept() => {
                 let Some(peer) = peer else { break };
                 let (served, working) = (served.clone(), Arc::clone(&working));
-                if peer.device_no.is_some() {
+                if peer.device.is_some() {
                     tokio::spawn(serve_device(served, working, peer));
                 } else if let Ok(place) = Arc::clone(&strangers).try_acquire_owned() {
                     tokio::spawn(async move {
@@ -93,7 +93,7 @@ async fn serve_stranger(served: Served, working: Arc<Semaphore>, peer: Peer) {
 
 /// Serves one connection until it ends or its device is revoked.
 async fn serve_device(served: Served, working: Arc<Semaphore>, peer: Peer) {
-    let revoked = revocation_of(&served.server, peer.device_no.map(DeviceNo));
+    let revoked = revocation_of(&served.server, peer.device.map(|device| DeviceNo(device.device_no)));
     tokio::select! {
         () = serve_streams(served, working, peer.clone()) => {}
         no = revoked => {
@@ -124,7 +124,10 @@ async fn serve_streams(served: Served, working: Arc<Semaphore>, peer: Peer) {
         let session =
             Session { served: served.clone(), working: Arc::clone(&working), peer: peer.clone(), stream };
         if let Err(end) = session.run().await {
-            tracing::info!(remote = %peer.remote, device = ?peer.device_no, "session ended: {end}");
+            if matches!(end, End::GivenUp) {
+                continue;
+            }
+            tracing::info!(remote = %peer.remote, device = ?peer.device.map(|device| device.device_no), "session ended: {end}");
             peer.close(CLOSE_REFUSED, &end.to_string());
             break;
         }
@@ -137,6 +140,9 @@ enum End {
     Refused(String),
     #[error("connection lost: {0}")]
     Lost(String),
+    /// A device that finds out that it must begin anew does not wait for what it no longer needs.
+    #[error("the device gave the session up, and may begin another one")]
+    GivenUp,
 }
 
 struct Session {
@@ -150,15 +156,15 @@ struct Session {
 
 impl Session {
     async fn run(mut self) -> Result<(), End> {
-        let Some(no) = self.peer.device_no else { return self.enrol().await };
+        let Some(certificate) = self.peer.device else { return self.enrol().await };
         let Some(payload) = self.receive().await? else { return Ok(()) };
         // A resumed session does not check the certificate's dates again, so they are checked here.
-        if self.peer.certificate_not_after_ms.is_some_and(|end| end < now_ms()) {
+        if certificate.not_after_ms < now_ms() {
             let message = "the device's certificate has expired: enrol it anew";
             return self.refuse(&refusal(Refusal::Unauthenticated, message)).await;
         }
         let served = self.served.clone();
-        let begun = self.work(move || Worker::begin(served, DeviceNo(no), &payload, now_ms())).await?;
+        let begun = self.work(move || Worker::begin(served, certificate, &payload, now_ms())).await?;
         let (mut worker, mut turn) = match begun {
             Ok(begun) => begun,
             Err(refused) => return self.refuse(&refused).await,
@@ -214,11 +220,12 @@ impl Session {
     }
 
     async fn receive(&mut self) -> Result<Option<Vec<u8>>, End> {
-        let patience = if self.peer.device_no.is_some() { IDLE } else { STRANGER_IDLE };
+        let patience = if self.peer.device.is_some() { IDLE } else { STRANGER_IDLE };
         let received = tokio::time::timeout(patience, self.stream.recv()).await;
         let received = received.map_err(|_| End::Lost("the device fell silent".into()))?;
         match received {
             Ok(payload) => Ok(payload),
+            Err(StreamError::EndedByDevice { .. }) => Err(End::GivenUp),
             Err(error @ StreamError::ConnectionGone(_)) => Err(End::Lost(error.to_string())),
             Err(error) => self.refuse(&refusal(Refusal::Protocol, error)).await.map(|()| None),
         }
@@ -228,7 +235,10 @@ impl Session {
         let patience = IDLE + Duration::from_secs(payload.len() as u64 / READ_BYTES_PER_S_MIN);
         let sent = tokio::time::timeout(patience, self.stream.send(payload)).await;
         let sent = sent.map_err(|_| End::Lost("the device does not read what it asked for".into()))?;
-        sent.map_err(|error| End::Lost(error.to_string()))
+        sent.map_err(|error| match error {
+            StreamError::EndedByDevice { .. } => End::GivenUp,
+            error => End::Lost(error.to_string()),
+        })
     }
 
     /// Says why, makes sure that it arrives, and ends the session.

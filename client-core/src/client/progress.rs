@@ -73,4 +73,6 @@ pub struct PushReport {
 pub(super) struct Tally {
     pub(super) progress: SyncProgress,
     pub(super) report: SyncReport,
+    /// Whether the server was found to have lost what it confirmed, and that waits again.
+    pub(super) has_recovered: bool,
 }

@@ -9,9 +9,10 @@ use std::sync::PoisonError;
 use xundian_protocol::access::scope_digest;
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::{FeedSeq, OpSeq};
+use xundian_protocol::sync::SessionError;
 use xundian_protocol::sync::client::{Aim, ClientSession, Outcome, Position, Step, Synced};
 use xundian_protocol::wire::v1::{
-    Changes, ClientFrame, Hello, Receipt, Welcome, decode_server, encode_client,
+    Changes, ClientFrame, Hello, Receipt, Refusal, Resumed, Welcome, decode_server, encode_client,
 };
 
 use super::Client;
@@ -116,11 +117,24 @@ impl Client {
     ) -> Result<SyncReport, SyncError> {
         let mut syncing =
             Syncing { client: self, identity, carrier, stream: Stream::Fresh, tally: Tally::default(), told };
-        syncing.session(aim).await?;
+        if let Err(error) = syncing.session(aim).await {
+            self.note_refusal(&error)?;
+            return Err(error);
+        }
         if has_pictures {
             syncing.send_pictures(aim).await?;
         }
         Ok(syncing.finish().await)
+    }
+
+    /// A server that does not know a device which it has admitted was restored from a backup of before that.
+    fn note_refusal(&self, error: &SyncError) -> Result<(), StoreError> {
+        match error {
+            SyncError::Session(SessionError::Refused(refused)) if refused.why == Refusal::UnknownDevice => {
+                self.store.note_forgotten(true)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn tls(&self) -> Result<TlsIdentity, IdentityFileError> {
@@ -167,11 +181,18 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
         let mut run = Run::new(self.client, &self.identity, aim, self.tally)?;
         let outcome = loop {
             match run.session().poll() {
+                Step::Welcome(welcome) if run.has_lost(&welcome) => {
+                    run.recover(&welcome)?;
+                    self.carrier.next_stream().await?;
+                    run = Run::new(self.client, &self.identity, aim, run.tally)?;
+                }
                 Step::Send(frame) => {
                     if run.note_sending(&frame)? {
                         (self.told)(run.tally.progress);
                     }
-                    self.carrier.send(&encode_client(&frame)).await?;
+                    if let Err(error) = self.carrier.send(&encode_client(&frame)).await {
+                        return Err(self.last_word(&mut run).await.unwrap_or(error));
+                    }
                 }
                 Step::Wait => {
                     let frame = decode_server(&self.carrier.receive().await?)?;
@@ -188,6 +209,16 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
         Ok(())
     }
 
+    /// What the server said before it closed the connection: a refusal tells more than that nothing can be sent.
+    async fn last_word(&mut self, run: &mut Run<'_>) -> Option<SyncError> {
+        loop {
+            let frame = decode_server(&self.carrier.receive().await.ok()?).ok()?;
+            if let Err(error) = run.session().handle(frame) {
+                return Some(error.into());
+            }
+        }
+    }
+
     /// Pictures share a stream with each other, and not with records.
     pub(super) async fn go_on_with_pictures(&mut self) -> Result<(), SyncError> {
         if self.stream == Stream::Records {
@@ -198,7 +229,7 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
     }
 
     async fn finish(self) -> SyncReport {
-        let Tally { progress, mut report } = self.tally;
+        let Tally { progress, mut report, .. } = self.tally;
         report.unsent_ops = self.client.store.unsent_ops();
         report.photos.bytes_sent = progress.photo_bytes_sent;
         report.photos.waiting = self.client.pictures_to_be_sent().0;
@@ -257,6 +288,7 @@ impl<'a> Run<'a> {
         tally.progress.ops_total += store.unsent_ops();
         let hello = Hello { app: APP.to_owned(), device: identity.device, next_seq, now_ms };
         let session = ClientSession::new(aim, hello, outbox_first);
+        let session = if aim == Aim::Sync { session.resuming(store.resume()) } else { session };
         let check = Check::of(store, now_ms);
         Ok(Self {
             session: if check == Check::Due { session.checked() } else { session },
@@ -296,6 +328,7 @@ impl<'a> Run<'a> {
                 self.session.ops(ops);
             }
             Step::Welcome(welcome) => self.welcome(&welcome)?,
+            Step::Resumed(resumed) => self.resumed(resumed)?,
             Step::CommitReceipt(receipt) => self.commit_receipt(&receipt)?,
             Step::ReadPosition => {
                 let position = self.position();
@@ -310,6 +343,7 @@ impl<'a> Run<'a> {
             }
             Step::CommitChanges(changes) => self.commit_changes(&changes)?,
             Step::ReadDigests => {
+                self.client.store.drop_stale()?;
                 self.client.store.fold_settled()?;
                 self.session.digests(self.client.store.digests()?);
             }
@@ -330,16 +364,40 @@ impl<'a> Run<'a> {
         if welcome.applied_through > self.sent_before {
             return Err(SyncError::Restored { applied_through: welcome.applied_through.0 });
         }
-        let confirmed_through = self.confirmed_before;
-        if welcome.applied_through < confirmed_through {
-            return Err(SyncError::ServerRestored {
-                applied_through: welcome.applied_through.0,
-                confirmed_through: confirmed_through.0,
-            });
-        }
         self.server_offset_ms = welcome.now_ms.saturating_sub((self.client.clocks)().now_ms);
         self.client.store.note_hlc(Hlc::at_ms(welcome.now_ms));
+        Ok(self.client.store.note_forgotten(false)?)
+    }
+
+    /// Whether the server has lost what it confirmed before this session.
+    fn has_lost(&self, welcome: &Welcome) -> bool {
+        welcome.applied_through < self.confirmed_before
+    }
+
+    /// What the server has lost waits again, for another session to send it.
+    fn recover(&mut self, welcome: &Welcome) -> Result<(), SyncError> {
+        let (applied_through, confirmed_through) = (welcome.applied_through, self.confirmed_before);
+        let store = &self.client.store;
+        let recovered = if self.tally.has_recovered { None } else { store.recover(applied_through)? };
+        let Some(count) = recovered else {
+            return Err(SyncError::ServerRestored {
+                applied_through: applied_through.0,
+                confirmed_through: confirmed_through.0,
+            });
+        };
+        self.tally.has_recovered = true;
+        tracing::warn!("the server was restored from an older backup: {count} saves are sent again");
         Ok(())
+    }
+
+    fn resumed(&self, resumed: Resumed) -> Result<(), StoreError> {
+        if !resumed.continues {
+            tracing::warn!(
+                "the server does not have all that this device has seen, as after an older backup was put back: \
+                 everything in scope is fetched again"
+            );
+        }
+        self.client.store.resumed(resumed)
     }
 
     fn commit_receipt(&mut self, receipt: &Receipt) -> Result<(), SyncError> {
@@ -387,6 +445,7 @@ impl<'a> Run<'a> {
         match outcome {
             Outcome::Pushed => store.note_server_clock(self.server_offset_ms, moment.boot)?,
             Outcome::Synced(Synced { captured_through_ms, .. }) => {
+                store.drop_stale()?;
                 store.finish_sync(LastSync {
                     at_ms: moment.now_ms,
                     server_offset_ms: self.server_offset_ms,

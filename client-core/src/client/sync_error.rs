@@ -55,9 +55,9 @@ pub enum SyncError {
         /// The last save that the server has.
         applied_through: u64,
     },
-    /// The server has lost what it confirmed.
+    /// The server has lost what it confirmed, and more than this device still has to send again.
     #[error(
-        "the server has this device's saves up to {applied_through} only, though it confirmed those up to {confirmed_through}: it was restored from an older backup. Keep this device as it is and tell headquarters; nothing on it is lost"
+        "the server has this device's saves up to {applied_through} only, though it confirmed those up to {confirmed_through}: it was restored from a backup that is too old for this device to send again what is missing. Keep this device as it is and tell headquarters; nothing on it is lost"
     )]
     ServerRestored {
         /// The last save that the server has.

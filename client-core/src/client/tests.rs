@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use tempfile::TempDir;
 use xundian_protocol::access::scope_digest;
 use xundian_protocol::clock::{Hlc, Stamp};
-use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, OutletId, PersonId, RecordId, VisitId};
+use xundian_protocol::ids::{DeviceNo, FeedEpoch, FeedSeq, OpSeq, OutletId, PersonId, RecordId, VisitId};
 use xundian_protocol::kinds::{
     AbortReason, Channel, DayReport, DepartureCheck, Gtin, Header, Issue, IssueKind, IssueState,
     MovementCause, Outlet, OutletStatus, PositionGrade, RoutePlan, Severity, ShelfObservation, StockCount,
@@ -22,7 +22,7 @@ use xundian_protocol::kinds::{
 use xundian_protocol::record::{Field, Home, Record, Register};
 use xundian_protocol::sync::client::{Aim, Step};
 use xundian_protocol::wire::v1::{
-    Changes, Checked, ClientFrame, Receipt, Refusal, Rejection, ServerFrame, Welcome,
+    Changes, Checked, ClientFrame, Receipt, Refusal, Rejection, Resumed, ServerFrame, Welcome,
 };
 
 use super::progress::Tally;
@@ -346,9 +346,11 @@ fn a_session_pushes_takes_verdicts_and_follows_its_scope() {
     let visit = device.client.record(&bundle()).expect("recorded");
     let identity = device.client.identity().expect("enrolled");
     let mut run = Run::new(&device.client, &identity, Aim::Sync, Tally::default()).expect("a session");
-    assert!(matches!(&drive(&mut run)[..], [ClientFrame::Hello(_)]));
+    assert!(matches!(&drive(&mut run)[..], [ClientFrame::Hello(_), ClientFrame::Resume(_)]));
     let welcome = Welcome { now_ms: MORNING_MS + 60_000, applied_through: OpSeq(0), person: PERSON };
     run.session().handle(ServerFrame::Welcome(welcome)).expect("welcome");
+    let resumed = Resumed { epoch: FeedEpoch([1; 16]), continues: true };
+    run.session().handle(ServerFrame::Resumed(resumed)).expect("it goes on");
     assert!(matches!(&drive(&mut run)[..], [ClientFrame::Push(push)] if push.ops.len() == 3));
     let rejection = Rejection { seq: OpSeq(2), why: Refusal::OutOfScope, message: "不在范围".into() };
     let receipt = Receipt { through: OpSeq(3), rejections: vec![rejection], restamped: Vec::new() };

@@ -138,7 +138,9 @@ pub(super) const fn code(code: ErrorCode) -> &'static str {
         ErrorCode::DeviceRestored => {
             "本机数据是从备份恢复或复制的：请向上级索取新的邀请码重新注册，未发送的记录会保留"
         }
-        ErrorCode::ServerRestored => "服务器是从旧备份恢复的：请保持本设备不变并通知总部，本机数据没有丢失",
+        ErrorCode::ServerRestored => {
+            "服务器是从过旧的备份恢复的：请保持本设备不变并通知总部，本机数据没有丢失"
+        }
         ErrorCode::InvitationMalformed => "邀请码不完整或有误：请重新完整复制",
         ErrorCode::InvitationRefused => {
             "服务器没有接受邀请码，可能无效、已使用、已过期或属于另一位员工：请向上级确认"
@@ -169,6 +171,7 @@ pub(super) const fn refusal(why: Refusal) -> &'static str {
         Refusal::NotTheAuthor => "记录由他人填写，只能另行更正",
         Refusal::UnknownKind => "服务器尚不支持此类记录，已代为保留：服务器更新后请重新发送",
         Refusal::Cloned => "本机数据是从备份恢复或复制的",
+        Refusal::UnknownDevice => "服务器不认识这台设备",
         Refusal::Unnamed => "服务器没有这张照片的记录",
         Refusal::Other => "服务器给出了新的原因，请更新应用查看",
     }

@@ -123,7 +123,7 @@ pub enum ErrorCode {
     ServerUnreadable,
     /// This device's store was restored from a backup or copied.
     DeviceRestored,
-    /// The server was restored from an older backup.
+    /// The server was restored from a backup so old that this device no longer has all that is missing there.
     ServerRestored,
 
     /// The text is no invitation, or was not copied whole.
@@ -324,7 +324,7 @@ const fn sync_code(error: &SyncError) -> ErrorCode {
 const fn refused_code(why: Refusal) -> ErrorCode {
     match why {
         Refusal::Version => ErrorCode::VersionRefused,
-        Refusal::Unauthenticated => ErrorCode::DeviceUnknown,
+        Refusal::Unauthenticated | Refusal::UnknownDevice => ErrorCode::DeviceUnknown,
         Refusal::Revoked => ErrorCode::DeviceRevoked,
         Refusal::Invitation => ErrorCode::InvitationRefused,
         Refusal::Unavailable => ErrorCode::ServerUnavailable,

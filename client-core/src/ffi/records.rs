@@ -390,6 +390,8 @@ pub enum Refusal {
     Unnamed,
     /// A reason of a newer server.
     Other,
+    /// The server knows no device of this number, or another one.
+    UnknownDevice,
 }
 
 /// A save that the server did not take.

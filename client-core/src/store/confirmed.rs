@@ -65,7 +65,9 @@ impl Store {
             match merged.get_mut(&record.key) {
                 Some((standing, _)) => _ = standing.merge(record),
                 None => {
-                    let standing = self.confirmed(record.key)?;
+                    // What is stale is replaced, not merged: parts of it may be lost.
+                    let is_stale = self.is_stale(record.key);
+                    let standing = if is_stale { None } else { self.confirmed(record.key)? };
                     let is_new = standing.is_none();
                     let mut standing = standing.unwrap_or_else(|| Record::empty(record.key, record.home));
                     if standing.merge(record) || is_new {
@@ -76,6 +78,9 @@ impl Store {
         }
         for (record, is_new) in merged.values() {
             self.put_confirmed(&mut batch, record, *is_new);
+            if self.is_stale(record.key) {
+                batch.remove(keys::stale(record.key));
+            }
         }
         let stands_at = {
             let state = self.state();
@@ -102,6 +107,7 @@ impl Store {
         let mut state = self.state_mut();
         state.meta.hlc = state.meta.hlc.max(hlc);
         state.touch(merged.keys().map(|record| record.kind));
+        merged.keys().for_each(|record| _ = state.stale.remove(record));
         match changes.home {
             _ if !moves => {}
             None => state.meta.cursor = changes.to,
@@ -170,11 +176,13 @@ impl Store {
         self.clear_left_homes(&writer)?;
         let (standing, new) = (self.standing(), homes.iter().copied().collect::<BTreeSet<_>>());
         let mut old: BTreeSet<Home> = standing.homes.into_iter().collect();
+        // From the very beginning the whole scope is read in one go. Later, also where the cursor stands there once more,
+        // a new home may hold what this device sent before it held the home, and that comes only to one that is behind.
+        let is_first = standing.cursor == FeedSeq(0) && old.is_empty();
         if old.is_empty() {
             old = self.homes_with_records()?;
         }
-        // From the very beginning the whole scope is read in one go.
-        let behind = (standing.cursor != FeedSeq(0)).then_some(FeedSeq(0));
+        let behind = (!is_first).then_some(FeedSeq(0));
         let mut batch = Batch::default();
         let mut change = ScopeChange::default();
         for home in new.iter().filter(|home| !self.holds(**home)) {

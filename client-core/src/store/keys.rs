@@ -13,8 +13,10 @@
 //! | 8 open visit | id 16 bytes | monotonic ms u64, boot id 16 bytes |
 //! | 9 picture | hash 32 bytes | see [`super::pictures`] |
 //! | 10 who names a picture | hash 32 bytes, kind u16, id 16 bytes | nothing |
+//! | 11 sent | `DeviceNo` u32, `OpSeq` u64 | `wire::stored` op that was confirmed, see [`super::recovery`] |
+//! | 12 stale | kind u16, id 16 bytes | nothing; the record is of a feed that was lost |
 //!
-//! 9 and 10 came later than the others. The format kept its number: a program that does not know them reads the rest
+//! 9 to 12 came later than the others. The format kept its number: a program that does not know them reads the rest
 //! as before and leaves them as they are, and one that does finds none in an older store.
 //!
 //! Keys lie open on the disk where values are sealed, so no key may hold a text: numbers and ids alone.
@@ -36,6 +38,8 @@ pub(super) const HOME_TO_CLEAR: u8 = 7;
 pub(super) const OPEN_VISIT: u8 = 8;
 pub(super) const PICTURE: u8 = 9;
 pub(super) const PICTURE_NAMED: u8 = 10;
+pub(super) const SENT: u8 = 11;
+pub(super) const STALE: u8 = 12;
 
 const HOME_BYTES: usize = 17;
 
@@ -66,6 +70,10 @@ pub(super) enum MetaKey {
     /// When the store last agreed with the server, by the device's clock in Unix milliseconds, i64. It came later than
     /// the others; a program that does not know it leaves it.
     LastCheck = 10,
+    /// The epoch of the server's feed that the places are of, 16 bytes. It and the next came later as well.
+    Epoch = 11,
+    /// There from when the server did not know this device until it does; nothing.
+    Forgotten = 12,
 }
 
 pub(super) const fn meta(name: MetaKey) -> [u8; 2] {
@@ -79,14 +87,30 @@ pub(super) fn outbox(seq: OpSeq) -> [u8; 9] {
 }
 
 pub(super) fn rejected(id: RejectedId) -> [u8; 13] {
-    let mut key = [REJECTED; 13];
-    key[1..5].copy_from_slice(&id.device.0.to_be_bytes());
-    key[5..].copy_from_slice(&id.seq.0.to_be_bytes());
+    numbered(REJECTED, id.device, id.seq)
+}
+
+pub(super) fn sent(device: DeviceNo, seq: OpSeq) -> [u8; 13] {
+    numbered(SENT, device, seq)
+}
+
+fn numbered(prefix: u8, device: DeviceNo, seq: OpSeq) -> [u8; 13] {
+    let mut key = [prefix; 13];
+    key[1..5].copy_from_slice(&device.0.to_be_bytes());
+    key[5..].copy_from_slice(&seq.0.to_be_bytes());
     key
 }
 
 pub(super) fn record(record: RecordKey) -> [u8; 19] {
-    let mut key = [RECORD; 19];
+    named(RECORD, record)
+}
+
+pub(super) fn stale(record: RecordKey) -> [u8; 19] {
+    named(STALE, record)
+}
+
+fn named(prefix: u8, record: RecordKey) -> [u8; 19] {
+    let mut key = [prefix; 19];
     put_record(&mut key[1..], record);
     key
 }
@@ -147,7 +171,7 @@ pub(super) fn named_of(key: &[u8]) -> Option<(ContentHash, RecordKey)> {
     Some((ContentHash(*hash), record_of(by)?))
 }
 
-/// What a key of the tray names.
+/// What a key of the tray names, or of what was sent.
 pub(super) fn rejected_of(key: &[u8]) -> Option<RejectedId> {
     let (device, seq) = key.get(1..)?.split_first_chunk::<4>()?;
     let device = DeviceNo(u32::from_be_bytes(*device));
@@ -162,6 +186,11 @@ pub(super) fn seq_of(key: &[u8]) -> Option<OpSeq> {
 /// The id at the end of an open visit's key.
 pub(super) fn visit_of(key: &[u8]) -> Option<RecordId> {
     Some(RecordId::from_bytes(key.get(1..)?.try_into().ok()?))
+}
+
+/// The record of a key that is its own, or marks it as stale.
+pub(super) fn record_of_key(key: &[u8]) -> Option<RecordKey> {
+    record_of(key.get(1..)?)
 }
 
 /// The record at the end of an index key.

@@ -1,7 +1,7 @@
 //! What a store knows of itself: who it belongs to and how far it is.
 
 use xundian_protocol::clock::Hlc;
-use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, PersonId, RecordId};
+use xundian_protocol::ids::{DeviceNo, FeedEpoch, FeedSeq, OpSeq, PersonId, RecordId};
 
 use super::StoreFault;
 use super::keys::{self, MetaKey};
@@ -66,6 +66,10 @@ pub(super) struct Meta {
     pub(super) applied_through: OpSeq,
     pub(super) sent_through: OpSeq,
     pub(super) last_check_ms: Option<i64>,
+    /// The epoch of the feed that the places are of.
+    pub(super) epoch: FeedEpoch,
+    /// Whether the server did not know this device when it last answered.
+    pub(super) is_forgotten: bool,
 }
 
 impl Meta {
@@ -79,6 +83,9 @@ impl Meta {
             applied_through: OpSeq(number(engine, MetaKey::AppliedThrough)?.unwrap_or(0)),
             sent_through: OpSeq(number(engine, MetaKey::SentThrough)?.unwrap_or(0)),
             last_check_ms: number(engine, MetaKey::LastCheck)?.map(u64::cast_signed),
+            epoch: value(engine, MetaKey::Epoch, |bytes| Some(FeedEpoch(bytes.try_into().ok()?)))?
+                .unwrap_or_default(),
+            is_forgotten: engine.contains(&keys::meta(MetaKey::Forgotten))?,
         })
     }
 }

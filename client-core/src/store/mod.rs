@@ -14,6 +14,7 @@ mod meta;
 mod outbox;
 mod pictures;
 mod reads;
+mod recovery;
 mod rescued;
 mod storage;
 #[cfg(test)]
@@ -76,6 +77,8 @@ struct State {
     /// The homes of the scope; `Some` where a home came into scope lately and is complete up to there only.
     held: BTreeMap<Home, Option<FeedSeq>>,
     open_visits: Vec<OpenVisit>,
+    /// Confirmed records of a feed that was lost, until they come again or all else has.
+    stale: BTreeSet<RecordKey>,
     /// The pictures of this device's photos.
     pictures: BTreeMap<ContentHash, Picture>,
     /// Counts, kind by kind, what readers see otherwise than before, so that whoever keeps something that was read
@@ -137,7 +140,8 @@ impl Store {
     }
 
     /// Makes the store that of a device. A new number for a device means that its saves are counted anew
-    /// from 1: those that wait are renumbered, and everything in scope is asked for again.
+    /// from 1: those that wait are renumbered, and everything in scope is asked for again. Where the server had lost
+    /// the device, all that it sent and still has waits with them.
     ///
     /// # Errors
     /// Where the store cannot be written.
@@ -152,7 +156,9 @@ impl Store {
         batch.put(keys::meta(MetaKey::PersonName), identity.person_name.as_bytes());
         let before = meta.identity.replace(identity.clone());
         let mut pending = None;
-        if before.is_none_or(|before| before.device != identity.device) {
+        let mut recovered = None;
+        // A server that had lost the device may give it the same number again.
+        if meta.is_forgotten || before.is_none_or(|before| before.device != identity.device) {
             let moved = self.renumber(&mut batch, identity.device)?;
             meta.next_seq = OpSeq(moved.len() as u64 + 1);
             meta.applied_through = OpSeq(0);
@@ -166,6 +172,9 @@ impl Store {
                 batch.put(keys::home_key(keys::HELD_HOME, *home), []);
             }
             pending = Some(moved);
+            if meta.is_forgotten {
+                recovered = Some(self.recover_all(&mut batch)?);
+            }
         }
         self.engine.commit(batch)?;
         let mut state = self.state_mut();
@@ -178,24 +187,37 @@ impl Store {
             }
             state.held.values_mut().for_each(|behind| *behind = None);
         }
+        if let Some(recovered) = recovered {
+            state.note_recovered(recovered);
+        }
+        drop(state);
         drop(writer);
         Ok(())
     }
 
-    /// Puts the outbox under new numbers into the batch. Returns the records in the order of their numbers.
+    /// Puts the outbox under new numbers into the batch, and what is kept of what was sent before it where the server
+    /// has lost that. Returns the records in the order of their numbers.
     fn renumber(&self, batch: &mut Batch, device: DeviceNo) -> Result<Vec<(RecordKey, Home)>, StoreError> {
-        let mut moved = Vec::new();
+        let is_forgotten = self.state().meta.is_forgotten;
+        let left = self.identity().map(|identity| identity.device);
+        let mut ops = Vec::new();
+        for op in self.sent()? {
+            if is_forgotten || Some(op.stamp.device) != left {
+                batch.remove(keys::sent(op.stamp.device, op.seq));
+            }
+            ops.extend(is_forgotten.then_some(op));
+        }
         for entry in self.engine.scan_prefix(&[keys::OUTBOX]) {
             let (key, bytes) = entry?;
-            let mut op = stored::decode_op(&bytes).map_err(StoreFault::decode("outbox"))?;
-            op.seq = OpSeq(moved.len() as u64 + 1);
-            op.stamp = Stamp { device, ..op.stamp };
-            // A number is never greater than the old one, so a put never meets a later remove of its key.
             batch.remove(key);
-            batch.put(keys::outbox(op.seq), stored::encode_op(&op));
-            moved.push((op.record, op.home));
+            ops.push(outbox::decode_op(&bytes)?);
         }
-        Ok(moved)
+        for (op, seq) in ops.iter_mut().zip(1..) {
+            op.seq = OpSeq(seq);
+            op.stamp = Stamp { device, ..op.stamp };
+            batch.put(keys::outbox(op.seq), stored::encode_op(op));
+        }
+        Ok(ops.iter().map(|op| (op.record, op.home)).collect())
     }
 
     /// The number that the next save will get.
@@ -279,6 +301,7 @@ impl State {
             tray: BTreeMap::new(),
             held: BTreeMap::new(),
             open_visits: Vec::new(),
+            stale: BTreeSet::new(),
             pictures: BTreeMap::new(),
             revisions: BTreeMap::new(),
         };
@@ -307,6 +330,12 @@ impl State {
             state
                 .open_visits
                 .push(open_visit(&key, &value).ok_or_else(|| StoreFault::malformed("open visit"))?);
+        }
+        for entry in engine.scan_prefix(&[keys::STALE]) {
+            let (key, _) = entry?;
+            state
+                .stale
+                .insert(keys::record_of_key(&key).ok_or_else(|| StoreFault::malformed("stale records"))?);
         }
         state.load_pictures(engine)?;
         Ok(state)

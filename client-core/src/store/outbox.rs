@@ -180,16 +180,20 @@ impl Store {
         let mut rejected = Vec::new();
         for rejection in refused.into_values().filter(|rejection| is_news(rejection.seq)) {
             if let Some(op) = self.waiting(rejection.seq)? {
+                keep_sent(&mut batch, &op);
                 let id = RejectedId { device: op.stamp.device, seq: op.seq };
                 let value = Rejected::encode(rejection.why, &rejection.message, &stored::encode_op(&op));
                 batch.put(keys::rejected(id), value);
-                batch.remove(keys::outbox(rejection.seq));
                 rejected.push((op.record, id));
             }
         }
         let left = self.state().settled_out_of_scope(through);
         for (_, seq) in &left {
-            batch.remove(keys::outbox(*seq));
+            if let Some(mut op) = self.waiting(*seq)? {
+                let moment = receipt.restamped.iter().find(|(of, _)| of == seq);
+                op.stamp.hlc = moment.map_or(op.stamp.hlc, |(_, moment)| *moment);
+                keep_sent(&mut batch, &op);
+            }
         }
         put_number(&mut batch, MetaKey::NextSeq, next_seq.0);
         put_number(&mut batch, MetaKey::Hlc, hlc.0);
@@ -244,7 +248,7 @@ impl Store {
         let mut batch = Batch::default();
         let mut merged: BTreeMap<RecordKey, (Record, bool)> = BTreeMap::new();
         for op in ops {
-            batch.remove(keys::outbox(op.seq));
+            keep_sent(&mut batch, op);
             // The server has it; what left the scope meanwhile is not kept here.
             if !self.state().keeps(op.home) {
                 continue;
@@ -256,6 +260,9 @@ impl Store {
         }
         for (record, is_new) in merged.values() {
             self.put_confirmed(&mut batch, record, *is_new);
+        }
+        if let Some(last) = ops.last() {
+            self.forget_sent(&mut batch, last, 2 * FOLDED_OPS_PER_BATCH)?;
         }
         self.engine.commit(batch)?;
         let mut state = self.state_mut();
@@ -372,7 +379,13 @@ fn leave_last_group(ops: &mut Vec<Op>) {
     }
 }
 
-fn decode_op(bytes: &[u8]) -> Result<Op, StoreError> {
+/// A save waits no more, and is kept for a server that loses it.
+fn keep_sent(batch: &mut Batch, op: &Op) {
+    batch.remove(keys::outbox(op.seq));
+    batch.put(keys::sent(op.stamp.device, op.seq), stored::encode_op(op));
+}
+
+pub(super) fn decode_op(bytes: &[u8]) -> Result<Op, StoreError> {
     Ok(stored::decode_op(bytes).map_err(StoreFault::decode("outbox"))?)
 }
 
@@ -399,7 +412,7 @@ impl super::State {
         }
     }
 
-    fn forget_rejected(&mut self, id: RejectedId) {
+    pub(super) fn forget_rejected(&mut self, id: RejectedId) {
         let held = self.tray.iter().find(|(_, ids)| ids.contains(&id)).map(|(record, _)| record.kind);
         self.touch(held);
         for ids in self.tray.values_mut() {

@@ -289,6 +289,19 @@ impl Store {
         }
         left
     }
+
+    /// Pictures that the server had may be lost with the rest; one that it still has costs it an answer.
+    pub(super) fn offer_again(&self, batch: &mut Batch) -> Vec<(ContentHash, Picture)> {
+        let state = self.state();
+        let stored = state.pictures.iter().filter(|(_, picture)| picture.state == PictureState::Stored);
+        let mut again = Vec::new();
+        for (hash, picture) in stored {
+            let picture = Picture { state: PictureState::Waiting, sent_bytes: 0, ..picture.clone() };
+            batch.put(keys::picture(*hash), picture.encode());
+            again.push((*hash, picture));
+        }
+        again
+    }
 }
 
 impl State {

@@ -126,7 +126,11 @@ impl Drop for Copied {
 /// `None` for what only the store itself needs.
 fn item((key, value): Entry, through: (Option<OpSeq>, Option<OpSeq>)) -> Option<Rescued> {
     let understood = match key.first() {
-        Some(&(keys::META | keys::HOME_INDEX | keys::HELD_HOME | keys::HOME_TO_CLEAR)) => return None,
+        Some(&(keys::META | keys::HOME_INDEX | keys::HELD_HOME | keys::HOME_TO_CLEAR | keys::STALE)) => {
+            return None;
+        }
+        // The server has it, and so has its record.
+        Some(&keys::SENT) => return None,
         Some(&keys::OUTBOX) => stored::decode_op(&value).ok().map(|op| {
             let is_up_to = |through: Option<OpSeq>| through.is_some_and(|through| op.seq <= through);
             let (is_settled, is_sent) = (is_up_to(through.0), is_up_to(through.1));

@@ -7,23 +7,23 @@ use xundian_protocol::limits::BATCH_PLAIN_BYTES_TARGET;
 use xundian_protocol::record::{Field, FieldKey, Op, Record, Register, Value, Write};
 use xundian_protocol::wire::v1::{Changes, Receipt, Refusal, Rejection};
 
-const DEVICE: DeviceNo = DeviceNo(7);
+pub(super) const DEVICE: DeviceNo = DeviceNo(7);
 const SERVER_WRITER: DeviceNo = DeviceNo(8);
 
-fn id(n: u8) -> RecordId {
+pub(super) fn id(n: u8) -> RecordId {
     RecordId::from_bytes([n; 16])
 }
 
-fn home(n: u8) -> Home {
+pub(super) fn home(n: u8) -> Home {
     Home::Outlet(OutletId(id(n)))
 }
 
 /// Record `n` is of kind `n % 2` and lives in home `n % 3`.
-fn key(n: u8) -> RecordKey {
+pub(super) fn key(n: u8) -> RecordKey {
     RecordKey { kind: KindId(u16::from(n % 2) + 9), id: id(n) }
 }
 
-fn op(seq: u64, n: u8, tag: u16, value: i64) -> Op {
+pub(super) fn op(seq: u64, n: u8, tag: u16, value: i64) -> Op {
     let at = FieldKey::single(tag);
     Op {
         seq: OpSeq(seq),
@@ -34,13 +34,13 @@ fn op(seq: u64, n: u8, tag: u16, value: i64) -> Op {
     }
 }
 
-fn changed(n: u8, tag: u16, value: i64, hlc: u64) -> Record {
+pub(super) fn changed(n: u8, tag: u16, value: i64, hlc: u64) -> Record {
     let stamp = Stamp { hlc: Hlc(hlc), device: SERVER_WRITER };
     let register = Register { value: Value::Int(value), stamp };
     Record::from_fields(key(n), home(n % 3), vec![Field { at: FieldKey::single(tag), register }])
 }
 
-fn receipt(through: u64, rejected: &[u64]) -> Receipt {
+pub(super) fn receipt(through: u64, rejected: &[u64]) -> Receipt {
     let reject = |seq: &u64| Rejection {
         seq: OpSeq(*seq),
         why: Refusal::OutOfScope,
@@ -53,7 +53,7 @@ fn receipt(through: u64, rejected: &[u64]) -> Receipt {
     }
 }
 
-fn save(ops: Vec<Op>) -> Save {
+pub(super) fn save(ops: Vec<Op>) -> Save {
     Save { ops, ..Save::default() }
 }
 

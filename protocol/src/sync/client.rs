@@ -6,6 +6,7 @@
 
 use super::SessionError;
 use super::check::{Checking, HeldRecords, Next};
+use super::places::Places;
 use crate::digest::Digest;
 use crate::ids::{FeedSeq, OpSeq};
 use crate::limits::{
@@ -13,8 +14,10 @@ use crate::limits::{
     FRAME_FIELDS_MAX, PUSH_FRAMES_IN_FLIGHT_MAX,
 };
 use crate::record::{Home, Op, RecordKey};
-use crate::wire::v1::{Changes, ClientFrame, Hello, Pull, Push, Receipt, Repair, ServerFrame, Welcome};
-use std::collections::{BTreeMap, VecDeque};
+use crate::wire::v1::{
+    Changes, ClientFrame, Hello, Pull, Push, Receipt, Repair, Resume, Resumed, ServerFrame, Welcome,
+};
+use std::collections::VecDeque;
 
 /// What a session is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,8 +60,12 @@ pub enum Step {
         /// Enough once so many plain bytes are read: see [`crate::limits::bytes_in_frame`].
         bytes_target: usize,
     },
-    /// Learn the server's clock and what it has applied already.
+    /// Learn the server's clock and what it has applied already. Where that is less than what it had confirmed, it was
+    /// restored from an older backup: let the saves that it lost wait again, and begin another session.
     Welcome(Welcome),
+    /// Note the feed's epoch. Where the device may not go on from where it stands, stand at the beginning, with every
+    /// home behind: what is not sent again until the sync is complete, the server has lost.
+    Resumed(Resumed),
     /// Commit a receipt: drop what is durable from the outbox and keep what was rejected in the tray. Then
     /// call [`ClientSession::receipt_committed`].
     CommitReceipt(Receipt),
@@ -119,6 +126,8 @@ pub struct ClientSession {
     /// tells whether the numbers of this store's saves still stand for them at the server, or whether the store
     /// is a copy or was restored, and its saves would be taken for others and dropped.
     welcomed: bool,
+    /// Whether the driver is still to be handed the answer to where the device stands: no sync is complete before.
+    is_resuming: bool,
     frames: VecDeque<ClientFrame>,
     /// What came from the server and is to be committed.
     steps: VecDeque<Step>,
@@ -156,6 +165,7 @@ impl ClientSession {
             aim,
             phase: Phase::Pushing,
             welcomed: false,
+            is_resuming: false,
             outbox_end: hello.next_seq,
             frames: VecDeque::from([ClientFrame::Hello(hello)]),
             steps: VecDeque::new(),
@@ -172,6 +182,14 @@ impl ClientSession {
             checks: false,
             checking: None,
         }
+    }
+
+    /// Has a sync ask first whether the device may go on from where it stands in the feed.
+    #[must_use]
+    pub fn resuming(mut self, resume: Resume) -> Self {
+        self.is_resuming = true;
+        self.frames.push_back(ClientFrame::Resume(resume));
+        self
     }
 
     /// Has the sync compare what the device holds with what the server holds before it ends. It costs the reading of
@@ -195,12 +213,15 @@ impl ClientSession {
         }
         if let Some(step) = self.steps.pop_front() {
             self.welcomed |= matches!(step, Step::Welcome(_));
+            if let Step::Resumed(resumed) = step {
+                self.resumed(resumed);
+            }
             return step;
         }
         match self.phase {
             Phase::Pushing if self.is_settled() => self.all_settled(),
             // The welcome says whether the two ends know each other, and tells the server's time.
-            Phase::Done(outcome) if self.welcomed => Step::Done(outcome),
+            Phase::Done(outcome) if self.welcomed && !self.is_resuming => Step::Done(outcome),
             Phase::Pushing
             | Phase::Positioning
             | Phase::Pulling { .. }
@@ -251,6 +272,17 @@ impl ClientSession {
                 self.phase = Phase::Done(Outcome::Pushed);
                 self.poll()
             }
+        }
+    }
+
+    /// What is asked for before this is known was asked for from a place that may not be there: then it is asked for again.
+    fn resumed(&mut self, resumed: Resumed) {
+        self.is_resuming = false;
+        let has_asked = matches!(self.phase, Phase::Pulling { .. } | Phase::Checking(_) | Phase::Done(_));
+        if self.aim == Aim::Sync && has_asked && !resumed.continues {
+            self.phase = Phase::Positioning;
+            self.checking = None;
+            self.steps.push_back(Step::ReadPosition);
         }
     }
 
@@ -325,6 +357,10 @@ impl ClientSession {
         match (self.phase, frame) {
             (_, ServerFrame::Refused(refused)) => return Err(SessionError::Refused(refused)),
             (_, ServerFrame::Welcome(welcome)) => self.steps.push_back(Step::Welcome(welcome)),
+            (_, ServerFrame::Resumed(resumed)) => {
+                // One that comes a second time says nothing new.
+                self.steps.extend(self.is_resuming.then_some(Step::Resumed(resumed)));
+            }
             (_, ServerFrame::Receipt { first, receipt }) => return self.receipt(first, receipt),
             (Phase::Pulling { .. }, ServerFrame::Scope(homes)) => {
                 self.round()?;
@@ -440,34 +476,4 @@ fn fitting(ops: &[Op]) -> usize {
         fields <= FRAME_FIELDS_MAX
     };
     ops.iter().take(BATCH_OPS_MAX).take_while(fits).count().max(1)
-}
-
-/// How far a pull has brought the device, as its driver commits the same.
-#[derive(Debug, Default)]
-struct Places {
-    cursor: FeedSeq,
-    behind: BTreeMap<Home, FeedSeq>,
-}
-
-impl Places {
-    fn of(position: &Position) -> Self {
-        Self { cursor: position.cursor, behind: position.behind.iter().copied().collect() }
-    }
-
-    /// Moves where the frame starts where the device stands. Says whether that got it further.
-    fn advance(&mut self, changes: &Changes) -> bool {
-        let place = match changes.home {
-            None => Some(&mut self.cursor),
-            Some(home) => self.behind.get_mut(&home),
-        };
-        let Some(place) = place.filter(|place| **place == changes.from) else { return false };
-        let further = changes.to > *place;
-        *place = changes.to;
-        further
-    }
-
-    /// Whether everything up to `cursor` has come.
-    fn reach(&self, cursor: FeedSeq) -> bool {
-        self.cursor == cursor && self.behind.values().all(|place| *place >= cursor)
-    }
 }

@@ -11,6 +11,7 @@
 
 pub mod check;
 pub mod client;
+mod places;
 pub mod server;
 pub mod upload;
 

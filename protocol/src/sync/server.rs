@@ -9,7 +9,7 @@ use crate::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
 use crate::record::{Home, Op};
 use crate::wire::v1::{
     Answer, Ask, Changes, Check, CheckRecords, Checked, ClientFrame, Declined, Held, Hello, Offer, Piece,
-    Pull, Receipt, Refusal, Refused, Repair, ServerFrame, Welcome,
+    Pull, Receipt, Refusal, Refused, Repair, Resume, Resumed, ServerFrame, Welcome,
 };
 use std::collections::VecDeque;
 
@@ -22,6 +22,8 @@ pub enum Step {
     Refuse(ServerFrame),
     /// Note the device's clock and program.
     Greet(Hello),
+    /// See whether the place that a device stands at lies in this feed, then call [`ServerSession::resumed`].
+    FindPlace(Resume),
     /// Load, plan and commit these ops, then call [`ServerSession::ingested`].
     Ingest(Vec<Op>),
     /// Note that the device has sent everything captured up to the pull's moment, if everything up to its
@@ -56,6 +58,9 @@ pub struct ServerSession {
     device: DeviceNo,
     person: PersonId,
     greeted: bool,
+    /// Whether the device stands where this feed has no place, and was told so: a pull from there has been on its way,
+    /// and the device asks again from the beginning.
+    is_beyond: bool,
     steps: VecDeque<Step>,
     /// The first and the last op of each push that awaits its receipt.
     pushes: VecDeque<(OpSeq, OpSeq)>,
@@ -71,6 +76,7 @@ impl ServerSession {
             device,
             person,
             greeted: false,
+            is_beyond: false,
             steps: VecDeque::new(),
             pushes: VecDeque::new(),
             pull: None,
@@ -120,6 +126,7 @@ impl ServerSession {
             | ClientFrame::Pull(_)
             | ClientFrame::Check(_)
             | ClientFrame::CheckRecords(_)
+            | ClientFrame::Resume(_)
                 if !self.greeted =>
             {
                 return Err(SessionError::Unexpected { got: "records", expected: "a hello" });
@@ -131,7 +138,11 @@ impl ServerSession {
                 self.pushes.push_back((first.seq, last.seq));
                 self.steps.push_back(Step::Ingest(push.ops));
             }
-            ClientFrame::Pull(pull) => self.steps.push_back(Step::CheckScope(pull)),
+            ClientFrame::Resume(resume) => self.steps.push_back(Step::FindPlace(resume)),
+            ClientFrame::Pull(pull) => {
+                self.is_beyond &= !is_from_beginning(&pull);
+                self.steps.extend((!self.is_beyond).then_some(Step::CheckScope(pull)));
+            }
             ClientFrame::Check(check) => self.steps.push_back(Step::Compare(check)),
             ClientFrame::CheckRecords(check) => self.steps.push_back(Step::CompareRecords(check)),
             // What pictures are taken for was sent before, so they need no greeting: whoever sends one twice, from
@@ -143,6 +154,12 @@ impl ServerSession {
             }
         }
         Ok(())
+    }
+
+    /// Answers [`Step::FindPlace`].
+    pub fn resumed(&mut self, resumed: Resumed) {
+        self.is_beyond = !resumed.continues;
+        self.steps.push_front(Step::Send(ServerFrame::Resumed(resumed)));
     }
 
     /// Answers [`Step::Ingest`]. The receipt names the rejections and new stamps of all its push's ops that
@@ -223,6 +240,10 @@ impl ServerSession {
         let frame = answer.map_or_else(ServerFrame::Declined, ServerFrame::Held);
         self.steps.push_front(Step::Send(frame));
     }
+}
+
+fn is_from_beginning(pull: &Pull) -> bool {
+    pull.cursor == FeedSeq(0) && pull.behind.iter().all(|(_, place)| *place == FeedSeq(0))
 }
 
 /// The last frame of a session that cannot go on.

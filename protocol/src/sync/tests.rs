@@ -10,7 +10,7 @@ mod server;
 use super::SessionError;
 use super::client::{Aim, ClientSession, Outcome, Step as ClientStep};
 use super::server::ServerSession;
-use crate::ids::{OpSeq, OrgUnitId, OutletId, PersonId, RecordId};
+use crate::ids::{OrgUnitId, OutletId, PersonId, RecordId};
 use crate::record::Home;
 use crate::wire::v1::{ClientFrame, Hello, Push, ServerFrame, decode_client, decode_server, encode_client};
 use device::{Decay, Device};
@@ -71,6 +71,10 @@ enum Event {
     Time {
         ms: u16,
     },
+    /// A copy of the server is laid aside.
+    Backup,
+    /// The server is the copy that was laid aside last, or an empty one.
+    Restore,
     /// A confirmed record of the device decays.
     Decay {
         device: u8,
@@ -99,6 +103,10 @@ fn event() -> impl Strategy<Value = Event> {
         1 => device.prop_map(|device| Event::Replay { device }),
         2 => any::<u16>().prop_map(|ms| Event::Time { ms }),
     ]
+}
+
+fn loss() -> impl Strategy<Value = Event> {
+    prop_oneof![Just(Event::Backup), Just(Event::Restore)]
 }
 
 fn decay() -> impl Strategy<Value = Event> {
@@ -134,6 +142,8 @@ struct Link {
 
 struct World {
     server: Server,
+    backup: Server,
+    openings: u8,
     devices: Vec<Device>,
     links: Vec<Option<Link>>,
     first_flights: Vec<Vec<Vec<u8>>>,
@@ -147,8 +157,11 @@ struct World {
 impl World {
     fn new() -> Self {
         let devices: Vec<Device> = (0..DEVICES).map(Device::new).collect();
+        let server = Server::new(devices.iter().map(|device| device.no));
         Self {
-            server: Server::new(devices.iter().map(|device| device.no)),
+            backup: server.clone(),
+            server,
+            openings: 1,
             links: devices.iter().map(|_| None).collect(),
             first_flights: devices.iter().map(|_| Vec::new()).collect(),
             devices,
@@ -158,9 +171,26 @@ impl World {
         }
     }
 
-    fn session(&self, aim: Aim, hello: Hello, outbox_first: OpSeq) -> ClientSession {
-        let session = ClientSession::new(aim, hello, outbox_first);
+    fn session(&mut self, at: usize, aim: Aim) -> ClientSession {
+        let device = &mut self.devices[at];
+        let hello =
+            Hello { app: "test".into(), device: device.no, next_seq: device.next_seq, now_ms: self.now_ms };
+        let session = ClientSession::new(aim, hello, device.outbox_first());
+        let resume = device.begin();
+        let session = if aim == Aim::Sync { session.resuming(resume) } else { session };
         if self.checks { session.checked() } else { session }
+    }
+
+    /// The server is another one now, and whatever was under way is not.
+    fn restore(&mut self) {
+        let scopes = std::mem::take(&mut self.server.scopes);
+        self.server = self.backup.clone();
+        self.server.scopes = scopes;
+        self.openings += 1;
+        self.server.open(self.openings);
+        self.links.iter_mut().for_each(|link| *link = None);
+        // No first flight outlives the server that it was sent to, whose keys it was sealed for.
+        self.first_flights.iter_mut().for_each(Vec::clear);
     }
 
     fn happen(&mut self, event: Event) {
@@ -184,17 +214,17 @@ impl World {
             }
             Event::Replay { device } => self.replay(usize::from(device)),
             Event::Time { ms } => self.now_ms += i64::from(ms),
+            Event::Backup => self.backup = self.server.clone(),
+            Event::Restore => self.restore(),
             Event::Decay { device, record, decay } => self.devices[usize::from(device)].decay(record, decay),
         }
     }
 
     fn connect(&mut self, at: usize, aim: Aim) {
-        let device = &self.devices[at];
-        let hello =
-            Hello { app: "test".into(), device: device.no, next_seq: device.next_seq, now_ms: self.now_ms };
+        let no = self.devices[at].no;
         self.links[at] = Some(Link {
-            client: self.session(aim, hello, device.outbox_first()),
-            server: ServerSession::new(device.no, PersonId(RecordId::NIL)),
+            client: self.session(at, aim),
+            server: ServerSession::new(no, PersonId(RecordId::NIL)),
             puller: None,
             up: VecDeque::new(),
             down: VecDeque::new(),
@@ -280,7 +310,11 @@ impl World {
     fn run(&mut self, at: usize, aim: Aim) {
         self.connect(at, aim);
         for _ in 0..PAYLOADS_MAX {
-            let Some(link) = &mut self.links[at] else { panic!("the session of device {at} ended early") };
+            let Some(link) = &mut self.links[at] else {
+                assert!(std::mem::take(&mut self.devices[at].has_recovered), "device {at} ended early");
+                self.connect(at, aim);
+                continue;
+            };
             if let ClientStep::Done(outcome) = link.client.poll() {
                 assert_eq!(
                     outcome == Outcome::Pushed,
@@ -345,6 +379,22 @@ proptest! {
         world.sync_all();
         prop_assert_eq!(world.moved, 0, "a session with nothing new moves records");
         world.check();
+    }
+
+    #[test]
+    fn what_a_server_loses_that_is_restored_comes_again_from_those_who_saved_it(
+        events in prop::collection::vec(prop_oneof![40 => event(), 1 => loss()], 0..400),
+    ) {
+        let mut world = World::new();
+        for event in events {
+            world.happen(event);
+        }
+        world.sync_all();
+        world.sync_all();
+        world.check();
+        world.moved = 0;
+        world.sync_all();
+        prop_assert_eq!(world.moved, 0, "a session with nothing new moves records");
     }
 
     #[test]

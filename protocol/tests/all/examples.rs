@@ -5,8 +5,8 @@ use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::digest::{Digest, ShortDigest};
 use xundian_protocol::ids::{
-    ContentHash, DeviceNo, FeedSeq, KindId, OpSeq, OrgUnitId, OutletId, PersonId, PositionId, RecordId,
-    RoutePlanId, VisitId,
+    ContentHash, DeviceNo, FeedEpoch, FeedSeq, KindId, OpSeq, OrgUnitId, OutletId, PersonId, PositionId,
+    RecordId, RoutePlanId, VisitId,
 };
 use xundian_protocol::kinds::{
     AbortReason, Channel, ClockGrade, Conflict, DayReport, Decision, DepartureCheck, Gtin, Header, Issue,
@@ -21,7 +21,8 @@ use xundian_protocol::views::{Measures, Subject, View};
 use xundian_protocol::wire::stored::encode_record;
 use xundian_protocol::wire::v1::{
     Answer, Ask, Changes, Check, CheckRecords, Checked, ClientFrame, Declined, Enrol, Granted, Held, Hello,
-    Offer, Piece, Pull, Push, Receipt, Refusal, Refused, Rejection, Repair, ServerFrame, Welcome,
+    Offer, Piece, Pull, Push, Receipt, Refusal, Refused, Rejection, Repair, Resume, Resumed, ServerFrame,
+    Welcome,
 };
 
 pub(crate) const NOON_MS: i64 = 1_795_406_400_000;
@@ -342,6 +343,7 @@ pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
         ("check", check(Vec::new())),
         ("check_homes", check(vec![(Home::Company, Digest(0)), (outlet(), digest_of_visit())])),
         ("check_records", ClientFrame::CheckRecords(check_records())),
+        ("resume", ClientFrame::Resume(Resume { epoch: FeedEpoch([6; 16]), reached: FeedSeq(1_000_000) })),
     ]
 }
 
@@ -428,5 +430,6 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         ("checked_differs", ServerFrame::Checked(Checked::Differs)),
         ("checked_homes", ServerFrame::Checked(Checked::DifferIn(vec![Home::Company, outlet()]))),
         ("repair", ServerFrame::Repair(repair())),
+        ("resumed", ServerFrame::Resumed(Resumed { epoch: FeedEpoch([6; 16]), continues: true })),
     ]
 }

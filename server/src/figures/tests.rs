@@ -118,6 +118,7 @@ fn enrol(server: &Server, no: DeviceNo, person: PersonId) {
         enrolled_at_ms: 0,
         certificate_not_after_ms: i64::MAX,
         request_hash: [0; 32],
+        key_hash: None,
         revoked_at_ms: None,
         replaced_by: None,
         applied_through: OpSeq(0),

@@ -70,6 +70,7 @@ fn device(person: PersonId) -> Device {
         enrolled_at_ms: OPENED_MS,
         certificate_not_after_ms: OPENED_MS,
         request_hash: [0; 32],
+        key_hash: None,
         revoked_at_ms: None,
         replaced_by: None,
         applied_through: OpSeq(0),

@@ -5,15 +5,18 @@ use crate::authority::Authority;
 use crate::store::{Disk, Reader, Store};
 use std::path::Path;
 use std::sync::Arc;
+use xundian_protocol::ids::FeedEpoch;
 
 impl Server {
-    /// Opens a server on a simulated disk. `folder` is for its pictures alone.
+    /// Opens a server on a simulated disk, in an epoch of its feed that no other opening has had. `folder` is for its
+    /// pictures alone.
     pub fn simulated(
         disk: Arc<dyn Disk>,
         folder: &Path,
         authority: Arc<Authority>,
+        epoch: FeedEpoch,
     ) -> Result<Self, OpenError> {
-        Self::on(folder, Store::simulated(disk)?, authority, None)
+        Self::on(folder, Store::simulated(disk)?, authority, None, epoch)
     }
 
     /// A moment of the store, to be looked at.

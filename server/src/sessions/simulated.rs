@@ -2,11 +2,11 @@
 
 use super::Served;
 use super::worker::{Turn, Worker};
+use crate::authority::DeviceCertificate;
 use crate::photos::Photos;
 use crate::server::Server;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
-use xundian_protocol::ids::DeviceNo;
 use xundian_protocol::wire::v1::{ServerFrame, encode_server};
 
 /// What the server does with a payload.
@@ -22,15 +22,20 @@ pub struct Answers {
 pub struct SimulatedSession {
     server: Arc<Server>,
     photos: Arc<Photos>,
-    no: DeviceNo,
+    certificate: DeviceCertificate,
     worker: Option<Worker>,
     runtime: Arc<Runtime>,
 }
 
 impl SimulatedSession {
     /// A session that has not said anything yet. `runtime` is where whole pictures are stored.
-    pub const fn new(server: Arc<Server>, photos: Arc<Photos>, no: DeviceNo, runtime: Arc<Runtime>) -> Self {
-        Self { server, photos, no, worker: None, runtime }
+    pub const fn new(
+        server: Arc<Server>,
+        photos: Arc<Photos>,
+        certificate: DeviceCertificate,
+        runtime: Arc<Runtime>,
+    ) -> Self {
+        Self { server, photos, certificate, worker: None, runtime }
     }
 
     /// Takes a payload of the device and does all that it asks for.
@@ -40,7 +45,7 @@ impl SimulatedSession {
             Some(worker) => Ok(worker.take(payload, now_ms)),
             None => {
                 let served = Served { server: Arc::clone(&self.server), photos: Arc::clone(&self.photos) };
-                Worker::begin(served, self.no, payload, now_ms)
+                Worker::begin(served, self.certificate, payload, now_ms)
             }
         };
         let (mut worker, mut turn) = match begun {

@@ -5,6 +5,7 @@
 //! no network and no clock: the driver sends what it makes, and says what time it is.
 
 use super::Served;
+use crate::authority::DeviceCertificate;
 use crate::enrolment::{EnrolError, printable};
 use crate::figures::Of;
 use crate::photos::{Answer as PictureAnswer, Photos, Whole};
@@ -50,16 +51,19 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Takes the first frame of a session, whose device must be known and not revoked.
+    /// Takes the first frame of a session, whose device must be known and not revoked. A number that was given to
+    /// another device, as it may be after a backup was put back, is not known.
     pub(super) fn begin(
         Served { server, photos }: Served,
-        no: DeviceNo,
+        certificate: DeviceCertificate,
         payload: &[u8],
         now_ms: i64,
     ) -> Result<(Self, Turn), ServerFrame> {
-        let Some(device) = server.device(no).map_err(unavailable)? else {
+        let no = DeviceNo(certificate.device_no);
+        let device = server.device(no).map_err(unavailable)?;
+        let Some(device) = device.filter(|device| device.has_key(certificate.key_hash)) else {
             let message = format!("{no} is not known here: enrol the device anew");
-            return Err(refusal(Refusal::Unauthenticated, message));
+            return Err(refusal(Refusal::UnknownDevice, message));
         };
         let session = ServerSession::new(no, device.person);
         let worker = Self { server, photos, no, person: device.person, session, puller: None };
@@ -108,6 +112,10 @@ impl Worker {
                 }
                 Step::Refuse(frame) => return Err(frame),
                 Step::Greet(hello) => self.greet(&hello, now_ms)?,
+                Step::FindPlace(resume) => {
+                    let resumed = self.server.find_place(resume).map_err(unavailable)?;
+                    self.session.resumed(resumed);
+                }
                 Step::Ingest(ops) => {
                     let receipt = self.server.ingest(self.no, ops, now_ms).map_err(unavailable)?;
                     self.session.ingested(receipt);

@@ -5,6 +5,7 @@
 mod cells;
 mod derived;
 mod engine;
+mod epochs;
 mod keys;
 mod pictures;
 mod reader;
@@ -18,6 +19,7 @@ pub(crate) use engine::Table;
 use engine::{Batch, Engine, Snapshot};
 #[cfg(feature = "simulation")]
 pub use engine::{Disk, RowWrite, Table};
+pub use epochs::Epochs;
 pub use keys::{Owner, Subjects, Trace};
 pub use pictures::{Naming, Picture, PictureRow, Preview};
 pub use reader::Reader;
@@ -162,6 +164,8 @@ pub struct Changes {
     pub feed_head: Option<FeedSeq>,
     /// The last moment that the server's own clock gave.
     pub clock: Option<Hlc>,
+    /// The epochs of the feed after this commit.
+    pub epochs: Option<Epochs>,
     /// The kinds whose records count after this commit.
     pub counted_in: Option<CountedIn>,
     /// Whether a power cut may take these changes back, as one of a device's last sync may be.
@@ -345,6 +349,9 @@ impl Store {
         }
         if let Some(moment) = changes.clock {
             batch.insert(Table::Meta, "clock", moment.0.to_be_bytes());
+        }
+        if let Some(epochs) = &changes.epochs {
+            batch.insert(Table::Meta, "epochs", epochs.encode());
         }
         if let Some(counted_in) = &changes.counted_in {
             batch.insert(Table::Meta, "counted_in", rows::counted_in(counted_in));

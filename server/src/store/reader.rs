@@ -2,8 +2,8 @@
 
 use super::engine::{Row, Rows, Snapshot, Table};
 use super::{
-    AuditEntry, Cells, CountedIn, Device, FeedPlace, InvitationEntry, Levels, Owner, Picture, PictureRow,
-    RejectedOp, Statement, StoreError, StoredRecord, Subjects, keys, pictures, rows, stock,
+    AuditEntry, Cells, CountedIn, Device, Epochs, FeedPlace, InvitationEntry, Levels, Owner, Picture,
+    PictureRow, RejectedOp, Statement, StoreError, StoredRecord, Subjects, keys, pictures, rows, stock,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -33,6 +33,12 @@ impl Reader<'_> {
         Ok(bytes
             .and_then(|bytes| bytes.as_ref().try_into().ok())
             .map_or(Hlc::default(), |b| Hlc(u64::from_be_bytes(b))))
+    }
+
+    /// The epochs of the feed.
+    pub fn epochs(&self) -> Result<Epochs, StoreError> {
+        let bytes = self.at.get(Table::Meta, "epochs")?;
+        bytes.map_or_else(|| Ok(Epochs::default()), |bytes| Epochs::decode(&bytes))
     }
 
     /// The kinds whose records count.

@@ -51,8 +51,11 @@ pub struct Device {
     pub enrolled_at_ms: i64,
     /// Until when its certificate is good.
     pub certificate_not_after_ms: i64,
-    /// BLAKE3 of the public key in its certificate request, so that a lost answer can be asked for again.
+    /// BLAKE3 of its certificate request, so that a lost answer can be asked for again.
     pub request_hash: [u8; 32],
+    /// BLAKE3 of the public key in its certificate. `None` in a row that was made before it was kept.
+    #[serde(default)]
+    pub key_hash: Option<[u8; 32]>,
     /// When it was revoked.
     pub revoked_at_ms: Option<i64>,
     /// The number under which the same folder was enrolled again. Where it was only a copy of the folder, the
@@ -73,6 +76,11 @@ pub struct Device {
 }
 
 impl Device {
+    /// Whether a certificate with this key is its own.
+    pub fn has_key(&self, hash: [u8; 32]) -> bool {
+        self.key_hash.is_none_or(|own| own == hash)
+    }
+
     /// Whether figures wait for what it may still send.
     pub const fn is_waited_for(&self) -> bool {
         self.revoked_at_ms.is_none() && self.replaced_by.is_none()

@@ -134,10 +134,8 @@ impl Drop for Listener {
 /// A connected device, or somebody who wants to become one. Clones share the connection.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// The number in its certificate; `None` without one: then enrolment is all it may do.
-    pub device_no: Option<u32>,
-    /// When its certificate ends, in milliseconds after 1970.
-    pub certificate_not_after_ms: Option<i64>,
+    /// What its certificate says; `None` without one: then enrolment is all it may do.
+    pub device: Option<DeviceCertificate>,
     /// Where it connected from; it may move on later.
     pub remote: SocketAddr,
     connection: quinn::Connection,
@@ -223,12 +221,7 @@ async fn shake_hands(incoming: quinn::Incoming, peers: mpsc::Sender<Peer>, place
             return;
         }
     };
-    let peer = Peer {
-        device_no: device.map(|device| device.device_no),
-        certificate_not_after_ms: device.map(|device| device.not_after_ms),
-        remote,
-        connection,
-    };
+    let peer = Peer { device, remote, connection };
     if let Err(mpsc::error::SendError(peer)) = peers.send(peer).await {
         peer.close(CLOSE_SERVER_STOPPING, STOPPING_REASON);
     }

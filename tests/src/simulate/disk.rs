@@ -138,7 +138,7 @@ impl xundian_client::Disk for DeviceDisk {
 }
 
 type ServerKey = (Table, Vec<u8>);
-type ServerRows = BTreeMap<ServerKey, Vec<u8>>;
+pub(super) type ServerRows = BTreeMap<ServerKey, Vec<u8>>;
 /// What rows were before a commit.
 type Before = Vec<(ServerKey, Option<Vec<u8>>)>;
 
@@ -171,6 +171,10 @@ impl ServerDisk {
         self.inner().power.is_full = is_full;
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        self.inner().power.is_full
+    }
+
     /// No power cut is to come any more.
     pub(super) fn disarm(&self) {
         self.inner().power.cut = None;
@@ -191,6 +195,16 @@ impl ServerDisk {
         inner.unsynced.clear();
         (inner.power.is_off, inner.power.cut) = (false, None);
         lost.len()
+    }
+
+    /// What is on it.
+    pub(super) fn rows(&self) -> ServerRows {
+        self.inner().rows.clone()
+    }
+
+    /// A disk with what another one had on it.
+    pub(super) fn holding(rows: ServerRows) -> Self {
+        Self(Mutex::new(ServerInner { rows, ..ServerInner::default() }))
     }
 
     /// A row as a power cut at this moment would leave it at the latest.

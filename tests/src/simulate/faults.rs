@@ -61,6 +61,8 @@ impl World {
                 self.phones.push(copy);
                 self.boot(self.phones.len() - 1);
             }
+            Fault::ServerBackup => self.site.back_up(),
+            Fault::ServerRestore => self.restore_server(),
         }
         self.tally.note(fault, phase);
     }

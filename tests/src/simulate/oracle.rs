@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use xundian_protocol::calendar::Day;
+use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
 use xundian_protocol::kinds;
 use xundian_protocol::record::{Home, Op, Record, RecordKey};
@@ -97,7 +98,7 @@ impl World {
         let report = server.verify()?;
         found.extend(report.findings.iter().map(|finding| format!("figures: {finding}")));
         let reader = server.reader();
-        let accounts = accounts(&reader)?;
+        let accounts = self.accounts(&reader)?;
         found.extend(self.unaccounted(&accounts));
         found.extend(self.missing_pictures(report.pictures_missing));
         found.extend(self.differing_from_model(&reader, &accounts)?);
@@ -132,7 +133,9 @@ impl World {
     /// Acknowledged saves that are neither at the server nor in an outbox, and rejected ones that no tray has.
     fn unaccounted(&self, accounts: &Accounts) -> Vec<String> {
         let mut found = Vec::new();
-        for (n, phone) in self.phones.iter().enumerate() {
+        // Who is revoked cannot send again what a server has lost.
+        let answers = |phone: &Phone| !phone.is_revoked || self.tally.restores() == 0;
+        for (n, phone) in self.phones.iter().enumerate().filter(|(_, phone)| answers(phone)) {
             let tray = phone.tray();
             let answers_for = |saved: &&Saved| saved.is_acknowledged && !saved.is_taken_back;
             for saved in phone.ledger.iter().filter(answers_for) {
@@ -162,10 +165,12 @@ impl World {
                 found.push(format!("pictures of phone {n} wait or are stuck: {left:?}"));
             }
         }
-        // Who was revoked, or got back an older folder, may have had the only copy of one.
+        // Who was revoked, or got back an older folder, may have had the only copy of one. And of a server that was backed
+        // up after a record came and before its picture did, nobody knows that it lacks the picture.
         let are_all_there =
             |phone: &Phone| !phone.is_revoked && phone.ledger.iter().all(|saved| !saved.is_taken_back);
-        if missing > 0 && self.phones.iter().all(are_all_there) {
+        let is_restored = self.tally.restores() > 0;
+        if missing > 0 && !is_restored && self.phones.iter().all(are_all_there) {
             found.push(format!("{missing} pictures that records name never came"));
         }
         found
@@ -270,21 +275,28 @@ enum Fate {
 struct Accounts {
     applied: BTreeMap<DeviceNo, OpSeq>,
     rejected: BTreeSet<(DeviceNo, OpSeq)>,
-    restamped: BTreeMap<(DeviceNo, OpSeq), xundian_protocol::clock::Hlc>,
+    restamped: BTreeMap<(DeviceNo, OpSeq), Hlc>,
+    /// The moments of what phones keep. A server that was restored gets a save again with the moment that it once gave
+    /// it, and knows of no other.
+    sent: BTreeMap<(DeviceNo, OpSeq, RecordKey), Hlc>,
 }
 
-fn accounts(reader: &Reader<'_>) -> Result<Accounts, StoreError> {
-    let devices = reader.devices()?;
-    let mut restamped = BTreeMap::new();
-    for device in &devices {
-        let found = reader.restamped_of(device.no, OpSeq(0), OpSeq(u64::MAX))?;
-        restamped.extend(found.into_iter().map(|(seq, moment)| ((device.no, seq), moment)));
+impl World {
+    fn accounts(&self, reader: &Reader<'_>) -> Result<Accounts, StoreError> {
+        let devices = reader.devices()?;
+        let mut restamped = BTreeMap::new();
+        for device in &devices {
+            let found = reader.restamped_of(device.no, OpSeq(0), OpSeq(u64::MAX))?;
+            restamped.extend(found.into_iter().map(|(seq, moment)| ((device.no, seq), moment)));
+        }
+        let sent = self.phones.iter().flat_map(Phone::sent);
+        Ok(Accounts {
+            applied: devices.iter().map(|device| (device.no, device.applied_through)).collect(),
+            rejected: reader.rejected()?.iter().map(|rejected| (rejected.device, rejected.seq)).collect(),
+            restamped,
+            sent: sent.map(|op| ((op.stamp.device, op.seq, op.record), op.stamp.hlc)).collect(),
+        })
     }
-    Ok(Accounts {
-        applied: devices.iter().map(|device| (device.no, device.applied_through)).collect(),
-        rejected: reader.rejected()?.iter().map(|rejected| (rejected.device, rejected.seq)).collect(),
-        restamped,
-    })
 }
 
 impl Accounts {
@@ -300,7 +312,9 @@ impl Accounts {
     }
 
     fn stamped(&self, mut op: Op) -> Op {
-        if let Some(moment) = self.restamped.get(&(op.stamp.device, op.seq)) {
+        let (device, seq) = (op.stamp.device, op.seq);
+        let sent = || self.sent.get(&(device, seq, op.record));
+        if let Some(moment) = self.restamped.get(&(device, seq)).or_else(sent) {
             op.stamp.hlc = *moment;
         }
         op

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
-use xundian_server::authority::Authority;
+use xundian_server::authority::{Authority, device_certificate};
 
 use super::SimulationError;
 use super::script::DEVICES_MAX;
@@ -14,10 +14,18 @@ use super::script::DEVICES_MAX;
 /// Keys and an authority, a folder for pictures, and a runtime in which servers store them.
 pub struct Parts {
     pub(super) authority: Arc<Authority>,
-    /// Requests for certificates, one a key pair.
-    pub(super) requests: Vec<Vec<u8>>,
+    /// Key pairs.
+    keys: Vec<Key>,
     pub(super) runtime: Arc<Runtime>,
     folder: TempDir,
+}
+
+/// A key pair, as others see it.
+pub(super) struct Key {
+    /// The request for a certificate.
+    pub(super) request_der: Vec<u8>,
+    /// What certificates say of it.
+    pub(super) hash: [u8; 32],
 }
 
 impl Parts {
@@ -30,13 +38,20 @@ impl Parts {
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
         let authority = Authority::open_or_create(&folder.path().join("authority"), 0)?;
-        let request = |_| {
+        let key = |_| {
             let key = KeyPair::generate()?;
-            Ok(CertificateParams::default().serialize_request(&key)?.der().to_vec())
+            let request_der = CertificateParams::default().serialize_request(&key)?.der().to_vec();
+            let certificate = device_certificate(&authority.sign_device(&request_der, 1, 0, 1)?)?;
+            Ok(Key { request_der, hash: certificate.key_hash })
         };
-        let requests = (0..DEVICES_MAX).map(request).collect::<Result<_, rcgen::Error>>()?;
+        let keys = (0..DEVICES_MAX).map(key).collect::<Result<_, SimulationError>>()?;
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build()?;
-        Ok(Self { authority: Arc::new(authority), requests, runtime: Arc::new(runtime), folder })
+        Ok(Self { authority: Arc::new(authority), keys, runtime: Arc::new(runtime), folder })
+    }
+
+    /// The n-th key pair.
+    pub(super) fn key(&self, n: usize) -> &Key {
+        &self.keys[n % self.keys.len()]
     }
 
     /// An empty folder for the pictures of one run.

@@ -13,10 +13,15 @@ use rand::rngs::StdRng;
 use xundian_client::{Client, Identity, Moment, SimulatedSync, StoreError};
 use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId};
 use xundian_protocol::record::Op;
+use xundian_protocol::wire::stored::decode_op;
 
 use super::disk::{DeviceDisk, DeviceRows};
 use super::network::Spell;
 
+/// Keys of the device's store: what waits, what was sent and is kept, and the note that the server does not know it.
+const OUTBOX: u8 = 2;
+const SENT: u8 = 11;
+const FORGOTTEN: [u8; 2] = [1, 12];
 /// The folder of pictures in a phone's.
 const PICTURES: &str = "photos";
 
@@ -88,12 +93,19 @@ pub(super) struct Phone {
     /// The device that its ledger's numbers belong to.
     device: Option<DeviceNo>,
     /// The numbers of the saves that wait, while they get new ones.
-    renumbering: Vec<OpSeq>,
+    renumbering: Vec<(DeviceNo, OpSeq)>,
     hands: Arc<Hands>,
     offset_ms: i64,
     drift_ppm: i64,
     boots: u64,
     chance: u64,
+}
+
+/// All saves that a device still has, in the order in which they get new numbers.
+fn kept(client: &Client) -> Result<Vec<(DeviceNo, OpSeq)>, StoreError> {
+    let rows = [client.stored(&[SENT])?, client.stored(&[OUTBOX])?];
+    let ops = rows.iter().flat_map(|rows| rows.values()).filter_map(|bytes| decode_op(bytes).ok());
+    Ok(ops.map(|op| (op.stamp.device, op.seq)).collect())
 }
 
 impl Phone {
@@ -186,6 +198,12 @@ impl Phone {
             && unsent.unwrap_or_default().iter().any(|op| op.seq == saved.op.seq)
     }
 
+    /// What it keeps of what it sent: with the stamps that the server gave.
+    pub(super) fn sent(&self) -> Vec<Op> {
+        let rows = self.client.as_ref().and_then(|client| client.stored(&[SENT]).ok()).unwrap_or_default();
+        rows.values().filter_map(|bytes| decode_op(bytes).ok()).collect()
+    }
+
     /// The rejected saves that lie in the tray.
     pub(super) fn tray(&self) -> BTreeSet<(DeviceNo, OpSeq)> {
         let rejected = self.client.as_ref().and_then(|client| client.rejected().ok()).unwrap_or_default();
@@ -221,7 +239,9 @@ impl Phone {
     /// Makes it the device that the server has granted.
     pub(super) fn take_identity(&mut self, identity: &Identity) -> Result<(), StoreError> {
         let Some(client) = self.client.clone() else { return Ok(()) };
-        self.renumbering = client.unsent_from(OpSeq(1))?.iter().map(|op| op.seq).collect();
+        let unsent = client.unsent_from(OpSeq(1))?;
+        let unsent = unsent.iter().map(|op| (op.stamp.device, op.seq)).collect();
+        self.renumbering = if client.stored(&FORGOTTEN)?.is_empty() { unsent } else { kept(&client)? };
         client.take_identity(identity)?;
         self.is_to_enrol = false;
         self.note_renumbered()
@@ -231,23 +251,27 @@ impl Phone {
     fn note_renumbered(&mut self) -> Result<(), StoreError> {
         let Some(client) = &self.client else { return Ok(()) };
         let device = client.identity().map(|identity| identity.device);
-        if device == self.device {
+        let moved = client.unsent_from(OpSeq(1))?;
+        // A server that had lost the phone may give it the same number; a power cut may have kept it from that.
+        let is_moved = !self.renumbering.is_empty() && moved.len() == self.renumbering.len();
+        if device == self.device && !is_moved {
             return Ok(());
         }
-        let moved = client.unsent_from(OpSeq(1))?;
-        for (old, new) in std::mem::take(&mut self.renumbering).into_iter().zip(moved) {
-            let is_it = |saved: &&mut Saved| {
-                !saved.is_taken_back
-                    && saved.op.seq == old
-                    && self.device.is_none_or(|device| saved.op.stamp.device == device)
-            };
-            if let Some(saved) = self.ledger.iter_mut().find(is_it) {
+        // All are found before any is changed: an old number may be another save's new one.
+        let place = |old: &(DeviceNo, OpSeq)| {
+            let is_it = |saved: &Saved| !saved.is_taken_back && (saved.op.stamp.device, saved.op.seq) == *old;
+            self.ledger.iter().position(is_it)
+        };
+        let places: Vec<_> = self.renumbering.iter().map(place).collect();
+        for (place, new) in places.into_iter().zip(moved) {
+            if let Some(saved) = place.and_then(|place| self.ledger.get_mut(place)) {
                 // It may have been sent and merged under its old number as well.
                 let sent = Saved { is_taken_back: true, ..saved.clone() };
                 saved.op = new;
                 self.ledger.push(sent);
             }
         }
+        self.renumbering.clear();
         self.device = device;
         Ok(())
     }

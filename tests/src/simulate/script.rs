@@ -76,11 +76,24 @@ pub enum Fault {
     Restore,
     /// A backup is put on a second phone.
     Copy,
+    /// The server is backed up.
+    ServerBackup,
+    /// The server gets back what was backed up.
+    ServerRestore,
 }
 
 impl Fault {
-    /// All of them, and how often each comes, beside each other.
-    const ALL: [(Self, u32); 16] = [
+    /// Those of phones' backups as the same of the server's.
+    const fn of_server(self) -> Self {
+        match self {
+            Self::Backup => Self::ServerBackup,
+            Self::Restore | Self::Copy => Self::ServerRestore,
+            other => other,
+        }
+    }
+
+    /// How often each comes, beside each other; those of the server's backups come in the place of those of phones'.
+    const WEIGHTS: [(Self, u32); 16] = [
         (Self::Loss, 6),
         (Self::Twice, 6),
         (Self::Late, 6),
@@ -118,6 +131,8 @@ impl Fault {
             Self::Backup => "phone backed up",
             Self::Restore => "phone restored",
             Self::Copy => "phone copied",
+            Self::ServerBackup => "server backed up",
+            Self::ServerRestore => "server restored",
         }
     }
 }
@@ -150,6 +165,9 @@ impl Script {
             hours: hours.unwrap_or_else(|| rng.random_range(8..=48)).clamp(1, HOURS_MAX),
         };
         let storm_ms = i64::from(size.hours) * HOUR_MS;
+        // A run has backups of phones or of the server: a phone that goes on from an old copy is found out by what the
+        // server knows of it, and a server that has lost that as well cannot.
+        let is_servers = seed % 4 == 3;
         // Some runs are calm, some wild.
         let wildness = rng.random_range(1..=20);
         let mut happenings = Vec::new();
@@ -164,7 +182,10 @@ impl Script {
                     89 => What::HandOver,
                     90 if rng.random_bool(0.3) => What::Move,
                     91 if rng.random_bool(0.05) => What::Revoke,
-                    _ if rng.random_bool(f64::from(wildness) / 20.0) => What::Fault(fault(&mut rng)),
+                    _ if rng.random_bool(f64::from(wildness) / 20.0) => {
+                        let fault = fault(&mut rng);
+                        What::Fault(if is_servers { fault.of_server() } else { fault })
+                    }
                     _ => What::Work,
                 };
                 happenings.push(Happening { after_ms: at_ms, phone, what, dice: rng.random() });
@@ -207,8 +228,8 @@ impl std::fmt::Display for Script {
 }
 
 fn fault(rng: &mut StdRng) -> Fault {
-    let mut left = rng.random_range(0..Fault::ALL.iter().map(|(_, weight)| weight).sum());
-    for (fault, weight) in Fault::ALL {
+    let mut left = rng.random_range(0..Fault::WEIGHTS.iter().map(|(_, weight)| weight).sum());
+    for (fault, weight) in Fault::WEIGHTS {
         if left < weight {
             return fault;
         }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use xundian_protocol::ids::FeedEpoch;
 use xundian_server::photos::{Photos, PhotosError, Place, SpoolLimits};
 use xundian_server::{OpenError, Server};
 
-use super::disk::ServerDisk;
+use super::disk::{ServerDisk, ServerRows};
 use super::parts::Parts;
 
 /// Why it does not start.
@@ -25,22 +26,35 @@ pub(super) struct Site {
     /// For its pictures.
     folder: PathBuf,
     up: Option<(Arc<Server>, Arc<Photos>)>,
+    backup: ServerRows,
     now_ms: i64,
     offset_ms: i64,
-    boots: usize,
+    boots: u32,
 }
 
 impl Site {
     pub(super) fn new(parts: Arc<Parts>, folder: PathBuf) -> Self {
-        Self { parts, disk: Arc::default(), folder, up: None, now_ms: 0, offset_ms: 0, boots: 0 }
+        Self {
+            parts,
+            disk: Arc::default(),
+            folder,
+            up: None,
+            backup: ServerRows::new(),
+            now_ms: 0,
+            offset_ms: 0,
+            boots: 0,
+        }
     }
 
     /// Starts it. Of what a power cut may take back, it takes something else each time.
     pub(super) fn boot(&mut self) -> Result<(), SiteError> {
         self.boots += 1;
-        self.disk.power_on(self.boots % 3);
+        self.disk.power_on(self.boots as usize % 3);
         let disk = Arc::clone(&self.disk) as Arc<dyn xundian_server::store::Disk>;
-        let server = Server::simulated(disk, &self.folder, Arc::clone(&self.parts.authority))?;
+        let mut epoch = [0; 16];
+        epoch[..4].copy_from_slice(&self.boots.to_be_bytes());
+        let authority = Arc::clone(&self.parts.authority);
+        let server = Server::simulated(disk, &self.folder, authority, FeedEpoch(epoch))?;
         let server = Arc::new(server);
         let place = Place::Folder(self.folder.join("pictures"));
         let photos = Photos::open(Arc::clone(&server), &place, SpoolLimits::default())?;
@@ -50,6 +64,17 @@ impl Site {
 
     pub(super) fn go_down(&mut self) {
         self.up = None;
+    }
+
+    /// Lays aside what is on its disk. Pictures are kept elsewhere.
+    pub(super) fn back_up(&mut self) {
+        self.backup = self.disk.rows();
+    }
+
+    /// Puts the backup on a new disk, and is down.
+    pub(super) fn restore(&mut self) {
+        self.go_down();
+        self.disk = Arc::new(ServerDisk::holding(self.backup.clone()));
     }
 
     /// No power cut is to come any more.

@@ -11,6 +11,7 @@ use xundian_protocol::sync::SessionError;
 use xundian_protocol::sync::client::Aim;
 use xundian_protocol::wire::v1::{ClientFrame, Refusal, decode_client};
 use xundian_server::SimulatedSession;
+use xundian_server::authority::DeviceCertificate;
 
 use super::network::arrivals;
 use super::phone::Underway;
@@ -34,6 +35,7 @@ impl World {
             phone,
             person: this.person,
             device,
+            key_hash: self.parts.key(this.key).hash,
             rng: StdRng::seed_from_u64(dice),
             phase: Phase::Greeting,
             sessions: BTreeMap::new(),
@@ -97,7 +99,8 @@ impl World {
                     _ => None,
                 };
                 match (error, refused) {
-                    (SyncError::Restored { .. }, _) | (_, Some(Refusal::Cloned | Refusal::Revoked)) => {
+                    (SyncError::Restored { .. }, _)
+                    | (_, Some(Refusal::Cloned | Refusal::Revoked | Refusal::UnknownDevice)) => {
                         self.tally.restored += 1;
                         this.is_to_enrol = !this.is_revoked;
                         self.after(5 * MINUTE_MS, Event::Enrol { phone });
@@ -156,9 +159,11 @@ impl World {
         let Some((server, photos)) = self.site.up() else { return };
         let Some(link) = self.links.get_mut(&link_no).filter(|link| !link.has_ended) else { return };
         let now_ms = self.site.now_ms();
-        let (device, runtime) = (link.device, &self.parts.runtime);
+        let runtime = &self.parts.runtime;
+        let certificate =
+            DeviceCertificate { device_no: link.device.0, not_after_ms: i64::MAX, key_hash: link.key_hash };
         let session = link.sessions.entry(stream).or_insert_with(|| {
-            SimulatedSession::new(Arc::clone(&server), photos, device, Arc::clone(runtime))
+            SimulatedSession::new(Arc::clone(&server), photos, certificate, Arc::clone(runtime))
         });
         let frame = decode_client(payload).ok();
         if matches!(frame, Some(ClientFrame::Pull(_))) {

@@ -67,6 +67,12 @@ impl Tally {
         *self.faults.entry((fault, phase)).or_default() += 1;
     }
 
+    /// How often a server got back what was backed up.
+    pub(super) fn restores(&self) -> u64 {
+        let restores = self.faults.iter().filter(|((fault, _), _)| *fault == Fault::ServerRestore);
+        restores.map(|(_, count)| count).sum()
+    }
+
     /// Adds another one.
     pub fn add(&mut self, other: &Self) {
         let Self {

@@ -49,6 +49,8 @@ pub(super) struct Link {
     pub(super) phone: usize,
     pub(super) person: PersonId,
     pub(super) device: DeviceNo,
+    /// Of its certificate.
+    pub(super) key_hash: [u8; 32],
     pub(super) rng: StdRng,
     pub(super) phase: Phase,
     /// The server's end of each stream; it begins with the first frame.
@@ -117,6 +119,8 @@ impl World {
             let written = server.write(company.into_drafts(), "simulation", BEGIN_MS);
             world.check(written.is_ok(), || "the company could not be founded".into());
         }
+        // The oldest backup knows none of the phones.
+        world.site.back_up();
         for phone in 0..world.phones.len() {
             world.boot(phone);
         }
@@ -232,7 +236,10 @@ impl World {
                 self.phones[phone].go_down();
                 self.boot(phone);
             }
-            Event::ServerRoom => self.site.disk.set_full(false),
+            Event::ServerRoom => {
+                self.site.disk.set_full(false);
+                self.boot_server();
+            }
             Event::Enrol { phone } => self.enrol(phone),
         }
     }
@@ -331,7 +338,7 @@ impl World {
         }
         let granted = server.and_then(|server| {
             let invited = server.invite(this.person, INVITATION_MS, "simulation", now_ms).ok()?;
-            let request_der = self.parts.requests[this.key % self.parts.requests.len()].clone();
+            let request_der = self.parts.key(this.key).request_der.clone();
             let enrol = Enrol { secret: invited.secret, request_der, label: "phone".into() };
             server.enrol(&enrol, now_ms).ok()
         });
@@ -356,7 +363,9 @@ impl World {
             return;
         }
         if let Err(error) = self.site.boot() {
-            self.check(false, || format!("the server does not open: {error}"));
+            let is_full = self.site.disk.is_full();
+            self.site.go_down();
+            self.check(is_full, || format!("the server does not open: {error}"));
         }
         self.end_links();
     }
@@ -372,6 +381,18 @@ impl World {
         self.end_links();
         if self.is_storm {
             self.after(2 * MINUTE_MS, Event::BootServer);
+        }
+    }
+
+    /// The server gets back what was backed up. Who was revoked since then is not; who came since then is not known.
+    pub(super) fn restore_server(&mut self) {
+        self.site.restore();
+        self.boot_server();
+        let Some(server) = self.site.server() else { return };
+        for phone in self.phones.iter_mut().filter(|phone| phone.is_revoked) {
+            let row = phone.device().and_then(|device| server.device(device).ok().flatten());
+            let key_hash = self.parts.key(phone.key).hash;
+            phone.is_revoked = row.is_some_and(|row| row.has_key(key_hash) && row.revoked_at_ms.is_some());
         }
     }
 

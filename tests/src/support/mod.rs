@@ -14,12 +14,31 @@ pub mod relay;
 pub mod seed;
 pub mod service;
 
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long anything that must happen may take. Only a broken build waits so long.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// Copies a folder with all that is in it.
+///
+/// # Panics
+/// Where it cannot be read, or there is no room.
+pub fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("readable") {
+        let entry = entry.expect("readable");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("readable").is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("there is room");
+        }
+    }
+}
 
 /// Looks again and again until there is something to see.
 ///

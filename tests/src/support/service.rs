@@ -9,6 +9,7 @@ use xundian_protocol::invitation::Invitation;
 use xundian_server::{Server, sessions};
 
 use super::company;
+use super::copy_folder;
 use super::device::Device;
 use crate::serving::Serving;
 
@@ -39,6 +40,33 @@ impl Service {
     pub async fn resume(folder: TempDir) -> Self {
         let serving = Serving::start(folder.path(), 0).await.expect("a folder of our own and free ports");
         Self { folder, serving }
+    }
+
+    /// Puts what was laid aside in the place of the folder, as an operator does whose disk has failed, and serves that
+    /// where it was served before.
+    ///
+    /// # Panics
+    /// Where there is no room, or the server does not start.
+    pub async fn restore(self, backup: &Path) -> Self {
+        let port = self.address().port();
+        let folder = self.stop().await;
+        std::fs::remove_dir_all(folder.path()).expect("a folder of our own");
+        copy_folder(backup, folder.path());
+        let serving = Serving::start(folder.path(), port).await.expect("the port was ours");
+        Self { folder, serving }
+    }
+
+    /// A copy of the folder as it is while nobody serves it. The same is served again.
+    ///
+    /// # Panics
+    /// Where there is no room, or the server does not start.
+    pub async fn back_up(self) -> (Self, TempDir) {
+        let port = self.address().port();
+        let folder = self.stop().await;
+        let backup = tempfile::tempdir().expect("a folder");
+        copy_folder(folder.path(), backup.path());
+        let serving = Serving::start(folder.path(), port).await.expect("the port was ours");
+        (Self { folder, serving }, backup)
     }
 
     /// Ends all sessions, closes the store, and gives the folder back.

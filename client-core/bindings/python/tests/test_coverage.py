@@ -18,6 +18,7 @@ NOT_MADE_HERE = {
     ErrorCode.ZONE_UNKNOWN: "the server imports no outlet of an unknown zone",
     ErrorCode.STORE_FULL: "takes a million saves",
     ErrorCode.PHOTOS_FULL: "takes a thousand pictures",
+    ErrorCode.SERVER_RESTORED: "takes more saves than a device keeps",
     ErrorCode.SERVER_SILENT: "takes a server that falls silent in the middle of a session",
     ErrorCode.SESSION_ENDED: SERVER,
     ErrorCode.SERVER_UNREADABLE: SERVER,

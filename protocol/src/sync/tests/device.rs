@@ -7,11 +7,11 @@ use super::home;
 use crate::access::scope_digest;
 use crate::clock::{Clock, Hlc, Stamp};
 use crate::digest::Digest;
-use crate::ids::{DeviceNo, FeedSeq, KindId, OpSeq, RecordId};
+use crate::ids::{DeviceNo, FeedEpoch, FeedSeq, KindId, OpSeq, RecordId};
 use crate::record::{FieldKey, Home, Key, Op, Record, RecordKey, Value, Write};
 use crate::wire::stored;
-use crate::wire::v1::{Changes, ClientFrame, Receipt, Refusal, Repair};
-use std::collections::BTreeMap;
+use crate::wire::v1::{Changes, ClientFrame, Receipt, Refusal, Repair, Resume, Resumed, Welcome};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Ops that one push takes here, so that a storm has many pushes.
 const PUSH_OPS: usize = 3;
@@ -23,6 +23,15 @@ pub(super) struct Device {
     pub(super) no: DeviceNo,
     pub(super) next_seq: OpSeq,
     pub(super) outbox: BTreeMap<OpSeq, Op>,
+    /// What was confirmed, kept for a server that loses it.
+    sent: BTreeMap<OpSeq, Op>,
+    /// What the server had confirmed before the session.
+    confirmed_before: OpSeq,
+    epoch: FeedEpoch,
+    /// Confirmed records of a feed that was lost, until they come again or everything else has.
+    stale: BTreeSet<RecordKey>,
+    /// Whether the session ended because the server has lost saves, which wait again.
+    pub(super) has_recovered: bool,
     pub(super) confirmed: BTreeMap<RecordKey, Record>,
     pub(super) tray: BTreeMap<OpSeq, Refusal>,
     pub(super) cursor: FeedSeq,
@@ -54,6 +63,11 @@ impl Device {
             no: DeviceNo(u32::from(n) + 1),
             next_seq: OpSeq(1),
             outbox: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            confirmed_before: OpSeq(0),
+            epoch: FeedEpoch::NIL,
+            stale: BTreeSet::new(),
+            has_recovered: false,
             confirmed: BTreeMap::new(),
             tray: BTreeMap::new(),
             cursor: FeedSeq(0),
@@ -67,6 +81,44 @@ impl Device {
 
     pub(super) fn outbox_first(&self) -> OpSeq {
         self.outbox.keys().next().copied().unwrap_or(self.next_seq)
+    }
+
+    /// Where the device stands when a session begins.
+    pub(super) fn begin(&mut self) -> Resume {
+        self.confirmed_before = OpSeq(self.outbox_first().0 - 1);
+        let places = self.held.values().flatten().copied();
+        Resume { epoch: self.epoch, reached: places.fold(self.cursor, FeedSeq::max) }
+    }
+
+    /// What the server has lost waits again, as it was.
+    fn recover(&mut self, applied_through: OpSeq) {
+        let mut lost = self.sent.split_off(&applied_through.next());
+        self.outbox.append(&mut lost);
+        self.tray.retain(|seq, _| *seq <= applied_through);
+        self.start_over();
+        self.has_recovered = true;
+    }
+
+    /// Every home is behind, as what this device wrote itself comes only for those.
+    fn start_over(&mut self) {
+        self.cursor = FeedSeq(0);
+        self.held.values_mut().for_each(|place| *place = Some(FeedSeq(0)));
+        self.stale = self.confirmed.keys().copied().collect();
+    }
+
+    fn welcome(&mut self, welcome: &Welcome) -> Result<(), SessionError> {
+        if welcome.applied_through >= self.confirmed_before {
+            return Ok(());
+        }
+        self.recover(welcome.applied_through);
+        Err(SessionError::Unexpected { got: "less than was confirmed", expected: "all of it" })
+    }
+
+    fn resumed(&mut self, resumed: Resumed) {
+        self.epoch = resumed.epoch;
+        if !resumed.continues {
+            self.start_over();
+        }
     }
 
     pub(super) fn homes(&self) -> Vec<Home> {
@@ -110,10 +162,14 @@ impl Device {
                 Step::Done(Outcome::Pushed) => return Ok(()),
                 Step::Done(Outcome::Synced(_)) => {
                     self.held.values_mut().for_each(|place| *place = None);
+                    for key in std::mem::take(&mut self.stale) {
+                        self.confirmed.remove(&key);
+                    }
                     return Ok(());
                 }
                 Step::Send(frame) => sent.push(frame),
-                Step::Welcome(_) => {}
+                Step::Welcome(welcome) => self.welcome(&welcome)?,
+                Step::Resumed(resumed) => self.resumed(resumed),
                 Step::ReadOps { from, .. } => {
                     session.ops(self.outbox.range(from..).take(PUSH_OPS).map(|(_, op)| op.clone()).collect());
                 }
@@ -196,12 +252,13 @@ impl Device {
     fn commit_receipt(&mut self, receipt: &Receipt) {
         let left = self.outbox.split_off(&receipt.through.next());
         for (seq, mut op) in std::mem::replace(&mut self.outbox, left) {
+            if let Some((_, hlc)) = receipt.restamped.iter().find(|(of, _)| *of == seq) {
+                op.stamp.hlc = *hlc;
+            }
+            self.sent.insert(seq, op.clone());
             if let Some(rejection) = receipt.rejections.iter().find(|rejection| rejection.seq == seq) {
                 self.tray.insert(seq, rejection.why);
                 continue;
-            }
-            if let Some((_, hlc)) = receipt.restamped.iter().find(|(of, _)| *of == seq) {
-                op.stamp.hlc = *hlc;
             }
             if self.held.contains_key(&op.home) {
                 let record =
@@ -221,6 +278,9 @@ impl Device {
 
     fn commit_changes(&mut self, changes: &Changes) {
         for record in changes.records.iter().filter(|record| self.held.contains_key(&record.home)) {
+            if self.stale.remove(&record.key) {
+                self.confirmed.remove(&record.key);
+            }
             let standing =
                 self.confirmed.entry(record.key).or_insert_with(|| Record::empty(record.key, record.home));
             standing.merge(record);

@@ -3,7 +3,7 @@
 use super::device::Device;
 use super::home;
 use crate::digest::Digest;
-use crate::ids::{DeviceNo, FeedSeq, OpSeq, PersonId, RecordId};
+use crate::ids::{DeviceNo, FeedEpoch, FeedSeq, OpSeq, PersonId, RecordId};
 use crate::limits::{
     BATCH_FIRST_PLAIN_BYTES_TARGET, BATCH_MANY_OPS, BATCH_PLAIN_BYTES_TARGET, PUSH_FRAMES_IN_FLIGHT_MAX,
 };
@@ -12,7 +12,8 @@ use crate::sync::SessionError;
 use crate::sync::client::{Aim, ClientSession, Outcome, Position, Step as ClientStep};
 use crate::sync::server::{ServerSession, Step as ServerStep, refusal};
 use crate::wire::v1::{
-    Changes, Checked, ClientFrame, Hello, Push, Receipt, Refusal, Repair, ServerFrame, Welcome,
+    Changes, Checked, ClientFrame, Hello, Push, Receipt, Refusal, Repair, Resume, Resumed, ServerFrame,
+    Welcome,
 };
 
 fn hello(next_seq: u64) -> Hello {
@@ -246,6 +247,29 @@ fn a_pull_that_comes_before_the_last_is_answered_takes_its_place() {
     let ServerStep::Send(ServerFrame::Changes(last)) = session.poll() else { panic!("no changes") };
     assert_eq!(last.to, FeedSeq(9), "a home that was read to its end is no further behind than the rest");
     assert_eq!(session.poll(), ServerStep::Send(ServerFrame::Pulled(FeedSeq(9))));
+}
+
+#[test]
+fn a_pull_from_a_place_that_is_not_there_is_made_again_and_a_sync_waits_for_that_word() {
+    let resume = Resume { epoch: FeedEpoch([1; 16]), reached: FeedSeq(7) };
+    let mut client = ClientSession::new(Aim::Sync, hello(1), OpSeq(1)).resuming(resume);
+    poll_until_read(&mut client, 1);
+    client.ops(Vec::new());
+    poll_until(&mut client, &ClientStep::ReadPosition);
+    let position = |at| Position { cursor: FeedSeq(at), ..Device::new(0).position() };
+    client.ready_to_pull(position(7));
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))), "it costs no round trip");
+    client.handle(welcome()).unwrap();
+    client.handle(ServerFrame::Pulled(FeedSeq(7))).unwrap();
+    poll_until(&mut client, &ClientStep::Wait);
+    let resumed = Resumed { epoch: FeedEpoch([2; 16]), continues: false };
+    client.handle(ServerFrame::Resumed(resumed)).unwrap();
+    assert_eq!(client.poll(), ClientStep::Resumed(resumed));
+    assert_eq!(client.poll(), ClientStep::ReadPosition);
+    client.ready_to_pull(position(0));
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(pull)) if pull.cursor == FeedSeq(0)));
+    client.handle(ServerFrame::Pulled(FeedSeq(0))).unwrap();
+    assert!(matches!(client.poll(), ClientStep::Done(Outcome::Synced(_))));
 }
 
 /// Found by the stateful fuzz.

@@ -7,16 +7,18 @@ use super::homes_of;
 use crate::access::scope_digest;
 use crate::clock::{Hlc, clamp_future};
 use crate::digest::Digest;
-use crate::ids::{DeviceNo, FeedSeq, OpSeq};
+use crate::ids::{DeviceNo, FeedEpoch, FeedSeq, OpSeq};
 use crate::record::{Home, Op, Record, RecordKey};
 use crate::wire::v1::{
-    Answer, Changes, Check, CheckRecords, Checked, Pull, Receipt, Refusal, Rejection, Repair, encode_server,
+    Answer, Changes, Check, CheckRecords, Checked, Pull, Receipt, Refusal, Rejection, Repair, Resume,
+    Resumed, encode_server,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Records that one frame of changes takes here, so that a storm has many frames.
 const CHANGES_RECORDS: usize = 2;
 
+#[derive(Clone)]
 struct Stored {
     record: Record,
     /// Its place in the feed.
@@ -26,7 +28,7 @@ struct Stored {
     foreign: FeedSeq,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Account {
     applied_through: OpSeq,
     rejected: BTreeMap<OpSeq, Refusal>,
@@ -35,11 +37,14 @@ struct Account {
     last: Hlc,
 }
 
+#[derive(Clone)]
 pub(super) struct Server {
     records: BTreeMap<RecordKey, Stored>,
     head: FeedSeq,
     accounts: BTreeMap<DeviceNo, Account>,
     pub(super) scopes: BTreeMap<DeviceNo, Vec<Home>>,
+    /// Each epoch with the place at which it begins.
+    epochs: Vec<(FeedEpoch, FeedSeq)>,
 }
 
 /// What one pull reads: the homes of the scope that are not behind.
@@ -55,7 +60,20 @@ impl Server {
             head: FeedSeq(0),
             accounts: devices.iter().map(|no| (*no, Account::default())).collect(),
             scopes: devices.into_iter().map(|no| (no, homes_of(u8::MAX))).collect(),
+            epochs: vec![(FeedEpoch([1; 16]), FeedSeq(0))],
         }
+    }
+
+    /// Begins the `nth` epoch, as each opening does.
+    pub(super) fn open(&mut self, nth: u8) {
+        self.epochs.push((FeedEpoch([nth; 16]), self.head));
+    }
+
+    fn resumed(&self, resume: Resume) -> Resumed {
+        let at = self.epochs.iter().position(|(epoch, _)| *epoch == resume.epoch);
+        let end = at.map(|at| self.epochs.get(at + 1).map_or(self.head, |(_, from)| *from));
+        let continues = resume.reached == FeedSeq(0) || end.is_some_and(|end| resume.reached <= end);
+        Resumed { epoch: self.epochs[self.epochs.len() - 1].0, continues }
     }
 
     pub(super) fn applied_through(&self, device: DeviceNo) -> OpSeq {
@@ -97,6 +115,7 @@ impl Server {
                     return Err(SessionError::Unexpected { got: "a refusal", expected: "none" });
                 }
                 Step::Greet(_) => {}
+                Step::FindPlace(resume) => session.resumed(self.resumed(resume)),
                 Step::Ingest(ops) => session.ingested(self.ingest(device, ops, now_ms)),
                 Step::CheckScope(pull) => self.check_scope(device, session, puller, pull),
                 Step::ReadChanges { home, after } => {

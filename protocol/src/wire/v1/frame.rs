@@ -3,7 +3,7 @@
 use crate::calendar::Day;
 use crate::clock::Hlc;
 use crate::digest::{Digest, ShortDigest};
-use crate::ids::{ContentHash, DeviceNo, FeedSeq, OpSeq, PersonId};
+use crate::ids::{ContentHash, DeviceNo, FeedEpoch, FeedSeq, OpSeq, PersonId};
 use crate::record::{Home, Op, Record, RecordKey};
 use crate::views::{Measures, Subject, View};
 
@@ -28,6 +28,8 @@ pub enum ClientFrame {
     Check(Check),
     /// Tells the records of a home that differs, one by one.
     CheckRecords(CheckRecords),
+    /// Says where in the feed the device stands, before it goes on from there.
+    Resume(Resume),
 }
 
 /// What the server says.
@@ -63,6 +65,8 @@ pub enum ServerFrame {
     Checked(Checked),
     /// Answers [`CheckRecords`].
     Repair(Repair),
+    /// Answers [`Resume`].
+    Resumed(Resumed),
 }
 
 /// Who speaks and how far it is.
@@ -77,6 +81,25 @@ pub struct Hello {
     pub next_seq: OpSeq,
     /// The device's wall clock, Unix milliseconds.
     pub now_ms: i64,
+}
+
+/// How far a device has come in the feed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Resume {
+    /// The epoch that the server named last; nil where it has named none.
+    pub epoch: FeedEpoch,
+    /// The furthest place that the device holds anything of.
+    pub reached: FeedSeq,
+}
+
+/// Whether a device may go on from where it stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Resumed {
+    /// The epoch of the feed from now on.
+    pub epoch: FeedEpoch,
+    /// Whether the place lies in this server's feed. Where it does not, the server was restored from a backup that is
+    /// older than what the device has seen, and the device asks for everything again.
+    pub continues: bool,
 }
 
 /// Ops in the order of their sequence, without gaps.
@@ -320,13 +343,15 @@ pub enum Refusal {
     Cloned = 13,
     /// No record that the server holds names this picture.
     Unnamed = 14,
+    /// The server knows no device of this number, or another one.
+    UnknownDevice = 15,
     /// A reason of a newer server.
     Other = 0,
 }
 
 impl Refusal {
     /// All reasons.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Protocol,
         Self::Version,
         Self::Unauthenticated,
@@ -341,6 +366,7 @@ impl Refusal {
         Self::UnknownKind,
         Self::Cloned,
         Self::Unnamed,
+        Self::UnknownDevice,
         Self::Other,
     ];
 

@@ -9,7 +9,8 @@ mod wire;
 
 pub use frame::{
     Answer, Ask, Changes, Check, CheckRecords, Checked, ClientFrame, Declined, Enrol, Granted, Held, Hello,
-    Offer, Piece, Pull, Push, Receipt, Refusal, Refused, Rejection, Repair, ServerFrame, Welcome,
+    Offer, Piece, Pull, Push, Receipt, Refusal, Refused, Rejection, Repair, Resume, Resumed, ServerFrame,
+    Welcome,
 };
 pub use wire::{decode_client, decode_server, encode_client, encode_server};
 

@@ -4,12 +4,13 @@ use super::VERSION;
 use super::figures::WireFigures;
 use super::frame::{
     Answer, Ask, Changes, Check, CheckRecords, Checked, ClientFrame, Declined, Enrol, Granted, Held, Hello,
-    Offer, Piece, Pull, Push, Receipt, Refusal, Refused, Rejection, Repair, ServerFrame, Welcome,
+    Offer, Piece, Pull, Push, Receipt, Refusal, Refused, Rejection, Repair, Resume, Resumed, ServerFrame,
+    Welcome,
 };
 use crate::calendar::Day;
 use crate::clock::Hlc;
 use crate::digest::{Digest, ShortDigest};
-use crate::ids::{ContentHash, DeviceNo, FeedSeq, OpSeq, PersonId, RecordId};
+use crate::ids::{ContentHash, DeviceNo, FeedEpoch, FeedSeq, OpSeq, PersonId, RecordId};
 use crate::limits::{
     BATCH_OPS_MAX, CERTIFICATE_BYTES_MAX, CHANGES_RECORDS_MAX, CHECK_RECORDS_MAX, FRAME_BYTES_MAX,
     FRAME_PLAIN_BYTES_MAX, MESSAGE_BYTES_MAX, PHOTO_PIECE_BYTES_MAX, RECEIPT_REJECTIONS_MAX, SCOPE_HOMES_MAX,
@@ -81,6 +82,10 @@ enum WireClient {
         through: Option<WireRecordKey>,
         records: Vec<(WireRecordKey, [u8; 8])>,
     },
+    Resume {
+        epoch: [u8; 16],
+        reached: u64,
+    },
 }
 
 #[derive(Encode, Decode)]
@@ -134,6 +139,10 @@ enum WireServer {
         columns: Columns,
         gone: Vec<WireRecordKey>,
     },
+    Resumed {
+        epoch: [u8; 16],
+        continues: bool,
+    },
 }
 
 #[derive(Encode, Decode)]
@@ -180,6 +189,9 @@ pub fn encode_client(frame: &ClientFrame) -> Vec<u8> {
                 through: through.map(Into::into),
                 records: records.iter().map(|(key, short)| ((*key).into(), short.0.to_be_bytes())).collect(),
             }
+        }
+        ClientFrame::Resume(Resume { epoch, reached }) => {
+            WireClient::Resume { epoch: epoch.0, reached: reached.0 }
         }
     })
 }
@@ -231,6 +243,9 @@ pub fn decode_client(payload: &[u8]) -> Result<ClientFrame, DecodeError> {
                 |(key, short): (WireRecordKey, _)| (key.into(), ShortDigest(u64::from_be_bytes(short)));
             let records = records.into_iter().map(record).collect();
             ClientFrame::CheckRecords(CheckRecords { at, home, after, through, records })
+        }
+        WireClient::Resume { epoch, reached } => {
+            ClientFrame::Resume(Resume { epoch: FeedEpoch(epoch), reached: FeedSeq(reached) })
         }
     })
 }
@@ -290,6 +305,9 @@ pub fn encode_server(frame: &ServerFrame) -> Vec<u8> {
             columns: Columns::of(records.iter().map(record_row)),
             gone: gone.iter().map(|key| (*key).into()).collect(),
         },
+        ServerFrame::Resumed(Resumed { epoch, continues }) => {
+            WireServer::Resumed { epoch: epoch.0, continues: *continues }
+        }
     })
 }
 
@@ -357,6 +375,9 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
                 records: records_of(columns)?,
                 gone: gone.into_iter().map(Into::into).collect(),
             })
+        }
+        WireServer::Resumed { epoch, continues } => {
+            ServerFrame::Resumed(Resumed { epoch: FeedEpoch(epoch), continues })
         }
     })
 }

@@ -220,6 +220,7 @@ fn enrol(server: &Server, no: u32, person: PersonId) {
         enrolled_at_ms: NOW_MS,
         certificate_not_after_ms: NOW_MS,
         request_hash: [0; 32],
+        key_hash: None,
         revoked_at_ms: None,
         replaced_by: None,
         applied_through: OpSeq(0),

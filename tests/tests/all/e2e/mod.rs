@@ -9,3 +9,4 @@ mod handover;
 mod photos;
 mod push;
 mod restored;
+mod server_restored;

@@ -1,26 +1,11 @@
 //! A phone that is restored from a backup, an answer that is lost: nothing saved is lost in silence.
 
-use std::fs;
-use std::path::Path;
-
 use xundian_client::{Client, Visit};
 use xundian_protocol::calendar::Day;
 use xundian_tests::support::company::today;
+use xundian_tests::support::copy_folder;
 use xundian_tests::support::device::Device;
 use xundian_tests::support::service::Service;
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("readable") {
-        let entry = entry.expect("readable");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("readable").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("there is room");
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_phone_restored_from_a_backup_is_told_so_and_its_new_work_arrives_after_enrolling_anew() {
@@ -29,7 +14,7 @@ async fn a_phone_restored_from_a_backup_is_told_so_and_its_new_work_arrives_afte
     let device = service.device("W1").await;
     let home = device.close();
     let backup = tempfile::tempdir().expect("a folder");
-    copy(home.path(), backup.path());
+    copy_folder(home.path(), backup.path());
 
     let device = Device::open(home);
     device.visit("A1", day, 2);
@@ -70,7 +55,7 @@ async fn a_folder_copied_to_a_second_phone_ends_as_two_phones_and_neither_shuts_
     let day = Day(today().0 - 1);
     let home = service.device("W1").await.close();
     let copied = tempfile::tempdir().expect("a folder");
-    copy(home.path(), copied.path());
+    copy_folder(home.path(), copied.path());
     let (original, second) = (Device::open(home), Device::open(copied));
     original.visit("A1", day, 2);
     second.visit("A2", day, 2);

@@ -200,7 +200,11 @@ pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
     ("server", "verify", &["store", "ingest", "server"]),
     ("server", "pull", &["store", "server"]),
     ("server", "photos", &["disk", "store", "server", "verify"]),
-    ("server", "sessions", &["store", "transport", "server", "enrolment", "figures", "pull", "photos"]),
+    (
+        "server",
+        "sessions",
+        &["authority", "store", "transport", "server", "enrolment", "figures", "pull", "photos"],
+    ),
     ("server", "imports", &["store", "server"]),
     // A report's unit may be named in every way that an import may name it.
     ("server", "report", &["store", "server", "figures", "imports"]),

@@ -811,6 +811,7 @@ class Refusal(enum.Enum):
     CLONED = 12
     UNNAMED = 13
     OTHER = 14
+    UNKNOWN_DEVICE = 15
     ...
 
 class PhotoState:

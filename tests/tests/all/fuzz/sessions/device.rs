@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use xundian_protocol::access::scope_digest;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::digest::Digest;
-use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, OrgUnitId, OutletId, PersonId, RecordId};
+use xundian_protocol::ids::{
+    DeviceNo, FeedEpoch, FeedSeq, KindId, OpSeq, OrgUnitId, OutletId, PersonId, RecordId,
+};
 use xundian_protocol::limits::PUSH_FRAMES_IN_FLIGHT_MAX;
 use xundian_protocol::record::{FieldKey, Home, Op, RecordKey, Value, Write};
 use xundian_protocol::sync::check::HeldRecords;
 use xundian_protocol::sync::client::{Aim, ClientSession, Outcome, Position, Step, Synced};
-use xundian_protocol::wire::v1::{ClientFrame, Hello, Receipt, ServerFrame, encode_client};
+use xundian_protocol::wire::v1::{ClientFrame, Hello, Receipt, Resume, Resumed, ServerFrame, encode_client};
 
 use super::super::random::Random;
 
@@ -47,6 +49,7 @@ struct Session {
     aim: Aim,
     is_welcomed: bool,
     is_checked: bool,
+    is_resuming: bool,
     sent: BTreeSet<OpSeq>,
     in_flight: VecDeque<OpSeq>,
     /// What receipts said that came: the first op of their push, and through which.
@@ -94,11 +97,15 @@ impl Device {
         let first = self.outbox.keys().next().copied().unwrap_or(self.next);
         let is_checked = random.below(2) == 0;
         let inner = ClientSession::new(aim, hello, first);
+        let is_resuming = random.below(2) == 0;
+        let resume = Resume { epoch: FeedEpoch::NIL, reached: self.cursor };
+        let inner = if is_resuming { inner.resuming(resume) } else { inner };
         self.at = Some(Session {
             inner: if is_checked { inner.checked() } else { inner },
             aim,
             is_welcomed: false,
             is_checked,
+            is_resuming,
             sent: BTreeSet::new(),
             in_flight: VecDeque::new(),
             receipts: Vec::new(),
@@ -182,6 +189,7 @@ impl Device {
                     return Some(false);
                 }
             }
+            Step::Resumed(resumed) => self.resumed(session, resumed),
             Step::CommitReceipt(receipt) => self.commit_receipt(session, &receipt),
             Step::CommitScope(of) => {
                 self.held.retain(|home, _| of.contains(home));
@@ -214,6 +222,14 @@ impl Device {
             Step::CommitRepair(_) => assert!(session.is_checked, "nothing was to be checked"),
         }
         None
+    }
+
+    fn resumed(&mut self, session: &Session, resumed: Resumed) {
+        assert!(session.is_resuming, "nothing was asked for");
+        if !resumed.continues {
+            self.cursor = FeedSeq(0);
+            self.held.values_mut().for_each(|place| *place = Some(FeedSeq(0)));
+        }
     }
 
     fn position(&self) -> Position {

@@ -94,6 +94,10 @@ fn twisted_client(frame: ClientFrame, random: &mut Random) -> ClientFrame {
             pull.behind.push((homes()[random.below(homes().len())], place));
             ClientFrame::Pull(pull)
         }
+        ClientFrame::Resume(mut resume) => {
+            resume.reached.0 = near(resume.reached.0, random);
+            ClientFrame::Resume(resume)
+        }
         other => other,
     }
 }
@@ -126,6 +130,10 @@ fn twisted_server(frame: ServerFrame, random: &mut Random) -> ServerFrame {
                 _ => changes.home = Some(homes()[random.below(homes().len())]),
             }
             ServerFrame::Changes(changes)
+        }
+        ServerFrame::Resumed(mut resumed) => {
+            resumed.continues = random.below(2) == 0;
+            ServerFrame::Resumed(resumed)
         }
         ServerFrame::Pulled(place) => ServerFrame::Pulled(FeedSeq(near(place.0, random))),
         other => other,

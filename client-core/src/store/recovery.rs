@@ -1,0 +1,239 @@
+//! What the server has lost, as one does that was restored from an older backup. What this device sent is kept for a
+//! while after it was confirmed, and waits again; what others sent stays readable until all that the server has left
+//! has come again (docs/adr/0015).
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use xundian_protocol::ids::{ContentHash, DeviceNo, FeedSeq, OpSeq};
+use xundian_protocol::record::{Op, RecordKey};
+use xundian_protocol::wire::stored;
+use xundian_protocol::wire::v1::{Resume, Resumed};
+
+use super::confirmed::decode_record;
+use super::engine::Batch;
+use super::keys::{self, MetaKey};
+use super::outbox::decode_op;
+use super::{Picture, RejectedId, State, Store, StoreError, StoreFault, put_number};
+
+/// So many saves of a number are kept after they were confirmed: two months of a merchandiser's, some 4 MB. A server that
+/// has lost more than these can get none of them back from this device. Those of the number before are kept as well, for
+/// a backup that is older than the present one.
+pub(super) const SENT_OPS_KEPT: u64 = 10_000;
+
+/// What a recovery changes, besides the saves themselves.
+pub(super) struct Recovered {
+    stale: BTreeSet<RecordKey>,
+    tray: Vec<RejectedId>,
+    pictures: Vec<(ContentHash, Picture)>,
+}
+
+impl Store {
+    /// Where the device stands in the feed.
+    pub(crate) fn resume(&self) -> Resume {
+        let state = self.state();
+        let places = state.held.values().flatten().copied();
+        Resume { epoch: state.meta.epoch, reached: places.fold(state.meta.cursor, FeedSeq::max) }
+    }
+
+    /// Notes the feed's epoch. Where the device may not go on from where it stands, it stands at the beginning.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or written.
+    pub(crate) fn resumed(&self, resumed: Resumed) -> Result<(), StoreError> {
+        let writer = self.write_lock();
+        let Resumed { epoch, continues } = resumed;
+        if continues && epoch == self.state().meta.epoch {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        let stale = if continues { None } else { Some(self.start_over(&mut batch)?) };
+        batch.put(keys::meta(MetaKey::Epoch), epoch.0);
+        self.engine.commit(batch)?;
+        let mut state = self.state_mut();
+        state.meta.epoch = epoch;
+        if let Some(stale) = stale {
+            state.note_beginning(stale);
+        }
+        drop(state);
+        drop(writer);
+        Ok(())
+    }
+
+    /// Lets everything wait again that the server confirmed and has lost, under its old numbers, and stands at the
+    /// beginning of the feed. Rejected saves leave the tray; if they are rejected again they come back. Returns how many
+    /// saves there are, or `None` where they are no longer here, and nothing has changed.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or written.
+    pub(crate) fn recover(&self, applied_through: OpSeq) -> Result<Option<u64>, StoreError> {
+        let writer = self.write_lock();
+        self.fold_settled_locked(&writer)?;
+        let confirmed_through = self.applied_through();
+        let lost = self.sent_after(applied_through)?;
+        let count = confirmed_through.0.saturating_sub(applied_through.0);
+        if lost.len() as u64 != count {
+            return Ok(None);
+        }
+        let mut batch = Batch::default();
+        for op in &lost {
+            batch.remove(keys::sent(op.stamp.device, op.seq));
+            batch.put(keys::outbox(op.seq), stored::encode_op(op));
+        }
+        put_number(&mut batch, MetaKey::NextSeq, self.next_seq().0);
+        put_number(&mut batch, MetaKey::AppliedThrough, applied_through.0);
+        let recovered = self.recover_what_else(&mut batch, &lost)?;
+        self.engine.commit(batch)?;
+        let mut state = self.state_mut();
+        state.meta.applied_through = applied_through;
+        state.note_waiting_again(&lost);
+        state.note_recovered(recovered);
+        drop(state);
+        drop(writer);
+        Ok(Some(count))
+    }
+
+    /// The kept saves of the present number after one of them, in order.
+    fn sent_after(&self, seq: OpSeq) -> Result<Vec<Op>, StoreError> {
+        let Some(device) = self.identity().map(|identity| identity.device) else { return Ok(Vec::new()) };
+        let end = keys::sent(DeviceNo(device.0.saturating_add(1)), OpSeq(0));
+        let kept = self.engine.scan_range(&keys::sent(device, seq.next()), &end);
+        kept.map(|entry| decode_op(&entry?.1)).collect()
+    }
+
+    /// All kept saves, those of the number before first.
+    pub(super) fn sent(&self) -> Result<Vec<Op>, StoreError> {
+        let kept = self.engine.scan_prefix(&[keys::SENT]);
+        kept.map(|entry| decode_op(&entry?.1)).collect()
+    }
+
+    /// Drops the oldest kept saves of a number that are more than are kept, some of them at a time.
+    pub(super) fn forget_sent(&self, batch: &mut Batch, last: &Op, at_once: usize) -> Result<(), StoreError> {
+        let device = last.stamp.device;
+        let end = OpSeq(last.seq.0.saturating_sub(SENT_OPS_KEPT)).next();
+        let (from, to) = (keys::sent(device, OpSeq(0)), keys::sent(device, end));
+        for entry in self.engine.scan_range(&from, &to).take(at_once) {
+            batch.remove(entry?.0);
+        }
+        Ok(())
+    }
+
+    /// Notes whether the server knows this device. Where it does not, the next invitation makes all that is kept wait
+    /// again, whatever comes in between, until the server knows it.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub(crate) fn note_forgotten(&self, is_forgotten: bool) -> Result<(), StoreError> {
+        let writer = self.write_lock();
+        if self.state().meta.is_forgotten == is_forgotten {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        let key = keys::meta(MetaKey::Forgotten);
+        if is_forgotten {
+            batch.put(key, [])
+        } else {
+            batch.remove(key)
+        }
+        self.engine.commit(batch)?;
+        self.state_mut().meta.is_forgotten = is_forgotten;
+        drop(writer);
+        Ok(())
+    }
+
+    /// What goes with all kept saves, where they wait again under new numbers.
+    pub(super) fn recover_all(&self, batch: &mut Batch) -> Result<Recovered, StoreError> {
+        let lost = self.sent()?;
+        self.recover_what_else(batch, &lost)
+    }
+
+    /// What goes with saves that wait again: rejected ones leave the tray, the server may have lost pictures as well,
+    /// and its feed is another one.
+    fn recover_what_else(&self, batch: &mut Batch, lost: &[Op]) -> Result<Recovered, StoreError> {
+        let lost: BTreeSet<RejectedId> =
+            lost.iter().map(|op| RejectedId { device: op.stamp.device, seq: op.seq }).collect();
+        let tray: Vec<RejectedId> =
+            self.state().tray.values().flatten().filter(|id| lost.contains(id)).copied().collect();
+        tray.iter().for_each(|id| batch.remove(keys::rejected(*id)));
+        Ok(Recovered { stale: self.start_over(batch)?, tray, pictures: self.offer_again(batch) })
+    }
+
+    /// Every home is behind at the very beginning, for what this device wrote itself comes only for those; and every
+    /// confirmed record is stale until it comes again.
+    fn start_over(&self, batch: &mut Batch) -> Result<BTreeSet<RecordKey>, StoreError> {
+        let mut stale = BTreeSet::new();
+        for entry in self.engine.scan_prefix(&[keys::RECORD]) {
+            let (key, _) = entry?;
+            let record = keys::record_of_key(&key).ok_or_else(|| StoreFault::malformed("records"))?;
+            batch.put(keys::stale(record), []);
+            stale.insert(record);
+        }
+        put_number(batch, MetaKey::Cursor, 0);
+        for home in self.state().held.keys() {
+            batch.put(keys::home_key(keys::HELD_HOME, *home), 0u64.to_be_bytes());
+        }
+        Ok(stale)
+    }
+
+    /// Whether a record is of a feed that was lost, and has not come again yet.
+    pub(super) fn is_stale(&self, record: RecordKey) -> bool {
+        self.state().stale.contains(&record)
+    }
+
+    /// Drops what has not come again, once everything has: the server has lost it.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or written.
+    pub(crate) fn drop_stale(&self) -> Result<(), StoreError> {
+        let writer = self.write_lock();
+        let stale = self.state().stale.clone();
+        if stale.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        for record in &stale {
+            batch.remove(keys::stale(*record));
+            if let Some(bytes) = self.engine.get(&keys::record(*record))? {
+                batch.remove(keys::record(*record));
+                batch.remove(keys::indexed(decode_record(&bytes)?.home, *record));
+            }
+        }
+        self.engine.commit(batch)?;
+        let mut state = self.state_mut();
+        state.stale = BTreeSet::new();
+        state.touch(stale.into_iter().map(|record| record.kind));
+        drop(state);
+        drop(writer);
+        Ok(())
+    }
+}
+
+impl State {
+    pub(super) fn note_recovered(&mut self, recovered: Recovered) {
+        let Recovered { stale, tray, pictures } = recovered;
+        tray.into_iter().for_each(|id| self.forget_rejected(id));
+        self.pictures.extend(pictures);
+        self.note_beginning(stale);
+    }
+
+    fn note_beginning(&mut self, stale: BTreeSet<RecordKey>) {
+        self.stale = stale;
+        self.meta.cursor = FeedSeq(0);
+        self.held.values_mut().for_each(|behind| *behind = Some(FeedSeq(0)));
+    }
+
+    /// Saves that wait once more stand before those of the same record that wait anyway.
+    fn note_waiting_again(&mut self, lost: &[Op]) {
+        for op in lost {
+            self.note_pending(op.record, op.home, op.seq);
+        }
+        self.touch(lost.iter().map(|op| op.record.kind));
+        for op in lost {
+            if let Some(pending) = self.pending.get_mut(&op.record) {
+                pending.seqs.sort_unstable();
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Opening what is in the data folder.
+
+use super::Server;
+use super::folder_lock::FolderLock;
+use super::learning::learn_kinds;
+use crate::authority::{Authority, AuthorityError};
+use crate::disk;
+use crate::ingest::namings;
+use crate::store::{Changes, Reader, Store, StoreError, StoredRecord};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, RwLock};
+use tokio::sync::broadcast;
+use xundian_protocol::access::Directory;
+use xundian_protocol::clock::Clock;
+use xundian_protocol::ids::FeedEpoch;
+
+/// Why the data folder could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder cannot be made or read.
+    #[error(
+        "the data folder {folder} cannot be used: {source}; check that it exists and is yours, and its disk's free space"
+    )]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Another server has it open.
+    #[error("the data folder {folder} is in use by a running server; stop it, or use another --data")]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The authority.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+}
+
+impl Server {
+    /// Opens the server of a data folder, or makes a new one there.
+    pub fn open(data: &Path, now_ms: i64) -> Result<Self, OpenError> {
+        let io = |source| OpenError::Folder { folder: data.to_path_buf(), source };
+        // What is in there is the company's alone: keys, passwords, everybody's day.
+        disk::make_private_folder(data).map_err(io)?;
+        let lock = FolderLock::take(data)?;
+        let store = Store::open(&data.join("store"))?;
+        let authority = Authority::open_or_create(&data.join("authority"), now_ms)?;
+        Self::on(data, store, Arc::new(authority), Some(lock), FeedEpoch(rand::random()))
+    }
+
+    /// The server of an open store, in a new epoch of its feed.
+    pub(super) fn on(
+        folder: &Path,
+        store: Store,
+        authority: Arc<Authority>,
+        lock: Option<FolderLock>,
+        epoch: FeedEpoch,
+    ) -> Result<Self, OpenError> {
+        if store.is_of_format_before()? {
+            note_namings(&store)?;
+        }
+        let reader = store.reader();
+        let mut directory = Directory::default();
+        let clock = Clock::resume(reader.clock()?);
+        for stored in Self::organisation(&reader) {
+            directory.apply(&stored?.record);
+        }
+        let mut epochs = reader.epochs()?;
+        epochs.begin(epoch, reader.feed_head()?);
+        drop(reader);
+        store.commit(&Changes { epochs: Some(epochs.clone()), ..Changes::default() })?;
+        learn_kinds(&store, &directory)?;
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            store,
+            authority,
+            directory: RwLock::new(Arc::new(directory)),
+            epochs,
+            writer: Mutex::new(clock),
+            repairing: Mutex::new(()),
+            revoked: broadcast::Sender::new(64),
+            _lock: lock,
+        })
+    }
+
+    fn organisation(reader: &Reader<'_>) -> impl Iterator<Item = Result<StoredRecord, StoreError>> {
+        let kinds = xundian_protocol::kinds::ALL.iter().map(|spec| spec.kind);
+        kinds.filter(|kind| Directory::concerns(*kind)).flat_map(|kind| reader.records(Some(kind)))
+    }
+}
+
+/// Notes the pictures that all records name, as the present format has it. Cut off, it begins anew.
+fn note_namings(store: &Store) -> Result<(), StoreError> {
+    const AT_ONCE: usize = 10_000;
+    let reader = store.reader();
+    let mut changes = Changes::default();
+    for stored in reader.records(None) {
+        changes.namings.extend(namings(&stored?.record).into_iter().map(|naming| (naming, true)));
+        if changes.namings.len() >= AT_ONCE {
+            store.commit(&std::mem::take(&mut changes))?;
+        }
+    }
+    store.commit(&changes)?;
+    store.note_format()
+}
