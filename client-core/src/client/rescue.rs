@@ -63,7 +63,7 @@ fn failed<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Res
 
 /// Reads whatever can be read of a device's store into a new file, an item a line. Nothing is written into the
 /// device's folder: a copy of the store is made beside the file, and removed in the end. Takes as long as reading
-/// the store once or twice, and memory for its journal and a small cache, however large it is.
+/// the store once or twice, and memory for its journal, a small cache and the ids of its records.
 ///
 /// # Errors
 /// Where the store is in use, the key does not fit, the file is there already, or there is no room.

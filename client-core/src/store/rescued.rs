@@ -1,12 +1,13 @@
 //! What a damaged store holds, item by item, as far as it can be read. Reads a copy of the store's folder, never the
 //! folder itself.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use xundian_protocol::ids::{OpSeq, RecordId};
-use xundian_protocol::record::{Op, Record};
+use xundian_protocol::record::{Op, Record, RecordKey};
 use xundian_protocol::wire::stored;
 
 use super::engine::{self, Entry, Losses, Salvage};
@@ -108,10 +109,41 @@ impl Copied {
         if let Ok(Some(identity)) = identity {
             visit(Rescued::Device(identity), true)?;
         }
-        salvage.each(|entry, is_proved| match item(entry, through) {
-            Some(item) => visit(item, is_proved),
-            None => Ok(()),
-        })
+        let mut listed = Listed::default();
+        let mut losses = salvage.each(|entry, is_proved| {
+            listed.note(&entry.0);
+            match item(entry, through) {
+                Some(item) => visit(item, is_proved),
+                None => Ok(()),
+            }
+        })?;
+        let missing = listed.missing();
+        if missing > 0 {
+            losses.note(format!("{missing} records that stand in the list of their home did not come out"));
+        }
+        Ok(losses)
+    }
+}
+
+/// The records that the lists of homes name, and those that are there. Damage may take away entries of sled's without
+/// any other trace; that it takes both of these is less likely, as they lie on different pages.
+#[derive(Default)]
+struct Listed {
+    named: BTreeSet<RecordKey>,
+    found: BTreeSet<RecordKey>,
+}
+
+impl Listed {
+    fn note(&mut self, key: &[u8]) {
+        match key.first() {
+            Some(&keys::HOME_INDEX) => self.named.extend(keys::record_of_index(key)),
+            Some(&keys::RECORD) => self.found.extend(keys::record_of_key(key)),
+            _ => {}
+        }
+    }
+
+    fn missing(&self) -> usize {
+        self.named.difference(&self.found).count()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use xundian_client::SyncReport;
+use xundian_client::{SyncReport, rescue};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{DeviceNo, OpSeq, RecordId};
@@ -69,6 +69,21 @@ fn decay(device: &Device) {
 async fn sync_next_day(device: &Device) -> SyncReport {
     device.clock.advance_ms(DAY_MS + 1);
     device.client.sync(|_| {}).await.expect("the sync comes to its end")
+}
+
+/// sled may lose entries at the end of its log without a word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rescue_misses_a_record_that_is_gone_without_a_trace() {
+    let service = Service::start().await;
+    let device = service.device("W1").await;
+    device.visit("A1", Day(today().0 - 1), 3);
+    device.sync().await;
+    let gone = confirmed(&device).into_keys().next().expect("records");
+    device.client.decay(&gone, None).expect("written");
+    let home = device.close();
+    let into = tempfile::tempdir().expect("a folder");
+    let report = rescue(home.path(), None, &into.path().join("rescued.ndjson")).expect("rescued");
+    assert_eq!(report.losses, ["1 records that stand in the list of their home did not come out"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
