@@ -9,6 +9,8 @@ use xundian_protocol::wire::v1::{
     ClientFrame, Enrol, Granted, Refusal, Refused, ServerFrame, decode_server, encode_client,
 };
 
+use xundian_protocol::sync::client::Aim;
+
 use super::carrier::Carrier;
 use super::identity::{self, IdentityFileError};
 use super::running::Running;
@@ -86,7 +88,7 @@ impl Client {
     /// Makes a device of a home folder. The invitation counts once, but the same call may be repeated with
     /// it until it succeeds: the device's key and request are kept before the request is sent, and the server
     /// answers the same request with the same certificate. A device that is enrolled already gets a new number and
-    /// certificate; its unsent work is kept and goes under the new number.
+    /// certificate; its unsent work goes under the old number before, or is kept and goes under the new one.
     ///
     /// # Errors
     /// Where the invitation is none, the server refuses or cannot be reached, or the folder is of no use.
@@ -129,12 +131,24 @@ impl Client {
     }
 
     async fn take_up(&self, invitation: &Invitation, label: &str) -> Result<(), EnrolError> {
+        self.ask_what_the_server_knows().await;
         // The saves that wait get new numbers, so none of them may be on its way.
         let running = Running::start(self)?;
         let request_der = identity::request_der(&self.home)?;
         let enrol = Enrol { secret: invitation.secret(), request_der, label: label.to_owned() };
         let granted = ask(&running, invitation, enrol).await?;
         self.accept(invitation, &granted)
+    }
+
+    /// A device that is enrolled anew sends what waits under its old number first, if it still may. So it finds out
+    /// whether the server knows it: one that does not has lost all that it sent, and that waits then as well.
+    async fn ask_what_the_server_knows(&self) {
+        if self.identity().is_none() {
+            return;
+        }
+        if let Err(error) = self.run(Aim::Push, false, |_| {}).await {
+            tracing::debug!("the server takes nothing more under the old number: {error}");
+        }
     }
 
     fn accept(&self, invitation: &Invitation, granted: &Granted) -> Result<(), EnrolError> {

@@ -91,7 +91,7 @@ impl Client {
         Ok(PushReport { merged, rejected, unsent_ops })
     }
 
-    async fn run(
+    pub(super) async fn run(
         &self,
         aim: Aim,
         has_pictures: bool,

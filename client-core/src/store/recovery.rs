@@ -23,6 +23,9 @@ use super::{Picture, RejectedId, State, Store, StoreError, StoreFault, put_numbe
 /// a backup that is older than the present one.
 pub(super) const SENT_OPS_KEPT: u64 = 10_000;
 
+/// Records that the server has lost, and that leave in one batch.
+const DROPPED_RECORDS_PER_BATCH: usize = 2048;
+
 /// What a recovery changes, besides the saves themselves.
 pub(super) struct Recovered {
     stale: BTreeSet<RecordKey>,
@@ -49,13 +52,13 @@ impl Store {
             return Ok(());
         }
         let mut batch = Batch::default();
-        let stale = if continues { None } else { Some(self.start_over(&mut batch)?) };
+        let recovered = if continues { None } else { Some(self.recover_what_else(&mut batch, &[])?) };
         batch.put(keys::meta(MetaKey::Epoch), epoch.0);
         self.engine.commit(batch)?;
         let mut state = self.state_mut();
         state.meta.epoch = epoch;
-        if let Some(stale) = stale {
-            state.note_beginning(stale);
+        if let Some(recovered) = recovered {
+            state.note_recovered(recovered);
         }
         drop(state);
         drop(writer);
@@ -164,9 +167,11 @@ impl Store {
     /// confirmed record is stale until it comes again.
     fn start_over(&self, batch: &mut Batch) -> Result<BTreeSet<RecordKey>, StoreError> {
         let mut stale = BTreeSet::new();
-        for entry in self.engine.scan_prefix(&[keys::RECORD]) {
+        // The lists of homes have the same keys, and no values to be read for them.
+        for entry in self.engine.scan_prefix(&[keys::HOME_INDEX]) {
             let (key, _) = entry?;
-            let record = keys::record_of_key(&key).ok_or_else(|| StoreFault::malformed("records"))?;
+            let record =
+                keys::record_of_index(&key).ok_or_else(|| StoreFault::malformed("index of homes"))?;
             batch.put(keys::stale(record), []);
             stale.insert(record);
         }
@@ -188,23 +193,25 @@ impl Store {
     /// Where the store cannot be read or written.
     pub(crate) fn drop_stale(&self) -> Result<(), StoreError> {
         let writer = self.write_lock();
-        let stale = self.state().stale.clone();
-        if stale.is_empty() {
-            return Ok(());
-        }
-        let mut batch = Batch::default();
-        for record in &stale {
-            batch.remove(keys::stale(*record));
-            if let Some(bytes) = self.engine.get(&keys::record(*record))? {
-                batch.remove(keys::record(*record));
-                batch.remove(keys::indexed(decode_record(&bytes)?.home, *record));
+        loop {
+            let some: Vec<RecordKey> =
+                self.state().stale.iter().take(DROPPED_RECORDS_PER_BATCH).copied().collect();
+            if some.is_empty() {
+                break;
             }
+            let mut batch = Batch::default();
+            for record in &some {
+                batch.remove(keys::stale(*record));
+                if let Some(bytes) = self.engine.get(&keys::record(*record))? {
+                    batch.remove(keys::record(*record));
+                    batch.remove(keys::indexed(decode_record(&bytes)?.home, *record));
+                }
+            }
+            self.engine.commit(batch)?;
+            let mut state = self.state_mut();
+            some.iter().for_each(|record| _ = state.stale.remove(record));
+            state.touch(some.iter().map(|record| record.kind));
         }
-        self.engine.commit(batch)?;
-        let mut state = self.state_mut();
-        state.stale = BTreeSet::new();
-        state.touch(stale.into_iter().map(|record| record.kind));
-        drop(state);
         drop(writer);
         Ok(())
     }

@@ -4,8 +4,9 @@ use super::StoreError;
 use xundian_protocol::ids::{FeedEpoch, FeedSeq};
 use xundian_protocol::wire::v1::{Resume, Resumed};
 
-/// So many epochs are kept. A device that has not synced since an older one asks for everything again.
-const KEPT_MAX: usize = 1000;
+/// So many epochs are kept, 240 kB. A device that has not synced since an older one asks for everything again. Each
+/// opening counts, also that of a command while the server does not run, and of a start that then fails.
+const KEPT_MAX: usize = 10_000;
 
 /// The epochs of this feed, oldest first. Each opening of the store begins one, before anything else is written.
 ///
@@ -15,8 +16,12 @@ const KEPT_MAX: usize = 1000;
 pub struct Epochs(Vec<(FeedEpoch, FeedSeq)>);
 
 impl Epochs {
-    /// Begins an epoch behind the last place.
+    /// Begins an epoch behind the last place. What a store held before it noted epochs is one of its own, which its
+    /// devices name as well.
     pub fn begin(&mut self, epoch: FeedEpoch, head: FeedSeq) {
+        if self.0.is_empty() {
+            self.0.push((FeedEpoch::NIL, FeedSeq(0)));
+        }
         self.0.push((epoch, head));
         self.0.drain(..self.0.len().saturating_sub(KEPT_MAX));
     }
@@ -77,13 +82,22 @@ mod tests {
         assert!(!continues(A, 801), "the epoch went on behind the backup, in a feed that is no more");
         assert!(!continues(LOST, 700), "an opening after the backup, before it was restored");
         assert!(!continues(B, 851), "the server has lost what it said was on its disk");
-        assert!(!continues(FeedEpoch::NIL, 700));
+        assert!(!continues(FeedEpoch::NIL, 700), "of a store that noted no epochs when this one did");
+    }
+
+    #[test]
+    fn what_was_there_before_the_first_epoch_goes_on() {
+        let mut epochs = Epochs::default();
+        epochs.begin(A, FeedSeq(500));
+        let find =
+            |reached| epochs.find(Resume { epoch: FeedEpoch::NIL, reached: FeedSeq(reached) }, FeedSeq(600));
+        assert!(find(500).continues && !find(501).continues);
     }
 
     #[test]
     fn they_are_bounded_and_read_back() {
         let mut epochs = epochs();
-        (0..2000u64).for_each(|n| epochs.begin(FeedEpoch([7; 16]), FeedSeq(1000 + n)));
+        (0..2 * KEPT_MAX as u64).for_each(|n| epochs.begin(FeedEpoch([7; 16]), FeedSeq(1000 + n)));
         assert_eq!(epochs.0.len(), KEPT_MAX);
         assert_eq!(Epochs::decode(&epochs.encode()).unwrap(), epochs);
         assert!(Epochs::decode(&epochs.encode()[1..]).is_err());

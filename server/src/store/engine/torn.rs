@@ -5,37 +5,57 @@
 //! told that the batch is safe, for then all of it would have been synced. So the journal ends in front of it, and what
 //! is cut off is laid aside.
 //!
+//! Behind such a batch there may be notes of devices, which are not synced by themselves and are one item each, and one
+//! batch more that was under way. Where more stands behind it, it was synced, and what is wrong with it is no power cut's
+//! doing: then nothing is cut.
+//!
 //! A batch is a start (tag 1, items u32, number u64), its items (2: type u8, compression u8, table u64, length of the key
 //! u16, length of the value u32, length as stored u32, key, value; 4: table u64), and an end (3: XXH3 of the items, u64,
 //! and four bytes). All numbers are little-endian.
 
 #![expect(clippy::little_endian_bytes, reason = "so fjall writes numbers")]
 
-use std::fs::{self, OpenOptions};
+use crate::disk;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What fjall calls a journal.
 const EXTENSION: &str = "jnl";
 
 /// Cuts the newest journal of a store where its first batch begins that is not sound. Returns where that is, and the
-/// file with what was cut off; `None` where it has no such batch.
+/// file with what was cut off; `None` where it has no such batch, or one that was synced.
 pub(super) fn cut_torn_end(folder: &Path) -> io::Result<Option<(PathBuf, u64)>> {
     let Some(path) = newest_journal(folder)? else { return Ok(None) };
     let journal = fs::read(&path)?;
     let end = sound_end(&journal);
     let rest = &journal[end..];
     let torn = rest.iter().rposition(|byte| *byte != 0).map_or(&[][..], |last| &rest[..=last]);
-    if torn.is_empty() {
+    if torn.is_empty() || was_synced(rest) {
         return Ok(None);
     }
-    let aside = folder.with_extension("torn");
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let aside = folder.with_extension(format!("torn-{}", since.as_millis()));
     fs::write(&aside, torn)?;
+    File::open(&aside)?.sync_all()?;
+    folder.parent().map_or(Ok(()), disk::sync_folder)?;
     let file = OpenOptions::new().write(true).open(&path)?;
     file.set_len(end as u64)?;
     file.sync_all()?;
     Ok(Some((aside, end as u64)))
+}
+
+/// Whether a batch that is not sound was synced once, by what stands behind it.
+fn was_synced(bytes: &[u8]) -> bool {
+    let mut rest = read_batch(bytes).map(|batch| batch.rest);
+    let behind = std::iter::from_fn(|| {
+        let batch = read_batch(rest?)?;
+        rest = Some(batch.rest);
+        Some(batch)
+    });
+    behind.filter(|batch| batch.is_sound && batch.items > 1).count() > 1
 }
 
 fn newest_journal(folder: &Path) -> io::Result<Option<PathBuf>> {
@@ -55,25 +75,34 @@ fn newest_journal(folder: &Path) -> io::Result<Option<PathBuf>> {
 /// Where the first batch begins that is not sound.
 fn sound_end(journal: &[u8]) -> usize {
     let mut rest = journal;
-    while let Some(after) = after_sound_batch(rest) {
-        rest = after;
+    while let Some(batch) = read_batch(rest).filter(|batch| batch.is_sound) {
+        rest = batch.rest;
     }
     journal.len() - rest.len()
 }
 
-fn after_sound_batch(bytes: &[u8]) -> Option<&[u8]> {
-    let (start, items) = bytes.split_at_checked(13)?;
+/// A batch that is all there by its lengths.
+struct Read<'a> {
+    items: u32,
+    is_sound: bool,
+    /// What stands behind it.
+    rest: &'a [u8],
+}
+
+fn read_batch(bytes: &[u8]) -> Option<Read<'_>> {
+    let (start, behind) = bytes.split_at_checked(13)?;
     let (&1, count) = start.split_first()? else { return None };
     let (count, _) = count.split_first_chunk::<4>()?;
-    let mut rest = items;
-    for _ in 0..u32::from_le_bytes(*count) {
+    let count = u32::from_le_bytes(*count);
+    let mut rest = behind;
+    for _ in 0..count {
         rest = after_item(rest)?;
     }
-    let items = &items[..items.len() - rest.len()];
+    let items = &behind[..behind.len() - rest.len()];
     let (end, rest) = rest.split_at_checked(1 + 8 + 4)?;
     let (&3, sum) = end.split_first()? else { return None };
     let (sum, _) = sum.split_first_chunk::<8>()?;
-    (u64::from_le_bytes(*sum) == xxh3_64(items)).then_some(rest)
+    Some(Read { items: count, is_sound: u64::from_le_bytes(*sum) == xxh3_64(items), rest })
 }
 
 fn after_item(bytes: &[u8]) -> Option<&[u8]> {
@@ -140,8 +169,25 @@ mod tests {
         assert_eq!(rows(&engine), (1..=8).collect::<Vec<_>>());
         commit(&engine, 10);
         drop(engine);
-        assert!(fs::metadata(folder.path().join("store.torn")).expect("laid aside").len() > 6000);
+        let names = fs::read_dir(folder.path()).expect("readable").map(|entry| entry.expect("an entry"));
+        let aside: Vec<_> =
+            names.filter(|entry| entry.file_name().to_string_lossy().starts_with("store.torn-")).collect();
+        assert!(aside.len() == 1 && aside[0].metadata().expect("laid aside").len() > 6000);
         assert_eq!(rows(&Engine::open(&store).expect("opens")), [1, 2, 3, 4, 5, 6, 7, 8, 10]);
+    }
+
+    #[test]
+    fn what_was_synced_is_never_cut_off() {
+        let (folder, journal, bytes) = store();
+        let store = folder.path().join("store");
+        let mut decayed = bytes;
+        let third = (0..3).fold(0, |at, _| {
+            at + decayed[at..].len() - read_batch(&decayed[at..]).expect("a batch").rest.len()
+        });
+        decayed[third + 1500] ^= 1;
+        fs::write(&journal, &decayed).expect("written");
+        assert!(Engine::open(&store).is_err(), "two sound batches and more stand behind it");
+        assert_eq!(fs::read(&journal).expect("readable"), decayed);
     }
 
     #[test]

@@ -87,6 +87,22 @@ async fn a_push_sends_again_as_well_and_a_rejected_save_is_rejected_once() {
     service.verify();
 }
 
+/// Its user scans the new invitation before the app has tried to sync.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_came_after_the_backup_sends_all_it_has_when_it_is_enrolled_at_once() {
+    let service = Service::start().await;
+    let (service, backup) = service.back_up().await;
+    let device = service.device("W1").await;
+    device.visit("A1", yesterday(), 2);
+    device.sync().await;
+    let service = service.restore(backup.path()).await;
+
+    device.client.enrol_here(&service.invitation("W1"), "again").await.expect("a new invitation");
+    assert_eq!(device.sync().await.merged, 3);
+    assert_eq!(work(&service).len(), 2);
+    service.verify();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_that_came_after_the_backup_is_not_taken_for_the_one_that_got_its_number() {
     let service = Service::start().await;
