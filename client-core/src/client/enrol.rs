@@ -6,14 +6,13 @@ use xundian_protocol::invitation::{Invitation, InvitationError};
 use xundian_protocol::limits::{CERTIFICATE_BYTES_MAX, MESSAGE_BYTES_MAX};
 use xundian_protocol::wire::DecodeError;
 use xundian_protocol::wire::v1::{
-    ClientFrame, Enrol, Granted, Refusal, Refused, ServerFrame, decode_server, encode_client,
+    ClientFrame, Enrol, Granted, Hello, Refusal, Refused, ServerFrame, decode_server, encode_client,
 };
-
-use xundian_protocol::sync::client::Aim;
 
 use super::carrier::Carrier;
 use super::identity::{self, IdentityFileError};
 use super::running::Running;
+use super::sync::APP;
 use super::{Client, SyncError, clocks};
 use crate::sealing::StoreKey;
 use crate::store::{Identity, StoreError};
@@ -88,7 +87,7 @@ impl Client {
     /// Makes a device of a home folder. The invitation counts once, but the same call may be repeated with
     /// it until it succeeds: the device's key and request are kept before the request is sent, and the server
     /// answers the same request with the same certificate. A device that is enrolled already gets a new number and
-    /// certificate; its unsent work goes under the old number before, or is kept and goes under the new one.
+    /// certificate; its unsent work is kept and goes under the new number.
     ///
     /// # Errors
     /// Where the invitation is none, the server refuses or cannot be reached, or the folder is of no use.
@@ -131,24 +130,37 @@ impl Client {
     }
 
     async fn take_up(&self, invitation: &Invitation, label: &str) -> Result<(), EnrolError> {
-        self.ask_what_the_server_knows().await;
         // The saves that wait get new numbers, so none of them may be on its way.
         let running = Running::start(self)?;
+        if let Err(error) = self.greet_as_before(&running).await {
+            tracing::debug!("the server says nothing to the old number: {error}");
+        }
         let request_der = identity::request_der(&self.home)?;
         let enrol = Enrol { secret: invitation.secret(), request_der, label: label.to_owned() };
         let granted = ask(&running, invitation, enrol).await?;
         self.accept(invitation, &granted)
     }
 
-    /// A device that is enrolled anew sends what waits under its old number first, if it still may. So it finds out
-    /// whether the server knows it: one that does not has lost all that it sent, and that waits then as well.
-    async fn ask_what_the_server_knows(&self) {
-        if self.identity().is_none() {
-            return;
+    /// A device that is enrolled anew says hello under its old number first. So it finds out what the server has lost of
+    /// what it sent, as one does that was restored from an older backup, and that waits then with the rest.
+    async fn greet_as_before(&self, running: &Running<'_>) -> Result<(), SyncError> {
+        let Some(identity) = self.identity() else { return Ok(()) };
+        let tls = self.tls()?;
+        let mut carrier = Carrier::open(running.connect(&identity.server, &tls).await?).await?;
+        let (next_seq, now_ms) = (self.store.next_seq(), (self.clocks)().now_ms);
+        let hello = Hello { app: APP.to_owned(), device: identity.device, next_seq, now_ms };
+        carrier.send(&encode_client(&ClientFrame::Hello(hello))).await?;
+        match decode_server(&carrier.receive().await?)? {
+            ServerFrame::Welcome(welcome) if welcome.applied_through < self.store.applied_through() => {
+                _ = self.store.recover(welcome.applied_through)?;
+            }
+            ServerFrame::Refused(refused) if refused.why == Refusal::UnknownDevice => {
+                self.store.note_forgotten(true)?;
+            }
+            _ => {}
         }
-        if let Err(error) = self.run(Aim::Push, false, |_| {}).await {
-            tracing::debug!("the server takes nothing more under the old number: {error}");
-        }
+        carrier.close("greeted").await;
+        Ok(())
     }
 
     fn accept(&self, invitation: &Invitation, granted: &Granted) -> Result<(), EnrolError> {

@@ -31,7 +31,7 @@ const FOLDED_AT_ONCE_MAX: u64 = 512;
 const CHECK_AFTER_MS: u64 = 24 * 3600 * 1000;
 /// A device of more homes does not compare: both ends read all of its records for that.
 const CHECK_HOMES_MAX: usize = 2_000;
-const APP: &str = concat!("xundian ", env!("CARGO_PKG_VERSION"));
+pub(super) const APP: &str = concat!("xundian ", env!("CARGO_PKG_VERSION"));
 
 impl Client {
     /// Sends what waits, fetches what changed, then sends the pictures that wait. `progress` is told after each step.
@@ -91,7 +91,7 @@ impl Client {
         Ok(PushReport { merged, rejected, unsent_ops })
     }
 
-    pub(super) async fn run(
+    async fn run(
         &self,
         aim: Aim,
         has_pictures: bool,
@@ -137,7 +137,7 @@ impl Client {
         }
     }
 
-    fn tls(&self) -> Result<TlsIdentity, IdentityFileError> {
+    pub(super) fn tls(&self) -> Result<TlsIdentity, IdentityFileError> {
         let mut kept = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tls) = &*kept {
             return Ok(tls.clone());

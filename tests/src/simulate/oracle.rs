@@ -7,7 +7,7 @@ use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
 use xundian_protocol::kinds;
 use xundian_protocol::record::{Home, Op, Record, RecordKey};
-use xundian_protocol::wire::v1::{ServerFrame, decode_server};
+use xundian_protocol::wire::v1::{Pull, ServerFrame, decode_server};
 use xundian_server::Server;
 use xundian_server::store::{Device, Reader, StoreError, Table};
 
@@ -53,14 +53,13 @@ impl World {
 
     /// A claim that everything captured up to a moment has come is true when it is made. What is saved later with a clock
     /// that was set back is no part of it.
-    pub(super) fn check_claim(
-        &mut self,
-        server: &Server,
-        device: DeviceNo,
-        through_ms: i64,
-        claimed_at_ms: i64,
-    ) {
+    pub(super) fn check_claim(&mut self, server: &Server, device: DeviceNo, pull: &Pull, claimed_at_ms: i64) {
+        let through_ms = pull.captured_through_ms;
         let Ok(Some(row)) = server.device(device) else { return };
+        // A server that has lost saves takes no such claim before it has them again.
+        if self.tally.restores() > 0 && row.applied_through < pull.sent_through {
+            return;
+        }
         if row.captured_through_ms.is_none_or(|claimed| claimed < through_ms) {
             return;
         }

@@ -181,7 +181,7 @@ impl World {
         if let Some(ClientFrame::Pull(pull)) = &frame
             && !self.site.disk.is_off()
         {
-            self.check_claim(&server, device, pull.captured_through_ms, claimed_at_ms);
+            self.check_claim(&server, device, pull, claimed_at_ms);
         }
         for payload in answers.payloads {
             self.look_at(&server, (person, device), &pulled, &payload);
