@@ -362,6 +362,11 @@ impl ClientSession {
                 self.steps.extend(self.is_resuming.then_some(Step::Resumed(resumed)));
             }
             (_, ServerFrame::Receipt { first, receipt }) => return self.receipt(first, receipt),
+            // Records from a place that may not be in this feed. The word on that comes first, or was lost.
+            (
+                Phase::Pulling { .. },
+                ServerFrame::Scope(_) | ServerFrame::Changes(_) | ServerFrame::Pulled(_),
+            ) if self.is_resuming => {}
             (Phase::Pulling { .. }, ServerFrame::Scope(homes)) => {
                 self.round()?;
                 self.steps.push_back(Step::CommitScope(homes));

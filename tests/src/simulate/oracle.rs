@@ -182,7 +182,9 @@ impl World {
         accounts: &Accounts,
     ) -> Result<Vec<String>, StoreError> {
         let mut model: BTreeMap<RecordKey, Record> = BTreeMap::new();
-        for phone in &self.phones {
+        // The number of who was revoked before sending again what a server has lost may be another phone's.
+        let answers = |phone: &&Phone| !phone.is_revoked || self.tally.restores() == 0;
+        for phone in self.phones.iter().filter(answers) {
             let is_merged = |saved: &&Saved| {
                 !saved.is_taken_back && accounts.fate(&saved.op) == Fate::Merged && !phone.waits(saved)
             };
