@@ -167,6 +167,10 @@ impl Store {
     /// confirmed record is stale until it comes again.
     fn start_over(&self, batch: &mut Batch) -> Result<BTreeSet<RecordKey>, StoreError> {
         let mut stale = BTreeSet::new();
+        // Marks of the last time, whose records may have left with their home: they must not meet those that come back.
+        for entry in self.engine.scan_prefix(&[keys::STALE]) {
+            batch.remove(entry?.0);
+        }
         // The lists of homes have the same keys, and no values to be read for them.
         for entry in self.engine.scan_prefix(&[keys::HOME_INDEX]) {
             let (key, _) = entry?;

@@ -120,6 +120,20 @@ fn a_home_that_comes_into_scope_after_that_is_behind_like_all_others() {
     assert_eq!(device.store.standing().behind, [(home(0), FeedSeq(0)), (home(1), FeedSeq(0))]);
 }
 
+/// Found by the simulation: the mark of a record that had left was met again after a crash.
+#[test]
+fn a_record_that_left_and_came_back_is_not_taken_for_one_that_is_lost() {
+    let device = Opened::synced();
+    device.store.recover(OpSeq(5)).expect("recovered");
+    device.store.set_scope(&[home(1), home(2)]).expect("a scope");
+    device.store.recover(OpSeq(5)).expect("recovered once more");
+    device.store.set_scope(&[home(0), home(1), home(2)]).expect("a scope");
+    pull(&device.store, Some(home(0)), 0, 4, vec![changed(6, 20, 3, 100)]);
+    let device = device.reopened();
+    finish(&device.store);
+    assert_eq!(device.value(6), Some(Value::Int(3)));
+}
+
 #[test]
 fn a_place_that_the_server_does_not_have_is_the_beginning() {
     let device = Opened::synced();
