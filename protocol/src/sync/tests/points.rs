@@ -260,8 +260,12 @@ fn a_pull_from_a_place_that_is_not_there_is_made_again_and_a_sync_waits_for_that
     client.ready_to_pull(position(7));
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))), "it costs no round trip");
     client.handle(welcome()).unwrap();
-    client.handle(ServerFrame::Pulled(FeedSeq(7))).unwrap();
-    poll_until(&mut client, &ClientStep::Wait);
+    // As if the word had been lost on its way.
+    let changes = Changes { home: None, from: FeedSeq(7), to: FeedSeq(9), records: Vec::new() };
+    client.handle(ServerFrame::Changes(changes)).unwrap();
+    client.handle(ServerFrame::Pulled(FeedSeq(9))).unwrap();
+    assert!(matches!(client.poll(), ClientStep::Welcome(_)));
+    assert_eq!(client.poll(), ClientStep::Wait, "nothing of a place that may not be there is taken");
     let resumed = Resumed { epoch: FeedEpoch([2; 16]), continues: false };
     client.handle(ServerFrame::Resumed(resumed)).unwrap();
     assert_eq!(client.poll(), ClientStep::Resumed(resumed));
