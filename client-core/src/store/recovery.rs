@@ -18,7 +18,7 @@ use super::keys::{self, MetaKey};
 use super::outbox::decode_op;
 use super::{Picture, RejectedId, State, Store, StoreError, StoreFault, put_number};
 
-/// So many saves of a number are kept after they were confirmed: two months of a merchandiser's, some 4 MB. A server that
+/// So many saves of a number are kept after they were confirmed: two months of a merchandiser's, some 3 MB. A server that
 /// has lost more than these can get none of them back from this device. Those of the number before are kept as well, for
 /// a backup that is older than the present one.
 pub(super) const SENT_OPS_KEPT: u64 = 10_000;

@@ -171,6 +171,24 @@ impl World {
         }
     }
 
+    /// Everything that happens, and then two rounds of syncs: the first brings everything to the server, the second
+    /// everything to everybody.
+    fn weather(&mut self, storm: Vec<Event>) {
+        for event in storm {
+            self.happen(event);
+        }
+        self.sync_all();
+        self.sync_all();
+        self.check();
+    }
+
+    /// Once all is equal, a session moves nothing.
+    fn check_rest(&mut self) {
+        self.moved = 0;
+        self.sync_all();
+        assert_eq!(self.moved, 0, "a session with nothing new moves records");
+    }
+
     fn session(&mut self, at: usize, aim: Aim) -> ClientSession {
         let device = &mut self.devices[at];
         let hello =
@@ -368,16 +386,8 @@ proptest! {
         events in prop::collection::vec(event(), 0..400),
     ) {
         let mut world = World::new();
-        for event in events {
-            world.happen(event);
-        }
-        // The first round brings everything to the server, the second everything to everybody.
-        world.sync_all();
-        world.sync_all();
-        world.check();
-        world.moved = 0;
-        world.sync_all();
-        prop_assert_eq!(world.moved, 0, "a session with nothing new moves records");
+        world.weather(events);
+        world.check_rest();
         world.check();
     }
 
@@ -386,15 +396,8 @@ proptest! {
         events in prop::collection::vec(prop_oneof![40 => event(), 1 => loss()], 0..400),
     ) {
         let mut world = World::new();
-        for event in events {
-            world.happen(event);
-        }
-        world.sync_all();
-        world.sync_all();
-        world.check();
-        world.moved = 0;
-        world.sync_all();
-        prop_assert_eq!(world.moved, 0, "a session with nothing new moves records");
+        world.weather(events);
+        world.check_rest();
     }
 
     #[test]
@@ -404,12 +407,7 @@ proptest! {
     ) {
         let mut world = World::new();
         world.checks = true;
-        for event in events {
-            world.happen(event);
-        }
-        world.sync_all();
-        world.sync_all();
-        world.check();
+        world.weather(events);
         world.moved = 0;
         for decay in &decays {
             world.happen(*decay);
@@ -417,9 +415,7 @@ proptest! {
         world.sync_all();
         world.check();
         prop_assert!(world.moved <= decays.len(), "{} records moved for {}", world.moved, decays.len());
-        world.moved = 0;
-        world.sync_all();
-        prop_assert_eq!(world.moved, 0, "a check of what agrees moves records");
+        world.check_rest();
     }
 
     #[test]

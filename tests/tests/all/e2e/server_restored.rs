@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use xundian_client::Visit;
 use xundian_protocol::calendar::Day;
-use xundian_protocol::ids::RecordId;
+use xundian_protocol::ids::{RecordId, VisitId};
 use xundian_protocol::kinds::StockCount;
 use xundian_protocol::record::{Record, RecordKey};
 use xundian_tests::support::company::{self, assignment, today};
@@ -87,16 +87,19 @@ async fn a_push_sends_again_as_well_and_a_rejected_save_is_rejected_once() {
     service.verify();
 }
 
+/// A device that was enrolled after the backup and has sent a visit, and the restored server, which knows neither.
+async fn came_after_the_backup() -> (Service, Device, VisitId) {
+    let (service, backup) = Service::start().await.back_up().await;
+    let device = service.device("W1").await;
+    let visit = device.visit("A1", yesterday(), 2);
+    device.sync().await;
+    (service.restore(backup.path()).await, device, visit)
+}
+
 /// Its user scans the new invitation before the app has tried to sync.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_that_came_after_the_backup_sends_all_it_has_when_it_is_enrolled_at_once() {
-    let service = Service::start().await;
-    let (service, backup) = service.back_up().await;
-    let device = service.device("W1").await;
-    device.visit("A1", yesterday(), 2);
-    device.sync().await;
-    let service = service.restore(backup.path()).await;
-
+    let (service, device, _) = came_after_the_backup().await;
     device.client.enrol_here(&service.invitation("W1"), "again").await.expect("a new invitation");
     assert_eq!(device.sync().await.merged, 3);
     assert_eq!(work(&service).len(), 2);
@@ -105,14 +108,8 @@ async fn a_device_that_came_after_the_backup_sends_all_it_has_when_it_is_enrolle
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_that_came_after_the_backup_is_not_taken_for_the_one_that_got_its_number() {
-    let service = Service::start().await;
-    let (service, backup) = service.back_up().await;
-    let device = service.device("W1").await;
+    let (service, device, visit) = came_after_the_backup().await;
     let number = device.client.identity().expect("enrolled").device;
-    let visit = device.visit("A1", yesterday(), 2);
-    device.sync().await;
-    let service = service.restore(backup.path()).await;
-
     let second = service.device("W2").await;
     assert_eq!(second.client.identity().expect("enrolled").device, number, "numbers are given out again");
     second.visit("B1", yesterday(), 2);
