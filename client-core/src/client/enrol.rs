@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use xundian_protocol::ids::OpSeq;
 use xundian_protocol::invitation::{Invitation, InvitationError};
 use xundian_protocol::limits::{CERTIFICATE_BYTES_MAX, MESSAGE_BYTES_MAX};
 use xundian_protocol::wire::DecodeError;
@@ -151,15 +152,21 @@ impl Client {
         let hello = Hello { app: APP.to_owned(), device: identity.device, next_seq, now_ms };
         carrier.send(&encode_client(&ClientFrame::Hello(hello))).await?;
         match decode_server(&carrier.receive().await?)? {
-            ServerFrame::Welcome(welcome) if welcome.applied_through < self.store.applied_through() => {
-                _ = self.store.recover(welcome.applied_through)?;
-            }
+            ServerFrame::Welcome(welcome) => self.recover_lost(welcome.applied_through)?,
             ServerFrame::Refused(refused) if refused.why == Refusal::UnknownDevice => {
                 self.store.note_forgotten(true)?;
             }
             _ => {}
         }
         carrier.close("greeted").await;
+        Ok(())
+    }
+
+    fn recover_lost(&self, applied_through: OpSeq) -> Result<(), StoreError> {
+        let has_lost = applied_through < self.store.applied_through();
+        if has_lost && self.store.recover(applied_through)?.is_none() {
+            tracing::warn!("the server has lost more than this device still has to send again");
+        }
         Ok(())
     }
 
