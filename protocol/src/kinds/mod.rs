@@ -8,6 +8,7 @@
 
 mod declare;
 pub mod header;
+mod release;
 mod spec;
 pub mod text;
 pub mod types;
@@ -42,6 +43,7 @@ pub use person::{Person, PersonStatus};
 pub use photo::{MediaType, Photo, PhotoSource, PhotoSubject};
 pub use position::{Position, Role};
 pub use product::Product;
+pub use release::Release;
 pub use route_plan::RoutePlan;
 pub use shelf_observation::ShelfObservation;
 pub use spec::{Attachment, FieldSpec, HomeKind, KeyType, KindSpec, Label, Lineage, Typed, Unit};
@@ -91,9 +93,16 @@ declare::choices! {
     Decision,
 }
 
-/// The declaration of a kind, or `None` for one that this version does not know.
+/// The kinds that this program knows.
+pub fn known() -> impl Iterator<Item = &'static KindSpec> {
+    let release = Release::running();
+    ALL.into_iter().filter(move |spec| release.knows(spec.kind))
+}
+
+/// The declaration of a kind, or `None` for one that this program does not know.
 pub fn spec(kind: KindId) -> Option<&'static KindSpec> {
-    ALL.into_iter().find(|spec| spec.kind == kind)
+    let spec = ALL.into_iter().find(|spec| spec.kind == kind);
+    spec.filter(|_| Release::running().knows(kind))
 }
 
 /// The declaration of a kind by its code, such as `visit`.

@@ -22,7 +22,7 @@ pub(super) fn learn_kinds(store: &Store, directory: &Directory) -> Result<(), St
 pub(crate) fn learn(store: &Store, directory: &Directory, at_once: usize) -> Result<bool, StoreError> {
     let reader = store.reader();
     let before = reader.counted_in()?;
-    let Some(kind) = kinds::ALL.iter().map(|spec| spec.kind).find(|kind| !before.kinds.contains(kind)) else {
+    let Some(kind) = kinds::known().map(|spec| spec.kind).find(|kind| !before.kinds.contains(kind)) else {
         return Ok(false);
     };
     let mut learnt = Vec::new();

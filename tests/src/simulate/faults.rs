@@ -2,6 +2,7 @@
 
 use rand::Rng;
 use rand::rngs::StdRng;
+use xundian_protocol::kinds::Release;
 
 use super::disk::PowerCut;
 use super::network::Spell;
@@ -63,6 +64,14 @@ impl World {
             }
             Fault::ServerBackup => self.site.back_up(),
             Fault::ServerRestore => self.restore_server(),
+            Fault::AppUpdate => match later(this.release, rng) {
+                Some(release) => self.update_app(phone, release),
+                None => return,
+            },
+            Fault::ServerUpdate => match later(self.site.release, rng) {
+                Some(release) => self.update_server(release),
+                None => return,
+            },
         }
         self.tally.note(fault, phase);
     }
@@ -71,4 +80,10 @@ impl World {
         let underway = self.phones[phone].underway.as_ref();
         underway.and_then(|underway| self.links.get(&underway.link)).map_or(Phase::Idle, |link| link.phase)
     }
+}
+
+/// A later release, where there is one.
+fn later(than: Release, rng: &mut StdRng) -> Option<Release> {
+    let later: Vec<Release> = Release::all().filter(|release| *release > than).collect();
+    (!later.is_empty()).then(|| later[rng.random_range(0..later.len())])
 }

@@ -89,6 +89,11 @@ pub fn run(parts: &Arc<Parts>, script: &Script) -> Result<Outcome, SimulationErr
     if world.violations.is_empty() {
         world.check_all();
     }
+    // In the end everybody has the present release, and everything must hold as if it had always been so.
+    if world.violations.is_empty() && world.update_all() {
+        come_to_rest(&mut world);
+        world.check_all();
+    }
     let passed_hours = (world.now_ms - begun_at_ms) / (60 * MINUTE_MS);
     world.tally.device_hours = passed_hours.unsigned_abs() * world.phones.len() as u64;
     world.tally.pictures = world.pictures();

@@ -12,6 +12,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use xundian_client::{Client, Identity, Moment, SimulatedSync, StoreError};
 use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId};
+use xundian_protocol::kinds::Release;
 use xundian_protocol::record::Op;
 use xundian_protocol::wire::stored::decode_op;
 
@@ -75,6 +76,8 @@ pub(super) struct Phone {
     /// `None` while it is off, or its store does not open for want of room.
     pub(super) client: Option<Arc<Client>>,
     pub(super) underway: Option<Underway>,
+    /// Of its app.
+    pub(super) release: Release,
     pub(super) spells: Vec<Spell>,
     /// Which key pair its folder has; a copy has that of its original.
     pub(super) key: usize,
@@ -116,6 +119,7 @@ impl Phone {
             disk: Arc::default(),
             client: None,
             underway: None,
+            release: Release::PRESENT,
             spells: Vec::new(),
             key,
             ledger: Vec::new(),
@@ -183,7 +187,8 @@ impl Phone {
             Box::new(StdRng::seed_from_u64(draw)) as Box<dyn rand::RngCore>
         };
         let disk = Arc::clone(&self.disk) as Arc<dyn xundian_client::Disk>;
-        let client = Client::simulated(disk, &self.home, Box::new(clocks), chance)?;
+        let open = || Client::simulated(disk, &self.home, Box::new(clocks), chance);
+        let client = self.release.run(open)?;
         self.client = Some(Arc::new(client));
         let (before, tray) = (std::mem::take(&mut self.tray_before), self.tray());
         self.resent.extend(before.difference(&tray).copied());
@@ -325,6 +330,7 @@ impl Phone {
     pub(super) fn copy(&self, home: PathBuf, chance: u64) -> io::Result<Option<Self>> {
         let Some(backup) = self.backup.clone() else { return Ok(None) };
         let mut copy = Self::new(self.person, backup.key, home, chance);
+        copy.release = self.release;
         copy.put_pictures(&backup.pictures)?;
         copy.device = backup.device;
         // What the original answers for already.

@@ -5,6 +5,7 @@
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use xundian_protocol::kinds::Release;
 
 /// How large a run is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,6 +81,10 @@ pub enum Fault {
     ServerBackup,
     /// The server gets back what was backed up.
     ServerRestore,
+    /// A phone gets a later release of the app.
+    AppUpdate,
+    /// The server gets a later release.
+    ServerUpdate,
 }
 
 impl Fault {
@@ -133,6 +138,8 @@ impl Fault {
             Self::Copy => "phone copied",
             Self::ServerBackup => "server backed up",
             Self::ServerRestore => "server restored",
+            Self::AppUpdate => "app updated",
+            Self::ServerUpdate => "server updated",
         }
     }
 }
@@ -149,10 +156,19 @@ pub(super) struct Happening {
     pub(super) dice: u64,
 }
 
+/// The releases that a run begins with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Releases {
+    pub(super) server: Release,
+    /// Of each phone.
+    pub(super) apps: Vec<Release>,
+}
+
 /// What happens in a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Script {
     pub(super) size: Size,
+    pub(super) releases: Releases,
     pub(super) happenings: Vec<Happening>,
 }
 
@@ -192,13 +208,14 @@ impl Script {
                 at_ms += rng.random_range(MINUTE_MS..HOUR_MS);
             }
         }
+        let releases = releases(seed, size, &mut happenings);
         happenings.sort_by_key(|happening| happening.after_ms);
-        Self { size, happenings }
+        Self { size, releases, happenings }
     }
 
     /// The same without some of its happenings.
     pub(super) fn with(&self, happenings: Vec<Happening>) -> Self {
-        Self { size: self.size, happenings }
+        Self { happenings, ..self.clone() }
     }
 
     /// How many happenings there are.
@@ -225,6 +242,30 @@ impl std::fmt::Display for Script {
         }
         Ok(())
     }
+}
+
+/// The releases that a run begins with, and updates among what happens in it. Half of the runs have the present release
+/// alone. The dice are others than those of everything else, so that nothing else depends on it.
+fn releases(seed: u64, size: Size, happenings: &mut Vec<Happening>) -> Releases {
+    let mut releases = Releases { server: Release::PRESENT, apps: vec![Release::PRESENT; size.devices] };
+    if seed % 8 < 4 {
+        return releases;
+    }
+    let mut rng = StdRng::seed_from_u64(!seed);
+    let all: Vec<Release> = Release::all().collect();
+    let storm_ms = i64::from(size.hours) * HOUR_MS;
+    let mut begin = |phone, update| {
+        for _ in 0..rng.random_range(0..3) {
+            let after_ms = rng.random_range(0..storm_ms);
+            happenings.push(Happening { after_ms, phone, what: What::Fault(update), dice: rng.random() });
+        }
+        all[rng.random_range(0..all.len())]
+    };
+    releases.server = begin(0, Fault::ServerUpdate);
+    for (phone, app) in releases.apps.iter_mut().enumerate() {
+        *app = begin(phone, Fault::AppUpdate);
+    }
+    releases
 }
 
 fn fault(rng: &mut StdRng) -> Fault {

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use xundian_protocol::ids::FeedEpoch;
+use xundian_protocol::kinds::{self, Release};
 use xundian_server::photos::{Photos, PhotosError, Place, SpoolLimits};
+use xundian_server::store::Table;
 use xundian_server::{OpenError, Server};
 
 use super::disk::{ServerDisk, ServerRows};
@@ -19,6 +21,14 @@ pub(super) enum SiteError {
     Photos(#[from] PhotosError),
 }
 
+/// A new folder of a release. One without a note of the kinds that count is of a release that knew all of the first.
+fn folder_of(release: Release) -> ServerRows {
+    let known: Vec<u16> = release.run(|| kinds::known().map(|spec| spec.kind.0).collect());
+    let count = u16::try_from(known.len()).unwrap_or(u16::MAX);
+    let note = [vec![count], known].concat().into_iter().flat_map(u16::to_be_bytes).collect();
+    ServerRows::from([((Table::Meta, b"counted_in".to_vec()), note)])
+}
+
 /// A server and its disk.
 pub(super) struct Site {
     parts: Arc<Parts>,
@@ -26,6 +36,7 @@ pub(super) struct Site {
     /// For its pictures.
     folder: PathBuf,
     up: Option<(Arc<Server>, Arc<Photos>)>,
+    pub(super) release: Release,
     backup: ServerRows,
     now_ms: i64,
     offset_ms: i64,
@@ -33,12 +44,13 @@ pub(super) struct Site {
 }
 
 impl Site {
-    pub(super) fn new(parts: Arc<Parts>, folder: PathBuf) -> Self {
+    pub(super) fn new(parts: Arc<Parts>, folder: PathBuf, release: Release) -> Self {
         Self {
             parts,
-            disk: Arc::default(),
+            disk: Arc::new(ServerDisk::holding(folder_of(release))),
             folder,
             up: None,
+            release,
             backup: ServerRows::new(),
             now_ms: 0,
             offset_ms: 0,
@@ -54,7 +66,8 @@ impl Site {
         let mut epoch = [0; 16];
         epoch[..4].copy_from_slice(&self.boots.to_be_bytes());
         let authority = Arc::clone(&self.parts.authority);
-        let server = Server::simulated(disk, &self.folder, authority, FeedEpoch(epoch))?;
+        let open = || Server::simulated(disk, &self.folder, authority, FeedEpoch(epoch));
+        let server = self.release.run(open)?;
         let server = Arc::new(server);
         let place = Place::Folder(self.folder.join("pictures"));
         let photos = Photos::open(Arc::clone(&server), &place, SpoolLimits::default())?;

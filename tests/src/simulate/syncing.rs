@@ -52,8 +52,9 @@ impl World {
 
     /// Lets a phone's sync go on until it waits.
     fn drive(&mut self, phone: usize) {
-        let Some(underway) = &mut self.phones[phone].underway else { return };
-        let (link, end) = (underway.link, underway.sync.advance());
+        let this = &mut self.phones[phone];
+        let (release, Some(underway)) = (this.release, &mut this.underway) else { return };
+        let (link, end) = (underway.link, release.run(|| underway.sync.advance()));
         underway.moves += 1;
         let (moves, sent) = (underway.moves, underway.sync.take_sent());
         for (stream, payload) in sent {
@@ -170,7 +171,7 @@ impl World {
             let scope = server.directory().scope(link.person, Day::in_default_zone(now_ms));
             link.pulled = scope.into_iter().collect();
         }
-        let answers = session.take(payload, now_ms);
+        let answers = self.site.release.run(|| session.take(payload, now_ms));
         let claim = |frame: &ClientFrame| match frame {
             ClientFrame::Pull(pull) => link.claims.get(&pull.captured_through_ms).copied(),
             _ => None,

@@ -9,7 +9,9 @@ use xundian_client::{
 };
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::KindId;
-use xundian_protocol::kinds::{KindSpec, OutletAssignment, Person, Product, RoutePlan, Typed};
+use xundian_protocol::kinds::{
+    self, DayReport, KindSpec, OutletAssignment, Person, Product, RoutePlan, Typed,
+};
 use xundian_protocol::record::{FieldKey, Home, RecordKey, Value, Write};
 use xundian_server::Draft;
 
@@ -40,6 +42,11 @@ fn records(client: &Client, kind: &KindSpec) -> Result<Vec<RecordId>, RecordErro
     Ok(client.list(kind.kind, None)?.iter().map(|line| line.record.key.id).collect())
 }
 
+/// Whether the app knows a kind; what an earlier release does not know it does not write.
+fn knows<T: Typed>() -> bool {
+    kinds::spec(T::SPEC.kind).is_some()
+}
+
 /// One piece of work; what cannot be done now is not done.
 pub(super) fn work(client: &Client, now_ms: i64, rng: &mut StdRng) -> Result<(), RecordError> {
     let outlets = outlets(client)?;
@@ -48,18 +55,21 @@ pub(super) fn work(client: &Client, now_ms: i64, rng: &mut StdRng) -> Result<(),
         0..=6 => visit(client, outlet, now_ms, rng),
         7..=9 => open_visit(client, outlet, rng),
         10 | 11 => edit_outlet(client, outlet, rng),
-        12 => raise_issue(client, outlet, rng),
-        13 => step_issue(client, rng),
-        14 => {
+        12 if knows::<Issue>() => raise_issue(client, outlet, rng),
+        13 if knows::<Issue>() => step_issue(client, rng),
+        14 if knows::<StockMovement>() => {
             let cause = Some(MovementCause::SellIn);
             let units = lines(rng, |rng| rng.random_range(1..40));
             client.move_stock(outlet, &StockMovement { cause, units, ..StockMovement::default() }).map(drop)
         }
-        15 => {
+        15 if knows::<DepartureCheck>() => {
             let gifts = Some(rng.random_range(0..9));
             client.check_departure(&DepartureCheck { gifts, ..DepartureCheck::default() }).map(drop)
         }
-        16 => client.report_day(Some("正常".into()), Some(rng.random_range(0..3))).map(drop),
+        16 if knows::<DayReport>() => {
+            client.report_day(Some("正常".into()), Some(rng.random_range(0..3))).map(drop)
+        }
+        12..=16 => Ok(()),
         17 => settle(client, rng),
         18 => newer_app(client, outlet, rng),
         19 | 20 => attach(client, now_ms, rng),
@@ -70,16 +80,17 @@ pub(super) fn work(client: &Client, now_ms: i64, rng: &mut StdRng) -> Result<(),
 fn visit(client: &Client, outlet: OutletId, now_ms: i64, rng: &mut StdRng) -> Result<(), RecordError> {
     let late_ms = if rng.random_bool(0.2) { rng.random_range(0..ENTERED_LATE_MS) } else { 0 };
     let opened_at_ms = now_ms - VISIT_MS - late_ms;
-    let bundle = VisitBundle {
+    let mut bundle = VisitBundle {
         abort_reason: rng.random_bool(0.1).then_some(AbortReason::Refused),
         time_in_store_ms: Some(VISIT_MS),
-        shelf: ShelfObservation {
-            present: lines(rng, |rng| rng.random_bool(0.7)),
-            ..ShelfObservation::default()
-        },
-        count: StockCount { shelf_units: lines(rng, |rng| rng.random_range(0..50)), ..StockCount::default() },
         ..VisitBundle::new(outlet, opened_at_ms, opened_at_ms + VISIT_MS)
     };
+    if knows::<ShelfObservation>() {
+        bundle.shelf.present = lines(rng, |rng| rng.random_bool(0.7));
+    }
+    if knows::<StockCount>() {
+        bundle.count.shelf_units = lines(rng, |rng| rng.random_range(0..50));
+    }
     client.record(&bundle).map(drop)
 }
 
@@ -89,14 +100,15 @@ fn open_visit(client: &Client, outlet: OutletId, rng: &mut StdRng) -> Result<(),
     match rng.random_range(0..4) {
         0 => client.close_visit(visit),
         1 => client.abort_visit(visit, AbortReason::NoTime, Some("赶时间".into())),
-        2 => {
+        2 if knows::<StockCount>() => {
             let units = lines(rng, |rng| rng.random_range(0..50));
             client.count_stock(visit, &StockCount { shelf_units: units, ..StockCount::default() })
         }
-        _ => {
+        3 if knows::<ShelfObservation>() => {
             let present = lines(rng, |rng| rng.random_bool(0.5));
             client.observe_shelf(visit, &ShelfObservation { present, ..ShelfObservation::default() })
         }
+        _ => Ok(()),
     }
 }
 
@@ -151,8 +163,8 @@ fn attach(client: &Client, now_ms: i64, rng: &mut StdRng) -> Result<(), RecordEr
     let of = match client.current_visit() {
         Ok(visit) => PhotoOf::Visit(visit),
         Err(_) => match some(&records(client, &Issue::SPEC)?, rng) {
-            Some(issue) => PhotoOf::Issue(*issue),
-            None => return Ok(()),
+            Some(issue) if knows::<Issue>() => PhotoOf::Issue(*issue),
+            _ => return Ok(()),
         },
     };
     let photo = NewPhoto {
@@ -173,14 +185,15 @@ fn attach(client: &Client, now_ms: i64, rng: &mut StdRng) -> Result<(), RecordEr
 /// What an app of a later version saves: a field of an outlet that is not declared yet, or a kind that is not.
 fn newer_app(client: &Client, outlet: OutletId, rng: &mut StdRng) -> Result<(), RecordError> {
     const UNDECLARED_TAG: u16 = 60_000;
-    const UNDECLARED_KINDS: u16 = 20_000;
+    /// The last is a guarded one, which a server that does not know it refuses.
+    const UNDECLARED_KINDS: [KindId; 3] = [KindId(20_000), KindId(20_001), KindId(40_000)];
     let home = Home::Outlet(outlet);
     let value = Value::Text(format!("新{}", rng.random_range(0..1000)));
     let writes = vec![Write { at: FieldKey::single(UNDECLARED_TAG), value, seen: None }];
     let record = if rng.random_bool(0.5) {
         Outlet::key(outlet.0)
     } else {
-        let kind = KindId(UNDECLARED_KINDS + rng.random_range(0..3));
+        let kind = UNDECLARED_KINDS[rng.random_range(0..UNDECLARED_KINDS.len())];
         RecordKey { kind, id: RecordId::derived(kind, &format!("{outlet}")) }
     };
     client.save_unknown(record, home, writes)

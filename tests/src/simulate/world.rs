@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use xundian_client::Identity;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{DeviceNo, PersonId};
+use xundian_protocol::kinds::Release;
 use xundian_protocol::record::Home;
 use xundian_protocol::sync::client::Aim;
 use xundian_protocol::wire::v1::Enrol;
@@ -95,9 +96,13 @@ impl World {
         let (company, staff) = super::company::found(script.size.devices, Day::in_default_zone(BEGIN_MS));
         let people = staff.people.iter().zip(0..);
         let home = |n: usize| folder.path().join(format!("phone-{n}"));
-        let phones = people.map(|(person, n)| Phone::new(*person, n, home(n), n as u64 + 1)).collect();
+        let mut phones: Vec<_> =
+            people.map(|(person, n)| Phone::new(*person, n, home(n), n as u64 + 1)).collect();
+        for (phone, release) in phones.iter_mut().zip(&script.releases.apps) {
+            phone.release = *release;
+        }
         let mut world = Self {
-            site: Site::new(Arc::clone(&parts), folder.path().join("server")),
+            site: Site::new(Arc::clone(&parts), folder.path().join("server"), script.releases.server),
             parts,
             folder,
             now_ms: BEGIN_MS,
@@ -267,7 +272,7 @@ impl World {
     fn write(&mut self, draft: Option<xundian_server::Draft>) {
         let now_ms = self.site.now_ms();
         let (Some(draft), Some(server)) = (draft, self.site.server()) else { return };
-        if server.write(vec![draft], "simulation", now_ms).is_ok() {
+        if self.site.release.run(|| server.write(vec![draft], "simulation", now_ms)).is_ok() {
             self.moved += 1;
         }
         self.see_to_server();
@@ -286,7 +291,7 @@ impl World {
         let this = &mut self.phones[phone];
         let Some(client) = this.client.clone().filter(|client| client.identity().is_some()) else { return };
         let before = this.tray();
-        let worked = work::work(&client, this.clock_ms(), rng);
+        let worked = this.release.run(|| work::work(&client, this.clock_ms(), rng));
         self.tally.works += u64::from(worked.is_ok());
         let noted = if this.disk.is_off() { Ok(()) } else { this.note_saves(worked.is_ok()) };
         if worked.is_ok() {
@@ -394,6 +399,34 @@ impl World {
             let key_hash = self.parts.key(phone.key).hash;
             phone.is_revoked = row.is_some_and(|row| row.has_key(key_hash) && row.revoked_at_ms.is_some());
         }
+    }
+
+    /// A phone's app starts again as a later release. What it was doing ends.
+    pub(super) fn update_app(&mut self, phone: usize, release: Release) {
+        self.phones[phone].release = release;
+        if !self.phones[phone].disk.is_off() {
+            self.phones[phone].go_down();
+            self.boot(phone);
+        }
+    }
+
+    /// The server starts again as a later release. What it was doing ends.
+    pub(super) fn update_server(&mut self, release: Release) {
+        self.site.release = release;
+        self.site.go_down();
+        self.boot_server();
+    }
+
+    /// Brings everything to the present release. Says whether anything was of another.
+    pub(super) fn update_all(&mut self) -> bool {
+        let is_earlier = |release: Release| release != Release::PRESENT;
+        let apps: Vec<_> = (0..self.phones.len()).filter(|n| is_earlier(self.phones[*n].release)).collect();
+        let server = is_earlier(self.site.release);
+        apps.iter().for_each(|phone| self.update_app(*phone, Release::PRESENT));
+        if server {
+            self.update_server(Release::PRESENT);
+        }
+        server || !apps.is_empty()
     }
 
     fn end_links(&mut self) {
