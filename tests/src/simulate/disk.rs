@@ -23,6 +23,8 @@ pub(super) struct PowerCut {
 #[derive(Debug, Default)]
 struct Power {
     cut: Option<PowerCut>,
+    /// One that is to come after the next start.
+    next: Option<PowerCut>,
     is_off: bool,
     is_full: bool,
     commits: u64,
@@ -37,6 +39,11 @@ enum Fate {
 }
 
 impl Power {
+    /// The power is back. What was to be cut before is not any more.
+    const fn on(&mut self) {
+        (self.is_off, self.cut) = (false, self.next.take());
+    }
+
     fn check(&self) -> io::Result<()> {
         if self.is_off { Err(io::Error::other("the power is off")) } else { Ok(()) }
     }
@@ -87,14 +94,23 @@ impl DeviceDisk {
         self.inner().1.cut = Some(cut);
     }
 
+    /// Cuts the power while or after it is started next.
+    pub(super) fn cut_next(&self, cut: PowerCut) {
+        self.inner().1.next = Some(cut);
+    }
+
+    /// No power cut is to come any more.
+    pub(super) fn disarm(&self) {
+        let power = &mut self.inner().1;
+        (power.cut, power.next) = (None, None);
+    }
+
     pub(super) fn is_off(&self) -> bool {
         self.inner().1.is_off
     }
 
-    /// The power is back; no cut is to come.
     pub(super) fn power_on(&self) {
-        let power = &mut self.inner().1;
-        (power.is_off, power.cut) = (false, None);
+        self.inner().1.on();
     }
 
     pub(super) fn set_full(&self, is_full: bool) {
@@ -163,6 +179,11 @@ impl ServerDisk {
         self.inner().power.cut = Some(cut);
     }
 
+    /// Cuts the power while or after it is started next.
+    pub(super) fn cut_next(&self, cut: PowerCut) {
+        self.inner().power.next = Some(cut);
+    }
+
     pub(super) fn is_off(&self) -> bool {
         self.inner().power.is_off
     }
@@ -177,7 +198,8 @@ impl ServerDisk {
 
     /// No power cut is to come any more.
     pub(super) fn disarm(&self) {
-        self.inner().power.cut = None;
+        let power = &mut self.inner().power;
+        (power.cut, power.next) = (None, None);
     }
 
     /// The power is back. Of the commits that might be lost, only the first `kept` are there. Says how many are lost.
@@ -193,7 +215,7 @@ impl ServerDisk {
             }
         }
         inner.unsynced.clear();
-        (inner.power.is_off, inner.power.cut) = (false, None);
+        inner.power.on();
         lost.len()
     }
 

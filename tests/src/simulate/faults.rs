@@ -23,10 +23,16 @@ impl World {
             }
             Fault::PhoneCrash => {
                 this.disk.cut_power(cut);
+                if let Some(next) = next_cut(rng) {
+                    this.disk.cut_next(next);
+                }
                 return;
             }
             Fault::ServerCrash => {
                 self.site.disk.cut_power(PowerCut { after_commits: cut.after_commits * 3, ..cut });
+                if let Some(next) = next_cut(rng) {
+                    self.site.disk.cut_next(next);
+                }
                 return;
             }
             Fault::PhoneFull => {
@@ -64,14 +70,20 @@ impl World {
             }
             Fault::ServerBackup => self.site.back_up(),
             Fault::ServerRestore => self.restore_server(),
-            Fault::AppUpdate => match later(this.release, rng) {
-                Some(release) => self.update_app(phone, release),
-                None => return,
-            },
-            Fault::ServerUpdate => match later(self.site.release, rng) {
-                Some(release) => self.update_server(release),
-                None => return,
-            },
+            Fault::AppUpdate => {
+                let Some(release) = later(this.release, rng) else { return };
+                if let Some(next) = next_cut(rng) {
+                    this.disk.cut_next(next);
+                }
+                self.update_app(phone, release);
+            }
+            Fault::ServerUpdate => {
+                let Some(release) = later(self.site.release, rng) else { return };
+                if let Some(next) = next_cut(rng) {
+                    self.site.disk.cut_next(next);
+                }
+                self.update_server(release);
+            }
         }
         self.tally.note(fault, phase);
     }
@@ -80,6 +92,12 @@ impl World {
         let underway = self.phones[phone].underway.as_ref();
         underway.and_then(|underway| self.links.get(&underway.link)).map_or(Phase::Idle, |link| link.phase)
     }
+}
+
+/// A power cut soon after a start, now and then.
+fn next_cut(rng: &mut StdRng) -> Option<PowerCut> {
+    let cut = PowerCut { after_commits: rng.random_range(0..6), takes: rng.random_bool(0.5) };
+    rng.random_bool(0.3).then_some(cut)
 }
 
 /// A later release, where there is one.

@@ -7,6 +7,8 @@ use super::script::Fault;
 /// What a phone's sync was about when something went wrong.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Phase {
+    /// The phone's store, or for the server's faults the server's, was being opened.
+    Opening,
     /// None was under way.
     Idle,
     /// It had said hello.
@@ -21,11 +23,13 @@ pub enum Phase {
 
 impl Phase {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Idle, Self::Greeting, Self::Pushing, Self::Pulling, Self::Pictures];
+    pub const ALL: [Self; 6] =
+        [Self::Opening, Self::Idle, Self::Greeting, Self::Pushing, Self::Pulling, Self::Pictures];
 
     /// Its name in tables.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Opening => "opening",
             Self::Idle => "idle",
             Self::Greeting => "greeting",
             Self::Pushing => "pushing",

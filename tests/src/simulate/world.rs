@@ -143,13 +143,14 @@ impl World {
     /// The storm is over: everything works again, and nothing goes wrong any more.
     pub(super) fn calm(&mut self) {
         self.is_storm = false;
+        self.site.disarm();
         self.site.disk.set_full(false);
         if !self.site.is_up() || self.site.disk.is_off() {
             self.boot_server();
         }
-        self.site.disarm();
         for phone in 0..self.phones.len() {
             self.phones[phone].spells.clear();
+            self.phones[phone].disk.disarm();
             self.phones[phone].disk.set_full(false);
             self.phones[phone].disk.power_on();
             if self.phones[phone].client.is_none() {
@@ -313,9 +314,10 @@ impl World {
         this.disk.power_on();
         this.set_time(self.now_ms, BEGIN_MS);
         if let Err(error) = this.boot() {
-            let is_full = this.disk.is_full();
-            this.go_down();
-            self.check(is_full, || format!("phone {phone} does not open: {error}"));
+            let (is_full, is_off) = (this.disk.is_full(), this.disk.is_off());
+            self.see_to_phone(phone, Phase::Opening);
+            self.phones[phone].go_down();
+            self.check(is_full || is_off, || format!("phone {phone} does not open: {error}"));
             return;
         }
         self.tally.boots += 1;
@@ -368,9 +370,13 @@ impl World {
             return;
         }
         if let Err(error) = self.site.boot() {
-            let is_full = self.site.disk.is_full();
+            let (is_full, is_off) = (self.site.disk.is_full(), self.site.disk.is_off());
             self.site.go_down();
-            self.check(is_full, || format!("the server does not open: {error}"));
+            self.check(is_full || is_off, || format!("the server does not open: {error}"));
+            if is_off {
+                self.tally.note(Fault::ServerCrash, Phase::Opening);
+                self.after(2 * MINUTE_MS, Event::BootServer);
+            }
         }
         self.end_links();
     }
