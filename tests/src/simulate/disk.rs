@@ -94,9 +94,9 @@ impl DeviceDisk {
         self.inner().1.cut = Some(cut);
     }
 
-    /// Cuts the power while or after it is started next.
-    pub(super) fn cut_next(&self, cut: PowerCut) {
-        self.inner().1.next = Some(cut);
+    /// What cuts the power while or after it is started next, if anything does.
+    pub(super) fn cut_next(&self, cut: Option<PowerCut>) {
+        self.inner().1.next = cut;
     }
 
     /// No power cut is to come any more.
@@ -179,9 +179,9 @@ impl ServerDisk {
         self.inner().power.cut = Some(cut);
     }
 
-    /// Cuts the power while or after it is started next.
-    pub(super) fn cut_next(&self, cut: PowerCut) {
-        self.inner().power.next = Some(cut);
+    /// What cuts the power while or after it is started next, if anything does.
+    pub(super) fn cut_next(&self, cut: Option<PowerCut>) {
+        self.inner().power.next = cut;
     }
 
     pub(super) fn is_off(&self) -> bool {

@@ -23,16 +23,12 @@ impl World {
             }
             Fault::PhoneCrash => {
                 this.disk.cut_power(cut);
-                if let Some(next) = next_cut(rng) {
-                    this.disk.cut_next(next);
-                }
+                this.disk.cut_next(next_cut(rng));
                 return;
             }
             Fault::ServerCrash => {
                 self.site.disk.cut_power(PowerCut { after_commits: cut.after_commits * 3, ..cut });
-                if let Some(next) = next_cut(rng) {
-                    self.site.disk.cut_next(next);
-                }
+                self.site.disk.cut_next(next_cut(rng));
                 return;
             }
             Fault::PhoneFull => {
@@ -72,16 +68,12 @@ impl World {
             Fault::ServerRestore => self.restore_server(),
             Fault::AppUpdate => {
                 let Some(release) = later(this.release, rng) else { return };
-                if let Some(next) = next_cut(rng) {
-                    this.disk.cut_next(next);
-                }
+                this.disk.cut_next(next_cut(rng));
                 self.update_app(phone, release);
             }
             Fault::ServerUpdate => {
                 let Some(release) = later(self.site.release, rng) else { return };
-                if let Some(next) = next_cut(rng) {
-                    self.site.disk.cut_next(next);
-                }
+                self.site.disk.cut_next(next_cut(rng));
                 self.update_server(release);
             }
         }
