@@ -244,6 +244,7 @@ pub(super) struct Run<'a> {
     session: ClientSession,
     /// With what the sessions before it did.
     tally: Tally,
+    said_hello_at_ms: i64,
     server_offset_ms: i64,
     /// What this store had ever sent before this session.
     sent_before: OpSeq,
@@ -294,6 +295,7 @@ impl<'a> Run<'a> {
             session: if check == Check::Due { session.checked() } else { session },
             check,
             tally,
+            said_hello_at_ms: now_ms,
             server_offset_ms: store.last_sync().map_or(0, |sync| sync.server_offset_ms),
             sent_before: store.sent_through(),
             confirmed_before: store.applied_through(),
@@ -364,7 +366,10 @@ impl<'a> Run<'a> {
         if welcome.applied_through > self.sent_before {
             return Err(SyncError::Restored { applied_through: welcome.applied_through.0 });
         }
-        self.server_offset_ms = welcome.now_ms.saturating_sub((self.client.clocks)().now_ms);
+        // The server read its clock on the way there and back, about in the middle (Cristian 1989). Taken at one of the
+        // ends, the offsets of two devices on a slow network would differ by half a round trip.
+        let midway_ms = i64::midpoint(self.said_hello_at_ms, (self.client.clocks)().now_ms);
+        self.server_offset_ms = welcome.now_ms.saturating_sub(midway_ms);
         self.client.store.note_hlc(Hlc::at_ms(welcome.now_ms));
         Ok(self.client.store.note_forgotten(false)?)
     }

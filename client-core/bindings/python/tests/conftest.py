@@ -171,8 +171,13 @@ async def device(server: Server, folder: Path, person: str) -> Client:
     return client
 
 
-def later() -> None:
-    """Of two changes the later one stands: waits until what comes is later by the clock than what was."""
-    before = time.time_ns() // 1_000_000
-    while time.time_ns() // 1_000_000 == before:
+def later(first: Client, then: Client) -> None:
+    """Of two changes the later one stands: waits until the clock of the device that changes something then is past that
+    of the one that did so first, as each measured the server's, and past whatever either of them has seen."""
+
+    def now_ms() -> int:
+        return time.time_ns() // 1_000_000
+
+    before = now_ms() + max(0, first.status().server_offset_ms or 0)
+    while now_ms() + (then.status().server_offset_ms or 0) <= before:
         pass

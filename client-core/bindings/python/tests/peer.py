@@ -38,6 +38,9 @@ class Peer:
             setattr(form, name, Channel[value] if name == "channel" else value)
         self.client.edit(outlet, Form.OUTLET(form))
 
+    def offset(self) -> int:
+        return self.client.status().server_offset_ms or 0
+
     def outlet(self, outlet: str) -> object:
         return plain(self.client.find(Kind.OUTLET, outlet))
 

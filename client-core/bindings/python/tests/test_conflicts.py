@@ -46,7 +46,7 @@ def outlet_of(client: Client, outlet: str) -> Outlet:
 async def test_two_edit_one_outlet_offline_and_all_see_both_values(phone: Client, tablet: Client, desk: Client) -> None:
     outlet = phone.outlet_named("BJ-1")
     tablet.edit(outlet, Form.OUTLET(Outlet(note="周一盘点", channel=Channel.SUPERMARKET)))
-    later()
+    later(tablet, desk)
     desk.edit(outlet, Form.OUTLET(Outlet(note="周二盘点", channel=Channel.CONVENIENCE)))
     assert outlet_of(tablet, outlet).note == "周一盘点", "seen at once"
     for client in (desk, tablet, desk, phone):
@@ -111,7 +111,7 @@ async def test_lines_are_named_by_their_products(phone: Client, server: Server, 
     await phone.sync()
     other = await device(server, tmp_path / "other", "M001")
     phone.count_stock(visit, StockCount(shelf_units={MILK: 3}))
-    later()
+    later(phone, other)
     other.count_stock(visit, StockCount(shelf_units={MILK: 4}))
     for client in (phone, other):
         await client.sync()

@@ -204,8 +204,15 @@ class Company : ParameterResolver {
 fun waiting(block: suspend CoroutineScope.() -> Unit): Unit =
     runBlocking(Dispatchers.Default) { withTimeout(STUCK_AFTER, block) }
 
-/** Of two changes the later one stands: waits until what comes is later by the clock than what was. */
-fun later() {
-    val before = System.currentTimeMillis()
-    while (System.currentTimeMillis() == before) Thread.onSpinWait()
+/**
+ * Of two changes the later one stands: waits until the clock of the device that changes something then is past that of the
+ * one that did so first, as each measured the server's, and past whatever either of them has seen.
+ */
+fun later(first: Client, then: Client): Unit = later(first.serverOffsetMs(), then.serverOffsetMs())
+
+fun later(firstOffsetMs: Long, thenOffsetMs: Long) {
+    val before = System.currentTimeMillis() + maxOf(0, firstOffsetMs)
+    while (System.currentTimeMillis() + thenOffsetMs <= before) Thread.onSpinWait()
 }
+
+fun Client.serverOffsetMs(): Long = status().serverOffsetMs ?: 0

@@ -16,7 +16,7 @@ class ConflictsTest {
         val (phone, tablet) = phones.enrolled("phone", "S001") to phones.enrolled("tablet", "R001")
         val outlet = phone.outletNamed("BJ-3")
         tablet.edit(outlet, Form.Outlet(Outlet(note = "周一盘点", channel = Channel.SUPERMARKET)))
-        later()
+        later(tablet, phone)
         phone.edit(outlet, Form.Outlet(Outlet(note = "周二盘点", channel = Channel.CONVENIENCE)))
         assertEquals("周一盘点", tablet.outlet(outlet).note, "seen at once")
         for (client in listOf(tablet, phone, tablet)) client.sync()
@@ -76,7 +76,7 @@ class ConflictsTest {
         phone.sync()
         val other = phones.enrolled("other")
         phone.countStock(visit, StockCount(shelfUnits = mapOf(MILK to 3)))
-        later()
+        later(phone, other)
         other.countStock(visit, StockCount(shelfUnits = mapOf(MILK to 4)))
         for (client in listOf(phone, other)) client.sync()
         val line = other.conflicts().single { it.record == visit }

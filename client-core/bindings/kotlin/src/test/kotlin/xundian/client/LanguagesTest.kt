@@ -7,6 +7,8 @@ import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonNull
 import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.JsonPrimitive
+import kotlinx.serialization.json.jsonPrimitive
+import kotlinx.serialization.json.long
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Assumptions.assumeTrue
@@ -38,7 +40,7 @@ class LanguagesTest {
             server.silent {
                 val ours = Outlet(note = "K", phone = "010-1", address = "东街1号", openHours = "8-20", geofenceM = 80)
                 kotlin.edit(outlet, Form.Outlet(ours))
-                later()
+                later(kotlin.serverOffsetMs(), python.call("offset").jsonPrimitive.long)
                 val theirs = mapOf("note" to "P", "phone" to "010-2", "address" to "西街2号", "open_hours" to "9-21")
                 python.call("edit", outlet, theirs + mapOf("channel" to "CHAIN", "visits_per_28_days" to 4))
             }
