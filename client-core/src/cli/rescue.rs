@@ -19,16 +19,18 @@ pub(super) fn rescue(
         "unsent": report.unsent,
         "rejected": report.rejected,
         "confirmed": report.confirmed,
+        "pictures": report.pictures,
         "unreadable": report.unreadable,
         "losses": report.losses,
         "file": into.display().to_string(),
     });
     let mut human = format!(
-        "已抢救至 rescued into {}：待发送 unsent {}，被拒绝 rejected {}，已确认 confirmed {}，无法解读 unreadable {}",
+        "已抢救至 rescued into {}：待发送 unsent {}，被拒绝 rejected {}，已确认 confirmed {}，图片 pictures {}，无法解读 unreadable {}",
         into.display(),
         report.unsent,
         report.rejected,
         report.confirmed,
+        report.pictures,
         report.unreadable
     );
     for loss in &report.losses {

@@ -3,6 +3,7 @@
 //!
 //! The file is NDJSON: one JSON object a line, which `is` says what it is. docs/INTEGRATE.md has the list.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -10,8 +11,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value as Json, json};
 
-use super::STORE_FOLDER;
+use xundian_protocol::ids::ContentHash;
+
+use super::{PHOTOS_FOLDER, STORE_FOLDER};
 use crate::json::{op_record, record_json};
+use crate::photos::{PhotoFileError, PhotoFolder};
 use crate::sealing::{Cover, StoreKey};
 use crate::store::{self, Copied, Rescued, StoreError};
 
@@ -27,9 +31,11 @@ pub struct RescueReport {
     pub rejected: u64,
     /// Saves that the server has, and records as it confirmed them.
     pub confirmed: u64,
+    /// Pictures that the server has not, as far as the store knows; their files are in the folder beside the file.
+    pub pictures: u64,
     /// Items whose bytes are there and cannot be understood; the file has them as they are.
     pub unreadable: u64,
-    /// What is known to be missing, in words for people. Empty where everything came out.
+    /// What is known to be missing, in words for people. Of records, which the server has, more may be (docs/adr/0002).
     pub losses: Vec<String>,
 }
 
@@ -61,12 +67,13 @@ fn failed<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Res
     move |source| RescueError::File { action, path: path.to_owned(), source }
 }
 
-/// Reads whatever can be read of a device's store into a new file, an item a line. Nothing is written into the
-/// device's folder: a copy of the store is made beside the file, and removed in the end. Takes as long as reading
-/// the store once or twice, and memory for its journal, a small cache and the ids of its records.
+/// Reads whatever can be read of a device's store into a new file, an item a line, and the pictures that the server has
+/// not into a folder beside it, of the same name with `.photos`. Nothing is written into the device's folder: a copy of
+/// the store is made beside the file, and removed in the end. Takes as long as reading the store once or twice and the
+/// pictures once, and memory for its journal, a small cache, the ids of its records and one picture.
 ///
 /// # Errors
-/// Where the store is in use, the key does not fit, the file is there already, or there is no room.
+/// Where the store is in use, the key does not fit, the file or the folder is there already, or there is no room.
 pub fn rescue(home: &Path, key: Option<&StoreKey>, into_file: &Path) -> Result<RescueReport, RescueError> {
     let folder = home.join(STORE_FOLDER);
     if !folder.is_dir() {
@@ -80,34 +87,120 @@ pub fn rescue(home: &Path, key: Option<&StoreKey>, into_file: &Path) -> Result<R
     let copy_path = PathBuf::from(copy_path);
     let copy = Copied::of(&folder, copy_path.clone()).map_err(failed("copy the store into", &copy_path))?;
 
-    let written = write_items(&copy, cover, file, into_file);
+    let mut rescue = Rescue::new(home, cover, file, into_file);
+    let written = rescue.write(&copy);
     if written.is_err() {
-        // Half of it would be taken for all of it. Where it cannot be removed, the error says that it is unfinished.
-        let _ = fs::remove_file(into_file);
+        rescue.remove();
     }
-    written
+    written.map(|()| rescue.report)
 }
 
-fn write_items(
-    copy: &Copied,
+/// A rescue that is being written.
+struct Rescue<'a> {
     cover: Cover,
-    file: File,
-    into_file: &Path,
-) -> Result<RescueReport, RescueError> {
-    let mut report = RescueReport::default();
-    let mut lines = BufWriter::new(file);
-    let losses = copy.each(cover, |item, is_proved| {
-        report.count(&item);
-        let mut line = line(&item);
+    photos: PhotoFolder,
+    into_file: &'a Path,
+    lines: BufWriter<File>,
+    into_folder: PathBuf,
+    has_folder: bool,
+    report: RescueReport,
+}
+
+impl<'a> Rescue<'a> {
+    fn new(home: &Path, cover: Cover, file: File, into_file: &'a Path) -> Self {
+        let photos = PhotoFolder::new(home.join(PHOTOS_FOLDER), cover.clone());
+        let mut into_folder = into_file.as_os_str().to_owned();
+        into_folder.push(".photos");
+        Self {
+            cover,
+            photos,
+            into_file,
+            lines: BufWriter::new(file),
+            into_folder: into_folder.into(),
+            has_folder: false,
+            report: RescueReport::default(),
+        }
+    }
+
+    fn write(&mut self, copy: &Copied) -> Result<(), RescueError> {
+        let (mut unsent, mut stored) = (BTreeSet::new(), BTreeSet::new());
+        let losses = copy.each(self.cover.clone(), |item, is_proved| {
+            self.report.count(&item);
+            match item {
+                Rescued::Picture { hash, is_unsent: true } => _ = unsent.insert(hash),
+                Rescued::Picture { hash, is_unsent: false } => _ = stored.insert(hash),
+                item => self.write_item(&item, is_proved)?,
+            }
+            Ok::<_, RescueError>(())
+        })?;
+        self.report.losses = losses.into_texts();
+        self.write_pictures(&unsent, &stored)?;
+        let into_file = self.into_file;
+        let written = self.lines.flush().and_then(|()| self.lines.get_ref().sync_all());
+        written.map_err(failed("write", into_file))
+    }
+
+    fn write_item(&mut self, item: &Rescued, is_proved: bool) -> Result<(), RescueError> {
+        let Some(mut line) = line(item) else { return Ok(()) };
         if !is_proved {
             line["unproved"] = json!(true);
         }
-        writeln!(lines, "{line}").map_err(failed("write", into_file))
-    })?;
-    report.losses = losses.into_texts();
-    let file = lines.into_inner().map_err(|error| failed("write", into_file)(error.into_error()))?;
-    file.sync_all().map_err(failed("write", into_file))?;
-    Ok(report)
+        writeln!(self.lines, "{line}").map_err(failed("write", self.into_file))
+    }
+
+    /// Writes the pictures that the server is not known to have. A file that no row names is among them: its row may be
+    /// what was lost.
+    fn write_pictures(
+        &mut self,
+        unsent: &BTreeSet<ContentHash>,
+        stored: &BTreeSet<ContentHash>,
+    ) -> Result<(), RescueError> {
+        let there = match self.photos.list() {
+            Ok(there) => there,
+            Err(error) => {
+                self.report.losses.push(error.to_string());
+                return Ok(());
+            }
+        };
+        let gone = unsent.iter().filter(|hash| there.iter().all(|(found, _)| found != *hash));
+        let gone = gone.map(|hash| format!("the file of picture {hash}, which was not sent, is gone"));
+        self.report.losses.extend(gone);
+        for (hash, bytes) in there.into_iter().filter(|(hash, _)| !stored.contains(hash)) {
+            match self.photos.open(hash, bytes).and_then(|picture| picture.read_whole()) {
+                Ok(picture) => self.write_picture(hash, &picture)?,
+                Err(PhotoFileError::Io { source, .. }) => {
+                    self.report.losses.push(format!("picture {hash} cannot be read: {source}"));
+                }
+                Err(_) => self.report.losses.push(format!("picture {hash} is damaged")),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_picture(&mut self, hash: ContentHash, picture: &[u8]) -> Result<(), RescueError> {
+        if !self.has_folder {
+            fs::create_dir(&self.into_folder).map_err(failed("make", &self.into_folder))?;
+            self.has_folder = true;
+        }
+        let path = self.into_folder.join(hash.to_string());
+        let attempt = || {
+            let mut file = File::create_new(&path)?;
+            file.write_all(picture)?;
+            file.sync_all()
+        };
+        attempt().map_err(failed("write", &path))?;
+        self.report.pictures += 1;
+        let line = json!({ "is": "picture", "hash": hash.to_string(), "bytes": picture.len(), "file": path });
+        writeln!(self.lines, "{line}").map_err(failed("write", self.into_file))
+    }
+
+    /// Half of it would be taken for all of it. Where it cannot be removed, the error says that it is unfinished.
+    fn remove(&self) {
+        let _ = fs::remove_file(self.into_file);
+        if self.has_folder {
+            let _ = fs::remove_dir_all(&self.into_folder);
+        }
+    }
 }
 
 /// Sets a device's store and what belongs to it aside: it is renamed, never deleted, and the folder is as that of a
@@ -124,7 +217,7 @@ pub fn set_aside(home: &Path) -> Result<PathBuf, RescueError> {
     let aside = home.join(format!("set-aside-{}", now_ms()));
     fs::create_dir(&aside).map_err(failed("make", &aside))?;
     // The store last: where this is broken off before, calling it again goes on.
-    for name in IDENTITY_FILES.into_iter().chain([STORE_FOLDER]) {
+    for name in IDENTITY_FILES.into_iter().chain([PHOTOS_FOLDER, STORE_FOLDER]) {
         match fs::rename(home.join(name), aside.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             renamed => renamed.map_err(failed("move into", &aside))?,
@@ -144,13 +237,14 @@ impl RescueReport {
             Rescued::Rejected { .. } => self.rejected += 1,
             Rescued::Save { is_settled: true, .. } | Rescued::Record(_) => self.confirmed += 1,
             Rescued::Unreadable { .. } => self.unreadable += 1,
-            Rescued::Device(_) | Rescued::OpenVisit(_) => {}
+            Rescued::Device(_) | Rescued::OpenVisit(_) | Rescued::Picture { .. } => {}
         }
     }
 }
 
-fn line(item: &Rescued) -> Json {
-    match item {
+/// `None` for what is written with its file.
+fn line(item: &Rescued) -> Option<Json> {
+    Some(match item {
         Rescued::Device(identity) => json!({
             "is": "device",
             "device": identity.device.0,
@@ -181,11 +275,12 @@ fn line(item: &Rescued) -> Json {
             line.insert("is".into(), json!("record"));
             Json::Object(line)
         }
+        Rescued::Picture { .. } => return None,
         Rescued::OpenVisit(visit) => json!({ "is": "open_visit", "visit": visit.to_string() }),
         Rescued::Unreadable { key, value } => {
             json!({ "is": "unreadable", "key": hex(key), "value": hex(value) })
         }
-    }
+    })
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -16,18 +16,21 @@ pub struct RescueReport {
     pub rejected: u64,
     /// Saves that the server has, and records as it confirmed them.
     pub confirmed: u64,
+    /// Pictures that the server has not, as far as the store knows; their files are in the folder beside the file.
+    pub pictures: u64,
     /// Items whose bytes are there and cannot be understood; the file has them as they are.
     pub unreadable: u64,
-    /// What is known to be missing, in words for people. Empty where everything came out.
+    /// What is known to be missing, in words for people. Of records, which the server has, more may be (docs/adr/0002).
     pub losses: Vec<String>,
 }
 
-/// Reads whatever can be read of a device's folder into a new file, one JSON object a line. Nothing is written into
-/// the folder; a copy of the store is made beside the file and removed in the end. No client may have the folder open.
+/// Reads whatever can be read of a device's folder into a new file, one JSON object a line, and the pictures that the
+/// server has not into a folder beside it, of the same name with `.photos`. Nothing is written into the folder; a copy of the store is made beside the file and removed in the end. No client may have the folder open.
 /// It takes as long as reading the store once or twice, on a thread of the library.
 ///
 /// # Errors
-/// Where the folder is in use, the key does not fit, the file is there already, or there is no room.
+/// Where the folder is in use, the key does not fit, the file or the folder beside it is there already, or there is no
+/// room.
 #[uniffi::export(default(key = None))]
 pub async fn rescue(
     folder: String,
@@ -40,7 +43,7 @@ pub async fn rescue(
 }
 
 /// Sets a device's store aside, so that the folder is that of a new device, to be enrolled with a new invitation. The
-/// store and what belongs to its identity are renamed, never deleted. Returns the folder where they are now, which can
+/// store, its pictures and what belongs to its identity are renamed, never deleted. Returns the folder where they are now, which can
 /// be rescued as before. Rescue it first.
 ///
 /// # Errors

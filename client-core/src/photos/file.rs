@@ -14,6 +14,12 @@ use crate::sealing::{Cover, Place};
 /// A piece, before it is sealed. It is part of the sealed form.
 pub(super) const PIECE_BYTES: u64 = 16 * 1024;
 
+/// The length of the picture in a file of a length.
+pub(super) fn plain_bytes(covered_bytes: u64, cover: &Cover) -> u64 {
+    let extra_bytes = cover.extra_bytes() as u64;
+    covered_bytes.saturating_sub(covered_bytes.div_ceil(PIECE_BYTES + extra_bytes) * extra_bytes)
+}
+
 /// Writes a picture's pieces.
 pub(super) fn write(file: &mut File, cover: &Cover, hash: ContentHash, picture: &[u8]) -> io::Result<()> {
     let bytes = picture.len() as u64;

@@ -132,6 +132,28 @@ impl PhotoFolder {
         PictureFile::open(self.path_of(hash), &self.cover, hash, bytes)
     }
 
+    /// The pictures that are there, each with the length that its file says, whole or not.
+    pub(crate) fn list(&self) -> Result<Vec<(ContentHash, u64)>, PhotoFileError> {
+        let failed = |source| io_error("read", &self.path, source);
+        let entries = match fs::read_dir(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let mut pictures = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let suffix = if self.cover.is_sealed() { SEALED } else { "" };
+            let hash = name.to_str().and_then(|name| name.strip_suffix(suffix)?.parse().ok());
+            if let Some(hash) = hash {
+                pictures
+                    .push((hash, file::plain_bytes(entry.metadata().map_err(failed)?.len(), &self.cover)));
+            }
+        }
+        pictures.sort_unstable();
+        Ok(pictures)
+    }
+
     /// Removes a picture, if it is there.
     pub(crate) fn remove(&self, hash: ContentHash) -> Result<(), PhotoFileError> {
         let path = self.path_of(hash);

@@ -125,7 +125,7 @@ impl Picture {
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (&VERSION, mut rest) = bytes.split_first()? else { return None };
         let mut number = || {
             let (number, after) = rest.split_first_chunk::<8>()?;

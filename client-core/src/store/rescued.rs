@@ -6,13 +6,14 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use xundian_protocol::ids::{OpSeq, RecordId};
+use xundian_protocol::ids::{ContentHash, OpSeq, RecordId};
 use xundian_protocol::record::{Op, Record, RecordKey};
 use xundian_protocol::wire::stored;
 
 use super::engine::{self, Entry, Losses, Salvage};
 use super::keys::{self, MetaKey};
 use super::meta::Identity;
+use super::pictures::Picture;
 use super::{Rejected, StoreError, StoreFault, meta};
 use crate::sealing::{Cover, StoreKey};
 
@@ -42,6 +43,13 @@ pub(crate) enum Rescued {
     Record(Record),
     /// A visit that was going on.
     OpenVisit(RecordId),
+    /// A picture of this device's photos. Its bytes are a file beside the store.
+    Picture {
+        /// Its name.
+        hash: ContentHash,
+        /// Whether the server has it not, so that it must not be lost.
+        is_unsent: bool,
+    },
     /// What is there and cannot be understood.
     Unreadable {
         /// Its key.
@@ -117,18 +125,24 @@ impl Copied {
                 None => Ok(()),
             }
         })?;
-        let missing = listed.missing();
+        let missing = listed.missing_records();
         if missing > 0 {
             losses.note(format!("{missing} records that stand in the list of their home did not come out"));
+        }
+        let missing = listed.missing_saves(through.0, through.1);
+        if missing > 0 {
+            losses.note(format!("{missing} saves that were not confirmed did not come out"));
         }
         Ok(losses)
     }
 }
 
-/// The records that the lists of homes name, and those that are there. Damage may take away entries of sled's without
-/// any other trace; that it takes both of these is less likely, as they lie on different pages.
+/// What ought to be there, and what is. Where a message of sled's log is damaged that it has to read at opening, sled
+/// passes over the rest of its segment and says nothing, so that entries are gone without any other trace. Of saves the
+/// numbers tell, as they have no gaps. Of records the lists of homes tell, unless the same damage takes both.
 #[derive(Default)]
 struct Listed {
+    saves: BTreeSet<OpSeq>,
     named: BTreeSet<RecordKey>,
     found: BTreeSet<RecordKey>,
 }
@@ -136,14 +150,23 @@ struct Listed {
 impl Listed {
     fn note(&mut self, key: &[u8]) {
         match key.first() {
+            Some(&keys::OUTBOX) => self.saves.extend(keys::seq_of(key)),
             Some(&keys::HOME_INDEX) => self.named.extend(keys::record_of_index(key)),
             Some(&keys::RECORD) => self.found.extend(keys::record_of_key(key)),
             _ => {}
         }
     }
 
-    fn missing(&self) -> usize {
+    fn missing_records(&self) -> usize {
         self.named.difference(&self.found).count()
+    }
+
+    /// Of the saves behind the last confirmed one: those before one that is there, or that was sent.
+    fn missing_saves(&self, applied_through: Option<OpSeq>, sent_through: Option<OpSeq>) -> usize {
+        let first = applied_through.or(self.saves.first().copied()).unwrap_or_default();
+        let last = self.saves.last().copied().max(sent_through).unwrap_or_default();
+        let is_gone = |seq: &u64| !self.saves.contains(&OpSeq(*seq));
+        (first.0.saturating_add(1)..=last.0).filter(is_gone).count()
     }
 }
 
@@ -158,9 +181,15 @@ impl Drop for Copied {
 /// `None` for what only the store itself needs.
 fn item((key, value): Entry, through: (Option<OpSeq>, Option<OpSeq>)) -> Option<Rescued> {
     let understood = match key.first() {
-        Some(&(keys::META | keys::HOME_INDEX | keys::HELD_HOME | keys::HOME_TO_CLEAR | keys::STALE)) => {
-            return None;
-        }
+        Some(
+            &(keys::META
+            | keys::HOME_INDEX
+            | keys::HELD_HOME
+            | keys::HOME_TO_CLEAR
+            | keys::STALE
+            // The record itself says which picture it names.
+            | keys::PICTURE_NAMED),
+        ) => return None,
         // The server has it, and so has its record.
         Some(&keys::SENT) => return None,
         Some(&keys::OUTBOX) => stored::decode_op(&value).ok().map(|op| {
@@ -175,7 +204,34 @@ fn item((key, value): Entry, through: (Option<OpSeq>, Option<OpSeq>)) -> Option<
         }),
         Some(&keys::RECORD) => stored::decode_record(&value).ok().map(Rescued::Record),
         Some(&keys::OPEN_VISIT) => keys::visit_of(&key).map(Rescued::OpenVisit),
+        Some(&keys::PICTURE) => keys::picture_of(&key).and_then(|hash| {
+            let is_unsent = Picture::decode(&value)?.is_unsent();
+            Some(Rescued::Picture { hash, is_unsent })
+        }),
         _ => None,
     };
     Some(understood.unwrap_or(Rescued::Unreadable { key, value }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_in_the_numbers_of_saves_is_a_loss() {
+        let listed = |seqs: &[u64]| {
+            let mut listed = Listed::default();
+            seqs.iter().for_each(|seq| listed.note(&keys::outbox(OpSeq(*seq))));
+            listed
+        };
+        let missing = |seqs: &[u64], applied: u64, sent: u64| {
+            listed(seqs).missing_saves(Some(OpSeq(applied)), Some(OpSeq(sent)))
+        };
+        assert_eq!(missing(&[], 0, 0), 0);
+        assert_eq!(missing(&[3, 4, 5, 6], 4, 5), 0, "settled ones may lie there still");
+        assert_eq!(missing(&[5, 8], 4, 5), 2);
+        assert_eq!(missing(&[7, 8], 4, 4), 2, "those at the front");
+        assert_eq!(missing(&[5], 4, 9), 4, "those that were sent");
+        assert_eq!(listed(&[5, 8]).missing_saves(None, None), 2);
+    }
 }
