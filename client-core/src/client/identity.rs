@@ -31,7 +31,7 @@ pub enum IdentityFileError {
         source: io::Error,
     },
     /// The store's key does not open it.
-    #[error("{} is not sealed with this device's key, or is damaged: ask for a new invitation, remove the file and enrol again; unsent work is kept", path.display())]
+    #[error("{} is not sealed with this device's key, or is damaged: ask for a new invitation and enrol again; unsent work is kept", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -82,6 +82,13 @@ impl DeviceFolder {
         self.cover.open(Place::File(name), bytes).ok_or(IdentityFileError::Foreign { path })
     }
 
+    /// Renames a file that is of no use. One that was renamed before gives way.
+    fn lay_aside(&self, name: &'static str) -> Result<(), IdentityFileError> {
+        let path = self.path.join(name);
+        let moved = fs::rename(&path, self.path.join(format!("{name}.damaged")));
+        moved.map_err(|source| IdentityFileError::File { action: "rename", path, source })
+    }
+
     /// Writes a file so that after a crash the old or the new one is there, whole.
     fn write(&self, name: &'static str, content: &[u8]) -> Result<(), IdentityFileError> {
         let path = self.path.join(name);
@@ -107,10 +114,21 @@ impl DeviceFolder {
 
 /// The request for a certificate, the same at every call: a request is signed with a random number, and a
 /// server that gets the very same one again knows that its answer was lost.
+///
+/// A key or request that is not what was written is renamed and made anew: who enrols is content with another key.
 pub(super) fn request_der(home: &DeviceFolder) -> Result<Vec<u8>, IdentityFileError> {
-    let key = key(home)?;
-    if let Some(request) = home.read_if_there(REQUEST_FILE)? {
-        return Ok(request);
+    let key = match key(home) {
+        Err(IdentityFileError::Content(_) | IdentityFileError::Foreign { .. }) => {
+            home.lay_aside(KEY_FILE)?;
+            key(home)?
+        }
+        key => key?,
+    };
+    match home.read_if_there(REQUEST_FILE) {
+        Ok(Some(request)) => return Ok(request),
+        Ok(None) => {}
+        Err(IdentityFileError::Foreign { .. }) => home.lay_aside(REQUEST_FILE)?,
+        Err(error) => return Err(error),
     }
     let request = key.csr_der()?;
     home.write(REQUEST_FILE, &request)?;
@@ -167,6 +185,10 @@ mod tests {
         }
         fs::write(folder.path().join(KEY_FILE), "no key").expect("written");
         assert!(matches!(key(&home), Err(IdentityFileError::Content(_))));
+        request_der(&home).expect("who enrols gets another key");
+        assert_ne!(key(&home).expect("the other key").to_pem(), made);
+        let damaged = fs::read(folder.path().join("device.key.damaged")).expect("the old file");
+        assert_eq!(damaged, b"no key");
     }
 
     #[test]
@@ -183,6 +205,9 @@ mod tests {
             Err(IdentityFileError::Foreign { .. })
         ));
         fs::copy(folder.path().join(KEY_FILE), folder.path().join(REQUEST_FILE)).expect("copied");
-        assert!(matches!(request_der(&home), Err(IdentityFileError::Foreign { .. })));
+        assert!(matches!(home.read(REQUEST_FILE), Err(IdentityFileError::Foreign { .. })));
+        let request = request_der(&home).expect("made anew");
+        assert_eq!(request_der(&home).expect("the same request"), request);
+        assert_eq!(key(&home).expect("the same key").to_pem(), made);
     }
 }
