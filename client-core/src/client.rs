@@ -41,7 +41,7 @@ pub use photos::{PhotoError, PhotoLine, PhotoState};
 pub use progress::{PhotoReport, PushReport, SyncProgress, SyncReport};
 pub use queries::{Condition, QUERY_LINES_MAX, Query, QueryError, RecordPage};
 pub use reads::{DaySummary, DeviceStatus, PlannedCall, RecordLine};
-pub use sync_error::SyncError;
+pub use sync_error::{ConnectionTrouble, SyncError};
 
 use crate::errors::RecordError;
 use crate::photos::PhotoFolder;
@@ -104,7 +104,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Self::open`], and where the device is plain, or sealed with another key
-    /// ([`StoreError::is_wrong_key`]). Then no file was touched.
+    /// ([`StoreError::trouble`] says which). Then no file was touched.
     pub fn open_with_key(home: &Path, key: &StoreKey) -> Result<Self, StoreError> {
         Self::open_at(home, Some(key), Box::new(clocks::system))
     }
@@ -145,6 +145,12 @@ impl Client {
         self.store.identity()
     }
 
+    /// Whether a write failed, for want of room for one. Nothing is read or written any more then: drop the client and
+    /// open it again.
+    pub fn has_stopped(&self) -> bool {
+        self.store.has_stopped()
+    }
+
     /// From here on the device opens with another key. It takes effect at once and writes some bytes, however
     /// much the store holds. Keep both keys until it has returned: where it is interrupted, at whatever point, the
     /// device opens with the old key or with the new one. A copy of the folder from before still opens with the
@@ -154,6 +160,11 @@ impl Client {
     /// Where the device is plain, or its folder cannot be written.
     pub fn change_key(&self, key: &StoreKey) -> Result<(), StoreError> {
         self.store.change_key(key)
+    }
+
+    /// Whether a key opens the device in a folder. Reads only, also while the device is open.
+    pub fn opens_with_key(home: &Path, key: &StoreKey) -> bool {
+        crate::store::check(&home.join(STORE_FOLDER), Some(key)).is_ok()
     }
 
     /// Decides one save and makes it durable.

@@ -29,7 +29,7 @@ pub enum RecordError {
         name: String,
     },
     /// The device does not know such a visit.
-    #[error("no visit 拜访 {visit} is on this device: `list visit` shows those that are")]
+    #[error("no visit 拜访 {visit} is on this device: look it up in the list of visits, or sync")]
     NoSuchVisit {
         /// The id.
         visit: VisitId,
@@ -58,13 +58,13 @@ pub enum RecordError {
         key: RecordKey,
     },
     /// The tray has no such entry.
-    #[error("no rejected save {id} is on this device: `rejected list` shows those that are")]
+    #[error("no rejected save {id} is on this device: look it up in the list of rejected saves")]
     NoSuchRejected {
         /// Which one.
         id: RejectedId,
     },
     /// The issue is not in a state from which this step leads on.
-    #[error("the issue 问题 is {} already", .state.code())]
+    #[error("the issue 问题 is {} already, from which this step does not lead on: if something is wrong again, raise another one", .state.code())]
     IssueState {
         /// The state it is in.
         state: IssueState,
@@ -170,7 +170,7 @@ pub enum RecordError {
     #[error(transparent)]
     Photo(#[from] PhotoFileError),
     /// The device is not enrolled.
-    #[error("this device is not enrolled: run `enrol` with the invitation that your manager gave you")]
+    #[error("this device is not enrolled: enrol it with the invitation that your manager gave you")]
     NotEnrolled,
     /// The store cannot be read or written.
     #[error(transparent)]

@@ -35,8 +35,8 @@ pub use client::rescue::{RescueError, RescueReport, rescue, set_aside};
 #[cfg(feature = "simulation")]
 pub use client::simulated::SimulatedSync;
 pub use client::{
-    Client, Clocks, Condition, ConflictLine, ConflictSide, DaySummary, DeviceStatus, EnrolError,
-    IdentityFileError, PhotoError, PhotoLine, PhotoReport, PhotoState, PlannedCall, PushReport,
+    Client, Clocks, Condition, ConflictLine, ConflictSide, ConnectionTrouble, DaySummary, DeviceStatus,
+    EnrolError, IdentityFileError, PhotoError, PhotoLine, PhotoReport, PhotoState, PlannedCall, PushReport,
     QUERY_LINES_MAX, Query, QueryError, RecordLine, RecordPage, SyncError, SyncProgress, SyncReport,
 };
 pub use day::{Due, NewIssue, NewPhoto, PhotoOf, Position, VisitBundle};
@@ -46,7 +46,7 @@ pub use recorder::Moment;
 pub use sealing::StoreKey;
 #[cfg(feature = "simulation")]
 pub use store::Disk;
-pub use store::{Identity, Rejected, RejectedId, RejectedIdError, SaveState, StoreError};
+pub use store::{Identity, Rejected, RejectedId, RejectedIdError, SaveState, StoreError, StoreTrouble};
 
 pub use xundian_protocol::ids::{ContentHash, OutletId, PersonId, RecordId, VisitId};
 pub use xundian_protocol::kinds::{

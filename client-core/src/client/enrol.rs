@@ -33,7 +33,7 @@ pub enum EnrolError {
     },
     /// The folder belongs to another person's device.
     #[error(
-        "this folder is the device of {owner}, and the invitation is for {invited}: choose another folder with --home, so that nobody's work is mixed up"
+        "this folder is the device of {owner}, and the invitation is for {invited}: choose another folder, so that nobody's work is mixed up"
     )]
     OtherPerson {
         /// Whose device it is.

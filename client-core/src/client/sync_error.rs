@@ -6,14 +6,15 @@ use xundian_protocol::wire::DecodeError;
 use super::carrier::ANSWER_TIMEOUT;
 use super::identity::IdentityFileError;
 use crate::photos::PhotoFileError;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreTrouble};
+pub use crate::transport::ConnectionTrouble;
 use crate::transport::{ConnectError, StreamError};
 
 /// Why a sync or a push did not come to its end. Nothing saved is lost by any of these.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
     /// The device is not enrolled.
-    #[error("this device is not enrolled: run `enrol` with the invitation that your manager gave you")]
+    #[error("this device is not enrolled: enrol it with the invitation that your manager gave you")]
     NotEnrolled,
     /// Another sync or push is running.
     #[error("a sync or a push is running already: wait until it is done")]
@@ -23,8 +24,8 @@ pub enum SyncError {
     Connection {
         /// What is wrong and what to do.
         message: String,
-        /// Whether trying again later can help without anybody doing something.
-        is_retryable: bool,
+        /// What kind of thing is wrong.
+        trouble: ConnectionTrouble,
     },
     /// The server's name has no address.
     #[error(
@@ -83,20 +84,21 @@ impl SyncError {
     /// Whether trying again later can help without anybody doing something.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Connection { is_retryable, .. } => *is_retryable,
+            Self::Connection { trouble, .. } => *trouble == ConnectionTrouble::Passing,
             Self::Session(SessionError::Refused(refused)) => refused.why.is_retryable(),
             Self::Running | Self::Address { .. } | Self::NoAnswer | Self::Ended | Self::Session(_) => true,
             // The files of an app cannot be read while its phone is locked.
             Self::Photo(_) => true,
             Self::NotEnrolled | Self::Restored { .. } | Self::ServerRestored { .. } => false,
-            Self::Frame(_) | Self::File(_) | Self::Store(_) => false,
+            Self::Store(error) => matches!(error.trouble(), StoreTrouble::InUse | StoreTrouble::Disk),
+            Self::Frame(_) | Self::File(_) => false,
         }
     }
 }
 
 impl From<ConnectError> for SyncError {
     fn from(error: ConnectError) -> Self {
-        Self::Connection { message: error.to_string(), is_retryable: error.is_retryable() }
+        Self::Connection { message: error.to_string(), trouble: error.trouble() }
     }
 }
 
@@ -104,7 +106,7 @@ impl From<StreamError> for SyncError {
     fn from(error: StreamError) -> Self {
         match error {
             StreamError::Connection(error) => error.into(),
-            error => Self::Connection { message: error.to_string(), is_retryable: true },
+            error => Self::Connection { message: error.to_string(), trouble: ConnectionTrouble::Passing },
         }
     }
 }

@@ -17,7 +17,7 @@ use super::Client;
 use super::photos::{is_due, is_to_be_sent};
 use super::progress::SyncProgress;
 use super::sync::Syncing;
-use super::sync_error::SyncError;
+use super::sync_error::{ConnectionTrouble, SyncError};
 use crate::photos::{PhotoFileError, PhotoFolder, PictureFile};
 use crate::store::{Decline, Naming, PictureState, StoreError};
 
@@ -284,9 +284,8 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
             SyncError::Session(SessionError::Refused(Refused { why, message })) => {
                 self.client.note_declined(hash, *why, message.clone())
             }
-            SyncError::Session(_)
-            | SyncError::Frame(_)
-            | SyncError::Connection { is_retryable: false, .. } => {
+            SyncError::Connection { trouble: ConnectionTrouble::Passing, .. } => Ok(()),
+            SyncError::Session(_) | SyncError::Frame(_) | SyncError::Connection { .. } => {
                 self.client.note_declined(hash, Refusal::Other, error.to_string())
             }
             _ => Ok(()),

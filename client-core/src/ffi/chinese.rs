@@ -27,7 +27,9 @@ pub(super) fn record(error: &RecordError) -> String {
             format!("本机没有{kind} {}：请先同步，或核对编号", key.id)
         }
         RecordError::NoSuchRejected { id } => format!("没有被拒记录 {id}：请刷新列表"),
-        RecordError::IssueState { state } => format!("该问题的状态已是“{}”", state.label().zh),
+        RecordError::IssueState { state } => {
+            format!("该问题的状态已是“{}”，不能再做这一步：如仍有问题，请另提一个", state.label().zh)
+        }
         RecordError::UnknownZone { zone } => {
             format!("时区“{zone}”无法识别：请更正门店时区（如 Asia/Shanghai）")
         }
@@ -75,7 +77,7 @@ fn megabytes(bytes: u64) -> u64 {
 /// Why the store failed.
 pub(super) fn store(of: ErrorCode, error: &StoreError) -> String {
     match of {
-        ErrorCode::StoreBroken => format!("{}（{error}）", code(of)),
+        ErrorCode::StoreBroken | ErrorCode::StoreDisk => format!("{}（{error}）", code(of)),
         _ => code(of).into(),
     }
 }
@@ -93,7 +95,7 @@ pub(super) fn sync(of: ErrorCode, error: &SyncError) -> String {
 /// What a code says where no particulars are known.
 pub(super) const fn code(code: ErrorCode) -> &'static str {
     match code {
-        ErrorCode::Argument => "参数不正确",
+        ErrorCode::Argument => "参数不正确：请反馈给应用的开发者",
         ErrorCode::ClientClosed => "客户端已关闭：请重新打开",
         ErrorCode::Backgrounded => "应用进入后台，操作已中断：请再试一次，已完成的部分不会丢失",
         ErrorCode::Internal => "程序内部错误：请连同应用版本一起反馈",
@@ -106,7 +108,7 @@ pub(super) const fn code(code: ErrorCode) -> &'static str {
         ErrorCode::NoOpenVisit => "当前没有进行中的拜访：请先进店",
         ErrorCode::RecordUnknown => "本机没有该记录：请先同步，或核对编号",
         ErrorCode::RejectedUnknown => "没有该被拒记录：请刷新列表",
-        ErrorCode::IssueState => "该问题当前的状态不允许此操作",
+        ErrorCode::IssueState => "该问题当前的状态不允许此操作：请刷新后再看它的状态",
         ErrorCode::ZoneUnknown => "时区无法识别：请更正门店时区",
         ErrorCode::TimesReversed => "离店时间早于进店时间：请更正时间",
         ErrorCode::FormEmpty => "没有内容：请至少填写一行",
@@ -118,19 +120,26 @@ pub(super) const fn code(code: ErrorCode) -> &'static str {
         ErrorCode::PhotoUnreadable => "无法读取图片文件：请检查路径和权限",
         ErrorCode::PhotosFull => "待上传的图片已达上限：请先同步图片再添加",
         ErrorCode::PhotoTooLate => "该拜访已结束且已过当天：请把照片添加到新的拜访或问题中",
-        ErrorCode::PhotoNotHere => "本机没有这张图片：由其他设备拍摄，或已上传并为新图片腾出空间",
+        ErrorCode::PhotoNotHere => "本机没有这张图片（由其他设备拍摄，或已上传后移除）：请在后台查看",
         ErrorCode::PhotoDamaged => "这张图片在本机已损坏：请重新添加同一张图片",
         ErrorCode::PhotoFolder => "图片暂时无法读写：请检查存储空间和权限，稍后再试",
         ErrorCode::StoreInUse => "本地数据正被另一个程序使用：请先关闭它",
-        ErrorCode::StoreKey => "密钥与本地数据不符：请使用最初的密钥，勿删除数据文件夹",
+        ErrorCode::StoreKey => {
+            "密钥与本地数据不符：请使用该文件夹现在的密钥（未加密的文件夹不带密钥打开），勿删除数据文件夹"
+        }
         ErrorCode::StoreFull => "待发送的记录已达上限：请先同步再继续记录",
-        ErrorCode::StoreBroken => "本地数据无法读写：请保留数据文件夹并反馈",
+        ErrorCode::StoreDisk => {
+            "本地数据暂时无法读写：请检查存储空间和权限、解锁手机后再试，已保存的记录不会丢失"
+        }
+        ErrorCode::StoreNewer => "本地数据由更新版本的应用写入：请更新应用，数据没有变动",
+        ErrorCode::StoreBroken => "本地数据已损坏：请保留数据文件夹并反馈，其中的记录可以抢救",
         ErrorCode::IdentityBroken => "本设备的密钥或证书无法读写：请检查文件夹权限和存储空间",
         ErrorCode::NoStore => "该文件夹中没有设备数据：请使用应用打开的文件夹",
         ErrorCode::RescueFile => "无法建立或写入抢救文件：请检查路径、权限和存储空间，原数据没有变动",
         ErrorCode::SyncRunning => "正在同步：请等待完成",
         ErrorCode::Connection => "无法连接服务器：请检查网络，稍后再试",
         ErrorCode::ConnectionRefused => "连接被拒绝，证书不匹配：请向上级索取新的邀请码",
+        ErrorCode::DeviceDate => "本机时间与服务器证书不符：请校正日期和时间；如无误，请总部重启服务器",
         ErrorCode::ServerAddress => "找不到服务器地址：请检查网络后再同步",
         ErrorCode::ServerSilent => "服务器没有应答：请一分钟后再同步",
         ErrorCode::SessionEnded => "同步未完成就中断了：请再次同步",
@@ -148,7 +157,7 @@ pub(super) const fn code(code: ErrorCode) -> &'static str {
         ErrorCode::LabelTooLong => "设备名称过长：请改用较短的名称",
         ErrorCode::OtherPerson => "此文件夹属于另一位员工的设备：请换一个文件夹，以免工作混在一起",
         ErrorCode::DeviceRevoked => "本设备已被停用：请联系上级",
-        ErrorCode::DeviceUnknown => "服务器不认识本设备：请向上级索取新的邀请码",
+        ErrorCode::DeviceUnknown => "服务器不认识本设备：请向上级索取新的邀请码，未发送的记录会保留",
         ErrorCode::VersionRefused => "版本不兼容：请更新应用，或联系总部更新服务器，本机数据不会丢失",
         ErrorCode::ServerUnavailable => "服务器暂时不可用：请稍后再试",
         ErrorCode::ServerRefused => "服务器拒绝了请求：请连同应用版本一起反馈",

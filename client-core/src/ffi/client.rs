@@ -8,7 +8,7 @@ use xundian_protocol::ids::{OutletId, RecordId, VisitId};
 use xundian_protocol::kinds::{AbortReason, DepartureCheck, ShelfObservation, StockCount, StockMovement};
 use xundian_protocol::record::{Home, RecordKey};
 
-use super::changes::{Changes, NotesItsEnd, StatusObserver, Subscription, tell_status};
+use super::changes::{Changes, NotesItsEnd, StatusObserver, Subscription, find_status, tell_status};
 use super::device::{Device, OpenCore};
 use super::errors::ClientError;
 use super::kinds::Kind;
@@ -76,7 +76,7 @@ impl Client {
     /// Where the invitation is none, the server refuses or cannot be reached, or the folder is another
     /// person's.
     pub async fn enrol(&self, invitation: String, label: String) -> Result<Identity, ClientError> {
-        let (core, leaving) = self.device.core_for_work()?;
+        let (core, leaving) = self.device.core_for_work().await?;
         let noted = NotesItsEnd(self.changes.clone());
         let work = async move {
             let _noted = noted;
@@ -93,7 +93,7 @@ impl Client {
     /// Where the server cannot be reached or refuses, or the store cannot be written.
     #[uniffi::method(default(observer = None))]
     pub async fn sync(&self, observer: Option<Arc<dyn ProgressObserver>>) -> Result<SyncReport, ClientError> {
-        let (core, leaving) = self.device.core_for_work()?;
+        let (core, leaving) = self.device.core_for_work().await?;
         let mut progress = self.progress(observer);
         self.given_up.run(leaving, async move { Ok(core.sync(&mut progress).await?) }).await
     }
@@ -104,7 +104,7 @@ impl Client {
     /// As `sync`.
     #[uniffi::method(default(observer = None))]
     pub async fn push(&self, observer: Option<Arc<dyn ProgressObserver>>) -> Result<PushReport, ClientError> {
-        let (core, leaving) = self.device.core_for_work()?;
+        let (core, leaving) = self.device.core_for_work().await?;
         let mut progress = self.progress(observer);
         self.given_up.run(leaving, async move { Ok(core.push(&mut progress).await?) }).await
     }
@@ -126,8 +126,8 @@ impl Client {
         observer: Arc<dyn StatusObserver>,
     ) -> Result<Arc<Subscription>, ClientError> {
         self.core()?;
-        let tell = move |core| tell_status(core, &*observer);
-        Ok(Arc::new(self.changes.observe(Arc::downgrade(&self.device), tell)?))
+        let tell = move |status| tell_status(status, &*observer);
+        Ok(Arc::new(self.changes.observe(Arc::downgrade(&self.device), find_status, tell)?))
     }
 }
 

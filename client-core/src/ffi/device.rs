@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::changes::Changes;
 use super::errors::ClientError;
+use super::network::runtime;
 use crate::client::Client as Core;
 use crate::sealing::StoreKey;
 
@@ -20,8 +21,10 @@ const LETTING_GO_CHECK: Duration = Duration::from_millis(1);
 /// A device and its key, which stays in memory until the device is closed and is wiped then.
 pub(super) struct Device {
     folder: PathBuf,
-    /// `None` after it was closed.
+    /// `None` after it was closed. Who holds the lock may be opening the store.
     held: Mutex<Option<Held>>,
+    /// The store that was opened last, for as long as a call still works with it; `None` after the device was closed.
+    last: Mutex<Option<Weak<OpenCore>>>,
     /// Ends what runs over the network.
     leaving: watch::Sender<()>,
     /// Says that the store was opened, or taken up again, or closed for good.
@@ -33,8 +36,6 @@ struct Held {
     key: Option<StoreKey>,
     /// The open store; `None` while the app is in the background.
     core: Option<Arc<OpenCore>>,
-    /// The store that was opened last, for as long as a call still works with it.
-    last: Weak<OpenCore>,
     /// Ends when that one has let go of the folder.
     letting_go: watch::Receiver<()>,
     openings: u64,
@@ -56,6 +57,9 @@ impl Deref for OpenCore {
     }
 }
 
+/// The store for work over the network, and what says that the work is to end.
+pub(super) type Work = (Arc<OpenCore>, watch::Receiver<()>);
+
 /// What an observer finds.
 pub(super) enum Found {
     /// The store.
@@ -73,10 +77,11 @@ impl Device {
     /// As [`Core::open`].
     pub(super) fn open(folder: PathBuf, key: Option<StoreKey>) -> Result<Self, ClientError> {
         let (_, letting_go) = watch::channel(());
-        let held = Held { key, core: None, last: Weak::new(), letting_go, openings: 0 };
+        let held = Held { key, core: None, letting_go, openings: 0 };
         let device = Self {
             folder,
             held: Mutex::new(Some(held)),
+            last: Mutex::new(Some(Weak::new())),
             leaving: watch::Sender::new(()),
             moved: watch::Sender::new(()),
             changes: Changes::new(),
@@ -93,15 +98,25 @@ impl Device {
         self.awake(&mut self.held())
     }
 
-    /// The store for work over the network, and what says that the work is to end.
+    /// The store for work over the network, and what says that the work is to end. Where it is to be opened first, that
+    /// is done on a thread of the library.
     ///
     /// # Errors
     /// As [`Self::core`].
-    pub(super) fn core_for_work(&self) -> Result<(Arc<OpenCore>, watch::Receiver<()>), ClientError> {
-        let mut held = self.held();
-        let core = self.awake(&mut held)?;
+    pub(super) async fn core_for_work(self: &Arc<Self>) -> Result<Work, ClientError> {
+        if let Ok(mut held) = self.held.try_lock()
+            && held.as_ref().is_some_and(|held| held.core.is_some())
+        {
+            return self.work(&mut held);
+        }
+        let device = Arc::clone(self);
+        let opened = runtime()?.spawn_blocking(move || device.work(&mut device.held()));
+        opened.await.map_err(ClientError::internal)?
+    }
+
+    fn work(&self, held: &mut Option<Held>) -> Result<Work, ClientError> {
         // Still under the lock: whoever sends the device to rest from here on reaches this work.
-        Ok((core, self.leaving.subscribe()))
+        Ok((self.awake(held)?, self.leaving.subscribe()))
     }
 
     /// The store as it is.
@@ -118,8 +133,7 @@ impl Device {
     /// # Errors
     /// Where the device was closed.
     pub(super) fn at_work(&self) -> Result<Option<Arc<OpenCore>>, ClientError> {
-        let held = self.held();
-        Ok(held.as_ref().ok_or_else(ClientError::closed)?.last.upgrade())
+        self.last().as_ref().map(Weak::upgrade).ok_or_else(ClientError::closed)
     }
 
     /// Puts another key in the place of the one that it was opened with.
@@ -129,11 +143,14 @@ impl Device {
     pub(super) fn change_key(&self, key: StoreKey) -> Result<(), ClientError> {
         let mut held = self.held();
         let core = self.awake(&mut held)?;
-        core.change_key(&key)?;
-        if let Some(held) = held.as_mut() {
+        let changed = core.change_key(&key);
+        // A change that failed at its end may have put the new key in place.
+        if let Some(held) = held.as_mut()
+            && (changed.is_ok() || Core::opens_with_key(&self.folder, &key))
+        {
             held.key = Some(key);
         }
-        Ok(())
+        Ok(changed?)
     }
 
     /// Ends what runs, and hands the store over for the caller to let go of.
@@ -174,6 +191,7 @@ impl Device {
     /// Closes it for good.
     pub(super) fn close(&self) {
         let held = self.held().take();
+        *self.last() = None;
         self.moved.send_replace(());
         // Observers see that it is gone.
         self.changes.note();
@@ -182,11 +200,15 @@ impl Device {
 
     fn awake(&self, held: &mut Option<Held>) -> Result<Arc<OpenCore>, ClientError> {
         let held = held.as_mut().ok_or_else(ClientError::closed)?;
+        // Over a store that has failed to write, as the disk was full, nobody can work. One that is opened again finds
+        // what was acknowledged, and room if there is some now.
+        held.core.take_if(|core| core.has_stopped());
         if let Some(core) = &held.core {
             return Ok(Arc::clone(core));
         }
         // What a call still holds is taken up again: a folder cannot be opened twice.
-        let core = match held.last.upgrade() {
+        let last = self.last().as_ref().and_then(Weak::upgrade).filter(|core| !core.has_stopped());
+        let core = match last {
             Some(core) => core,
             None => self.open_again(held)?,
         };
@@ -208,12 +230,18 @@ impl Device {
         let (sender, letting_go) = watch::channel(());
         held.openings += 1;
         let core = Arc::new(OpenCore { core, opening: held.openings, _letting_go: sender });
-        held.last = Arc::downgrade(&core);
+        if let Some(last) = self.last().as_mut() {
+            *last = Arc::downgrade(&core);
+        }
         held.letting_go = letting_go;
         Ok(core)
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Weak<OpenCore>>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,10 +8,10 @@ use xundian_protocol::wire::v1::Refusal;
 
 use super::chinese;
 use crate::client::rescue::RescueError;
-use crate::client::{EnrolError, PhotoError, QueryError, SyncError};
+use crate::client::{ConnectionTrouble, EnrolError, PhotoError, QueryError, SyncError};
 use crate::errors::RecordError;
 use crate::photos::PhotoFileError;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreTrouble};
 
 /// A call that failed. Nothing of it was done, unless its documentation says otherwise.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, uniffi::Error)]
@@ -98,7 +98,12 @@ pub enum ErrorCode {
     StoreKey,
     /// The store holds as much unsent work as it may.
     StoreFull,
-    /// The store cannot be read or written.
+    /// The disk does not let the store be read or written: no room, no permission, a locked phone. The store is sound
+    /// for all that is known. A save that failed so may be there all the same: look before it is made again.
+    StoreDisk,
+    /// A newer app has written the store.
+    StoreNewer,
+    /// The store is not what was written.
     StoreBroken,
     /// The device's key or certificates cannot be read or written.
     IdentityBroken,
@@ -113,6 +118,8 @@ pub enum ErrorCode {
     Connection,
     /// The connection was made and refused: the certificates do not fit.
     ConnectionRefused,
+    /// The server's certificate is not valid at this device's time: one of the two is wrong.
+    DeviceDate,
     /// The server's name has no address.
     ServerAddress,
     /// The server does not answer any more.
@@ -277,13 +284,17 @@ const fn photo_code(error: &PhotoFileError) -> ErrorCode {
 
 impl From<StoreError> for ClientError {
     fn from(error: StoreError) -> Self {
-        let code = match &error {
-            error if error.is_in_use() => ErrorCode::StoreInUse,
-            error if error.is_wrong_key() || error.is_of_other_form() => ErrorCode::StoreKey,
-            error if error.is_full() => ErrorCode::StoreFull,
-            _ => ErrorCode::StoreBroken,
+        let code = match error.trouble() {
+            StoreTrouble::InUse => ErrorCode::StoreInUse,
+            StoreTrouble::OtherKey | StoreTrouble::OtherForm => ErrorCode::StoreKey,
+            StoreTrouble::Full => ErrorCode::StoreFull,
+            StoreTrouble::Disk => ErrorCode::StoreDisk,
+            StoreTrouble::Newer => ErrorCode::StoreNewer,
+            StoreTrouble::Damaged => ErrorCode::StoreBroken,
+            StoreTrouble::Fault => return Self::internal(error),
         };
-        Self::new(code, &error, code == ErrorCode::StoreInUse, chinese::store(code, &error))
+        let is_retryable = matches!(code, ErrorCode::StoreInUse | ErrorCode::StoreDisk);
+        Self::new(code, &error, is_retryable, chinese::store(code, &error))
     }
 }
 
@@ -304,14 +315,20 @@ const fn sync_code(error: &SyncError) -> ErrorCode {
     match error {
         SyncError::NotEnrolled => ErrorCode::NotEnrolled,
         SyncError::Running => ErrorCode::SyncRunning,
-        SyncError::Connection { is_retryable: true, .. } => ErrorCode::Connection,
-        SyncError::Connection { is_retryable: false, .. } => ErrorCode::ConnectionRefused,
+        SyncError::Connection { trouble, .. } => match trouble {
+            ConnectionTrouble::Passing => ErrorCode::Connection,
+            ConnectionTrouble::Certificate => ErrorCode::ConnectionRefused,
+            ConnectionTrouble::Revoked => ErrorCode::DeviceRevoked,
+            ConnectionTrouble::Date => ErrorCode::DeviceDate,
+            ConnectionTrouble::Version => ErrorCode::VersionRefused,
+        },
         SyncError::Address { .. } => ErrorCode::ServerAddress,
         SyncError::NoAnswer => ErrorCode::ServerSilent,
-        SyncError::Ended | SyncError::Session(SessionError::NoProgress { .. }) => ErrorCode::SessionEnded,
-        SyncError::Frame(_) | SyncError::Session(SessionError::Unexpected { .. }) => {
-            ErrorCode::ServerUnreadable
+        SyncError::Ended
+        | SyncError::Session(SessionError::NoProgress { .. } | SessionError::Unexpected { .. }) => {
+            ErrorCode::SessionEnded
         }
+        SyncError::Frame(_) => ErrorCode::ServerUnreadable,
         SyncError::Session(SessionError::Refused(refused)) => refused_code(refused.why),
         SyncError::Restored { .. } => ErrorCode::DeviceRestored,
         SyncError::ServerRestored { .. } => ErrorCode::ServerRestored,
@@ -367,8 +384,23 @@ mod tests {
     }
 
     #[test]
+    fn who_is_refused_is_told_what_helps() {
+        let of = |trouble| {
+            let refused = SyncError::Connection { message: "refused".into(), trouble };
+            let ClientError::Failed { code, message_zh, is_retryable, .. } = refused.into();
+            assert!(!is_retryable, "{code:?}");
+            (code, message_zh)
+        };
+        assert_eq!(of(ConnectionTrouble::Certificate).0, ErrorCode::ConnectionRefused);
+        assert_eq!(of(ConnectionTrouble::Revoked).0, ErrorCode::DeviceRevoked);
+        assert_eq!(of(ConnectionTrouble::Version).0, ErrorCode::VersionRefused);
+        let (code, message_zh) = of(ConnectionTrouble::Date);
+        assert!(code == ErrorCode::DeviceDate && message_zh.contains("校正日期"), "{message_zh}");
+    }
+
+    #[test]
     fn a_lost_connection_is_worth_another_try() {
-        let lost = SyncError::Connection { message: "no route".into(), is_retryable: true };
+        let lost = SyncError::Connection { message: "no route".into(), trouble: ConnectionTrouble::Passing };
         let enrolling = ClientError::from(EnrolError::from(lost));
         let ClientError::Failed { code, is_retryable, .. } = enrolling;
         assert_eq!((code, is_retryable), (ErrorCode::Connection, true));

@@ -51,7 +51,10 @@ impl Client {
         if let Some(core) = self.device.at_work()? {
             core.forget_caches();
         }
-        drop(self.device.rest_if_idle()?);
+        if let Some(core) = self.device.rest_if_idle()? {
+            // Closing it writes, and the system asks this of the thread that draws.
+            drop(runtime()?.spawn_blocking(move || drop(core)));
+        }
         Ok(())
     }
 }

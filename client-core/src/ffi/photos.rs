@@ -189,7 +189,7 @@ impl Client {
         &self,
         observer: Option<Arc<dyn ProgressObserver>>,
     ) -> Result<SyncReport, ClientError> {
-        let (core, leaving) = self.device.core_for_work()?;
+        let (core, leaving) = self.device.core_for_work().await?;
         let mut progress = self.progress(observer);
         self.given_up.run(leaving, async move { Ok(core.sync_records(&mut progress).await?) }).await
     }
@@ -204,7 +204,7 @@ impl Client {
         &self,
         observer: Option<Arc<dyn ProgressObserver>>,
     ) -> Result<PhotoReport, ClientError> {
-        let (core, leaving) = self.device.core_for_work()?;
+        let (core, leaving) = self.device.core_for_work().await?;
         let mut progress = self.progress(observer);
         self.given_up.run(leaving, async move { Ok(core.send_photos(&mut progress).await?) }).await
     }

@@ -101,22 +101,20 @@ impl Client {
         let query = query.try_into()?;
         self.core()?;
         let told = Mutex::new(Told::default());
-        let tell = move |core: Arc<OpenCore>| {
+        let find = move |core: &OpenCore| {
             // One call ends before the next begins, so that nobody waits for this lock.
-            let news = told.lock().unwrap_or_else(PoisonError::into_inner).news(&core, &query);
-            // The observer may close the client, which then closes at once.
-            drop(core);
-            match news {
-                Ok(None) => {}
-                Ok(Some(page)) => {
-                    if let Err(error) = observer.on_records(page.into()) {
-                        tracing::warn!(%error, "a records observer failed");
-                    }
-                }
-                Err(error) => tracing::warn!(%error, "records cannot be read for an observer"),
+            let news = told.lock().unwrap_or_else(PoisonError::into_inner).news(core, &query);
+            news.unwrap_or_else(|error| {
+                tracing::warn!(%error, "records cannot be read for an observer");
+                None
+            })
+        };
+        let tell = move |page: CorePage| {
+            if let Err(error) = observer.on_records(page.into()) {
+                tracing::warn!(%error, "a records observer failed");
             }
         };
-        Ok(Arc::new(self.device.changes.observe(Arc::downgrade(&self.device), tell)?))
+        Ok(Arc::new(self.device.changes.observe(Arc::downgrade(&self.device), find, tell)?))
     }
 }
 

@@ -57,7 +57,7 @@ pub(crate) enum EngineError {
         detail: String,
     },
     /// The system could not read or write.
-    #[error("the store in {} could not be read or written ({source}); check free space and permissions, then open it again", folder.display())]
+    #[error("the store in {} could not be read or written ({source}); check free space and permissions, then try again", folder.display())]
     Io {
         /// The store's folder.
         folder: PathBuf,
@@ -235,6 +235,11 @@ impl Engine {
             Err(_) => self.has_failed.store(true, Ordering::SeqCst),
         }
         outcome.map_err(|fault| from_fault(&self.folder, fault))
+    }
+
+    /// Whether a write failed, so that the store must be opened again before anything is read or written.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.has_failed.load(Ordering::SeqCst) || self.journal.is_poisoned()
     }
 
     /// What lies over the store's bytes on the disk.

@@ -11,25 +11,46 @@ use super::engine::EngineError;
 #[error(transparent)]
 pub struct StoreError(#[from] StoreFault);
 
+/// What is the matter with a store, by what somebody can do about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoreTrouble {
+    /// Another program has it open: it may be free later.
+    InUse,
+    /// The key that was given is not the store's.
+    OtherKey,
+    /// It is sealed and no key was given, or the other way round.
+    OtherForm,
+    /// It holds as much unsent work as it may: sync.
+    Full,
+    /// The disk does not let it be read or written: make room, give permission, or unlock the phone. The store itself
+    /// is sound for all that is known.
+    Disk,
+    /// A newer app wrote it: update the app.
+    Newer,
+    /// It is not what was written: rescue what can be read, and set it aside.
+    Damaged,
+    /// The app or this library has a fault: report it.
+    Fault,
+}
+
 impl StoreError {
-    /// Whether another program has the store open, so that trying again later may succeed.
-    pub const fn is_in_use(&self) -> bool {
-        matches!(self.0, StoreFault::Engine(EngineError::InUse { .. }))
-    }
-
-    /// Whether the store is sealed with another key than the one that was given.
-    pub const fn is_wrong_key(&self) -> bool {
-        matches!(self.0, StoreFault::Engine(EngineError::WrongKey { .. }))
-    }
-
-    /// Whether the store is sealed and no key was given, or the other way round.
-    pub const fn is_of_other_form(&self) -> bool {
-        matches!(self.0, StoreFault::Engine(EngineError::NeedsKey { .. } | EngineError::NotSealed { .. }))
-    }
-
-    /// Whether the store holds as much unsent work as it may.
-    pub const fn is_full(&self) -> bool {
-        matches!(self.0, StoreFault::OutboxFull { .. })
+    /// What is the matter.
+    pub const fn trouble(&self) -> StoreTrouble {
+        match &self.0 {
+            StoreFault::Engine(error) => match error {
+                EngineError::InUse { .. } => StoreTrouble::InUse,
+                EngineError::WrongKey { .. } => StoreTrouble::OtherKey,
+                EngineError::NeedsKey { .. } | EngineError::NotSealed { .. } => StoreTrouble::OtherForm,
+                EngineError::Io { .. } | EngineError::Stopped { .. } => StoreTrouble::Disk,
+                EngineError::NewerKeyFile { .. } => StoreTrouble::Newer,
+                EngineError::Damaged { .. } => StoreTrouble::Damaged,
+                EngineError::TooLong { .. } | EngineError::NotDurable => StoreTrouble::Fault,
+            },
+            StoreFault::OutboxFull { .. } => StoreTrouble::Full,
+            StoreFault::NewerFormat { .. } => StoreTrouble::Newer,
+            StoreFault::Malformed { .. } => StoreTrouble::Damaged,
+            StoreFault::OutOfOrder { .. } => StoreTrouble::Fault,
+        }
     }
 }
 

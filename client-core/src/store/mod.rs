@@ -32,8 +32,8 @@ use xundian_protocol::wire::stored;
 
 use crate::sealing::{Cover, StoreKey};
 use engine::{Batch, Engine};
-pub use error::StoreError;
 pub(crate) use error::StoreFault;
+pub use error::{StoreError, StoreTrouble};
 use keys::MetaKey;
 pub use meta::Identity;
 pub(crate) use meta::LastSync;
@@ -244,6 +244,11 @@ impl Store {
     /// What lies over the store's bytes on the disk.
     pub(crate) const fn cover(&self) -> &Cover {
         self.engine.cover()
+    }
+
+    /// Whether a write failed, so that the store must be opened again before anything is read or written.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.engine.has_stopped()
     }
 
     /// From here on the store opens with another key.

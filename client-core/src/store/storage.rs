@@ -108,6 +108,15 @@ impl Storage {
         }
     }
 
+    /// As [`Engine::has_stopped`].
+    pub(super) fn has_stopped(&self) -> bool {
+        match self {
+            Self::Engine(engine) => engine.has_stopped(),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => false,
+        }
+    }
+
     /// As [`Engine::change_key`].
     pub(super) fn change_key(&self, key: &StoreKey) -> Result<(), EngineError> {
         match self {

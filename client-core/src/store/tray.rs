@@ -31,7 +31,7 @@ impl fmt::Display for RejectedId {
 
 /// A text that names no entry of the tray.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} names no rejected save; it looks like D3-12, as `rejected list` shows it")]
+#[error("{text:?} names no rejected save; it looks like D3-12, as the list of rejected saves shows it")]
 pub struct RejectedIdError {
     text: String,
 }

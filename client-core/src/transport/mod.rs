@@ -34,6 +34,21 @@ const QUIC_APPLICATION_ERROR: u64 = 0x0C;
 /// A reason is shown to people and logged: no more of it than this.
 const REASON_CHARS_MAX: usize = 300;
 
+/// What is wrong with a connection, by what somebody can do about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConnectionTrouble {
+    /// The network, or a server that has no time: it may work later.
+    Passing,
+    /// The certificates do not fit, or this device's has ended: it needs a new invitation.
+    Certificate,
+    /// This device's certificate was taken back.
+    Revoked,
+    /// The server's certificate is not valid at this device's time: correct the date, or restart the server.
+    Date,
+    /// The app and the server have no version in common: update one of them.
+    Version,
+}
+
 /// Why there is no connection, or none any more. Nothing saved is lost by any of these.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ConnectError {
@@ -99,23 +114,24 @@ pub(crate) enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether trying again later can help without anybody doing something.
-    pub(crate) fn is_retryable(&self) -> bool {
+    /// What somebody can do about it.
+    pub(crate) const fn trouble(&self) -> ConnectionTrouble {
         match self {
             Self::Unreachable
             | Self::NoNetwork(_)
             | Self::Busy
             | Self::Lost
             | Self::ClosedHere
-            | Self::Tls(_) => true,
+            | Self::Tls(_) => ConnectionTrouble::Passing,
+            Self::ServerCertificateNotCurrent(_) => ConnectionTrouble::Date,
+            Self::CertificateRevoked => ConnectionTrouble::Revoked,
+            Self::NoCommonVersion => ConnectionTrouble::Version,
+            // The server closes with a code of its own on who shows no device's certificate.
             Self::ServerNotTrusted(_)
-            | Self::ServerCertificateNotCurrent(_)
             | Self::CertificateExpired
             | Self::CertificateForeign(_)
-            | Self::CertificateRevoked
             | Self::CertificateMissing
-            | Self::Refused { .. }
-            | Self::NoCommonVersion => false,
+            | Self::Refused { .. } => ConnectionTrouble::Certificate,
         }
     }
 }

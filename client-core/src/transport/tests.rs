@@ -233,7 +233,7 @@ async fn another_server_than_the_invited_one_is_not_trusted() {
         for identity in [&invited, &enrolled] {
             let error = outcome(&server, identity).await.unwrap_err();
             assert!(matches!(error, ConnectError::ServerNotTrusted(_)), "{error}");
-            assert!(!error.is_retryable());
+            assert_eq!(error.trouble(), ConnectionTrouble::Certificate);
         }
     }
     let other_name = ours.server_named("example.org", CURRENT, b"xundian/1");
@@ -265,6 +265,7 @@ async fn a_server_certificate_out_of_its_time_points_at_this_devices_date() {
         let server = authority.server_named("xundian.server", years, b"xundian/1");
         let error = outcome(&server, &authority.identity(CURRENT)).await.unwrap_err();
         assert!(matches!(error, ConnectError::ServerCertificateNotCurrent(_)), "{error}");
+        assert_eq!(error.trouble(), ConnectionTrouble::Date);
     }
 }
 
@@ -347,7 +348,7 @@ async fn a_server_that_takes_nobody_or_speaks_another_version_is_told_apart() {
     let error =
         Connection::connect(&Socket::to(address).unwrap(), &authority.identity(CURRENT)).await.unwrap_err();
     assert_eq!(error, ConnectError::Busy);
-    assert!(error.is_retryable());
+    assert_eq!(error.trouble(), ConnectionTrouble::Passing);
 }
 
 #[tokio::test]

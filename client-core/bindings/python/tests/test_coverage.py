@@ -19,6 +19,7 @@ NOT_MADE_HERE = {
     ErrorCode.STORE_FULL: "takes a million saves",
     ErrorCode.PHOTOS_FULL: "takes a thousand pictures",
     ErrorCode.SERVER_RESTORED: "takes more saves than a device keeps",
+    ErrorCode.DEVICE_DATE: "takes a phone whose clock is set by years",
     ErrorCode.SERVER_SILENT: "takes a server that falls silent in the middle of a session",
     ErrorCode.SESSION_ENDED: SERVER,
     ErrorCode.SERVER_UNREADABLE: SERVER,

@@ -1,12 +1,16 @@
 """What goes wrong has a stable code, and says what to do in Chinese and in English."""
 
+import resource
 import uuid
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Iterator
 
 import pytest
 from conftest import Server, device
+from test_life import raise_issue
+from test_threads import record_visits
 from xundian_client import (
     Client,
     ClientError,
@@ -100,14 +104,53 @@ async def test_an_issue_is_closed_once(server: Server, tmp_path: Path) -> None:
     await manager.sync()
 
 
-async def test_a_folder_that_is_of_no_use(phone: Client, tmp_path: Path) -> None:
+async def test_a_folder_that_is_of_no_use(phone: Client, server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder", encoding="utf-8")
-    with fails(ErrorCode.STORE_BROKEN):
+    with fails(ErrorCode.STORE_DISK):
         Client.open(str(tmp_path / "file"))
+    record_visits(phone, 1)
     phone.close()
     (tmp_path / "phone" / "device.key").write_text("no key", encoding="utf-8")
+    damaged = Client.open(str(tmp_path / "phone"))
     with fails(ErrorCode.IDENTITY_BROKEN):
-        await Client.open(str(tmp_path / "phone")).sync()
+        await damaged.sync()
+    await damaged.enrol(server.invitation("M001"), "the same phone, with another key")
+    assert (await damaged.sync()).merged == 3
+
+
+async def test_a_disk_without_room(phone: Client) -> None:
+    before = raise_issue(phone)
+    with no_room():
+        with fails(ErrorCode.STORE_DISK) as raised:
+            raise_issue(phone)
+        assert raised.value.is_retryable
+        with fails(ErrorCode.STORE_DISK):
+            phone.status()
+    after = raise_issue(phone)
+    assert {before, after} <= {line.id for line in phone.list(Kind.ISSUE)}
+    assert (await phone.sync()).rejected == 0
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Whatever this process writes is refused, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_store_of_a_newer_app(tmp_path: Path) -> None:
+    key = bytes(range(32))
+    Client.open(str(tmp_path), key=key).close()
+    file = tmp_path / "store" / "key"
+    content = bytes([file.read_bytes()[0] + 1]) + file.read_bytes()[1:-4]
+    file.write_bytes(content + zlib.crc32(content).to_bytes(4, "big"))
+    with fails(ErrorCode.STORE_NEWER) as raised:
+        Client.open(str(tmp_path), key=key)
+    assert "更新应用" in raised.value.message_zh and "update the app" in raised.value.message_en
 
 
 async def test_a_device_that_is_not_enrolled(tmp_path: Path) -> None:

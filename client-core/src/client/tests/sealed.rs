@@ -8,6 +8,7 @@ use xundian_protocol::kinds::{PhotoSource, PhotoSubject};
 
 use super::*;
 use crate::day::{NewPhoto, PhotoOf};
+use crate::store::StoreTrouble;
 
 /// What a picture of two pieces holds in its second one.
 const IN_THE_PICTURE: &[u8] = b"a label on the shelf, in the picture's own bytes";
@@ -17,13 +18,13 @@ pub(super) fn key() -> StoreKey {
     StoreKey::new([0x11; 32])
 }
 
-fn picture() -> Vec<u8> {
+pub(super) fn picture() -> Vec<u8> {
     [b"\xFF\xD8\xFF", &[7; 17 * 1024][..], IN_THE_PICTURE].concat()
 }
 
 /// A device with a day's work in its outbox, a rejected save, long records in its tree, a photo, and its identity
 /// files.
-fn busy_device(key: Option<&StoreKey>) -> Device {
+pub(super) fn busy_device(key: Option<&StoreKey>) -> Device {
     let device = device_with(key);
     let visit = VisitBundle { note: Some(NOTE.into()), ..bundle() };
     device.client.record(&visit).expect("recorded");
@@ -140,7 +141,7 @@ fn what_does_not_fit_a_device_is_refused_and_touches_no_file() {
         };
         let refused = refused.expect_err("refused");
         assert!(refused.to_string().contains(text), "{refused}");
-        assert_eq!(refused.is_wrong_key(), wrong.is_some_and(|_| text.contains("fit")));
+        assert_eq!(refused.trouble() == StoreTrouble::OtherKey, wrong.is_some_and(|_| text.contains("fit")));
         assert!(before == files(device.folder.path()), "a file was changed: {refused}");
     }
 }
@@ -152,7 +153,8 @@ fn after_a_change_of_keys_the_new_one_opens_everything() {
     let request = identity::request_der(&device.client.home).expect("the request");
     device.client.change_key(&second).expect("changed");
     drop(device.client);
-    assert!(Client::open_with_key(device.folder.path(), &first).expect_err("the old one").is_wrong_key());
+    let refused = Client::open_with_key(device.folder.path(), &first).expect_err("the old one");
+    assert_eq!(refused.trouble(), StoreTrouble::OtherKey);
     let client = open(&device.folder, Some(&second), &device.now_ms);
     assert_eq!(identity::request_der(&client.home).expect("the same request"), request);
     assert_eq!(client.list(Visit::SPEC.kind, None).expect("reads").len(), 1);

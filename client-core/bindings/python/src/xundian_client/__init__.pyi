@@ -927,9 +927,10 @@ class RescueReport:
     unsent: int
     rejected: int
     confirmed: int
+    pictures: int
     unreadable: int
     losses: typing.List[str]
-    def __init__(self, *, unsent: int, rejected: int, confirmed: int, unreadable: int, losses: typing.List[str]) -> None: ...
+    def __init__(self, *, unsent: int, rejected: int, confirmed: int, pictures: int, unreadable: int, losses: typing.List[str]) -> None: ...
     ...
 
 class SyncProgress:
@@ -1007,28 +1008,31 @@ class ErrorCode(enum.Enum):
     STORE_IN_USE = 28
     STORE_KEY = 29
     STORE_FULL = 30
-    STORE_BROKEN = 31
-    IDENTITY_BROKEN = 32
-    NO_STORE = 33
-    RESCUE_FILE = 34
-    SYNC_RUNNING = 35
-    CONNECTION = 36
-    CONNECTION_REFUSED = 37
-    SERVER_ADDRESS = 38
-    SERVER_SILENT = 39
-    SESSION_ENDED = 40
-    SERVER_UNREADABLE = 41
-    DEVICE_RESTORED = 42
-    SERVER_RESTORED = 43
-    INVITATION_MALFORMED = 44
-    INVITATION_REFUSED = 45
-    LABEL_TOO_LONG = 46
-    OTHER_PERSON = 47
-    DEVICE_REVOKED = 48
-    DEVICE_UNKNOWN = 49
-    VERSION_REFUSED = 50
-    SERVER_UNAVAILABLE = 51
-    SERVER_REFUSED = 52
+    STORE_DISK = 31
+    STORE_NEWER = 32
+    STORE_BROKEN = 33
+    IDENTITY_BROKEN = 34
+    NO_STORE = 35
+    RESCUE_FILE = 36
+    SYNC_RUNNING = 37
+    CONNECTION = 38
+    CONNECTION_REFUSED = 39
+    DEVICE_DATE = 40
+    SERVER_ADDRESS = 41
+    SERVER_SILENT = 42
+    SESSION_ENDED = 43
+    SERVER_UNREADABLE = 44
+    DEVICE_RESTORED = 45
+    SERVER_RESTORED = 46
+    INVITATION_MALFORMED = 47
+    INVITATION_REFUSED = 48
+    LABEL_TOO_LONG = 49
+    OTHER_PERSON = 50
+    DEVICE_REVOKED = 51
+    DEVICE_UNKNOWN = 52
+    VERSION_REFUSED = 53
+    SERVER_UNAVAILABLE = 54
+    SERVER_REFUSED = 55
     ...
 
 class ClientError(Exception):
@@ -1091,13 +1095,13 @@ class RecordsObserverImpl(RecordsObserver):
 class SubscriptionProtocol(typing.Protocol):
     """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
     def cancel(self) -> None:
-        """Ends it. A call that has begun may still come to its end."""
+        """Ends it. A call that has begun may still come to its end, and none begins any more."""
     ...
 
 class Subscription(SubscriptionProtocol):
     """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
     def cancel(self) -> None:
-        """Ends it. A call that has begun may still come to its end."""
+        """Ends it. A call that has begun may still come to its end, and none begins any more."""
     ...
 
 class StatusObserver:
@@ -1698,16 +1702,17 @@ def library_version() -> str:
     has all of the check."""
 
 async def rescue(folder: str, into_file: str, key: typing.Union[typing.Optional[bytes]]=...) -> RescueReport:
-    """Reads whatever can be read of a device's folder into a new file, one JSON object a line. Nothing is written into
-    the folder; a copy of the store is made beside the file and removed in the end. No client may have the folder open.
+    """Reads whatever can be read of a device's folder into a new file, one JSON object a line, and the pictures that the
+    server has not into a folder beside it, of the same name with `.photos`. Nothing is written into the folder; a copy of the store is made beside the file and removed in the end. No client may have the folder open.
     It takes as long as reading the store once or twice, on a thread of the library.
     
     # Errors
-    Where the folder is in use, the key does not fit, the file is there already, or there is no room."""
+    Where the folder is in use, the key does not fit, the file or the folder beside it is there already, or there is no
+    room."""
 
 def set_aside(folder: str) -> str:
     """Sets a device's store aside, so that the folder is that of a new device, to be enrolled with a new invitation. The
-    store and what belongs to its identity are renamed, never deleted. Returns the folder where they are now, which can
+    store, its pictures and what belongs to its identity are renamed, never deleted. Returns the folder where they are now, which can
     be rescued as before. Rescue it first.
     
     # Errors

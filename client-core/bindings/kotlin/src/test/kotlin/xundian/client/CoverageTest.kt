@@ -56,6 +56,7 @@ class CoverageTest {
             ErrorCode.STORE_FULL to "takes a million saves",
             ErrorCode.PHOTOS_FULL to "takes a thousand pictures",
             ErrorCode.SERVER_RESTORED to "takes more saves than a device keeps",
+            ErrorCode.DEVICE_DATE to "takes a phone whose clock is set by years",
             ErrorCode.SERVER_SILENT to "takes a server that falls silent in the middle of a session",
             ErrorCode.SESSION_ENDED to SERVER,
             ErrorCode.SERVER_UNREADABLE to SERVER,

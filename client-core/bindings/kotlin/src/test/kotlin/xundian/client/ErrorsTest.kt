@@ -1,9 +1,12 @@
 package xundian.client
 
+import java.nio.ByteBuffer
 import java.util.UUID
+import java.util.zip.CRC32
 import kotlin.io.path.div
 import kotlin.io.path.readBytes
 import kotlin.io.path.walk
+import kotlin.io.path.writeBytes
 import kotlin.io.path.writeText
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
@@ -123,12 +126,28 @@ class ErrorsTest {
     }
 
     @Test
-    fun `a folder that is of no use`(phones: Phones) = waiting {
+    fun `a folder that is of no use`(server: Server, phones: Phones) = waiting {
         (phones.folder / "file").writeText("no folder")
-        fails(ErrorCode.STORE_BROKEN) { phones.open("file") }
-        phones.enrolled().close()
+        fails(ErrorCode.STORE_DISK) { phones.open("file") }
+        val phone = phones.enrolled()
+        phone.closeVisit(phone.openVisit(phone.outletNamed("BJ-1")))
+        phone.close()
         (phones.folder / "phone" / "device.key").writeText("no key")
-        fails(ErrorCode.IDENTITY_BROKEN) { phones.open().sync() }
+        val damaged = phones.open()
+        fails(ErrorCode.IDENTITY_BROKEN) { damaged.sync() }
+        damaged.enrol(server.invitation("M001"), "the same phone, with another key")
+        assertTrue(damaged.sync().merged > 0uL)
+    }
+
+    @Test
+    fun `a store of a newer app`(phones: Phones) = waiting {
+        val key = ByteArray(32) { it.toByte() }
+        phones.open("newer", key).close()
+        val file = phones.folder / "newer" / "store" / "key"
+        val content = file.readBytes().dropLast(4).toByteArray().also { it[0]++ }
+        val crc = CRC32().also { it.update(content) }.value.toInt()
+        file.writeBytes(content + ByteBuffer.allocate(4).putInt(crc).array())
+        assertTrue("更新应用" in fails(ErrorCode.STORE_NEWER) { phones.open("newer", key) }.messageZh)
     }
 
     @Test
