@@ -41,6 +41,13 @@ pub enum IdentityFileError {
     Content(String),
 }
 
+impl IdentityFileError {
+    /// Whether the disk does not let it be read or written at this moment. One that is gone does not come again.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() != io::ErrorKind::NotFound)
+    }
+}
+
 impl From<TlsIdentityError> for IdentityFileError {
     fn from(error: TlsIdentityError) -> Self {
         Self::Content(error.to_string())
@@ -115,7 +122,8 @@ impl DeviceFolder {
 /// The request for a certificate, the same at every call: a request is signed with a random number, and a
 /// server that gets the very same one again knows that its answer was lost.
 ///
-/// A key or request that is not what was written is renamed and made anew: who enrols is content with another key.
+/// A key, or a sealed request, that is not what was written is renamed and made anew: who enrols is content with another
+/// key. To the server it is another device then, so that figures wait for the old one until it is revoked.
 pub(super) fn request_der(home: &DeviceFolder) -> Result<Vec<u8>, IdentityFileError> {
     let key = match key(home) {
         Err(IdentityFileError::Content(_) | IdentityFileError::Foreign { .. }) => {

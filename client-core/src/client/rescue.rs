@@ -17,7 +17,7 @@ use super::{PHOTOS_FOLDER, STORE_FOLDER};
 use crate::json::{op_record, record_json};
 use crate::photos::{PhotoFileError, PhotoFolder};
 use crate::sealing::{Cover, StoreKey};
-use crate::store::{self, Copied, Rescued, StoreError};
+use crate::store::{self, Copied, PictureState, Rescued, StoreError};
 
 /// What belongs to the identity that the store holds, and is of no use without it.
 const IDENTITY_FILES: [&str; 4] = ["device.key", "device.csr", "device.crt", "authority.crt"];
@@ -85,10 +85,9 @@ pub fn rescue(home: &Path, key: Option<&StoreKey>, into_file: &Path) -> Result<R
     let mut copy_path = into_file.as_os_str().to_owned();
     copy_path.push(format!(".copy-{}", now_ms()));
     let copy_path = PathBuf::from(copy_path);
-    let copy = Copied::of(&folder, copy_path.clone()).map_err(failed("copy the store into", &copy_path))?;
-
     let mut rescue = Rescue::new(home, cover, file, into_file);
-    let written = rescue.write(&copy);
+    let copy = Copied::of(&folder, copy_path.clone()).map_err(failed("copy the store into", &copy_path));
+    let written = copy.and_then(|copy| rescue.write(&copy));
     if written.is_err() {
         rescue.remove();
     }
@@ -127,8 +126,12 @@ impl<'a> Rescue<'a> {
         let losses = copy.each(self.cover.clone(), |item, is_proved| {
             self.report.count(&item);
             match item {
-                Rescued::Picture { hash, is_unsent: true } => _ = unsent.insert(hash),
-                Rescued::Picture { hash, is_unsent: false } => _ = stored.insert(hash),
+                Rescued::Picture { hash, state: PictureState::Stored } if is_proved => {
+                    stored.insert(hash);
+                }
+                // Of a loose one the entry that says that it waits may be what was lost.
+                Rescued::Picture { state: PictureState::Loose | PictureState::Stored, .. } => {}
+                Rescued::Picture { hash, .. } => _ = unsent.insert(hash),
                 item => self.write_item(&item, is_proved)?,
             }
             Ok::<_, RescueError>(())
@@ -155,13 +158,8 @@ impl<'a> Rescue<'a> {
         unsent: &BTreeSet<ContentHash>,
         stored: &BTreeSet<ContentHash>,
     ) -> Result<(), RescueError> {
-        let there = match self.photos.list() {
-            Ok(there) => there,
-            Err(error) => {
-                self.report.losses.push(error.to_string());
-                return Ok(());
-            }
-        };
+        let (there, unread) = self.photos.list();
+        self.report.losses.extend(unread.iter().map(ToString::to_string));
         let gone = unsent.iter().filter(|hash| there.iter().all(|(found, _)| found != *hash));
         let gone = gone.map(|hash| format!("the file of picture {hash}, which was not sent, is gone"));
         self.report.losses.extend(gone);
@@ -214,10 +212,17 @@ pub fn set_aside(home: &Path) -> Result<PathBuf, RescueError> {
         return Err(RescueError::NoStore { folder: home.to_owned() });
     }
     let _held = store::hold(&folder)?;
-    let aside = home.join(format!("set-aside-{}", now_ms()));
-    fs::create_dir(&aside).map_err(failed("make", &aside))?;
+    let names = || IDENTITY_FILES.into_iter().chain([PHOTOS_FOLDER, STORE_FOLDER]);
+    let aside = match broken_off(home, names()) {
+        Some(aside) => aside,
+        None => {
+            let aside = home.join(format!("set-aside-{}", now_ms()));
+            fs::create_dir(&aside).map_err(failed("make", &aside))?;
+            aside
+        }
+    };
     // The store last: where this is broken off before, calling it again goes on.
-    for name in IDENTITY_FILES.into_iter().chain([PHOTOS_FOLDER, STORE_FOLDER]) {
+    for name in names() {
         match fs::rename(home.join(name), aside.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             renamed => renamed.map_err(failed("move into", &aside))?,
@@ -228,6 +233,17 @@ pub fn set_aside(home: &Path) -> Result<PathBuf, RescueError> {
         File::open(changed).and_then(|folder| folder.sync_all()).map_err(failed("write", changed))?;
     }
     Ok(aside)
+}
+
+/// The folder into which an earlier call has moved some of it and not the store.
+fn broken_off(home: &Path, names: impl Iterator<Item = &'static str> + Clone) -> Option<PathBuf> {
+    let entries = fs::read_dir(home).ok()?.flatten();
+    let asides = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("set-aside-"));
+    let has_room = |aside: &PathBuf| {
+        !aside.join(STORE_FOLDER).exists()
+            && names.clone().all(|name| !aside.join(name).exists() || !home.join(name).exists())
+    };
+    asides.map(|entry| entry.path()).find(has_room)
 }
 
 impl RescueReport {

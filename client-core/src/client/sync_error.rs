@@ -91,7 +91,8 @@ impl SyncError {
             Self::Photo(_) => true,
             Self::NotEnrolled | Self::Restored { .. } | Self::ServerRestored { .. } => false,
             Self::Store(error) => matches!(error.trouble(), StoreTrouble::InUse | StoreTrouble::Disk),
-            Self::Frame(_) | Self::File(_) => false,
+            Self::File(error) => error.is_passing(),
+            Self::Frame(_) => false,
         }
     }
 }

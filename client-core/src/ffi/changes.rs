@@ -31,7 +31,7 @@ pub struct Subscription {
 
 #[uniffi::export]
 impl Subscription {
-    /// Ends it. A call that has begun may still come to its end, and none begins any more.
+    /// Ends it. A call that has begun, or is just beginning, may still come to its end.
     pub fn cancel(&self) {
         self.is_cancelled.store(true, Ordering::SeqCst);
         self.task.abort();

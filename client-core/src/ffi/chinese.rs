@@ -133,7 +133,7 @@ pub(super) const fn code(code: ErrorCode) -> &'static str {
         }
         ErrorCode::StoreNewer => "本地数据由更新版本的应用写入：请更新应用，数据没有变动",
         ErrorCode::StoreBroken => "本地数据已损坏：请保留数据文件夹并反馈，其中的记录可以抢救",
-        ErrorCode::IdentityBroken => "本设备的密钥或证书无法读写：请检查文件夹权限和存储空间",
+        ErrorCode::IdentityBroken => "本设备的密钥或证书已损坏：请用新的邀请码重新注册，未发送的记录会保留",
         ErrorCode::NoStore => "该文件夹中没有设备数据：请使用应用打开的文件夹",
         ErrorCode::RescueFile => "无法建立或写入抢救文件：请检查路径、权限和存储空间，原数据没有变动",
         ErrorCode::SyncRunning => "正在同步：请等待完成",

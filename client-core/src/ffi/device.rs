@@ -104,19 +104,28 @@ impl Device {
     /// # Errors
     /// As [`Self::core`].
     pub(super) async fn core_for_work(self: &Arc<Self>) -> Result<Work, ClientError> {
+        let leaving = self.leaving.subscribe();
         if let Ok(mut held) = self.held.try_lock()
-            && held.as_ref().is_some_and(|held| held.core.is_some())
+            && let Some(Held { core: Some(core), .. }) = &*held
+            && !core.has_stopped()
         {
-            return self.work(&mut held);
+            return self.work(&mut held, leaving);
         }
         let device = Arc::clone(self);
-        let opened = runtime()?.spawn_blocking(move || device.work(&mut device.held()));
+        let opened = runtime()?.spawn_blocking(move || device.work(&mut device.held(), leaving));
         opened.await.map_err(ClientError::internal)?
     }
 
-    fn work(&self, held: &mut Option<Held>) -> Result<Work, ClientError> {
-        // Still under the lock: whoever sends the device to rest from here on reaches this work.
-        Ok((self.awake(held)?, self.leaving.subscribe()))
+    fn work(&self, held: &mut Option<Held>, mut leaving: watch::Receiver<()>) -> Result<Work, ClientError> {
+        // The app may have left since the work was asked for.
+        if leaving.has_changed().is_ok_and(|has_left| has_left) {
+            return Err(ClientError::backgrounded());
+        }
+        let core = self.awake(held)?;
+        // Still under the lock: what was ended so that the store could be opened was other work, and whoever sends the
+        // device to rest from here on reaches this one.
+        leaving.mark_unchanged();
+        Ok((core, leaving))
     }
 
     /// The store as it is.
@@ -169,7 +178,8 @@ impl Device {
     /// # Errors
     /// Where the device was closed.
     pub(super) fn rest_if_idle(&self) -> Result<Option<Arc<OpenCore>>, ClientError> {
-        let mut held = self.held();
+        // Whoever has the lock for long is opening the store, which is wanted then.
+        let Ok(mut held) = self.held.try_lock() else { return Ok(None) };
         let held = held.as_mut().ok_or_else(ClientError::closed)?;
         Ok(held.core.take_if(|core| !core.is_syncing()))
     }
@@ -195,7 +205,10 @@ impl Device {
         self.moved.send_replace(());
         // Observers see that it is gone.
         self.changes.note();
-        drop(held);
+        // Whoever opens the folder next finds it free, unless a call still works with the store.
+        if let Some(Held { core: None, letting_go, .. }) = held {
+            wait_until_free(&letting_go);
+        }
     }
 
     fn awake(&self, held: &mut Option<Held>) -> Result<Arc<OpenCore>, ClientError> {
@@ -207,8 +220,12 @@ impl Device {
             return Ok(Arc::clone(core));
         }
         // What a call still holds is taken up again: a folder cannot be opened twice.
-        let last = self.last().as_ref().and_then(Weak::upgrade).filter(|core| !core.has_stopped());
-        let core = match last {
+        let last = self.last().as_ref().and_then(Weak::upgrade);
+        if last.as_ref().is_some_and(|core| core.has_stopped()) {
+            // What still works with it cannot succeed, and would keep the folder until it noticed.
+            self.leaving.send_replace(());
+        }
+        let core = match last.filter(|core| !core.has_stopped()) {
             Some(core) => core,
             None => self.open_again(held)?,
         };
@@ -219,10 +236,7 @@ impl Device {
     }
 
     fn open_again(&self, held: &mut Held) -> Result<Arc<OpenCore>, ClientError> {
-        let deadline = Instant::now() + LETTING_GO_WAIT_MAX;
-        while held.letting_go.has_changed().is_ok() && Instant::now() < deadline {
-            std::thread::sleep(LETTING_GO_CHECK);
-        }
+        wait_until_free(&held.letting_go);
         let core = match &held.key {
             None => Core::open(&self.folder)?,
             Some(key) => Core::open_with_key(&self.folder, key)?,
@@ -243,5 +257,13 @@ impl Device {
 
     fn last(&self) -> MutexGuard<'_, Option<Weak<OpenCore>>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for a folder that is just being let go of, for a while.
+fn wait_until_free(letting_go: &watch::Receiver<()>) {
+    let deadline = Instant::now() + LETTING_GO_WAIT_MAX;
+    while letting_go.has_changed().is_ok() && Instant::now() < deadline {
+        std::thread::sleep(LETTING_GO_CHECK);
     }
 }

@@ -8,7 +8,7 @@ use xundian_protocol::wire::v1::Refusal;
 
 use super::chinese;
 use crate::client::rescue::RescueError;
-use crate::client::{ConnectionTrouble, EnrolError, PhotoError, QueryError, SyncError};
+use crate::client::{ConnectionTrouble, EnrolError, IdentityFileError, PhotoError, QueryError, SyncError};
 use crate::errors::RecordError;
 use crate::photos::PhotoFileError;
 use crate::store::{StoreError, StoreTrouble};
@@ -37,7 +37,7 @@ pub enum ErrorCode {
     Argument,
     /// The client was closed.
     ClientClosed,
-    /// The app went to the background, which ended what ran.
+    /// The app went to the background, or the store had to be opened again, which ended what ran.
     Backgrounded,
     /// The library has a fault. Report it.
     Internal,
@@ -105,7 +105,7 @@ pub enum ErrorCode {
     StoreNewer,
     /// The store is not what was written.
     StoreBroken,
-    /// The device's key or certificates cannot be read or written.
+    /// The device's key or certificates are not what was written, or are gone.
     IdentityBroken,
     /// The folder holds no device.
     NoStore,
@@ -189,6 +189,13 @@ impl ClientError {
         Self::new(ErrorCode::Internal, message_en, false, message_zh)
     }
 
+    /// The same for a save. One that failed over the disk may be there all the same, and made again it is another one.
+    fn not_to_be_repeated(mut self) -> Self {
+        let Self::Failed { code, is_retryable, .. } = &mut self;
+        *is_retryable &= *code != ErrorCode::StoreDisk;
+        self
+    }
+
     /// The code.
     pub const fn code(&self) -> ErrorCode {
         let Self::Failed { code, .. } = self;
@@ -220,7 +227,7 @@ impl From<QueryError> for ClientError {
 impl From<RecordError> for ClientError {
     fn from(error: RecordError) -> Self {
         match error {
-            RecordError::Store(error) => error.into(),
+            RecordError::Store(error) => Self::from(error).not_to_be_repeated(),
             RecordError::Photo(error) => error.into(),
             error => Self::new(record_code(&error), &error, false, chinese::record(&error)),
         }
@@ -311,7 +318,7 @@ impl From<SyncError> for ClientError {
     }
 }
 
-const fn sync_code(error: &SyncError) -> ErrorCode {
+fn sync_code(error: &SyncError) -> ErrorCode {
     match error {
         SyncError::NotEnrolled => ErrorCode::NotEnrolled,
         SyncError::Running => ErrorCode::SyncRunning,
@@ -332,10 +339,14 @@ const fn sync_code(error: &SyncError) -> ErrorCode {
         SyncError::Session(SessionError::Refused(refused)) => refused_code(refused.why),
         SyncError::Restored { .. } => ErrorCode::DeviceRestored,
         SyncError::ServerRestored { .. } => ErrorCode::ServerRestored,
-        SyncError::File(_) => ErrorCode::IdentityBroken,
+        SyncError::File(error) => identity_code(error),
         SyncError::Store(_) => ErrorCode::StoreBroken,
         SyncError::Photo(error) => photo_code(error),
     }
+}
+
+fn identity_code(error: &IdentityFileError) -> ErrorCode {
+    if error.is_passing() { ErrorCode::StoreDisk } else { ErrorCode::IdentityBroken }
 }
 
 const fn refused_code(why: Refusal) -> ErrorCode {
@@ -361,7 +372,7 @@ impl From<EnrolError> for ClientError {
             EnrolError::OtherPerson { .. } => ErrorCode::OtherPerson,
             EnrolError::Refused(refused) => refused_code(refused.why),
             EnrolError::Answer(_) => ErrorCode::ServerUnreadable,
-            EnrolError::File(_) => ErrorCode::IdentityBroken,
+            EnrolError::File(error) => identity_code(&error),
         };
         let message_zh = chinese::code(code).to_owned();
         Self::new(code, message_en, is_retryable, message_zh)

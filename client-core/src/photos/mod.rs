@@ -132,26 +132,26 @@ impl PhotoFolder {
         PictureFile::open(self.path_of(hash), &self.cover, hash, bytes)
     }
 
-    /// The pictures that are there, each with the length that its file says, whole or not.
-    pub(crate) fn list(&self) -> Result<Vec<(ContentHash, u64)>, PhotoFileError> {
-        let failed = |source| io_error("read", &self.path, source);
+    /// The pictures that are there, each with the length that its file says, whole or not; and what could not be read.
+    pub(crate) fn list(&self) -> (Vec<(ContentHash, u64)>, Vec<PhotoFileError>) {
         let entries = match fs::read_dir(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(failed)?,
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return (Vec::new(), Vec::new()),
+            Err(error) => return (Vec::new(), vec![io_error("read", &self.path, error)]),
         };
-        let mut pictures = Vec::new();
+        let suffix = if self.cover.is_sealed() { SEALED } else { "" };
+        let (mut pictures, mut unread) = (Vec::new(), Vec::new());
         for entry in entries {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name();
-            let suffix = if self.cover.is_sealed() { SEALED } else { "" };
-            let hash = name.to_str().and_then(|name| name.strip_suffix(suffix)?.parse().ok());
-            if let Some(hash) = hash {
-                pictures
-                    .push((hash, file::plain_bytes(entry.metadata().map_err(failed)?.len(), &self.cover)));
+            match entry.and_then(|entry| Ok((entry.file_name(), entry.metadata()?.len()))) {
+                Ok((name, covered_bytes)) => {
+                    let hash = name.to_str().and_then(|name| name.strip_suffix(suffix)?.parse().ok());
+                    pictures.extend(hash.map(|hash| (hash, file::plain_bytes(covered_bytes, &self.cover))));
+                }
+                Err(error) => unread.push(io_error("read", &self.path, error)),
             }
         }
         pictures.sort_unstable();
-        Ok(pictures)
+        (pictures, unread)
     }
 
     /// Removes a picture, if it is there.

@@ -6,14 +6,15 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use xundian_protocol::ids::{ContentHash, OpSeq, RecordId};
+use xundian_protocol::ids::{ContentHash, DeviceNo, OpSeq, RecordId};
+use xundian_protocol::limits::OUTBOX_OPS_MAX;
 use xundian_protocol::record::{Op, Record, RecordKey};
 use xundian_protocol::wire::stored;
 
 use super::engine::{self, Entry, Losses, Salvage};
 use super::keys::{self, MetaKey};
 use super::meta::Identity;
-use super::pictures::Picture;
+use super::pictures::{Picture, PictureState};
 use super::{Rejected, StoreError, StoreFault, meta};
 use crate::sealing::{Cover, StoreKey};
 
@@ -47,8 +48,8 @@ pub(crate) enum Rescued {
     Picture {
         /// Its name.
         hash: ContentHash,
-        /// Whether the server has it not, so that it must not be lost.
-        is_unsent: bool,
+        /// What became of it.
+        state: PictureState,
     },
     /// What is there and cannot be understood.
     Unreadable {
@@ -114,12 +115,16 @@ impl Copied {
         };
         let through = (number(MetaKey::AppliedThrough), number(MetaKey::SentThrough));
         let identity = meta::identity_of(|name| Ok::<_, StoreFault>(salvage.get(&keys::meta(name))));
-        if let Ok(Some(identity)) = identity {
+        let identity = identity.ok().flatten();
+        let device = identity.as_ref().map(|identity| identity.device);
+        if let Some(identity) = identity {
             visit(Rescued::Device(identity), true)?;
         }
         let mut listed = Listed::default();
         let mut losses = salvage.each(|entry, is_proved| {
-            listed.note(&entry.0);
+            if is_proved {
+                listed.note(&entry.0, device);
+            }
             match item(entry, through) {
                 Some(item) => visit(item, is_proved),
                 None => Ok(()),
@@ -131,7 +136,9 @@ impl Copied {
         }
         let missing = listed.missing_saves(through.0, through.1);
         if missing > 0 {
-            losses.note(format!("{missing} saves that were not confirmed did not come out"));
+            losses.note(format!(
+                "{missing} saves that were not confirmed, as far as is known, did not come out"
+            ));
         }
         Ok(losses)
     }
@@ -143,14 +150,20 @@ impl Copied {
 #[derive(Default)]
 struct Listed {
     saves: BTreeSet<OpSeq>,
+    /// Those that the server has, and that are kept all the same.
+    kept: BTreeSet<OpSeq>,
     named: BTreeSet<RecordKey>,
     found: BTreeSet<RecordKey>,
 }
 
 impl Listed {
-    fn note(&mut self, key: &[u8]) {
+    fn note(&mut self, key: &[u8], device: Option<DeviceNo>) {
         match key.first() {
             Some(&keys::OUTBOX) => self.saves.extend(keys::seq_of(key)),
+            Some(&keys::SENT) => {
+                let sent = keys::rejected_of(key).filter(|sent| Some(sent.device) == device);
+                self.kept.extend(sent.map(|sent| sent.seq));
+            }
             Some(&keys::HOME_INDEX) => self.named.extend(keys::record_of_index(key)),
             Some(&keys::RECORD) => self.found.extend(keys::record_of_key(key)),
             _ => {}
@@ -162,11 +175,13 @@ impl Listed {
     }
 
     /// Of the saves behind the last confirmed one: those before one that is there, or that was sent.
-    fn missing_saves(&self, applied_through: Option<OpSeq>, sent_through: Option<OpSeq>) -> usize {
-        let first = applied_through.or(self.saves.first().copied()).unwrap_or_default();
+    fn missing_saves(&self, applied_through: Option<OpSeq>, sent_through: Option<OpSeq>) -> u64 {
+        let Some(first) = applied_through.map(OpSeq::next).or(self.saves.first().copied()) else { return 0 };
+        // No more wait than an outbox holds: a greater number is damage.
+        let sent_through = sent_through.filter(|sent| sent.0.saturating_sub(first.0) < OUTBOX_OPS_MAX);
         let last = self.saves.last().copied().max(sent_through).unwrap_or_default();
-        let is_gone = |seq: &u64| !self.saves.contains(&OpSeq(*seq));
-        (first.0.saturating_add(1)..=last.0).filter(is_gone).count()
+        let there = self.saves.union(&self.kept).filter(|seq| (first..=last).contains(*seq)).count() as u64;
+        last.0.saturating_add(1).saturating_sub(first.0).saturating_sub(there)
     }
 }
 
@@ -205,8 +220,7 @@ fn item((key, value): Entry, through: (Option<OpSeq>, Option<OpSeq>)) -> Option<
         Some(&keys::RECORD) => stored::decode_record(&value).ok().map(Rescued::Record),
         Some(&keys::OPEN_VISIT) => keys::visit_of(&key).map(Rescued::OpenVisit),
         Some(&keys::PICTURE) => keys::picture_of(&key).and_then(|hash| {
-            let is_unsent = Picture::decode(&value)?.is_unsent();
-            Some(Rescued::Picture { hash, is_unsent })
+            Some(Rescued::Picture { hash, state: Picture::decode(&value)?.state })
         }),
         _ => None,
     };
@@ -221,7 +235,7 @@ mod tests {
     fn a_gap_in_the_numbers_of_saves_is_a_loss() {
         let listed = |seqs: &[u64]| {
             let mut listed = Listed::default();
-            seqs.iter().for_each(|seq| listed.note(&keys::outbox(OpSeq(*seq))));
+            seqs.iter().for_each(|seq| listed.note(&keys::outbox(OpSeq(*seq)), None));
             listed
         };
         let missing = |seqs: &[u64], applied: u64, sent: u64| {
@@ -232,6 +246,17 @@ mod tests {
         assert_eq!(missing(&[5, 8], 4, 5), 2);
         assert_eq!(missing(&[7, 8], 4, 4), 2, "those at the front");
         assert_eq!(missing(&[5], 4, 9), 4, "those that were sent");
+        assert_eq!(missing(&[1, 3], 0, u64::MAX), 1, "however damaged the numbers are");
         assert_eq!(listed(&[5, 8]).missing_saves(None, None), 2);
+        assert_eq!(listed(&[]).missing_saves(None, Some(OpSeq(9))), 0, "of which nothing is known");
+        let mut kept = listed(&[7]);
+        for (device, seq) in [(1, 5), (1, 6), (2, 4)] {
+            kept.note(&keys::sent(DeviceNo(device), OpSeq(seq)), Some(DeviceNo(1)));
+        }
+        assert_eq!(
+            kept.missing_saves(Some(OpSeq(3)), Some(OpSeq(7))),
+            1,
+            "what was confirmed is not missing"
+        );
     }
 }

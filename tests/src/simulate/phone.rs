@@ -189,6 +189,8 @@ impl Phone {
         let disk = Arc::clone(&self.disk) as Arc<dyn xundian_client::Disk>;
         let open = || Client::simulated(disk, &self.home, Box::new(clocks), chance);
         let client = self.release.run(open)?;
+        // A power cut that the opening did not notice is met here, before anything is concluded from what is there.
+        client.rejected()?;
         self.client = Some(Arc::new(client));
         let (before, tray) = (std::mem::take(&mut self.tray_before), self.tray());
         self.resent.extend(before.difference(&tray).copied());

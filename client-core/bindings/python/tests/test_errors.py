@@ -1,5 +1,6 @@
 """What goes wrong has a stable code, and says what to do in Chinese and in English."""
 
+import asyncio
 import resource
 import uuid
 import zlib
@@ -123,11 +124,25 @@ async def test_a_disk_without_room(phone: Client) -> None:
     with no_room():
         with fails(ErrorCode.STORE_DISK) as raised:
             raise_issue(phone)
-        assert raised.value.is_retryable
-        with fails(ErrorCode.STORE_DISK):
+        assert not raised.value.is_retryable, "it may be there all the same"
+        with fails(ErrorCode.STORE_DISK) as raised:
             phone.status()
+        assert raised.value.is_retryable
     after = raise_issue(phone)
     assert {before, after} <= {line.id for line in phone.list(Kind.ISSUE)}
+    assert (await phone.sync()).rejected == 0
+
+
+async def test_a_disk_without_room_while_a_sync_waits_for_the_server(phone: Client, server: Server) -> None:
+    raise_issue(phone)
+    with server.silent():
+        sync = asyncio.create_task(phone.sync())
+        await asyncio.sleep(0)
+        with no_room(), fails(ErrorCode.STORE_DISK):
+            raise_issue(phone)
+        raise_issue(phone)
+        with fails(ErrorCode.BACKGROUNDED):
+            await sync
     assert (await phone.sync()).rejected == 0
 
 

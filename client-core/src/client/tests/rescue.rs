@@ -254,9 +254,10 @@ fn what_is_intact_in_a_damaged_journal_comes_out_and_the_rest_is_told() {
 #[test]
 fn a_tree_that_is_damaged_or_gone_takes_nothing_of_the_journal_with_it() {
     let mut rng = rng("damaged trees");
+    let mut untold = 0;
     for is_sealed in [false, true] {
         let whole = Wreck::of(is_sealed.then(key), true);
-        let (mut out, mut refused, mut untold) = (0, 0, 0);
+        let (mut out, mut refused) = (0, 0);
         for round in 0..rounds(4) {
             let wreck = whole.again();
             let names = fs::read_dir(wreck.store()).expect("a folder").map(|entry| entry.expect("an entry"));
@@ -285,15 +286,16 @@ fn a_tree_that_is_damaged_or_gone_takes_nothing_of_the_journal_with_it() {
             refused += usize::from(records < 3 + 25);
             untold += usize::from(records < 3 + 25 && rescue.report.losses.is_empty());
         }
-        // Where sled passes over a part of its log in silence, records that the server has may be gone untold: two of
-        // some thousand such trees.
-        assert!(untold <= 1 + rounds(4) / 50, "{untold} of {} trees lost records untold", rounds(4));
         eprintln!(
             "sealed {is_sealed}: {refused} of {} trees with losses, {out} of {} records came out",
             rounds(4),
             28 * rounds(4)
         );
     }
+    // Where sled passes over a part of its log in silence, records that the server has may be gone untold: it happened to
+    // two of some thousand trees.
+    let trees = 2 * rounds(4);
+    assert!(untold <= 1 + trees / 100, "{untold} of {trees} trees lost records untold");
 }
 
 #[test]

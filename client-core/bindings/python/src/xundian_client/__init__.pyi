@@ -1095,13 +1095,13 @@ class RecordsObserverImpl(RecordsObserver):
 class SubscriptionProtocol(typing.Protocol):
     """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
     def cancel(self) -> None:
-        """Ends it. A call that has begun may still come to its end, and none begins any more."""
+        """Ends it. A call that has begun, or is just beginning, may still come to its end."""
     ...
 
 class Subscription(SubscriptionProtocol):
     """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
     def cancel(self) -> None:
-        """Ends it. A call that has begun may still come to its end, and none begins any more."""
+        """Ends it. A call that has begun, or is just beginning, may still come to its end."""
     ...
 
 class StatusObserver:
