@@ -286,6 +286,11 @@ pub(crate) enum PhotoCommand {
         /// 图片 the picture's hash, as `photo list` shows it
         picture: ContentHash,
     },
+    /// 移除 let go of a picture that is damaged, or that the server did not take for good
+    Drop {
+        /// 图片 the picture's hash, as `photo list` shows it
+        picture: ContentHash,
+    },
 }
 
 /// What a photo is of.

@@ -18,6 +18,11 @@ pub(super) fn photo(client: &Client, command: PhotoCommand, output: Output) -> R
             let human = format!("将重新上传 will be offered again: {picture}");
             Ok(output.answer(&json!({ "retried": picture.to_string() }), human)?)
         }
+        PhotoCommand::Drop { picture } => {
+            client.drop_photo(picture)?;
+            let human = format!("图片已移除，记录保留 picture dropped, its record stays: {picture}");
+            Ok(output.answer(&json!({ "dropped": picture.to_string() }), human)?)
+        }
     }
 }
 

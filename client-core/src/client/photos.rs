@@ -72,6 +72,14 @@ pub enum PhotoError {
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It was to be dropped, and nothing is wrong with it.
+    #[error(
+        "picture 图片 {hash} is still to be sent, or the server has it: only one that is damaged, or that the server did not take for good, is dropped"
+    )]
+    StillNeeded {
+        /// The picture.
+        hash: ContentHash,
+    },
 }
 
 impl Client {
@@ -194,6 +202,29 @@ impl Client {
     pub fn retry_photo(&self, hash: ContentHash) -> Result<(), PhotoError> {
         self.photo_bytes(hash)?;
         Ok(self.store.note_picture(hash, PictureState::Waiting)?)
+    }
+
+    /// Lets go of a picture that no sync sends any more: one that is damaged, or that the server did not take for good. The
+    /// photo's record stays, here and at the server, without its picture. Attaching the same picture to the same visit or
+    /// issue brings it back.
+    ///
+    /// # Errors
+    /// Where this device does not have it, it is still to be sent or the server has it, or the folder or the store cannot
+    /// be written.
+    pub fn drop_photo(&self, hash: ContentHash) -> Result<(), PhotoError> {
+        let _alone = self.handling_pictures();
+        let picture = self.store.picture(hash).ok_or(PhotoFileError::Missing { hash })?;
+        let is_given_up = match &picture.state {
+            PictureState::Damaged => true,
+            PictureState::Declined(decline) => retry_after_ms(decline).is_none(),
+            PictureState::Loose | PictureState::Waiting | PictureState::Stored => false,
+        };
+        if !is_given_up {
+            return Err(PhotoError::StillNeeded { hash });
+        }
+        // Broken off from here on, the next opening does it.
+        self.store.note_picture(hash, PictureState::Loose)?;
+        self.let_go(hash)
     }
 
     fn save_photo(

@@ -122,15 +122,14 @@ pub(super) const fn code(code: ErrorCode) -> &'static str {
         ErrorCode::PhotoTooLate => "该拜访已结束且已过当天：请把照片添加到新的拜访或问题中",
         ErrorCode::PhotoNotHere => "本机没有这张图片（由其他设备拍摄，或已上传后移除）：请在后台查看",
         ErrorCode::PhotoDamaged => "这张图片在本机已损坏：请重新添加同一张图片",
+        ErrorCode::PhotoNeeded => "这张图片仍会上传，或服务器已有：只能移除已损坏或被服务器拒收的图片",
         ErrorCode::PhotoFolder => "图片暂时无法读写：请检查存储空间和权限，稍后再试",
         ErrorCode::StoreInUse => "本地数据正被另一个程序使用：请先关闭它",
         ErrorCode::StoreKey => {
             "密钥与本地数据不符：请使用该文件夹现在的密钥（未加密的文件夹不带密钥打开），勿删除数据文件夹"
         }
         ErrorCode::StoreFull => "待发送的记录已达上限：请先同步再继续记录",
-        ErrorCode::StoreDisk => {
-            "本地数据暂时无法读写：请检查存储空间和权限、解锁手机后再试，已保存的记录不会丢失"
-        }
+        ErrorCode::StoreDisk => "本地数据暂时无法读写：请检查存储空间和权限、解锁手机后再试",
         ErrorCode::StoreNewer => "本地数据由更新版本的应用写入：请更新应用，数据没有变动",
         ErrorCode::StoreBroken => "本地数据已损坏：请保留数据文件夹并反馈，其中的记录可以抢救",
         ErrorCode::IdentityBroken => "本设备的密钥或证书已损坏：请用新的邀请码重新注册，未发送的记录会保留",

@@ -205,8 +205,11 @@ impl Device {
         self.moved.send_replace(());
         // Observers see that it is gone.
         self.changes.note();
-        // Whoever opens the folder next finds it free, unless a call still works with the store.
-        if let Some(Held { core: None, letting_go, .. }) = held {
+        let Some(Held { core, letting_go, .. }) = held else { return };
+        let is_syncing = core.as_ref().is_some_and(|core| core.is_syncing());
+        drop(core);
+        // Whoever opens the folder next finds it free, unless a sync still runs.
+        if !is_syncing {
             wait_until_free(&letting_go);
         }
     }

@@ -89,6 +89,8 @@ pub enum ErrorCode {
     PhotoNotHere,
     /// The picture's file is damaged.
     PhotoDamaged,
+    /// The picture was to be dropped, and is still to be sent or stored at the server.
+    PhotoNeeded,
     /// The folder of pictures cannot be read or written at this moment.
     PhotoFolder,
 
@@ -277,6 +279,10 @@ impl From<PhotoError> for ClientError {
         match error {
             PhotoError::File(error) => error.into(),
             PhotoError::Store(error) => error.into(),
+            error @ PhotoError::StillNeeded { .. } => {
+                let code = ErrorCode::PhotoNeeded;
+                Self::new(code, error, false, chinese::code(code).to_owned())
+            }
         }
     }
 }

@@ -59,7 +59,7 @@ pub enum PhotoState {
         message_zh: String,
         /// The same as the server put it.
         message: String,
-        /// Whether it is offered again by itself. If not, `retry_photo` does.
+        /// Whether it is offered again by itself. If not, `retry_photo` does, and `drop_photo` gives it up.
         is_tried_again: bool,
     },
     /// Its file on this device is damaged or gone, and the server does not have it. Attaching the same picture
@@ -176,6 +176,17 @@ impl Client {
     /// Where this device does not have it, or its file is damaged or cannot be read.
     pub fn retry_photo(&self, picture: ContentHash) -> Result<(), ClientError> {
         self.core()?.retry_photo(picture)?;
+        self.changes.note();
+        Ok(())
+    }
+
+    /// Lets go of a picture that no sync sends any more: one that is damaged, or that the server did not take for good. The
+    /// photo's record stays without it. Attaching the same picture again brings it back.
+    ///
+    /// # Errors
+    /// Where this device does not have it, it is still to be sent or the server has it, or the folder cannot be written.
+    pub fn drop_photo(&self, picture: ContentHash) -> Result<(), ClientError> {
+        self.core()?.drop_photo(picture)?;
         self.changes.note();
         Ok(())
     }

@@ -142,7 +142,11 @@ async def test_a_damaged_picture_is_found_and_mended_by_attaching_it_again(phone
         phone.photo_bytes(hash)
     assert phone.photos_of(visit)[0].state.is_DAMAGED() and phone.status().stuck_photos == 1
     assert (await phone.sync()).photos.stored == 0
+    phone.drop_photo(hash)
+    assert phone.photos_of(visit)[0].state.is_NOT_HERE() and phone.status().stuck_photos == 0
     assert phone.attach_photo(visit, SHELF, shown) == id
+    with fails(ErrorCode.PHOTO_NEEDED):
+        phone.drop_photo(hash)
     assert (await phone.sync()).photos.stored == 1
 
 

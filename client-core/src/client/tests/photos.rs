@@ -17,7 +17,7 @@ use super::super::upload::{Next, Sending};
 use super::*;
 use crate::day::{NewPhoto, PhotoOf};
 use crate::photos::PhotoFileError;
-use crate::store::{Attached, PictureState, Save};
+use crate::store::{Attached, Decline, PictureState, Save};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -274,6 +274,36 @@ fn a_damaged_picture_is_found_before_it_is_sent_and_mended_by_the_same_one() {
     fs::remove_file(file_of(&device, &picture)).expect("removed");
     assert!(device.client.photo_bytes(hash).is_err());
     assert_eq!(state(&device, of), [PhotoState::Damaged], "what is gone is no better");
+}
+
+#[test]
+fn a_picture_that_is_not_sent_any_more_is_dropped_and_comes_back_by_attaching_it_again() {
+    let device = device();
+    let of = PhotoOf::Visit(device.client.open_visit(outlet(1), None).expect("opened"));
+    let picture = jpeg(70_000, 1);
+    let hash = ContentHash::of(&picture);
+    let id = device.client.attach_photo(of, &shelf(), &picture).expect("attached");
+    receive_all(&device, &[]);
+    let needed = device.client.drop_photo(hash).expect_err("it waits");
+    assert!(matches!(needed, PhotoError::StillNeeded { .. }));
+    for damaged in [true, false] {
+        if damaged {
+            flip_a_byte(&file_of(&device, &picture));
+            device.client.photo_bytes(hash).expect_err("damaged");
+        } else {
+            let decline = Decline { why: Refusal::Invalid, message: "too wide".into(), tries: 1, at_ms: 1 };
+            device.client.store.note_picture(hash, PictureState::Declined(decline)).expect("noted");
+        }
+        assert_eq!(device.client.status().expect("status").stuck_photos, 1);
+        device.client.drop_photo(hash).expect("dropped");
+        assert_eq!(state(&device, of), [PhotoState::NotHere], "the record stays");
+        assert_eq!(device.client.status().expect("status").stuck_photos, 0);
+        assert!(files(device.folder.path()).is_empty());
+        assert!(device.client.drop_photo(hash).is_err(), "it is not here");
+
+        assert_eq!(device.client.attach_photo(of, &shelf(), &picture).expect("again"), id);
+        assert_eq!(due(&device), [hash], "its record names it once more");
+    }
 }
 
 #[test]

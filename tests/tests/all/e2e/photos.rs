@@ -114,16 +114,16 @@ async fn a_photo_arrives_over_a_slow_link_with_five_cuts_and_records_go_before_i
     cuts.sort_unstable();
     let mut sent = 0;
     for (nth, cut) in (1..).zip(cuts) {
-        let mut has_saved = false;
+        let mut done_before = None;
         let last = sync_until_cut(&device, &relay, |progress| {
-            if !has_saved && progress.photo_bytes_sent > 0 {
+            if done_before.is_none() && progress.photo_bytes_sent > 0 {
                 // A visit is recorded while the picture is on its way.
                 device.visit("A2", today(), 2);
                 device.clock.set_to_now();
-                has_saved = true;
+                done_before = Some(progress.ops_done);
             }
             // The visit has arrived, and the picture is not whole.
-            let has_arrived = has_saved && progress.ops_done >= 3;
+            let has_arrived = done_before.is_some_and(|before| progress.ops_done >= before + 3);
             has_arrived && progress.photo_bytes_done >= cut
         })
         .await;

@@ -120,7 +120,7 @@ async fn a_device_whose_disk_is_full_or_read_only_says_so_and_loses_nothing() {
             let said =
                 refused(phone.living().args(["--rounds", ROUNDS, "--offline", "--no-photos"]).args(&trouble));
             eprintln!("{trouble:?}: {said}");
-            assert_clear(&said, &trouble, &["check free space and permissions, then open it again"]);
+            assert_clear(&said, &trouble, &["check free space and permissions, then try again"]);
             opened_or_refused(phone.living().args(["--rounds", "0", "--offline"]), &trouble, &["check"]);
             phone.check();
         });

@@ -1004,35 +1004,36 @@ class ErrorCode(enum.Enum):
     PHOTO_TOO_LATE = 24
     PHOTO_NOT_HERE = 25
     PHOTO_DAMAGED = 26
-    PHOTO_FOLDER = 27
-    STORE_IN_USE = 28
-    STORE_KEY = 29
-    STORE_FULL = 30
-    STORE_DISK = 31
-    STORE_NEWER = 32
-    STORE_BROKEN = 33
-    IDENTITY_BROKEN = 34
-    NO_STORE = 35
-    RESCUE_FILE = 36
-    SYNC_RUNNING = 37
-    CONNECTION = 38
-    CONNECTION_REFUSED = 39
-    DEVICE_DATE = 40
-    SERVER_ADDRESS = 41
-    SERVER_SILENT = 42
-    SESSION_ENDED = 43
-    SERVER_UNREADABLE = 44
-    DEVICE_RESTORED = 45
-    SERVER_RESTORED = 46
-    INVITATION_MALFORMED = 47
-    INVITATION_REFUSED = 48
-    LABEL_TOO_LONG = 49
-    OTHER_PERSON = 50
-    DEVICE_REVOKED = 51
-    DEVICE_UNKNOWN = 52
-    VERSION_REFUSED = 53
-    SERVER_UNAVAILABLE = 54
-    SERVER_REFUSED = 55
+    PHOTO_NEEDED = 27
+    PHOTO_FOLDER = 28
+    STORE_IN_USE = 29
+    STORE_KEY = 30
+    STORE_FULL = 31
+    STORE_DISK = 32
+    STORE_NEWER = 33
+    STORE_BROKEN = 34
+    IDENTITY_BROKEN = 35
+    NO_STORE = 36
+    RESCUE_FILE = 37
+    SYNC_RUNNING = 38
+    CONNECTION = 39
+    CONNECTION_REFUSED = 40
+    DEVICE_DATE = 41
+    SERVER_ADDRESS = 42
+    SERVER_SILENT = 43
+    SESSION_ENDED = 44
+    SERVER_UNREADABLE = 45
+    DEVICE_RESTORED = 46
+    SERVER_RESTORED = 47
+    INVITATION_MALFORMED = 48
+    INVITATION_REFUSED = 49
+    LABEL_TOO_LONG = 50
+    OTHER_PERSON = 51
+    DEVICE_REVOKED = 52
+    DEVICE_UNKNOWN = 53
+    VERSION_REFUSED = 54
+    SERVER_UNAVAILABLE = 55
+    SERVER_REFUSED = 56
     ...
 
 class ClientError(Exception):
@@ -1214,6 +1215,12 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the store cannot be read."""
+    def drop_photo(self, picture: ContentHash) -> None:
+        """Lets go of a picture that no sync sends any more: one that is damaged, or that the server did not take for good. The
+        photo's record stays without it. Attaching the same picture again brings it back.
+        
+        # Errors
+        Where this device does not have it, it is still to be sent or the server has it, or the folder cannot be written."""
     def drop_rejected(self, id: RejectedId) -> None:
         """Throws a rejected save away.
         
@@ -1495,6 +1502,12 @@ class Client(ClientProtocol):
         
         # Errors
         Where the store cannot be read."""
+    def drop_photo(self, picture: ContentHash) -> None:
+        """Lets go of a picture that no sync sends any more: one that is damaged, or that the server did not take for good. The
+        photo's record stays without it. Attaching the same picture again brings it back.
+        
+        # Errors
+        Where this device does not have it, it is still to be sent or the server has it, or the folder cannot be written."""
     def drop_rejected(self, id: RejectedId) -> None:
         """Throws a rejected save away.
         

@@ -74,7 +74,10 @@ final class PhotosTests: CompanyTest {
         try (shown.dropLast() + Data("?".utf8)).write(to: file)
         try await fails(.photoDamaged) { try phone.photoBytes(picture: hash) }
         XCTAssertEqual(try phone.photosOf(of: visit).first?.state, .damaged)
+        try phone.dropPhoto(picture: hash)
+        XCTAssertEqual(try phone.photosOf(of: visit).first?.state, .notHere)
         XCTAssertEqual(try phone.attachPhoto(of: visit, photo: shelf, picture: shown), id)
+        try await fails(.photoNeeded) { try phone.dropPhoto(picture: hash) }
         let report = try await phone.sync()
         XCTAssertEqual(report.photos.stored, 1)
     }

@@ -128,9 +128,12 @@ class PhotosTest {
         assertEquals(PhotoState.Damaged, phone.photosOf(visit).single().state)
         assertEquals(1uL, phone.status().stuckPhotos)
         assertEquals(0uL, phone.sync().photos.stored)
+        phone.dropPhoto(hash)
+        assertEquals(PhotoState.NotHere to 0uL, phone.photosOf(visit).single().state to phone.status().stuckPhotos)
 
         assertEquals(id, phone.attachPhoto(visit, SHELF, picture))
         assertEquals(WAITING, phone.photosOf(visit).single().state)
+        fails(ErrorCode.PHOTO_NEEDED) { phone.dropPhoto(hash) }
         assertEquals(1uL, phone.sync().photos.stored)
     }
 
