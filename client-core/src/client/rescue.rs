@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value as Json, json};
-
 use xundian_protocol::ids::ContentHash;
 
 use super::{PHOTOS_FOLDER, STORE_FOLDER};

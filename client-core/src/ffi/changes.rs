@@ -15,7 +15,7 @@ use crate::client::DeviceStatus;
 #[uniffi::export(with_foreign)]
 pub trait StatusObserver: Send + Sync {
     /// Called on a thread of the library, once at the beginning and after saves and steps of a sync; several
-    /// changes in a short time make one call. It may call the client. A failure is logged and ends nothing.
+    /// changes in a short time make one call. It may call the client. A failure ends nothing, and is shown nowhere.
     ///
     /// # Errors
     /// Where the app's own code fails.

@@ -36,7 +36,7 @@ struct Held {
     key: Option<StoreKey>,
     /// The open store; `None` while the app is in the background.
     core: Option<Arc<OpenCore>>,
-    /// Ends when that one has let go of the folder.
+    /// Ends when the store that was opened last has let go of the folder.
     letting_go: watch::Receiver<()>,
     openings: u64,
 }

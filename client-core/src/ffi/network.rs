@@ -16,8 +16,8 @@ use crate::client::SyncProgress;
 /// Is told how far a sync is.
 #[uniffi::export(with_foreign)]
 pub trait ProgressObserver: Send + Sync {
-    /// Called after each step of the sync, on the library's thread: return soon. A failure is logged and ends
-    /// nothing.
+    /// Called after each step of the sync, on the library's thread: return soon. A failure ends nothing, and
+    /// is shown nowhere.
     ///
     /// # Errors
     /// Where the app's own code fails.

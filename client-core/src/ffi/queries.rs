@@ -70,7 +70,7 @@ pub struct RecordPage {
 pub trait RecordsObserver: Send + Sync {
     /// Called on a thread of the library, once at the beginning and whenever a record of the page, where it stands on
     /// its way to the server, or the total has changed, and never otherwise. One call ends before the next begins;
-    /// what changes meanwhile makes one more. It may call the client. A failure is logged and ends nothing.
+    /// what changes meanwhile makes one more. It may call the client. A failure ends nothing, and is shown nowhere.
     ///
     /// # Errors
     /// Where the app's own code fails.

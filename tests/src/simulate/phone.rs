@@ -112,14 +112,14 @@ fn kept(client: &Client) -> Result<Vec<(DeviceNo, OpSeq)>, StoreError> {
 }
 
 impl Phone {
-    pub(super) fn new(person: PersonId, key: usize, home: PathBuf, chance: u64) -> Self {
+    pub(super) fn new(person: PersonId, key: usize, home: PathBuf, chance: u64, release: Release) -> Self {
         Self {
             person,
             home,
             disk: Arc::default(),
             client: None,
             underway: None,
-            release: Release::PRESENT,
+            release,
             spells: Vec::new(),
             key,
             ledger: Vec::new(),
@@ -331,8 +331,7 @@ impl Phone {
     /// A second phone with what was backed up of this one.
     pub(super) fn copy(&self, home: PathBuf, chance: u64) -> io::Result<Option<Self>> {
         let Some(backup) = self.backup.clone() else { return Ok(None) };
-        let mut copy = Self::new(self.person, backup.key, home, chance);
-        copy.release = self.release;
+        let mut copy = Self::new(self.person, backup.key, home, chance, self.release);
         copy.put_pictures(&backup.pictures)?;
         copy.device = backup.device;
         // What the original answers for already.

@@ -96,11 +96,10 @@ impl World {
         let (company, staff) = super::company::found(script.size.devices, Day::in_default_zone(BEGIN_MS));
         let people = staff.people.iter().zip(0..);
         let home = |n: usize| folder.path().join(format!("phone-{n}"));
-        let mut phones: Vec<_> =
-            people.map(|(person, n)| Phone::new(*person, n, home(n), n as u64 + 1)).collect();
-        for (phone, release) in phones.iter_mut().zip(&script.releases.apps) {
-            phone.release = *release;
-        }
+        let phones = people
+            .zip(&script.releases.apps)
+            .map(|((person, n), release)| Phone::new(*person, n, home(n), n as u64 + 1, *release))
+            .collect();
         let mut world = Self {
             site: Site::new(Arc::clone(&parts), folder.path().join("server"), script.releases.server),
             parts,

@@ -250,14 +250,29 @@ fn no_more_pictures_wait_than_the_phone_can_bear() {
     }
 }
 
+/// A device with a photo whose record is merged, and whose picture waits.
+struct Merged {
+    device: Device,
+    of: PhotoOf,
+    picture: Vec<u8>,
+    hash: ContentHash,
+    id: RecordId,
+}
+
+impl Merged {
+    fn photo() -> Self {
+        let device = device();
+        let of = PhotoOf::Visit(device.client.open_visit(outlet(1), None).expect("opened"));
+        let picture = jpeg(70_000, 1);
+        let id = device.client.attach_photo(of, &shelf(), &picture).expect("attached");
+        receive_all(&device, &[]);
+        Self { device, of, hash: ContentHash::of(&picture), picture, id }
+    }
+}
+
 #[test]
 fn a_damaged_picture_is_found_before_it_is_sent_and_mended_by_the_same_one() {
-    let device = device();
-    let of = PhotoOf::Visit(device.client.open_visit(outlet(1), None).expect("opened"));
-    let picture = jpeg(70_000, 1);
-    let hash = ContentHash::of(&picture);
-    let id = device.client.attach_photo(of, &shelf(), &picture).expect("attached");
-    receive_all(&device, &[]);
+    let Merged { device, of, picture, hash, id } = Merged::photo();
     flip_a_byte(&file_of(&device, &picture));
     assert!(matches!(send(&device, &picture), Err(PhotoFileError::Damaged { .. })));
     assert!(matches!(device.client.photo_bytes(hash), Err(PhotoError::File(PhotoFileError::Damaged { .. }))));
@@ -278,12 +293,7 @@ fn a_damaged_picture_is_found_before_it_is_sent_and_mended_by_the_same_one() {
 
 #[test]
 fn a_picture_that_is_not_sent_any_more_is_dropped_and_comes_back_by_attaching_it_again() {
-    let device = device();
-    let of = PhotoOf::Visit(device.client.open_visit(outlet(1), None).expect("opened"));
-    let picture = jpeg(70_000, 1);
-    let hash = ContentHash::of(&picture);
-    let id = device.client.attach_photo(of, &shelf(), &picture).expect("attached");
-    receive_all(&device, &[]);
+    let Merged { device, of, picture, hash, id } = Merged::photo();
     let needed = device.client.drop_photo(hash).expect_err("it waits");
     assert!(matches!(needed, PhotoError::StillNeeded { .. }));
     for damaged in [true, false] {

@@ -1076,7 +1076,7 @@ class RecordsObserver:
     def on_records(self, page: RecordPage) -> None:
         """Called on a thread of the library, once at the beginning and whenever a record of the page, where it stands on
         its way to the server, or the total has changed, and never otherwise. One call ends before the next begins;
-        what changes meanwhile makes one more. It may call the client. A failure is logged and ends nothing.
+        what changes meanwhile makes one more. It may call the client. A failure ends nothing, and is shown nowhere.
         
         # Errors
         Where the app's own code fails."""
@@ -1087,7 +1087,7 @@ class RecordsObserverImpl(RecordsObserver):
     def on_records(self, page: RecordPage) -> None:
         """Called on a thread of the library, once at the beginning and whenever a record of the page, where it stands on
         its way to the server, or the total has changed, and never otherwise. One call ends before the next begins;
-        what changes meanwhile makes one more. It may call the client. A failure is logged and ends nothing.
+        what changes meanwhile makes one more. It may call the client. A failure ends nothing, and is shown nowhere.
         
         # Errors
         Where the app's own code fails."""
@@ -1109,7 +1109,7 @@ class StatusObserver:
     """Is told how the device stands."""
     def on_status(self, status: DeviceStatus) -> None:
         """Called on a thread of the library, once at the beginning and after saves and steps of a sync; several
-        changes in a short time make one call. It may call the client. A failure is logged and ends nothing.
+        changes in a short time make one call. It may call the client. A failure ends nothing, and is shown nowhere.
         
         # Errors
         Where the app's own code fails."""
@@ -1119,7 +1119,7 @@ class StatusObserverImpl(StatusObserver):
     """Is told how the device stands."""
     def on_status(self, status: DeviceStatus) -> None:
         """Called on a thread of the library, once at the beginning and after saves and steps of a sync; several
-        changes in a short time make one call. It may call the client. A failure is logged and ends nothing.
+        changes in a short time make one call. It may call the client. A failure ends nothing, and is shown nowhere.
         
         # Errors
         Where the app's own code fails."""
@@ -1128,8 +1128,8 @@ class StatusObserverImpl(StatusObserver):
 class ProgressObserver:
     """Is told how far a sync is."""
     def on_progress(self, progress: SyncProgress) -> None:
-        """Called after each step of the sync, on the library's thread: return soon. A failure is logged and ends
-        nothing.
+        """Called after each step of the sync, on the library's thread: return soon. A failure ends nothing, and
+        is shown nowhere.
         
         # Errors
         Where the app's own code fails."""
@@ -1138,8 +1138,8 @@ class ProgressObserver:
 class ProgressObserverImpl(ProgressObserver):
     """Is told how far a sync is."""
     def on_progress(self, progress: SyncProgress) -> None:
-        """Called after each step of the sync, on the library's thread: return soon. A failure is logged and ends
-        nothing.
+        """Called after each step of the sync, on the library's thread: return soon. A failure ends nothing, and
+        is shown nowhere.
         
         # Errors
         Where the app's own code fails."""
