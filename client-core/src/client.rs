@@ -5,6 +5,7 @@
 //! return when what they saved is durable.
 
 mod carrier;
+mod check;
 mod clocks;
 mod conflicts;
 mod edit;

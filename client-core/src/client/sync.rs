@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 
 use xundian_protocol::access::scope_digest;
 use xundian_protocol::clock::Hlc;
-use xundian_protocol::ids::{FeedSeq, OpSeq};
+use xundian_protocol::ids::OpSeq;
 use xundian_protocol::sync::SessionError;
 use xundian_protocol::sync::client::{Aim, ClientSession, Outcome, Position, Step, Synced};
 use xundian_protocol::wire::v1::{
@@ -17,20 +17,17 @@ use xundian_protocol::wire::v1::{
 
 use super::Client;
 use super::carrier::Carrier;
+use super::check::Check;
 use super::identity::{self, IdentityFileError};
 use super::progress::{PhotoReport, PushReport, SyncProgress, SyncReport, Tally};
 use super::running::Running;
 use super::sync_error::SyncError;
-use crate::store::{Identity, LastSync, Store, StoreError};
+use crate::store::{Identity, LastSync, StoreError};
 use crate::transport::TlsIdentity;
 
 /// A day's saves are folded into their records as soon as they are settled; more of them at the next sync,
 /// so that nobody waits for it now.
 const FOLDED_AT_ONCE_MAX: u64 = 512;
-/// So long after a store agreed with the server it is compared again.
-const CHECK_AFTER_MS: u64 = 24 * 3600 * 1000;
-/// A device of more homes does not compare: both ends read all of its records for that.
-const CHECK_HOMES_MAX: usize = 2_000;
 pub(super) const APP: &str = concat!("xundian ", env!("CARGO_PKG_VERSION"));
 
 impl Client {
@@ -251,28 +248,6 @@ pub(super) struct Run<'a> {
     /// What the server had confirmed of it before this session.
     confirmed_before: OpSeq,
     check: Check,
-}
-
-/// Whether a session compares what the device holds with what the server holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Check {
-    /// It is not time yet.
-    NotDue,
-    /// Everything comes for the first time, so nothing can have decayed.
-    Fresh,
-    Due,
-}
-
-impl Check {
-    fn of(store: &Store, now_ms: i64) -> Self {
-        let standing = store.standing();
-        if standing.cursor == FeedSeq(0) {
-            return Self::Fresh;
-        }
-        let is_recent = |last_ms: i64| last_ms <= now_ms && last_ms.abs_diff(now_ms) < CHECK_AFTER_MS;
-        let is_due = !store.last_check_ms().is_some_and(is_recent);
-        if is_due && standing.homes.len() <= CHECK_HOMES_MAX { Self::Due } else { Self::NotDue }
-    }
 }
 
 impl<'a> Run<'a> {
