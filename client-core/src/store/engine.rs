@@ -145,7 +145,7 @@ pub(crate) struct Engine {
     /// What lies over everything that goes to the disk.
     cover: Cover,
     /// Held through every commit, so that they are one after the other.
-    journal: Mutex<Journal>,
+    writing: Mutex<Writing>,
     /// What the journal holds, which the tree need not. Readers share it; it changes only for durable commits.
     pending: RwLock<Writes>,
     /// Set once a write failed, so that nobody knows what the disk holds: from then on nothing is read or written.
@@ -155,9 +155,16 @@ pub(crate) struct Engine {
     claim: Claim,
 }
 
+/// Where commits go.
+struct Writing {
+    journal: Journal,
+    /// How many entries the tree has, where that is known: a part of it that cannot be read is not counted.
+    tree_entries: Option<u64>,
+}
+
 impl Drop for Engine {
     fn drop(&mut self) {
-        let is_whole = self.journal.get_mut().is_ok() && !*self.has_failed.get_mut();
+        let is_whole = self.writing.get_mut().is_ok() && !*self.has_failed.get_mut();
         self.claim.is_clean = is_whole && self.tree.flush().is_ok();
     }
 }
@@ -170,11 +177,11 @@ impl Engine {
         if !durable_linux::in_force() {
             return Err(EngineError::NotDurable);
         }
-        let Opened { cover, tree, journal, pending, claim } = opening::open(folder, key)?;
+        let Opened { cover, tree, tree_entries, journal, pending, claim } = opening::open(folder, key)?;
         Ok(Self {
             folder: folder.to_owned(),
             cover,
-            journal: Mutex::new(journal),
+            writing: Mutex::new(Writing { journal, tree_entries }),
             pending: RwLock::new(pending),
             has_failed: AtomicBool::new(false),
             tree,
@@ -225,13 +232,13 @@ impl Engine {
         if writes.is_empty() {
             return Ok(());
         }
-        let mut journal = self.journal.lock().map_err(|_| self.stopped())?;
+        let mut writing = self.writing.lock().map_err(|_| self.stopped())?;
         if self.has_failed.load(Ordering::SeqCst) {
             return Err(self.stopped());
         }
-        let outcome = self.write(&mut journal, writes);
+        let outcome = self.write(&mut writing, writes);
         match &outcome {
-            Ok(()) => self.claim.acknowledge(journal.commits()),
+            Ok(()) => self.claim.acknowledge(writing.journal.commits()),
             Err(_) => self.has_failed.store(true, Ordering::SeqCst),
         }
         outcome.map_err(|fault| from_fault(&self.folder, fault))
@@ -239,7 +246,7 @@ impl Engine {
 
     /// Whether a write failed, so that the store must be opened again before anything is read or written.
     pub(crate) fn has_stopped(&self) -> bool {
-        self.has_failed.load(Ordering::SeqCst) || self.journal.is_poisoned()
+        self.has_failed.load(Ordering::SeqCst) || self.writing.is_poisoned()
     }
 
     /// What lies over the store's bytes on the disk.
@@ -251,7 +258,7 @@ impl Engine {
     /// or with the new one.
     pub(crate) fn change_key(&self, key: &StoreKey) -> Result<(), EngineError> {
         // Two changes at a time would write into one unfinished file.
-        let _alone = self.journal.lock().map_err(|_| self.stopped())?;
+        let _alone = self.writing.lock().map_err(|_| self.stopped())?;
         let Cover::Sealed(data) = &self.cover else {
             return Err(EngineError::NotSealed { folder: self.folder.clone() });
         };
@@ -261,35 +268,41 @@ impl Engine {
 
     /// What the store's files take on disk.
     pub(crate) fn size_on_disk_bytes(&self) -> Result<u64, EngineError> {
-        let journal = self.journal.lock().map_err(|_| self.stopped())?;
-        let sizes = || Ok(self.tree.size_on_disk()? + journal.file_bytes()?);
+        let writing = self.writing.lock().map_err(|_| self.stopped())?;
+        let sizes = || Ok(self.tree.size_on_disk()? + writing.journal.file_bytes()?);
         sizes().map_err(|fault| from_fault(&self.folder, fault))
     }
 
-    fn write(&self, journal: &mut Journal, writes: Writes) -> Result<(), Fault> {
+    fn write(&self, writing: &mut Writing, writes: Writes) -> Result<(), Fault> {
         let mut entry = journal::draft(&self.cover);
         layout::encode_writes(&writes, &mut entry, self.cover.extra_bytes());
-        if !journal.has_room(entry.len() + self.cover.extra_bytes()) {
-            self.fold(journal)?;
+        if !writing.journal.has_room(entry.len() + self.cover.extra_bytes()) {
+            self.fold(writing)?;
         }
-        journal.append(&self.cover, entry)?;
+        writing.journal.append(&self.cover, entry)?;
         self.pending.write().unwrap_or_else(PoisonError::into_inner).extend(writes);
         Ok(())
     }
 
     /// Moves what the journal holds into the tree, so that the journal begins anew. Readers go on meanwhile: the
     /// overlay hides each key that is being moved.
-    fn fold(&self, journal: &mut Journal) -> Result<(), Fault> {
+    fn fold(&self, writing: &mut Writing) -> Result<(), Fault> {
+        // Of a tree that is half changed the count says nothing.
+        layout::begin_fold(&self.tree)?;
+        self.tree.flush()?;
         let pending = self.pending.read().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = writing.tree_entries;
         for (key, value) in pending.iter() {
-            layout::fold_write(&self.tree, &self.cover, key, value.as_deref())?;
+            let more = layout::fold_write(&self.tree, &self.cover, key, value.as_deref())?;
+            entries = entries.map(|entries| entries.saturating_add_signed(more));
         }
         drop(pending);
         // The tree says that it has these commits once it has, and the journal lets go of them once it says so.
         self.tree.flush()?;
-        layout::note_folded(&self.tree, journal.commits())?;
+        layout::end_fold(&self.tree, writing.journal.commits(), entries)?;
         self.tree.flush()?;
-        journal.begin_anew()?;
+        writing.tree_entries = entries;
+        writing.journal.begin_anew()?;
         self.pending.write().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(())
     }

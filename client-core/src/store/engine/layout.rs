@@ -6,6 +6,7 @@
 //! | `1`, key | `0`, the value; or `1`, count of pieces u32 BE |
 //! | `2`, length of the key u16 BE, key, index u32 BE | a piece of a value that is too long for one entry |
 //! | `3` | how many commits were folded in, u64 BE |
+//! | `4` | the same number, and how many entries `1` had then, u64 BE each; absent while a fold is under way |
 //!
 //! Where the store has a key, a value is sealed for its key as a whole, and then cut. So neither a value nor a
 //! piece of one can take another's place, and none of the pieces can be left out. Keys and counts are not sealed.
@@ -35,6 +36,7 @@ const _: () =
 const DATA: u8 = 1;
 const PIECE: u8 = 2;
 const COMMITS: u8 = 3;
+const ENTRIES: u8 = 4;
 const WHOLE: u8 = 0;
 const CUT: u8 = 1;
 const REMOVE: u8 = 0;
@@ -102,8 +104,39 @@ pub(super) fn folded_commits(tree: &sled::Tree) -> Result<u64, Fault> {
         .map_err(|_| "a count of commits of the wrong length")?)
 }
 
-/// Notes how many commits the tree has.
-pub(super) fn note_folded(tree: &sled::Tree, commits: u64) -> Result<(), Fault> {
+/// How many entries callers' keys had after the last fold. `None` while a fold is under way, and in a store of before
+/// they were counted.
+pub(super) fn noted_entries(tree: &sled::Tree) -> Result<Option<u64>, Fault> {
+    let Some(bytes) = tree.get([ENTRIES])? else { return Ok(None) };
+    let Ok(note) = <[u8; 16]>::try_from(bytes.as_ref()) else {
+        return Err(Fault::Malformed("a count of entries of the wrong length"));
+    };
+    let (commits, entries) = ((u128::from_be_bytes(note) >> 64) as u64, u128::from_be_bytes(note) as u64);
+    // A fold of a program that does not count leaves an older note.
+    Ok((commits == folded_commits(tree)?).then_some(entries))
+}
+
+/// Reads all keys, and counts those of callers.
+pub(super) fn count_entries(tree: &sled::Tree) -> Result<u64, Fault> {
+    let mut entries = 0;
+    for key in tree.range(data_key(&[])..data_end()).keys() {
+        key?;
+        entries += 1;
+    }
+    Ok(entries)
+}
+
+/// Says that entries are about to change. It must be durable before they do.
+pub(super) fn begin_fold(tree: &sled::Tree) -> Result<(), Fault> {
+    tree.remove([ENTRIES])?;
+    Ok(())
+}
+
+/// Notes how many commits the tree has and, where that is known, how many entries.
+pub(super) fn end_fold(tree: &sled::Tree, commits: u64, entries: Option<u64>) -> Result<(), Fault> {
+    if let Some(entries) = entries {
+        tree.insert([ENTRIES], [commits.to_be_bytes(), entries.to_be_bytes()].concat())?;
+    }
     tree.insert([COMMITS], &commits.to_be_bytes())?;
     Ok(())
 }
@@ -136,14 +169,15 @@ fn read_covered(tree: &sled::Tree, key: &[u8], stored: &[u8]) -> Result<Vec<u8>,
     }
 }
 
-/// Puts one write in place, and removes the pieces that the old value leaves behind. Half of it may be done
-/// when the process ends: then the journal still has the write, hides this half and does it once more.
+/// Puts one write in place, removes the pieces that the old value leaves behind, and says by how many the entries are
+/// more. Half of it may be done when the process ends: then the journal still has the write, hides this half and does
+/// it once more.
 pub(super) fn fold_write(
     tree: &sled::Tree,
     cover: &Cover,
     key: &[u8],
     value: Option<&[u8]>,
-) -> Result<(), Fault> {
+) -> Result<i64, Fault> {
     let data_key = data_key(key);
     let mut pieces_new = 0;
     let before = match value.map(|value| whole(cover, key, value)).transpose()? {
@@ -157,11 +191,12 @@ pub(super) fn fold_write(
             tree.insert(data_key, [&[CUT], &pieces_new.to_be_bytes()[..]].concat())?
         }
     };
+    let more = i64::from(value.is_some()) - i64::from(before.is_some());
     let pieces_old = before.map_or(Ok(0), |stored| piece_count(&stored))?;
     for index in pieces_new..pieces_old {
         tree.remove(piece_key(key, index))?;
     }
-    Ok(())
+    Ok(more)
 }
 
 /// A value as it is stored in one entry, and cut from where it is too long for that.

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use super::before_open;
 use super::journal::{self, Journal};
 use super::key_file::{self, KeyFault};
-use super::layout::{Writes, decode_writes, folded_commits};
+use super::layout::{Writes, count_entries, decode_writes, folded_commits, noted_entries};
 use super::{EngineError, from_fault, from_sled};
 use crate::disk::sync_folder;
 use crate::sealing::{Cover, DataKey, StoreKey};
@@ -39,6 +39,8 @@ const MAKING_NAME: &str = "making";
 pub(super) struct Opened {
     pub(super) cover: Cover,
     pub(super) tree: sled::Db,
+    /// How many entries it has, where it can be read to its end.
+    pub(super) tree_entries: Option<u64>,
     pub(super) journal: Journal,
     /// What the journal holds and the tree need not.
     pub(super) pending: Writes,
@@ -101,7 +103,7 @@ pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, Engi
     let opened = remove_if_there(&folder.join("closed"))
         .and_then(|()| sync_folder(folder))
         .map_err(io_error)
-        .and_then(|()| open_whole(folder, &cover));
+        .and_then(|()| open_whole(folder, &cover, was_closed));
     match &opened {
         Err(EngineError::Damaged { .. } | EngineError::Io { .. }) if has_copy => {
             before_open::put_back(folder).and_then(|_| before_open::remove(folder)).map_err(io_error)?
@@ -109,7 +111,7 @@ pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, Engi
         _ if has_copy => before_open::remove(folder).map_err(io_error)?,
         _ => {}
     }
-    let (tree, mut journal, pending) = opened?;
+    let Whole { tree, tree_entries, mut journal, pending } = opened?;
     tree.flush().map_err(|error| from_sled(folder, error))?;
     if !was_closed {
         journal.rewrite().map_err(io_error)?;
@@ -119,7 +121,7 @@ pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, Engi
     let acknowledged =
         OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(io_error)?;
     let claim = Claim { folder: folder.to_owned(), is_clean: false, acknowledged, lock };
-    Ok(Opened { cover, tree, journal, pending, claim })
+    Ok(Opened { cover, tree, tree_entries, journal, pending, claim })
 }
 
 /// Begins a new store. What sled adds to it is durable only once it has opened.
@@ -139,9 +141,17 @@ fn end_making(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens sled and the journal and counts: sled takes damage inside its log for the log's end, the journal
-/// damage for its own, and either would go on without the rest.
-fn open_whole(folder: &Path, cover: &Cover) -> Result<(sled::Db, Journal, Writes), EngineError> {
+/// What opened, and lacks nothing that can be missed.
+struct Whole {
+    tree: sled::Db,
+    tree_entries: Option<u64>,
+    journal: Journal,
+    pending: Writes,
+}
+
+/// Opens sled and the journal and counts: sled takes damage inside its log for the log's end or passes over a part of
+/// it, the journal takes damage for its own end, and either would go on without the rest.
+fn open_whole(folder: &Path, cover: &Cover, was_closed: bool) -> Result<Whole, EngineError> {
     let tree = open_sled(folder)?;
     let mut pending = Writes::new();
     let replay = |content: &[u8]| decode_writes(content).map(|writes| pending.extend(writes));
@@ -151,7 +161,20 @@ fn open_whole(folder: &Path, cover: &Cover) -> Result<(sled::Db, Journal, Writes
     if found < returned {
         return Err(damaged(folder, format!("of {returned} commits {found} are left")));
     }
-    Ok((tree, journal, pending))
+    let noted = noted_entries(&tree).map_err(|fault| from_fault(folder, fault))?;
+    let tree_entries = if was_closed && noted.is_some() { noted } else { entries_of(&tree) };
+    if let (Some(noted), Some(found)) = (noted, tree_entries)
+        && noted != found
+    {
+        return Err(damaged(folder, format!("of {noted} entries of the tree {found} are left")));
+    }
+    Ok(Whole { tree, tree_entries, journal, pending })
+}
+
+/// Counts the tree's entries. Where a part of it cannot be read, which sled may say by a panic, whoever reads that part
+/// is told; the rest is good.
+fn entries_of(tree: &sled::Db) -> Option<u64> {
+    catch_unwind(AssertUnwindSafe(|| count_entries(tree).ok())).ok().flatten()
 }
 
 /// How many commits have returned, as far as that is known.

@@ -12,7 +12,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::journal::{self, Journal};
-use super::layout::{Fault, Writes, caller_key, data_end, data_key, folded_commits, read_value};
+use super::layout::{
+    Fault, Writes, caller_key, data_end, data_key, folded_commits, noted_entries, read_value,
+};
 use super::opening::{acknowledged_commits, from_key_fault, open_sled, take_lock};
 use super::torn::{self, Torn};
 use super::{EngineError, Entry, from_fault, key_file};
@@ -39,6 +41,23 @@ impl Losses {
             self.told.push(what.into());
         } else {
             self.untold += 1;
+        }
+    }
+
+    /// Notes what is missing of a tree that had so many entries. Where sled passed over a part of its log, nothing else
+    /// tells.
+    fn count(&mut self, tree: &sled::Db, found: u64) {
+        match quietly(|| Ok((folded_commits(tree)?, noted_entries(tree)?))) {
+            Ok((_, Some(noted))) if noted > found => {
+                self.note(format!("of {noted} entries of the tree {found} came out"));
+            }
+            Ok((_, Some(noted))) if noted < found => {
+                self.note(format!("{} entries of the tree came out that had been removed", found - noted));
+            }
+            Ok((0, None) | (_, Some(_))) | Err(_) => {}
+            Ok((_, None)) => {
+                self.note("nothing tells how many entries the tree had: some of them may be missing")
+            }
         }
     }
 
@@ -184,8 +203,9 @@ impl Salvage {
         older.retain(|key, _| !self.newer.contains_key(key));
         if let Some(tree) = self.tree.take() {
             let mut walk = Walk { tree: &tree, next: vec![], holes: 0 };
-            while let Some(step) = walk.step(&mut self.losses) {
-                let (key, stored) = step;
+            let mut entries = 0;
+            while let Some((key, stored)) = walk.step(&mut self.losses) {
+                entries += 1;
                 older.remove(&key);
                 if self.newer.contains_key(&key) {
                     continue;
@@ -195,6 +215,7 @@ impl Salvage {
                     Err(why) => self.losses.note(format!("a value of the tree cannot be read ({why})")),
                 }
             }
+            self.losses.count(&tree, entries);
         }
         for (key, value) in older {
             if let Some(value) = value {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::{before_open, layout, opening};
+use super::super::{Cover, Salvage, before_open, layout, opening};
 use super::*;
 
 fn journal_path(folder: &Path) -> std::path::PathBuf {
@@ -109,6 +109,46 @@ fn a_journal_that_begins_after_the_tree_ends_is_refused() {
     assert_refused_untouched(&killed);
 }
 
+/// As sled does where it passes over a part of its log.
+#[test]
+fn an_entry_that_left_the_tree_without_a_trace_is_missed() {
+    let folder = folder();
+    let (original, killed) = (folder.path().join("original"), folder.path().join("killed"));
+    let engine = Engine::open(&original, None).unwrap();
+    (0..20_u8).for_each(|key| put(&engine, &[key], &[key; 300]));
+    fold(&engine);
+    put(&engine, &[7], b"only in the journal yet");
+    engine.tree.remove(layout::data_key(&[5])).unwrap();
+    engine.tree.flush().unwrap();
+    copy(&original, &killed);
+    assert_refused_untouched(&killed);
+    let salvage = Salvage::open(&killed, Cover::Plain).unwrap();
+    assert_eq!(salvage.get(&[5]), None);
+    let mut came = 0;
+    let count = |_, _| -> Result<(), EngineError> {
+        came += 1;
+        Ok(())
+    };
+    let losses = salvage.each(count).unwrap();
+    assert_eq!((came, losses.into_texts()), (19, vec!["of 20 entries of the tree 19 came out".to_owned()]));
+}
+
+#[test]
+fn a_store_of_before_entries_were_counted_is_counted() {
+    let folder = folder();
+    killed_store(folder.path(), 5);
+    let killed = folder.path().join("killed");
+    let engine = Engine::open(&killed, None).unwrap();
+    fold(&engine);
+    engine.tree.remove([4]).unwrap();
+    drop(engine);
+    let engine = Engine::open(&killed, None).unwrap();
+    assert_eq!(engine.writing.lock().unwrap().tree_entries, Some(5));
+    put(&engine, &[9], b"1");
+    fold(&engine);
+    assert_eq!(layout::noted_entries(&engine.tree).ok().unwrap(), Some(6));
+}
+
 #[test]
 fn a_crash_at_any_step_of_a_fold_loses_nothing() {
     survives_a_crash_at_any_step_of_a_fold(None);
@@ -144,13 +184,18 @@ fn survives_a_crash_at_any_step_of_a_fold(key: Option<&StoreKey>) {
         }
     };
     let untouched = |_: &mut Vec<u8>| {};
+    layout::begin_fold(&engine.tree).ok().unwrap();
+    engine.tree.flush().unwrap();
+    assert_survives(&untouched);
+    let mut entries = engine.writing.lock().unwrap().tree_entries;
     for (name, value) in engine.pending.read().unwrap().iter() {
-        layout::fold_write(&engine.tree, &engine.cover, name, value.as_deref()).ok().unwrap();
+        let more = layout::fold_write(&engine.tree, &engine.cover, name, value.as_deref()).ok().unwrap();
+        entries = entries.map(|entries| entries.saturating_add_signed(more));
         engine.tree.flush().unwrap();
         assert_survives(&untouched);
     }
-    let commits = engine.journal.lock().unwrap().commits();
-    layout::note_folded(&engine.tree, commits).ok().unwrap();
+    let commits = engine.writing.lock().unwrap().journal.commits();
+    layout::end_fold(&engine.tree, commits, entries).ok().unwrap();
     engine.tree.flush().unwrap();
     assert_survives(&untouched);
     // The first commit after it is written over the first entry, and breaks off: in its header, its content,
@@ -223,7 +268,7 @@ fn after_a_write_that_failed_the_store_stops_until_it_is_opened_again() {
     let engine = Engine::open(folder.path(), None).unwrap();
     put(&engine, &[1], b"1");
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
-    engine.journal.lock().unwrap().write_into(full);
+    engine.writing.lock().unwrap().journal.write_into(full);
     let mut batch = Batch::default();
     batch.put([2], b"2");
     let failed = engine.commit(batch).unwrap_err();
