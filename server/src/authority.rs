@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SerialNumber,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SerialNumber, SubjectPublicKeyInfo,
 };
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, ServerName, UnixTime};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -104,14 +104,21 @@ pub enum AuthorityError {
 }
 
 /// What a device's certificate says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceCertificate {
     /// The device's number in the directory.
     pub device_no: u32,
     /// When the certificate ends, in milliseconds after 1970.
     pub not_after_ms: i64,
-    /// BLAKE3 of its public key (SubjectPublicKeyInfo, DER).
-    pub key_hash: [u8; 32],
+    /// Its public key (SubjectPublicKeyInfo, DER).
+    pub public_key_der: Vec<u8>,
+}
+
+impl DeviceCertificate {
+    /// BLAKE3 of its public key.
+    pub fn key_hash(&self) -> [u8; 32] {
+        *blake3::hash(&self.public_key_der).as_bytes()
+    }
 }
 
 /// The certificate authority of one server.
@@ -167,6 +174,29 @@ impl Authority {
     ) -> Result<Vec<u8>, AuthorityError> {
         let public_key =
             requested_key(csr_der).map_err(|detail| AuthorityError::BadRequest { device_no, detail })?;
+        self.sign_key(&public_key, device_no, not_before_ms, not_after_ms)
+    }
+
+    /// Makes another certificate for the same device and key. That the device holds the key TLS has proved, as it
+    /// showed the certificate.
+    pub fn renew_device(
+        &self,
+        shown: &DeviceCertificate,
+        not_before_ms: i64,
+        not_after_ms: i64,
+    ) -> Result<Vec<u8>, AuthorityError> {
+        let public_key = SubjectPublicKeyInfo::from_der(&shown.public_key_der)
+            .map_err(|error| AuthorityError::NotADevice { detail: error.to_string() })?;
+        self.sign_key(&public_key, shown.device_no, not_before_ms, not_after_ms)
+    }
+
+    fn sign_key(
+        &self,
+        public_key: &impl PublicKeyData,
+        device_no: u32,
+        not_before_ms: i64,
+        not_after_ms: i64,
+    ) -> Result<Vec<u8>, AuthorityError> {
         let mut params = certificate_params(
             &format!("{DEVICE_NAME_PREFIX}{device_no}"),
             public_key.der_bytes(),
@@ -176,7 +206,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let certificate =
-            params.signed_by(&public_key, &self.issuer).map_err(making("a device's certificate"))?;
+            params.signed_by(public_key, &self.issuer).map_err(making("a device's certificate"))?;
         Ok(certificate.der().to_vec())
     }
 
@@ -218,8 +248,8 @@ pub fn device_certificate(cert_der: &[u8]) -> Result<DeviceCertificate, Authorit
         .filter(|device_no| name == format!("{DEVICE_NAME_PREFIX}{device_no}"))
         .ok_or_else(|| not_a_device("its name is not device-<number>"))?;
     let not_after_ms = certificate.validity().not_after.timestamp().saturating_mul(1000);
-    let key_hash = *blake3::hash(certificate.public_key().raw).as_bytes();
-    Ok(DeviceCertificate { device_no, not_after_ms, key_hash })
+    let public_key_der = certificate.public_key().raw.to_vec();
+    Ok(DeviceCertificate { device_no, not_after_ms, public_key_der })
 }
 
 fn new_authority(path: &Path, now_ms: i64) -> Result<KeyAndCertificate, AuthorityError> {

@@ -1,4 +1,4 @@
-//! Devices: invitations, enrolment, revocation (DESIGN section 8).
+//! Devices: invitations, enrolment, certificates, revocation.
 
 use crate::authority::{AuthorityError, DeviceCertificate, device_certificate};
 use crate::server::Server;
@@ -10,6 +10,8 @@ use xundian_protocol::wire::v1::{Enrol, Granted};
 
 /// How long a device's certificate is good.
 pub const CERTIFICATE_VALID_MS: i64 = 365 * 24 * 3_600_000;
+/// So long before its end a device gets the next one with its next sync: who syncs once in four months keeps one.
+pub const CERTIFICATE_RENEWED_BEFORE_MS: i64 = 120 * 24 * 3_600_000;
 /// Clocks of devices may be behind, so certificates begin a little earlier.
 const CERTIFICATE_BACKDATED_MS: i64 = 24 * 3_600_000;
 
@@ -153,6 +155,40 @@ impl Server {
         })
     }
 
+    /// The next certificate of a device whose own ends soon, as long as it is not revoked.
+    pub(crate) fn renew(
+        &self,
+        shown: &DeviceCertificate,
+        now_ms: i64,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        if shown.not_after_ms.saturating_sub(now_ms) > CERTIFICATE_RENEWED_BEFORE_MS {
+            return Ok(None);
+        }
+        let (from_ms, to_ms) = (now_ms - CERTIFICATE_BACKDATED_MS, now_ms + CERTIFICATE_VALID_MS);
+        let renewed = self.authority.renew_device(shown, from_ms, to_ms);
+        let renewed = renewed.and_then(|der| Ok((device_certificate(&der)?.not_after_ms, der)));
+        let (certificate_not_after_ms, certificate_der) = match renewed {
+            Ok(renewed) => renewed,
+            // The device works on with the one that it has.
+            Err(error) => {
+                tracing::error!("no new certificate for device {}: {error}", shown.device_no);
+                return Ok(None);
+            }
+        };
+        self.change(|reader| {
+            let mut changes = Changes::default();
+            if let Some(device) = reader.device(DeviceNo(shown.device_no))? {
+                // A device that did not get it gets another one, which is told once.
+                if device.certificate_not_after_ms <= shown.not_after_ms {
+                    let what = format!("renewed the certificate of {}", device.no);
+                    changes.audit.push(audit(now_ms, "renew", what));
+                }
+                changes.devices.push(Device { certificate_not_after_ms, ..device });
+            }
+            Ok::<_, StoreError>((changes, Some(certificate_der)))
+        })
+    }
+
     /// All devices, by number.
     pub fn devices(&self) -> Result<Vec<Device>, StoreError> {
         self.store.reader().devices()
@@ -218,7 +254,7 @@ fn new_device(
         enrolled_at_ms: now_ms,
         certificate_not_after_ms: certificate.not_after_ms,
         request_hash,
-        key_hash: Some(certificate.key_hash),
+        key_hash: Some(certificate.key_hash()),
         revoked_at_ms: None,
         replaced_by: None,
         applied_through: OpSeq(0),

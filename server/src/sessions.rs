@@ -93,7 +93,7 @@ async fn serve_stranger(served: Served, working: Arc<Semaphore>, peer: Peer) {
 
 /// Serves one connection until it ends or its device is revoked.
 async fn serve_device(served: Served, working: Arc<Semaphore>, peer: Peer) {
-    let revoked = revocation_of(&served.server, peer.device.map(|device| DeviceNo(device.device_no)));
+    let revoked = revocation_of(&served.server, peer.device_no().map(DeviceNo));
     tokio::select! {
         () = serve_streams(served, working, peer.clone()) => {}
         no = revoked => {
@@ -127,7 +127,7 @@ async fn serve_streams(served: Served, working: Arc<Semaphore>, peer: Peer) {
             if matches!(end, End::GivenUp) {
                 continue;
             }
-            tracing::info!(remote = %peer.remote, device = ?peer.device.map(|device| device.device_no), "session ended: {end}");
+            tracing::info!(remote = %peer.remote, device = ?peer.device_no(), "session ended: {end}");
             peer.close(CLOSE_REFUSED, &end.to_string());
             break;
         }
@@ -156,7 +156,7 @@ struct Session {
 
 impl Session {
     async fn run(mut self) -> Result<(), End> {
-        let Some(certificate) = self.peer.device else { return self.enrol().await };
+        let Some(certificate) = self.peer.device.clone() else { return self.enrol().await };
         let Some(payload) = self.receive().await? else { return Ok(()) };
         // A resumed session does not check the certificate's dates again, so they are checked here.
         if certificate.not_after_ms < now_ms() {

@@ -165,6 +165,12 @@ pub(super) fn keep(
     home.write(CERTIFICATE_FILE, certificate_der)
 }
 
+/// Keeps the next certificate in the place of the one that ends soon, if it is one for the device's key.
+pub(super) fn renew(home: &DeviceFolder, certificate_der: &[u8]) -> Result<(), IdentityFileError> {
+    TlsIdentity::for_sync(&home.read(AUTHORITY_FILE)?, certificate_der, &key(home)?)?;
+    home.write(CERTIFICATE_FILE, certificate_der)
+}
+
 /// What the device shows to its server.
 pub(super) fn load(home: &DeviceFolder) -> Result<TlsIdentity, IdentityFileError> {
     let (authority, certificate) = (home.read(AUTHORITY_FILE)?, home.read(CERTIFICATE_FILE)?);

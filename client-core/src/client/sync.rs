@@ -143,6 +143,15 @@ impl Client {
         Ok(kept.insert(loaded).clone())
     }
 
+    /// Shows another certificate from the next connection on. Where it cannot be kept, the one that is there goes on,
+    /// and the server sends another with the next sync.
+    fn renew_certificate(&self, certificate_der: &[u8]) {
+        match identity::renew(&self.home, certificate_der) {
+            Ok(()) => self.forget_tls(),
+            Err(error) => tracing::warn!("the device's next certificate is not kept: {error}"),
+        }
+    }
+
     /// After an enrolment, whose certificate is another one.
     pub(super) fn forget_tls(&self) {
         *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -306,6 +315,7 @@ impl<'a> Run<'a> {
             }
             Step::Welcome(welcome) => self.welcome(&welcome)?,
             Step::Resumed(resumed) => self.resumed(resumed)?,
+            Step::KeepCertificate(certificate_der) => self.client.renew_certificate(&certificate_der),
             Step::CommitReceipt(receipt) => self.commit_receipt(&receipt)?,
             Step::ReadPosition => {
                 let position = self.position();

@@ -66,6 +66,8 @@ pub enum Step {
     /// Note the feed's epoch. Where the device may not go on from where it stands, stand at the beginning, with every
     /// home behind: what is not sent again until the sync is complete, the server has lost.
     Resumed(Resumed),
+    /// Show this certificate (DER) from the next connection on: the one that was shown ends soon.
+    KeepCertificate(Vec<u8>),
     /// Commit a receipt: drop what is durable from the outbox and keep what was rejected in the tray. Then
     /// call [`ClientSession::receipt_committed`].
     CommitReceipt(Receipt),
@@ -357,6 +359,9 @@ impl ClientSession {
         match (self.phase, frame) {
             (_, ServerFrame::Refused(refused)) => return Err(SessionError::Refused(refused)),
             (_, ServerFrame::Welcome(welcome)) => self.steps.push_back(Step::Welcome(welcome)),
+            (_, ServerFrame::Renewed(certificate)) => {
+                self.steps.push_back(Step::KeepCertificate(certificate))
+            }
             (_, ServerFrame::Resumed(resumed)) => {
                 // One that comes a second time says nothing new.
                 self.steps.extend(self.is_resuming.then_some(Step::Resumed(resumed)));

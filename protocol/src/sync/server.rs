@@ -20,7 +20,7 @@ pub enum Step {
     Send(ServerFrame),
     /// Send a frame, then end the connection.
     Refuse(ServerFrame),
-    /// Note the device's clock and program.
+    /// Note the device's clock and program. Where its certificate ends soon, call [`ServerSession::renewed`].
     Greet(Hello),
     /// See whether the place that a device stands at lies in this feed, then call [`ServerSession::resumed`].
     FindPlace(Resume),
@@ -154,6 +154,11 @@ impl ServerSession {
             }
         }
         Ok(())
+    }
+
+    /// The device's next certificate, after the welcome.
+    pub fn renewed(&mut self, certificate_der: Vec<u8>) {
+        self.steps.push_back(Step::Send(ServerFrame::Renewed(certificate_der)));
     }
 
     /// Answers [`Step::FindPlace`].

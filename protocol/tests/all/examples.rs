@@ -430,6 +430,7 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         ("checked_differs", ServerFrame::Checked(Checked::Differs)),
         ("checked_homes", ServerFrame::Checked(Checked::DifferIn(vec![Home::Company, outlet()]))),
         ("repair", ServerFrame::Repair(repair())),
+        ("renewed", ServerFrame::Renewed(vec![0x30, 3, 2, 1, 4])),
         ("resumed", ServerFrame::Resumed(Resumed { epoch: FeedEpoch([6; 16]), continues: true })),
     ]
 }

@@ -45,7 +45,7 @@ impl SimulatedSession {
             Some(worker) => Ok(worker.take(payload, now_ms)),
             None => {
                 let served = Served { server: Arc::clone(&self.server), photos: Arc::clone(&self.photos) };
-                Worker::begin(served, self.certificate, payload, now_ms)
+                Worker::begin(served, self.certificate.clone(), payload, now_ms)
             }
         };
         let (mut worker, mut turn) = match begun {

@@ -45,6 +45,7 @@ pub(super) struct Worker {
     server: Arc<Server>,
     photos: Arc<Photos>,
     no: DeviceNo,
+    certificate: DeviceCertificate,
     person: PersonId,
     session: ServerSession,
     puller: Option<Puller>,
@@ -61,12 +62,13 @@ impl Worker {
     ) -> Result<(Self, Turn), ServerFrame> {
         let no = DeviceNo(certificate.device_no);
         let device = server.device(no).map_err(unavailable)?;
-        let Some(device) = device.filter(|device| device.has_key(certificate.key_hash)) else {
+        let Some(device) = device.filter(|device| device.has_key(certificate.key_hash())) else {
             let message = format!("{no} is not known here: enrol the device anew");
             return Err(refusal(Refusal::UnknownDevice, message));
         };
         let session = ServerSession::new(no, device.person);
-        let worker = Self { server, photos, no, person: device.person, session, puller: None };
+        let person = device.person;
+        let worker = Self { server, photos, no, certificate, person, session, puller: None };
         Ok(worker.take(payload, now_ms))
     }
 
@@ -146,8 +148,9 @@ impl Worker {
         }
     }
 
-    /// Notes what a device tells of itself; refuses it where its store cannot be its own latest one.
-    fn greet(&self, hello: &Hello, now_ms: i64) -> Result<(), ServerFrame> {
+    /// Notes what a device tells of itself; refuses it where its store cannot be its own latest one. Sends it another
+    /// certificate where its own ends soon.
+    fn greet(&mut self, hello: &Hello, now_ms: i64) -> Result<(), ServerFrame> {
         let mut applied = OpSeq(0);
         let noted = self.server.note_device(self.no, |device| {
             applied = device.applied_through;
@@ -158,6 +161,10 @@ impl Worker {
         });
         noted.map_err(unavailable)?;
         if hello.next_seq > applied {
+            let renewed = self.server.renew(&self.certificate, now_ms).map_err(unavailable)?;
+            if let Some(certificate_der) = renewed {
+                self.session.renewed(certificate_der);
+            }
             return Ok(());
         }
         // Its next save would take a number that stands for another save here, and would be lost.

@@ -142,6 +142,11 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// The number in its certificate.
+    pub fn device_no(&self) -> Option<u32> {
+        self.device.as_ref().map(|device| device.device_no)
+    }
+
     /// The next stream that the device opens.
     pub async fn accept_stream(&self) -> Result<FrameStream, PeerGone> {
         self.connection.accept_bi().await.map(FrameStream::new).map_err(|error| self.gone(&error))

@@ -173,7 +173,10 @@ async fn a_device_is_known_by_its_certificate_and_frames_go_both_ways() {
     let client = RawClient::new(&authority, Some(device_of_authority(&authority, 0, to_ms)));
     let connection = client.connect(&listener).await.unwrap();
     let peer = next_peer(&mut listener).await;
-    assert_eq!(peer.device.map(|device| (device.device_no, device.not_after_ms)), Some((DEVICE_NO, to_ms)));
+    assert_eq!(
+        peer.device.as_ref().map(|device| (device.device_no, device.not_after_ms)),
+        Some((DEVICE_NO, to_ms))
+    );
     assert_eq!(peer.remote, client.endpoint.local_addr().unwrap());
     echo_once(&connection, &peer, b"hello").await;
     echo_once(&connection, &peer, &vec![7; FRAME_BYTES_MAX]).await;
@@ -236,7 +239,7 @@ async fn a_second_connection_resumes_and_still_shows_its_device() {
     for round in 0..4 {
         let connection = client.connect(&listener).await.unwrap();
         let peer = next_peer(&mut listener).await;
-        assert_eq!(peer.device.map(|device| device.device_no), Some(DEVICE_NO), "round {round}");
+        assert_eq!(peer.device_no(), Some(DEVICE_NO), "round {round}");
         echo_once(&connection, &peer, b"a round trip, so that the ticket has arrived").await;
         peer.close(0, "done");
         connection.closed().await;
@@ -316,7 +319,7 @@ async fn a_crowd_beyond_the_bound_of_handshakes_gets_in_all_the_same() {
     let mut inside = Vec::new();
     while inside.len() < CROWD {
         tokio::select! {
-            peer = next_peer(&mut listener) => assert_eq!(peer.device.map(|device| device.device_no), Some(DEVICE_NO)),
+            peer = next_peer(&mut listener) => assert_eq!(peer.device_no(), Some(DEVICE_NO)),
             connection = crowd.join_next() => inside.push(connection.unwrap().unwrap()),
         }
     }

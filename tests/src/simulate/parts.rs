@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
-use xundian_server::authority::{Authority, device_certificate};
+use xundian_protocol::ids::DeviceNo;
+use xundian_server::authority::{Authority, DeviceCertificate, device_certificate};
 
 use super::SimulationError;
 use super::script::DEVICES_MAX;
@@ -24,8 +25,20 @@ pub struct Parts {
 pub(super) struct Key {
     /// The request for a certificate.
     pub(super) request_der: Vec<u8>,
-    /// What certificates say of it.
-    pub(super) hash: [u8; 32],
+    /// What certificates of it say, but for the device. They never end.
+    certified: DeviceCertificate,
+}
+
+impl Key {
+    /// The certificate of a device with this key.
+    pub(super) fn certificate(&self, device: DeviceNo) -> DeviceCertificate {
+        DeviceCertificate { device_no: device.0, ..self.certified.clone() }
+    }
+
+    /// What a server knows it by.
+    pub(super) fn hash(&self) -> [u8; 32] {
+        self.certified.key_hash()
+    }
 }
 
 impl Parts {
@@ -42,7 +55,7 @@ impl Parts {
             let key = KeyPair::generate()?;
             let request_der = CertificateParams::default().serialize_request(&key)?.der().to_vec();
             let certificate = device_certificate(&authority.sign_device(&request_der, 1, 0, 1)?)?;
-            Ok(Key { request_der, hash: certificate.key_hash })
+            Ok(Key { request_der, certified: DeviceCertificate { not_after_ms: i64::MAX, ..certificate } })
         };
         let keys = (0..DEVICES_MAX).map(key).collect::<Result<_, SimulationError>>()?;
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build()?;

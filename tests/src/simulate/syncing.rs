@@ -11,7 +11,6 @@ use xundian_protocol::sync::SessionError;
 use xundian_protocol::sync::client::Aim;
 use xundian_protocol::wire::v1::{ClientFrame, Refusal, decode_client};
 use xundian_server::SimulatedSession;
-use xundian_server::authority::DeviceCertificate;
 
 use super::network::arrivals;
 use super::phone::Underway;
@@ -35,7 +34,7 @@ impl World {
             phone,
             person: this.person,
             device,
-            key_hash: self.parts.key(this.key).hash,
+            certificate: self.parts.key(this.key).certificate(device),
             rng: StdRng::seed_from_u64(dice),
             phase: Phase::Greeting,
             sessions: BTreeMap::new(),
@@ -161,8 +160,7 @@ impl World {
         let Some(link) = self.links.get_mut(&link_no).filter(|link| !link.has_ended) else { return };
         let now_ms = self.site.now_ms();
         let runtime = &self.parts.runtime;
-        let certificate =
-            DeviceCertificate { device_no: link.device.0, not_after_ms: i64::MAX, key_hash: link.key_hash };
+        let certificate = link.certificate.clone();
         let session = link.sessions.entry(stream).or_insert_with(|| {
             SimulatedSession::new(Arc::clone(&server), photos, certificate, Arc::clone(runtime))
         });

@@ -16,6 +16,7 @@ use xundian_protocol::record::Home;
 use xundian_protocol::sync::client::Aim;
 use xundian_protocol::wire::v1::Enrol;
 use xundian_server::SimulatedSession;
+use xundian_server::authority::DeviceCertificate;
 
 use super::SimulationError;
 use super::company::Staff;
@@ -50,8 +51,7 @@ pub(super) struct Link {
     pub(super) phone: usize,
     pub(super) person: PersonId,
     pub(super) device: DeviceNo,
-    /// Of its certificate.
-    pub(super) key_hash: [u8; 32],
+    pub(super) certificate: DeviceCertificate,
     pub(super) rng: StdRng,
     pub(super) phase: Phase,
     /// The server's end of each stream; it begins with the first frame.
@@ -401,7 +401,7 @@ impl World {
         let Some(server) = self.site.server() else { return };
         for phone in self.phones.iter_mut().filter(|phone| phone.is_revoked) {
             let row = phone.device().and_then(|device| server.device(device).ok().flatten());
-            let key_hash = self.parts.key(phone.key).hash;
+            let key_hash = self.parts.key(phone.key).hash();
             phone.is_revoked = row.is_some_and(|row| row.has_key(key_hash) && row.revoked_at_ms.is_some());
         }
     }

@@ -170,6 +170,7 @@ impl Device {
                 Step::Send(frame) => sent.push(frame),
                 Step::Welcome(welcome) => self.welcome(&welcome)?,
                 Step::Resumed(resumed) => self.resumed(resumed),
+                Step::KeepCertificate(_) => {}
                 Step::ReadOps { from, .. } => {
                     session.ops(self.outbox.range(from..).take(PUSH_OPS).map(|(_, op)| op.clone()).collect());
                 }

@@ -111,6 +111,21 @@ fn a_receipt_for_a_push_that_was_not_sent_yet_drops_nothing_from_the_outbox() {
 }
 
 #[test]
+fn a_renewed_certificate_is_kept_whenever_it_comes_and_nobody_waits_for_it() {
+    let renewed = || ServerFrame::Renewed(vec![7]);
+    let kept = ClientStep::KeepCertificate(vec![7]);
+    let mut pushing = ClientSession::new(Aim::Push, hello(1), OpSeq(1));
+    pushing.handle(welcome()).unwrap();
+    pushing.handle(renewed()).unwrap();
+    poll_until(&mut pushing, &kept);
+    let mut client = pushed(&[2]);
+    client.handle(receipt(1, 2)).unwrap();
+    client.handle(renewed()).unwrap();
+    assert!(matches!(client.poll(), ClientStep::CommitReceipt(_)));
+    assert_eq!(client.poll(), kept);
+}
+
+#[test]
 fn a_server_that_gets_no_further_ends_the_session_instead_of_looping() {
     let mut client = ClientSession::new(Aim::Sync, hello(9), OpSeq(5));
     client.handle(welcome()).unwrap();

@@ -67,6 +67,8 @@ pub enum ServerFrame {
     Repair(Repair),
     /// Answers [`Resume`].
     Resumed(Resumed),
+    /// The device's next certificate, DER, for the key of the one that it shows, which ends soon. Nobody asks for it.
+    Renewed(Vec<u8>),
 }
 
 /// Who speaks and how far it is.

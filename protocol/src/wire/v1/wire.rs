@@ -143,6 +143,9 @@ enum WireServer {
         epoch: [u8; 16],
         continues: bool,
     },
+    Renewed {
+        certificate_der: Vec<u8>,
+    },
 }
 
 #[derive(Encode, Decode)]
@@ -308,6 +311,9 @@ pub fn encode_server(frame: &ServerFrame) -> Vec<u8> {
         ServerFrame::Resumed(Resumed { epoch, continues }) => {
             WireServer::Resumed { epoch: epoch.0, continues: *continues }
         }
+        ServerFrame::Renewed(certificate_der) => {
+            WireServer::Renewed { certificate_der: certificate_der.clone() }
+        }
     })
 }
 
@@ -378,6 +384,10 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
         }
         WireServer::Resumed { epoch, continues } => {
             ServerFrame::Resumed(Resumed { epoch: FeedEpoch(epoch), continues })
+        }
+        WireServer::Renewed { certificate_der } => {
+            DecodeError::bound("bytes of a certificate", certificate_der.len(), CERTIFICATE_BYTES_MAX)?;
+            ServerFrame::Renewed(certificate_der)
         }
     })
 }

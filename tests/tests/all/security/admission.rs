@@ -8,7 +8,8 @@ use xundian_client::{Client, EnrolError, SyncError};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::invitation::Invitation;
 use xundian_protocol::wire::v1::ClientFrame;
-use xundian_server::authority::Authority;
+use xundian_server::authority::{Authority, device_certificate};
+use xundian_server::enrolment::CERTIFICATE_RENEWED_BEFORE_MS;
 use xundian_server::sessions;
 use xundian_tests::support::company::{self, today};
 use xundian_tests::support::contents::Contents;
@@ -45,6 +46,56 @@ async fn assert_kept_out(device: &Device, parts: &[&str]) {
     assert_says(&refused.to_string(), parts);
     assert!(!refused.is_retryable(), "nobody should try that again by itself");
     assert_eq!(device.client.status().expect("readable").unsent_ops, 3, "unsent work is kept");
+}
+
+/// When the certificate in a device's folder ends.
+fn certificate_end_ms(device: &Device) -> i64 {
+    let certificate = fs::read(device.folder().join("device.crt")).expect("its certificate");
+    device_certificate(&certificate).expect("a device's").not_after_ms
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_ends_soon_is_renewed_by_a_sync_and_used_from_then_on() {
+    let service = Service::start().await;
+    let device = with_unsent_work(&service).await;
+    let no = device.client.identity().expect("enrolled").device;
+    let enrolled_end_ms = certificate_end_ms(&device);
+    device.sync().await;
+    assert_eq!(certificate_end_ms(&device), enrolled_end_ms, "it is good for a year yet");
+
+    let now_ms = sessions::now_ms();
+    let soon_ms = now_ms + CERTIFICATE_RENEWED_BEFORE_MS - DAY_MS;
+    let device = certify(device, service.folder(), now_ms - 240 * DAY_MS, soon_ms);
+    device.visit("A1", Day(today().0 - 1), 2);
+    device.sync().await;
+    let renewed_end_ms = certificate_end_ms(&device);
+    assert!(renewed_end_ms > now_ms + 364 * DAY_MS, "a year from now");
+    let row = service.server().device(no).expect("readable").expect("known");
+    assert_eq!(row.certificate_not_after_ms, renewed_end_ms);
+
+    // Both the same program and one that starts again show the new one, which is not renewed again.
+    device.sync().await;
+    let device = Device::open(device.close());
+    device.sync().await;
+    assert_eq!(certificate_end_ms(&device), renewed_end_ms);
+    assert_eq!(device.client.status().expect("readable").unsent_ops, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewed_certificate_that_cannot_be_kept_is_no_failure_of_the_sync_and_comes_again() {
+    let service = Service::start().await;
+    let device = with_unsent_work(&service).await;
+    let now_ms = sessions::now_ms();
+    let device = certify(device, service.folder(), now_ms - DAY_MS, now_ms + DAY_MS);
+    let end_ms = certificate_end_ms(&device);
+    // A folder stands where the file is made.
+    let in_the_way = device.folder().join("device.crt.new");
+    fs::create_dir(&in_the_way).expect("made");
+    let report = device.sync().await;
+    assert_eq!((report.merged, certificate_end_ms(&device)), (3, end_ms));
+    fs::remove_dir(&in_the_way).expect("removed");
+    device.sync().await;
+    assert!(certificate_end_ms(&device) > now_ms + 364 * DAY_MS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

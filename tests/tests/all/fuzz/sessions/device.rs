@@ -190,6 +190,7 @@ impl Device {
                 }
             }
             Step::Resumed(resumed) => self.resumed(session, resumed),
+            Step::KeepCertificate(_) => {}
             Step::CommitReceipt(receipt) => self.commit_receipt(session, &receipt),
             Step::CommitScope(of) => {
                 self.held.retain(|home, _| of.contains(home));
