@@ -2,7 +2,7 @@
 //!
 //! A [`Directory`] is built from records, on the server from all of them and on a manager's device from
 //! those in scope, and answers for any day: reference data count in the version in force on the day a
-//! record was captured (DESIGN section 6). It knows no store and no clock.
+//! record was captured. It knows no store and no clock.
 
 mod directory;
 mod scope;

@@ -10,7 +10,7 @@ use xundian_protocol::wire::v1::Changes;
 
 use super::engine::Batch;
 use super::keys::{self, MetaKey};
-use super::{LastSync, Store, StoreError, StoreFault, put_number};
+use super::{LastSync, Store, StoreError, StoreFault, Turn, put_number};
 
 /// How much the server's clock must have moved against the device's for a push to write it down.
 const CLOCK_MOVED_MS_MIN: u64 = 1000;
@@ -169,11 +169,11 @@ impl Store {
     /// # Errors
     /// Where the store cannot be read or written.
     pub(crate) fn set_scope(&self, homes: &[Home]) -> Result<ScopeChange, StoreError> {
-        let writer = self.write_lock();
+        let mut writer = self.write_lock();
         // What is settled leaves with its home.
-        self.fold_settled_locked(&writer)?;
+        self.fold_settled_locked(&mut writer)?;
         // A home that returns before its old records have left must not lose its new ones to that.
-        self.clear_left_homes(&writer)?;
+        self.clear_left_homes(&mut writer)?;
         let (standing, new) = (self.standing(), homes.iter().copied().collect::<BTreeSet<_>>());
         let mut old: BTreeSet<Home> = standing.homes.into_iter().collect();
         // From the very beginning the whole scope is read in one go. Later, also where the cursor stands there once more,
@@ -202,13 +202,13 @@ impl Store {
             state.held.entry(home).or_insert(behind);
         }
         drop(state);
-        self.clear_left_homes(&writer)?;
+        self.clear_left_homes(&mut writer)?;
         Ok(change)
     }
 
     /// Removes the records of homes that left the scope, a bounded batch at a time. The mark of a home goes
     /// with its last record, so that a crash in between is made good when the store is opened.
-    pub(super) fn clear_left_homes(&self, _writer: &std::sync::MutexGuard<'_, ()>) -> Result<(), StoreError> {
+    pub(super) fn clear_left_homes(&self, writer: &mut Turn<'_>) -> Result<(), StoreError> {
         let marks: Vec<_> = self.engine.scan_prefix(&[keys::HOME_TO_CLEAR]).collect::<Result<_, _>>()?;
         for (mark, _) in marks {
             let home = keys::home_of(&mark).ok_or_else(|| StoreFault::malformed("list of homes to clear"))?;
@@ -234,6 +234,7 @@ impl Store {
                 }
                 self.engine.commit(batch)?;
                 self.state_mut().touch(kinds);
+                Turn::bump(writer);
                 if is_last {
                     break;
                 }

@@ -23,7 +23,7 @@ mod tray;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{ContentHash, DeviceNo, FeedSeq, KindId, OpSeq, RecordId};
@@ -63,9 +63,13 @@ pub(crate) struct OpenVisit {
 pub(crate) struct Store {
     engine: Storage,
     /// Held by whatever reads, decides and writes; readers never wait for it.
-    writer: Mutex<()>,
+    writer: parking_lot::Mutex<()>,
     state: RwLock<State>,
 }
+
+/// The right to write. Who writes many batches lets others in between (`Turn::bump`), in the order in which they came:
+/// without that a save might wait until all of them are written.
+type Turn<'a> = parking_lot::MutexGuard<'a, ()>;
 
 /// What is held in memory: all of it can be read from the engine again.
 struct State {
@@ -129,8 +133,8 @@ impl Store {
     fn on(engine: Storage) -> Result<Self, StoreError> {
         check_format(&engine)?;
         let state = State::load(&engine)?;
-        let store = Self { engine, writer: Mutex::new(()), state: RwLock::new(state) };
-        store.clear_left_homes(&store.write_lock())?;
+        let store = Self { engine, writer: parking_lot::Mutex::new(()), state: RwLock::new(state) };
+        store.clear_left_homes(&mut store.write_lock())?;
         Ok(store)
     }
 
@@ -146,9 +150,9 @@ impl Store {
     /// # Errors
     /// Where the store cannot be written.
     pub(crate) fn set_identity(&self, identity: &Identity) -> Result<(), StoreError> {
-        let writer = self.write_lock();
+        let mut writer = self.write_lock();
         // Only what waits gets new numbers.
-        self.fold_settled_locked(&writer)?;
+        self.fold_settled_locked(&mut writer)?;
         let mut meta = self.state().meta.clone();
         let mut batch = Batch::default();
         batch.put(keys::meta(MetaKey::Identity), meta::encode_identity(identity));
@@ -267,9 +271,10 @@ impl Store {
         Ok(self.engine.size_on_disk_bytes()?)
     }
 
-    fn write_lock(&self) -> MutexGuard<'_, ()> {
-        // What a panic left undone was not committed, and memory changes only after a commit.
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    fn write_lock(&self) -> Turn<'_> {
+        // What a panic left undone was not committed, and memory changes only after a commit; so there is nothing to be
+        // poisoned.
+        self.writer.lock()
     }
 
     fn state(&self) -> RwLockReadGuard<'_, State> {

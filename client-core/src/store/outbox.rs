@@ -2,7 +2,6 @@
 //! the rejected tray. Settled ones are folded into the confirmed records afterwards.
 
 use std::collections::BTreeMap;
-use std::sync::MutexGuard;
 
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::OpSeq;
@@ -13,7 +12,7 @@ use xundian_protocol::wire::v1::{Receipt, Rejection};
 
 use super::engine::Batch;
 use super::keys::{self, MetaKey};
-use super::{Attached, OpenVisit, Rejected, RejectedId, Store, StoreError, StoreFault, put_number};
+use super::{Attached, OpenVisit, Rejected, RejectedId, Store, StoreError, StoreFault, Turn, put_number};
 
 /// Settled saves that one batch moves into their records.
 const FOLDED_OPS_PER_BATCH: usize = BATCH_OPS_MAX;
@@ -228,11 +227,10 @@ impl Store {
     /// # Errors
     /// Where the store cannot be read or written.
     pub(crate) fn fold_settled(&self) -> Result<(), StoreError> {
-        let writer = self.write_lock();
-        self.fold_settled_locked(&writer)
+        self.fold_settled_locked(&mut self.write_lock())
     }
 
-    pub(super) fn fold_settled_locked(&self, _writer: &MutexGuard<'_, ()>) -> Result<(), StoreError> {
+    pub(super) fn fold_settled_locked(&self, writer: &mut Turn<'_>) -> Result<(), StoreError> {
         let end = keys::outbox(self.state().meta.applied_through.next());
         loop {
             let entries = self.engine.scan_range(&[keys::OUTBOX], &end).take(FOLDED_OPS_PER_BATCH);
@@ -241,6 +239,7 @@ impl Store {
                 return Ok(());
             }
             self.fold(&ops)?;
+            Turn::bump(writer);
         }
     }
 

@@ -16,7 +16,7 @@ use super::confirmed::decode_record;
 use super::engine::Batch;
 use super::keys::{self, MetaKey};
 use super::outbox::decode_op;
-use super::{Picture, RejectedId, State, Store, StoreError, StoreFault, put_number};
+use super::{Picture, RejectedId, State, Store, StoreError, StoreFault, Turn, put_number};
 
 /// So many saves of a number are kept after they were confirmed: two months of a merchandiser's, some 3 MB. A server that
 /// has lost more than these can get none of them back from this device. Those of the number before are kept as well, for
@@ -72,8 +72,8 @@ impl Store {
     /// # Errors
     /// Where the store cannot be read or written.
     pub(crate) fn recover(&self, applied_through: OpSeq) -> Result<Option<u64>, StoreError> {
-        let writer = self.write_lock();
-        self.fold_settled_locked(&writer)?;
+        let mut writer = self.write_lock();
+        self.fold_settled_locked(&mut writer)?;
         let confirmed_through = self.applied_through();
         let lost = self.sent_after(applied_through)?;
         let count = confirmed_through.0.saturating_sub(applied_through.0);
@@ -196,7 +196,7 @@ impl Store {
     /// # Errors
     /// Where the store cannot be read or written.
     pub(crate) fn drop_stale(&self) -> Result<(), StoreError> {
-        let writer = self.write_lock();
+        let mut writer = self.write_lock();
         loop {
             let some: Vec<RecordKey> =
                 self.state().stale.iter().take(DROPPED_RECORDS_PER_BATCH).copied().collect();
@@ -215,6 +215,8 @@ impl Store {
             let mut state = self.state_mut();
             some.iter().for_each(|record| _ = state.stale.remove(record));
             state.touch(some.iter().map(|record| record.kind));
+            drop(state);
+            Turn::bump(&mut writer);
         }
         drop(writer);
         Ok(())

@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
 use xundian_protocol::ids::{KindId, OutletId};
 use xundian_protocol::limits::BATCH_PLAIN_BYTES_TARGET;
 use xundian_protocol::record::{Field, FieldKey, Op, Record, Register, Value, Write};
@@ -462,4 +463,32 @@ fn a_receipt_that_rejects_one_save_twice_rejects_it_once() {
     let outcome = store.receive(&receipt(1, &[1, 1, 1])).expect("received");
     assert_eq!((outcome.merged, outcome.rejected), (0, 1));
     assert_eq!(store.rejected().expect("reads").len(), 1);
+}
+
+#[test]
+fn a_save_waits_for_one_batch_of_a_sync_at_most() {
+    let (_folder, store) = opened();
+    let homes: Vec<Home> = (0..200).map(home).collect();
+    let records = (0..200)
+        .map(|n| Record::from_fields(key(n), home(n), changed(n, 20, 5, 1).fields().to_vec()))
+        .collect();
+    store.set_scope(&homes).expect("scope");
+    let changes = Changes { home: None, from: FeedSeq(0), to: FeedSeq(1), records };
+    store.apply_changes(&changes).expect("applied");
+    let has_cleared = AtomicBool::new(false);
+    let mut saved_meanwhile = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            store.set_scope(&[]).expect("two hundred homes leave, one batch each");
+            has_cleared.store(true, Ordering::SeqCst);
+        });
+        for seq in 1.. {
+            store.save(save(vec![op(seq, 201, 20, 5)])).expect("saved");
+            if has_cleared.load(Ordering::SeqCst) {
+                break;
+            }
+            saved_meanwhile += u32::from(store.standing().homes.is_empty());
+        }
+    });
+    assert!(saved_meanwhile >= 100, "{saved_meanwhile} saves came between two hundred batches");
 }

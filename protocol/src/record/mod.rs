@@ -26,7 +26,7 @@ pub struct RecordKey {
     pub id: RecordId,
 }
 
-/// Where a record lives for ever; who may see a home sees all in it (DESIGN section 4).
+/// Where a record lives for ever; who may see a home sees all in it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Home {
     /// The whole company: catalogue, organisation.

@@ -1,5 +1,5 @@
 //! The second plan: what changed records do to the figures. What a record added before is taken back, what
-//! it adds now is added (DESIGN section 6).
+//! it adds now is added.
 
 use super::said::{Said, SaidAnew, is_same_place};
 use super::{Sign, Units};

@@ -1,5 +1,5 @@
 //! Restating: when an outlet changes hands, or a position its unit, the figures of the days concerned move
-//! from one unit to the other. A backdated change moves past days as well (DESIGN section 6).
+//! from one unit to the other. A backdated change moves past days as well.
 
 use super::said::Said;
 use super::{ChangedRecord, FigureChanges, Sign, Units, stock_changes};
