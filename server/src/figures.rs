@@ -9,6 +9,7 @@ mod tests;
 use crate::server::Server;
 use crate::store::{Device, StoreError, Subjects};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use xundian_protocol::access::Directory;
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::ids::{OrgUnitId, PersonId};
@@ -143,13 +144,20 @@ impl Server {
 
     /// The figures of one scope.
     pub fn figures(&self, scope: Scope, from: Day, to: Day) -> Result<Figures, StoreError> {
-        let groups = self.group(self.subjects(scope), from, to, |directory, subject| {
+        self.figures_by(&self.watermarks()?, scope, from, to)
+    }
+
+    fn figures_by(
+        &self,
+        watermarks: &Watermarks,
+        scope: Scope,
+        from: Day,
+        to: Day,
+    ) -> Result<Figures, StoreError> {
+        let groups = self.group(watermarks, self.subjects(scope), from, to, |directory, subject| {
             scope.covers(directory, subject, to).then_some(scope)
         })?;
-        Ok(groups
-            .get(&scope)
-            .copied()
-            .unwrap_or(Figures { completeness: self.completeness(scope, to)?, ..Default::default() }))
+        Ok(groups.get(&scope).copied().unwrap_or_else(|| watermarks.figures_of_nothing(scope, to)))
     }
 
     /// The regions in the order of their codes, then the outlets of no region; they add up to the nation.
@@ -239,8 +247,9 @@ impl Server {
 
     /// The figures of each day of a period; at most 366.
     pub fn by_day(&self, scope: Scope, from: Day, to: Day) -> Result<Vec<(Day, Figures)>, StoreError> {
+        let watermarks = self.watermarks()?;
         let days = (from.0..=to.0).take(366).map(Day);
-        days.map(|day| Ok((day, self.figures(scope, day, day)?))).collect()
+        days.map(|day| Ok((day, self.figures_by(&watermarks, scope, day, day)?))).collect()
     }
 
     const fn subjects(&self, scope: Scope) -> Of {
@@ -258,21 +267,20 @@ impl Server {
         to: Day,
         group: impl Fn(&Directory, Subject) -> Option<Scope>,
     ) -> Result<Vec<(Scope, Figures)>, StoreError> {
-        let mut groups = self.group(of, from, to, group)?;
-        let mut rows = Vec::with_capacity(scopes.len());
-        for scope in scopes {
-            let empty = || {
-                let completeness = self.completeness(scope, to)?;
-                Ok::<_, StoreError>(Figures { completeness, ..Default::default() })
-            };
-            rows.push((scope, groups.remove(&scope).map_or_else(empty, Ok)?));
-        }
+        let watermarks = self.watermarks()?;
+        let mut groups = self.group(&watermarks, of, from, to, group)?;
+        let row = |scope| {
+            let figures = groups.remove(&scope);
+            (scope, figures.unwrap_or_else(|| watermarks.figures_of_nothing(scope, to)))
+        };
+        let mut rows: Vec<_> = scopes.into_iter().map(row).collect();
         rows.extend(groups);
         Ok(rows)
     }
 
     fn group(
         &self,
+        watermarks: &Watermarks,
         of: Of,
         from: Day,
         to: Day,
@@ -287,28 +295,48 @@ impl Server {
                 }
             }
         }
-        let figures = |(scope, sums): (Scope, Sums)| Ok((scope, sums.figures(self.completeness(scope, to)?)));
-        sums.into_iter().map(figures).collect()
+        let figures =
+            |(scope, sums): (Scope, Sums)| (scope, sums.figures(watermarks.completeness(scope, to)));
+        Ok(sums.into_iter().map(figures).collect())
     }
 
     /// How much of a scope's figures up to the end of a day has arrived.
     pub fn completeness(&self, scope: Scope, to: Day) -> Result<Completeness, StoreError> {
-        let directory = self.directory();
+        Ok(self.watermarks()?.completeness(scope, to))
+    }
+
+    fn watermarks(&self) -> Result<Watermarks, StoreError> {
+        let waited_for = self.devices()?.into_iter().filter(Device::is_waited_for);
+        let through_ms = |device: Device| (device.person, device.captured_through_ms.unwrap_or(0));
+        Ok(Watermarks { directory: self.directory(), through_ms: waited_for.map(through_ms).collect() })
+    }
+}
+
+/// Up to when each device that is waited for has sent everything. Read once for all that one question asks for.
+struct Watermarks {
+    directory: Arc<Directory>,
+    through_ms: Vec<(PersonId, i64)>,
+}
+
+impl Watermarks {
+    fn completeness(&self, scope: Scope, to: Day) -> Completeness {
         let end_ms = to.next().start_ms(DEFAULT_ZONE).unwrap_or(i64::MAX);
-        let devices = self.devices()?;
-        let of_scope = |device: &&Device| {
-            device.is_waited_for() && scope.covers(&directory, Subject::Person(device.person), to)
-        };
         let mut completeness = Completeness::default();
         let mut through = i64::MAX;
-        for device in devices.iter().filter(of_scope) {
-            completeness.devices += 1;
-            let watermark = device.captured_through_ms.unwrap_or(0);
-            completeness.complete += i64::from(watermark >= end_ms);
-            through = through.min(watermark);
+        for (person, watermark) in &self.through_ms {
+            if scope.covers(&self.directory, Subject::Person(*person), to) {
+                completeness.devices += 1;
+                completeness.complete += i64::from(*watermark >= end_ms);
+                through = through.min(*watermark);
+            }
         }
         completeness.through_ms = (completeness.devices > 0 && through > 0).then_some(through);
-        Ok(completeness)
+        completeness
+    }
+
+    /// The figures of a scope in which nothing happened.
+    fn figures_of_nothing(&self, scope: Scope, to: Day) -> Figures {
+        Figures { completeness: self.completeness(scope, to), ..Figures::default() }
     }
 }
 

@@ -23,11 +23,28 @@ impl Store {
     /// # Errors
     /// Where the store cannot be read.
     pub(crate) fn digests(&self) -> Result<Vec<(Home, Digest)>, StoreError> {
-        let of_home = |home: Home| {
-            let records = self.records_behind(home, None);
-            Ok((home, records.map(|record| Ok(record?.1)).collect::<Result<Digest, StoreError>>()?))
-        };
-        self.standing().homes.into_iter().map(of_home).collect()
+        let mut homes: Vec<_> =
+            self.standing().homes.into_iter().map(|home| (home, Digest::default())).collect();
+        // Records lie in the order of their keys, those of a home far apart. So the lists of all homes are read, then all
+        // records from front to back, and no page twice.
+        let mut listed: Vec<(RecordKey, usize)> = Vec::new();
+        for (at, (home, _)) in homes.iter().enumerate() {
+            for entry in self.engine.scan_prefix(&keys::indexed_prefix(*home, None)) {
+                let record = keys::record_of_index(&entry?.0);
+                listed.push((record.ok_or_else(|| StoreFault::malformed("index of homes"))?, at));
+            }
+        }
+        listed.sort_unstable();
+        let mut listed = listed.into_iter().peekable();
+        for entry in self.engine.scan_prefix(&[keys::RECORD]) {
+            let (key, bytes) = entry?;
+            let Some(record) = keys::record_of_key(&key) else { continue };
+            while let Some((missing, at)) = listed.next_if(|(listed, _)| *listed <= record) {
+                homes[at].1 += if missing == record { Digest::of_record(&bytes) } else { NO_RECORD };
+            }
+        }
+        listed.for_each(|(_, at)| homes[at].1 += NO_RECORD);
+        Ok(homes)
     }
 
     /// The confirmed records of a home behind one, as many as one frame tells.

@@ -107,7 +107,8 @@ fn visit_to(
     author: &mut Author,
     ops: &mut Vec<Op>,
 ) {
-    let id = RecordId::derived(Visit::SPEC.kind, &format!("{}/{}", author.device, author.next.0));
+    // As a phone makes it: what is of one time lies side by side in the store.
+    let id = RecordId::v7(at_ms.unsigned_abs(), rand::random());
     let home = Home::Outlet(outlet);
     let units = |n: usize| (n as i64 * 7 + varying) % 13;
     let lines = || products.iter().copied().enumerate();

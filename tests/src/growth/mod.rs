@@ -34,7 +34,7 @@ const DAY_MS: i64 = 24 * 3_600_000;
 /// Grows one server by months of a company's work and tells what each stretch of them costs.
 #[derive(Parser, Clone, Copy, Debug)]
 #[command(name = "growth")]
-struct Size {
+pub struct Size {
     /// People in the field, in nine regions.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(9..=20_000))]
     people: u32,
@@ -50,6 +50,11 @@ struct Size {
     /// Days, the last of them today; of older days late work is no longer taken.
     #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u32).range(10..=90))]
     days: u32,
+}
+
+impl Size {
+    /// As little as shows that all of it works.
+    pub const SMALL: Self = Self { people: 9, outlets_each: 3, visits_a_day: 2, products: 3, days: 10 };
 }
 
 /// Why it came to no end.
@@ -78,19 +83,21 @@ pub enum GrowthError {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let size = Size::parse();
-    let grown = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(GrowthError::from)
-        .and_then(|runtime| runtime.block_on(grow(size)));
-    match grown {
+    match run(Size::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("the growth stopped: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Grows a server in a folder of its own, and prints what it costs.
+///
+/// # Errors
+/// Where a part cannot do its work, or what it gives is wrong.
+pub fn run(size: Size) -> Result<(), GrowthError> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(grow(size))
 }
 
 async fn grow(size: Size) -> Result<(), GrowthError> {
@@ -114,6 +121,9 @@ async fn grow(size: Size) -> Result<(), GrowthError> {
     }
     let report = timed("verify", || server.verify().map_err(GrowthError::from))?;
     println!("verify: {} records, {} findings", report.records, report.findings.len());
+    if let Some(first) = report.findings.first() {
+        return Err(GrowthError::Wrong(format!("a figure is not what its records add up to: {first}")));
+    }
     drop((server, field));
     let begun = Instant::now();
     let serving = Serving::start(&data, 0).await?;
@@ -182,6 +192,11 @@ async fn fetch(serving: &Serving) -> Result<(), GrowthError> {
         seconds(begun.elapsed()),
         checked.records_repaired
     );
+    if checked.records_repaired > 0 {
+        return Err(GrowthError::Wrong(
+            "a device that has just fetched everything holds something else".into(),
+        ));
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ mod e2e;
 mod evolution;
 mod ffi;
 mod fuzz;
+mod growth;
 mod hostile;
 mod import_cli;
 mod kill;

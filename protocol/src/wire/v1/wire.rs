@@ -348,10 +348,9 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
         WireServer::Pulled(seq) => ServerFrame::Pulled(FeedSeq(seq)),
         WireServer::Answer(figures) => ServerFrame::Answer(Answer { rows: figures.rows()? }),
         WireServer::Granted { device, certificate_der, authority_der, person, person_name } => {
-            DecodeError::bound("bytes of a certificate", certificate_der.len(), CERTIFICATE_BYTES_MAX)?;
-            DecodeError::bound("bytes of a certificate", authority_der.len(), CERTIFICATE_BYTES_MAX)?;
-            let person = PersonId(RecordId::from_bytes(person));
-            let device = DeviceNo(device);
+            let (device, person) = (DeviceNo(device), PersonId(RecordId::from_bytes(person)));
+            let (certificate_der, authority_der) =
+                (certificate(certificate_der)?, certificate(authority_der)?);
             ServerFrame::Granted(Granted { device, certificate_der, authority_der, person, person_name })
         }
         WireServer::Refused { why, message } => {
@@ -385,11 +384,13 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
         WireServer::Resumed { epoch, continues } => {
             ServerFrame::Resumed(Resumed { epoch: FeedEpoch(epoch), continues })
         }
-        WireServer::Renewed { certificate_der } => {
-            DecodeError::bound("bytes of a certificate", certificate_der.len(), CERTIFICATE_BYTES_MAX)?;
-            ServerFrame::Renewed(certificate_der)
-        }
+        WireServer::Renewed { certificate_der } => ServerFrame::Renewed(certificate(certificate_der)?),
     })
+}
+
+fn certificate(der: Vec<u8>) -> Result<Vec<u8>, DecodeError> {
+    DecodeError::bound("bytes of a certificate", der.len(), CERTIFICATE_BYTES_MAX)?;
+    Ok(der)
 }
 
 fn records_of(columns: Columns) -> Result<Vec<Record>, DecodeError> {
