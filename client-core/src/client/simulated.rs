@@ -127,6 +127,11 @@ impl Client {
         self.store.next_seq()
     }
 
+    /// Up to where the server has confirmed its saves.
+    pub fn applied_through(&self) -> OpSeq {
+        self.store.applied_through()
+    }
+
     /// The keys and values under a key's front, as they lie in the store.
     ///
     /// # Errors

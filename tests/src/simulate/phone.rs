@@ -93,6 +93,8 @@ pub(super) struct Phone {
     pub(super) is_to_enrol: bool,
     /// What the last sync ended with.
     pub(super) last_end: Option<String>,
+    /// Up to where its saves were confirmed when a sync last moved, and under which number.
+    confirmed: (Option<DeviceNo>, OpSeq),
     /// The device that its ledger's numbers belong to.
     device: Option<DeviceNo>,
     /// The numbers of the saves that wait, while they get new ones.
@@ -129,6 +131,7 @@ impl Phone {
             is_revoked: false,
             is_to_enrol: true,
             last_end: None,
+            confirmed: (None, OpSeq(0)),
             device: None,
             renumbering: Vec::new(),
             hands: Arc::new(Hands {
@@ -196,6 +199,14 @@ impl Phone {
         self.resent.extend(before.difference(&tray).copied());
         self.note_renumbered()?;
         self.note_saves(false)
+    }
+
+    /// Whether it no longer takes for confirmed what it took for that when a sync last moved.
+    pub(super) fn has_taken_back(&mut self) -> bool {
+        let Some(client) = &self.client else { return false };
+        let before = self.confirmed;
+        self.confirmed = (client.identity().map(|identity| identity.device), client.applied_through());
+        before.0 == self.confirmed.0 && self.confirmed.1 < before.1
     }
 
     /// Whether a save of this phone's still lies in its outbox.
@@ -323,6 +334,7 @@ impl Phone {
         self.ledger = backup.ledger;
         self.ledger.extend(lost.into_iter().map(|saved| Saved { is_taken_back: true, ..saved }));
         (self.key, self.device) = (backup.key, backup.device);
+        self.confirmed = (None, OpSeq(0));
         self.disk = Arc::new(DeviceDisk::holding(backup.rows));
         self.put_pictures(&backup.pictures)?;
         Ok(true)

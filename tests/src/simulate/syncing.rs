@@ -56,6 +56,11 @@ impl World {
         let (link, end) = (underway.link, release.run(|| underway.sync.advance()));
         underway.moves += 1;
         let (moves, sent) = (underway.moves, underway.sync.take_sent());
+        let has_taken_back = this.has_taken_back();
+        let may_be_lost = self.tally.restores() > 0;
+        self.check(!has_taken_back || may_be_lost, || {
+            format!("phone {phone} lets saves wait again that no server has lost")
+        });
         for (stream, payload) in sent {
             self.note_phase(link, &payload);
             self.send(link, true, stream, payload);
