@@ -31,6 +31,8 @@ pub const CHANGES_RECORDS_MAX: usize = 4096;
 /// Plain bytes of records that the server puts into one frame of changes.
 pub const CHANGES_PLAIN_BYTES_TARGET: usize = 2 * 1024 * 1024;
 
+/// Homes that a device tells digests of in one frame; one that holds more makes no check.
+pub const CHECK_HOMES_MAX: usize = 100_000;
 /// Records of a home that a device tells one by one in one frame of a check. So the largest record and the most keys
 /// that are gone fit into the answer.
 pub const CHECK_RECORDS_MAX: usize = 4096;
@@ -117,8 +119,9 @@ const _: () = assert!(CHANGES_PLAIN_BYTES_TARGET / FIELD_BYTES_MIN + RECORD_FIEL
 // A pull that names every home of the largest scope with its place is one frame: 17 bytes and 9 for each,
 // random ones, which do not compress.
 const _: () = assert!(SCOPE_HOMES_MAX * 26 + 1024 <= FRAME_BYTES_MAX);
-// A check names every home of the largest scope with 17 bytes of digest; a repair as many keys that are gone.
-const _: () = assert!(SCOPE_HOMES_MAX * (18 + 17) <= FRAME_PLAIN_BYTES_MAX);
+// A check names every home with its digest, 33 bytes that do not compress; a repair as many keys that are gone.
+const _: () =
+    assert!(CHECK_HOMES_MAX * (17 + 16) + 1024 <= FRAME_BYTES_MAX && CHECK_HOMES_MAX <= SCOPE_HOMES_MAX);
 const _: () =
     assert!(CHANGES_PLAIN_BYTES_TARGET + RECORD_BYTES_MAX + CHECK_RECORDS_MAX * 19 <= FRAME_BYTES_MAX);
 const _: () = assert!(RECORD_FIELDS_MAX * FIELD_BYTES <= OP_BYTES_MAX && OP_BYTES_MAX <= RECORD_BYTES_MAX);

@@ -39,7 +39,7 @@ const AUTHORITY_LIFE_MS: i64 = 20 * YEAR_MS;
 const SERVER_LIFE_MS: i64 = 5 * YEAR_MS;
 const SERVER_RENEWAL_MS: i64 = 30 * DAY_MS;
 /// The authority and the server are valid from the epoch on: a phone whose clock fell back to its
-/// factory date must still get through, because it learns the true time by syncing.
+/// factory date must still get through, because it learns the true time by syncing. Renewed devices are as well.
 const ALWAYS_MS: i64 = 0;
 /// X.509 cannot write a year of five digits.
 const YEAR_10000_MS: i64 = 253_402_300_800_000;
@@ -178,16 +178,16 @@ impl Authority {
     }
 
     /// Makes another certificate for the same device and key. That the device holds the key TLS has proved, as it
-    /// showed the certificate.
+    /// showed the certificate. It begins long ago: one that was made while the server's clock was ahead would lock the
+    /// device out once it is right again.
     pub fn renew_device(
         &self,
         shown: &DeviceCertificate,
-        not_before_ms: i64,
         not_after_ms: i64,
     ) -> Result<Vec<u8>, AuthorityError> {
         let public_key = SubjectPublicKeyInfo::from_der(&shown.public_key_der)
             .map_err(|error| AuthorityError::NotADevice { detail: error.to_string() })?;
-        self.sign_key(&public_key, shown.device_no, not_before_ms, not_after_ms)
+        self.sign_key(&public_key, shown.device_no, ALWAYS_MS, not_after_ms)
     }
 
     fn sign_key(

@@ -155,7 +155,7 @@ impl Server {
         })
     }
 
-    /// The next certificate of a device whose own ends soon, as long as it is not revoked.
+    /// The next certificate of a device whose own ends soon, as long as its person works here and it is not revoked.
     pub(crate) fn renew(
         &self,
         shown: &DeviceCertificate,
@@ -164,10 +164,11 @@ impl Server {
         if shown.not_after_ms.saturating_sub(now_ms) > CERTIFICATE_RENEWED_BEFORE_MS {
             return Ok(None);
         }
-        let (from_ms, to_ms) = (now_ms - CERTIFICATE_BACKDATED_MS, now_ms + CERTIFICATE_VALID_MS);
-        let renewed = self.authority.renew_device(shown, from_ms, to_ms);
+        let renewed = self.authority.renew_device(shown, now_ms + CERTIFICATE_VALID_MS);
         let renewed = renewed.and_then(|der| Ok((device_certificate(&der)?.not_after_ms, der)));
         let (certificate_not_after_ms, certificate_der) = match renewed {
+            // The server's clock is behind, or was ahead: the one that is there lasts longer.
+            Ok((not_after_ms, _)) if not_after_ms <= shown.not_after_ms => return Ok(None),
             Ok(renewed) => renewed,
             // The device works on with the one that it has.
             Err(error) => {
@@ -175,16 +176,22 @@ impl Server {
                 return Ok(None);
             }
         };
-        self.change(|reader| {
+        self.change_with_directory(|reader, directory| {
+            let works_here =
+                |device: &Device| directory.person(device.person).is_some_and(|entry| entry.active);
+            let device = reader.device(DeviceNo(shown.device_no))?;
+            let device = device.filter(|device| device.revoked_at_ms.is_none() && works_here(device));
+            let Some(device) = device else { return Ok((Changes::default(), None)) };
             let mut changes = Changes::default();
-            if let Some(device) = reader.device(DeviceNo(shown.device_no))? {
-                // A device that did not get it gets another one, which is told once.
-                if device.certificate_not_after_ms <= shown.not_after_ms {
-                    let what = format!("renewed the certificate of {}", device.no);
-                    changes.audit.push(audit(now_ms, "renew", what));
-                }
-                changes.devices.push(Device { certificate_not_after_ms, ..device });
+            // A device that did not get it gets another one, which is told once.
+            if device.certificate_not_after_ms <= shown.not_after_ms {
+                changes.audit.push(audit(
+                    now_ms,
+                    "renew",
+                    format!("renewed the certificate of {}", device.no),
+                ));
             }
+            changes.devices.push(Device { certificate_not_after_ms, ..device });
             Ok::<_, StoreError>((changes, Some(certificate_der)))
         })
     }

@@ -158,7 +158,8 @@ pub(crate) struct Engine {
 /// Where commits go.
 struct Writing {
     journal: Journal,
-    /// How many entries the tree has, where that is known: a part of it that cannot be read is not counted.
+    /// How many entries the tree has. Where that is not known, as its count was taken away or a part of it cannot be
+    /// read, it is counted with the next fold.
     tree_entries: Option<u64>,
 }
 
@@ -249,6 +250,21 @@ impl Engine {
         self.has_failed.load(Ordering::SeqCst) || self.writing.is_poisoned()
     }
 
+    /// Says that the tree may lack entries which are put back now: it is counted anew, and until then its number says
+    /// nothing. So a store that was mended is not refused for what it had lost.
+    pub(crate) fn count_anew(&self) -> Result<(), EngineError> {
+        let mut writing = self.writing.lock().map_err(|_| self.stopped())?;
+        writing.tree_entries = None;
+        let forget = || {
+            layout::begin_fold(&self.tree)?;
+            self.tree.flush()?;
+            Ok(())
+        };
+        let forgotten = forget();
+        self.has_failed.fetch_or(forgotten.is_err(), Ordering::SeqCst);
+        forgotten.map_err(|fault| from_fault(&self.folder, fault))
+    }
+
     /// What lies over the store's bytes on the disk.
     pub(crate) const fn cover(&self) -> &Cover {
         &self.cover
@@ -297,6 +313,7 @@ impl Engine {
             entries = entries.map(|entries| entries.saturating_add_signed(more));
         }
         drop(pending);
+        let entries = entries.or_else(|| opening::entries_of(&self.tree));
         // The tree says that it has these commits once it has, and the journal lets go of them once it says so.
         self.tree.flush()?;
         layout::end_fold(&self.tree, writing.journal.commits(), entries)?;

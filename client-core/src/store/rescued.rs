@@ -145,8 +145,9 @@ impl Copied {
 }
 
 /// What ought to be there, and what is. Where a message of sled's log is damaged that it has to read at opening, sled
-/// passes over the rest of its segment and says nothing, so that entries are gone without any other trace. Of saves the
-/// numbers tell, as they have no gaps. Of records the lists of homes tell, unless the same damage takes both.
+/// passes over the rest of its segment and says nothing, so that entries are gone without a trace of their own. Of saves the
+/// numbers tell, as they have no gaps. Of records the lists of homes tell, unless the same damage takes both; then the
+/// engine's count of all entries tells of how many.
 #[derive(Default)]
 struct Listed {
     saves: BTreeSet<OpSeq>,

@@ -108,6 +108,15 @@ impl Storage {
         }
     }
 
+    /// As [`Engine::count_anew`]; a simulation's disk loses nothing and is not counted.
+    pub(super) fn count_anew(&self) -> Result<(), EngineError> {
+        match self {
+            Self::Engine(engine) => engine.count_anew(),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => Ok(()),
+        }
+    }
+
     /// As [`Engine::has_stopped`].
     pub(super) fn has_stopped(&self) -> bool {
         match self {

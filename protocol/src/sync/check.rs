@@ -9,7 +9,7 @@ use crate::digest::{Digest, ShortDigest};
 use crate::ids::FeedSeq;
 use crate::record::{Home, RecordKey};
 use crate::wire::v1::{Check, CheckRecords, Checked, ClientFrame, Repair};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Records of a home in a stretch of keys, as the device holds them.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -88,7 +88,8 @@ impl Checking {
 
     /// A scope that grew since the pull has homes that the device does not hold yet: the next pull brings them whole.
     fn told_of(&self, homes: Vec<Home>) -> VecDeque<Home> {
-        homes.into_iter().filter(|home| self.homes.iter().any(|(told, _)| told == home)).collect()
+        let told: BTreeSet<Home> = self.homes.iter().map(|(home, _)| *home).collect();
+        homes.into_iter().filter(|home| told.contains(home)).collect()
     }
 
     pub(super) fn records(&self, held: HeldRecords) -> Option<ClientFrame> {

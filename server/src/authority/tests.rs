@@ -188,3 +188,24 @@ fn only_the_exact_form_of_a_device_name_is_a_device() {
     assert!(named(&[]).is_err());
     assert!(device_no_of(b"nonsense").is_err());
 }
+
+#[test]
+fn a_renewed_certificate_is_of_the_same_device_and_key_and_good_at_any_time_before_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::open_or_create(folder.path(), NOW_MS).unwrap();
+    let request = request(&KeyPair::generate().unwrap());
+    let shown = authority.sign_device(&request, 7, NOW_MS, NOW_MS + DAY_MS).unwrap();
+    let shown = device_certificate(&shown).unwrap();
+    let renewed = authority.renew_device(&shown, NOW_MS + YEAR_MS).unwrap();
+    let (_, certificate) = X509Certificate::from_der(&renewed).unwrap();
+    // Made while the server's clock was ahead, it must not wait for that time to come.
+    assert_eq!(certificate.validity().not_before.timestamp(), 0);
+    let renewed = device_certificate(&renewed).unwrap();
+    assert_eq!(renewed, DeviceCertificate { not_after_ms: renewed.not_after_ms, ..shown.clone() });
+    assert_eq!(renewed.not_after_ms / 1000, (NOW_MS + YEAR_MS) / 1000);
+    let keyless = DeviceCertificate { public_key_der: vec![1, 2, 3], ..shown };
+    assert!(matches!(
+        authority.renew_device(&keyless, NOW_MS + YEAR_MS),
+        Err(AuthorityError::NotADevice { .. })
+    ));
+}

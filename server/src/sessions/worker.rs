@@ -152,8 +152,11 @@ impl Worker {
     /// certificate where its own ends soon.
     fn greet(&mut self, hello: &Hello, now_ms: i64) -> Result<(), ServerFrame> {
         let mut applied = OpSeq(0);
+        let shown_until_ms = self.certificate.not_after_ms;
         let noted = self.server.note_device(self.no, |device| {
             applied = device.applied_through;
+            // A row of an older backup may know of an earlier certificate.
+            device.certificate_not_after_ms = device.certificate_not_after_ms.max(shown_until_ms);
             device.app = printable(&hello.app);
             device.clock_offset_ms = Some(hello.now_ms.saturating_sub(now_ms));
             device.last_sync_ms = Some(now_ms);

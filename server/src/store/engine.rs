@@ -11,6 +11,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 #[cfg(feature = "simulation")]
 use std::ops::Bound;
 use std::ops::RangeBounds;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 #[cfg(feature = "simulation")]
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use std::sync::Arc;
 const CACHE_BYTES: u64 = 64 << 20;
 /// What one table gathers in memory before it is written out.
 const MEMTABLE_BYTES_MAX: u64 = 4 << 20;
+/// Of what a panic says.
+const DETAIL_CHARS_MAX: usize = 160;
 
 /// Bytes of a row. A copy costs nothing.
 pub(super) type Bytes = fjall::Slice;
@@ -154,8 +157,17 @@ pub(super) enum Engine {
 }
 
 impl Engine {
-    /// Opens the tables in a folder, or makes them.
+    /// Opens the tables in a folder, or makes them. Over some damage to its files fjall panics: that is an error as any
+    /// other.
     pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
+        catch_unwind(AssertUnwindSafe(|| Self::open_files(folder))).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("fjall panicked");
+            Err(StoreError::Files { detail: text.chars().take(DETAIL_CHARS_MAX).collect() })
+        })
+    }
+
+    fn open_files(folder: &Path) -> Result<Self, StoreError> {
         let open = || Database::builder(folder).cache_size(CACHE_BYTES).worker_threads(1).open();
         let db = match open() {
             Err(error @ fjall::Error::JournalRecovery(_)) => {

@@ -55,6 +55,14 @@ pub enum StoreError {
         "the server's store has stopped, as it could not be written before: check the disk and its free space, then start the server again; nothing that was acknowledged is lost"
     )]
     Stopped,
+    /// The store's files are not what was written.
+    #[error(
+        "the files of the server's store are damaged ({detail}): keep the folder as it is, and put a backup in its place"
+    )]
+    Files {
+        /// What the engine says.
+        detail: String,
+    },
     /// A stored value cannot be read.
     #[error(
         "a stored value in {table} is damaged: {detail}; `verify --repair-views` mends figures, and a backup what they \

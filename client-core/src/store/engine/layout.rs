@@ -104,15 +104,14 @@ pub(super) fn folded_commits(tree: &sled::Tree) -> Result<u64, Fault> {
         .map_err(|_| "a count of commits of the wrong length")?)
 }
 
-/// How many entries callers' keys had after the last fold. `None` while a fold is under way, and in a store of before
-/// they were counted.
+/// How many entries callers' keys had after the last fold. `None` while a fold is under way, where they are to be counted
+/// anew, and in a store of before they were counted.
 pub(super) fn noted_entries(tree: &sled::Tree) -> Result<Option<u64>, Fault> {
     let Some(bytes) = tree.get([ENTRIES])? else { return Ok(None) };
-    let Ok(note) = <[u8; 16]>::try_from(bytes.as_ref()) else {
-        return Err(Fault::Malformed("a count of entries of the wrong length"));
-    };
+    let Ok(note) = <[u8; 16]>::try_from(bytes.as_ref()) else { return Ok(None) };
     let (commits, entries) = ((u128::from_be_bytes(note) >> 64) as u64, u128::from_be_bytes(note) as u64);
-    // A fold of a program that does not count leaves an older note.
+    // Every release counts. A fold of a program from before leaves an older note; half a fold of one would not, and a
+    // store that was counted must not go back to one.
     Ok((commits == folded_commits(tree)?).then_some(entries))
 }
 

@@ -108,11 +108,14 @@ pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, Engi
         Err(EngineError::Damaged { .. } | EngineError::Io { .. }) if has_copy => {
             before_open::put_back(folder).and_then(|_| before_open::remove(folder)).map_err(io_error)?
         }
-        _ if has_copy => before_open::remove(folder).map_err(io_error)?,
         _ => {}
     }
     let Whole { tree, tree_entries, mut journal, pending } = opened?;
+    // What sled has changed while it opened and was read is durable before the copy of before goes.
     tree.flush().map_err(|error| from_sled(folder, error))?;
+    if has_copy {
+        before_open::remove(folder).map_err(io_error)?;
+    }
     if !was_closed {
         journal.rewrite().map_err(io_error)?;
     }
@@ -162,7 +165,7 @@ fn open_whole(folder: &Path, cover: &Cover, was_closed: bool) -> Result<Whole, E
         return Err(damaged(folder, format!("of {returned} commits {found} are left")));
     }
     let noted = noted_entries(&tree).map_err(|fault| from_fault(folder, fault))?;
-    let tree_entries = if was_closed && noted.is_some() { noted } else { entries_of(&tree) };
+    let tree_entries = if was_closed { noted } else { entries_of(&tree) };
     if let (Some(noted), Some(found)) = (noted, tree_entries)
         && noted != found
     {
@@ -173,7 +176,7 @@ fn open_whole(folder: &Path, cover: &Cover, was_closed: bool) -> Result<Whole, E
 
 /// Counts the tree's entries. Where a part of it cannot be read, which sled may say by a panic, whoever reads that part
 /// is told; the rest is good.
-fn entries_of(tree: &sled::Db) -> Option<u64> {
+pub(super) fn entries_of(tree: &sled::Db) -> Option<u64> {
     catch_unwind(AssertUnwindSafe(|| count_entries(tree).ok())).ok().flatten()
 }
 

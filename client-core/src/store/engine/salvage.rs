@@ -54,8 +54,9 @@ impl Losses {
             Ok((_, Some(noted))) if noted < found => {
                 self.note(format!("{} entries of the tree came out that had been removed", found - noted));
             }
-            Ok((0, None) | (_, Some(_))) | Err(_) => {}
-            Ok((_, None)) => {
+            Ok((_, Some(_))) => {}
+            Ok((0, None)) if found == 0 => {}
+            Ok((_, None)) | Err(_) => {
                 self.note("nothing tells how many entries the tree had: some of them may be missing")
             }
         }

@@ -12,8 +12,9 @@ use crate::clock::Hlc;
 use crate::digest::{Digest, ShortDigest};
 use crate::ids::{ContentHash, DeviceNo, FeedEpoch, FeedSeq, OpSeq, PersonId, RecordId};
 use crate::limits::{
-    BATCH_OPS_MAX, CERTIFICATE_BYTES_MAX, CHANGES_RECORDS_MAX, CHECK_RECORDS_MAX, FRAME_BYTES_MAX,
-    FRAME_PLAIN_BYTES_MAX, MESSAGE_BYTES_MAX, PHOTO_PIECE_BYTES_MAX, RECEIPT_REJECTIONS_MAX, SCOPE_HOMES_MAX,
+    BATCH_OPS_MAX, CERTIFICATE_BYTES_MAX, CHANGES_RECORDS_MAX, CHECK_HOMES_MAX, CHECK_RECORDS_MAX,
+    FRAME_BYTES_MAX, FRAME_PLAIN_BYTES_MAX, MESSAGE_BYTES_MAX, PHOTO_PIECE_BYTES_MAX, RECEIPT_REJECTIONS_MAX,
+    SCOPE_HOMES_MAX,
 };
 use crate::record::{Op, Record};
 use crate::views::View;
@@ -233,7 +234,7 @@ pub fn decode_client(payload: &[u8]) -> Result<ClientFrame, DecodeError> {
             ClientFrame::Piece(Piece { hash: ContentHash(hash), from, bytes })
         }
         WireClient::Check { at, all, homes } => {
-            DecodeError::bound("homes of a check", homes.len(), SCOPE_HOMES_MAX)?;
+            DecodeError::bound("homes of a check", homes.len(), CHECK_HOMES_MAX)?;
             let digest = |bytes| Digest(u128::from_be_bytes(bytes));
             let homes = homes.into_iter().map(|(home, bytes)| (home.into(), digest(bytes))).collect();
             ClientFrame::Check(Check { at: FeedSeq(at), all: digest(all), homes })
@@ -367,7 +368,7 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
             WireChecked::Agrees => Checked::Agrees,
             WireChecked::Differs => Checked::Differs,
             WireChecked::DifferIn(homes) => {
-                DecodeError::bound("homes that differ", homes.len(), SCOPE_HOMES_MAX)?;
+                DecodeError::bound("homes that differ", homes.len(), CHECK_HOMES_MAX)?;
                 Checked::DifferIn(homes.into_iter().map(Into::into).collect())
             }
         }),

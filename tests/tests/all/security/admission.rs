@@ -7,6 +7,8 @@ use rcgen::{CertificateParams, KeyPair};
 use xundian_client::{Client, EnrolError, SyncError};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::invitation::Invitation;
+use xundian_protocol::kinds::{Person, PersonStatus};
+use xundian_protocol::record::Home;
 use xundian_protocol::wire::v1::ClientFrame;
 use xundian_server::authority::{Authority, device_certificate};
 use xundian_server::enrolment::CERTIFICATE_RENEWED_BEFORE_MS;
@@ -79,6 +81,20 @@ async fn a_certificate_that_ends_soon_is_renewed_by_a_sync_and_used_from_then_on
     device.sync().await;
     assert_eq!(certificate_end_ms(&device), renewed_end_ms);
     assert_eq!(device.client.status().expect("readable").unsent_ops, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_person_has_left_keeps_the_certificate_that_there_is() {
+    let service = Service::start().await;
+    let device = with_unsent_work(&service).await;
+    let now_ms = sessions::now_ms();
+    let device = certify(device, service.folder(), now_ms - DAY_MS, now_ms + DAY_MS);
+    let end_ms = certificate_end_ms(&device);
+    let left = Person { status: Some(PersonStatus::Left), ..Person::default() };
+    let id = company::person("W1").0;
+    company::write(service.server(), vec![company::draft(&left, id, Home::Person(company::person("W1")))]);
+    device.sync().await;
+    assert_eq!(certificate_end_ms(&device), end_ms);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
