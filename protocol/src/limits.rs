@@ -119,7 +119,7 @@ const _: () = assert!(CHANGES_PLAIN_BYTES_TARGET / FIELD_BYTES_MIN + RECORD_FIEL
 // A pull that names every home of the largest scope with its place is one frame: 17 bytes and 9 for each,
 // random ones, which do not compress.
 const _: () = assert!(SCOPE_HOMES_MAX * 26 + 1024 <= FRAME_BYTES_MAX);
-// A check names every home with its digest, 33 bytes that do not compress; a repair as many keys that are gone.
+// A check names every home with its digest: 33 bytes, which do not compress.
 const _: () =
     assert!(CHECK_HOMES_MAX * (17 + 16) + 1024 <= FRAME_BYTES_MAX && CHECK_HOMES_MAX <= SCOPE_HOMES_MAX);
 const _: () =

@@ -7,8 +7,8 @@ use crate::store::Store;
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
 /// So long after a store agreed with the server it is compared again: a day, and one more for each further so many
-/// homes, as both ends read all of a device's records for it. So a device costs no more than the reading of so many
-/// homes a day, however large its scope.
+/// homes, as both ends read all of a device's records for it. So it costs them the reading of about so many homes a
+/// day, however large the scope.
 const HOMES_CHECKED_A_DAY: u64 = 2_000;
 
 /// Whether a session compares.

@@ -256,7 +256,7 @@ impl Engine {
         let mut writing = self.writing.lock().map_err(|_| self.stopped())?;
         writing.tree_entries = None;
         let forget = || {
-            layout::begin_fold(&self.tree)?;
+            layout::forget_entries(&self.tree)?;
             self.tree.flush()?;
             Ok(())
         };
@@ -304,7 +304,7 @@ impl Engine {
     /// overlay hides each key that is being moved.
     fn fold(&self, writing: &mut Writing) -> Result<(), Fault> {
         // Of a tree that is half changed the count says nothing.
-        layout::begin_fold(&self.tree)?;
+        layout::forget_entries(&self.tree)?;
         self.tree.flush()?;
         let pending = self.pending.read().unwrap_or_else(PoisonError::into_inner);
         let mut entries = writing.tree_entries;

@@ -16,8 +16,8 @@ use std::path::Path;
 #[cfg(feature = "simulation")]
 use std::sync::Arc;
 
-/// Blocks of tables that are kept in memory. With 8 MiB the filters of tables of 64 MB drove each other out, and a visit
-/// cost four times as much (docs/adr/0016).
+/// Blocks of tables that are kept in memory. With 8 MiB a visit cost four times as much once there were 400,000
+/// (docs/adr/0016).
 const CACHE_BYTES: u64 = 64 << 20;
 /// What one table gathers in memory before it is written out.
 const MEMTABLE_BYTES_MAX: u64 = 4 << 20;

@@ -6,7 +6,7 @@
 //! | `1`, key | `0`, the value; or `1`, count of pieces u32 BE |
 //! | `2`, length of the key u16 BE, key, index u32 BE | a piece of a value that is too long for one entry |
 //! | `3` | how many commits were folded in, u64 BE |
-//! | `4` | the same number, and how many entries `1` had then, u64 BE each; absent while a fold is under way |
+//! | `4` | the same number, and how many entries `1` had then, u64 BE each; absent while a fold is under way, and where they are to be counted anew |
 //!
 //! Where the store has a key, a value is sealed for its key as a whole, and then cut. So neither a value nor a
 //! piece of one can take another's place, and none of the pieces can be left out. Keys and counts are not sealed.
@@ -108,11 +108,11 @@ pub(super) fn folded_commits(tree: &sled::Tree) -> Result<u64, Fault> {
 /// anew, and in a store of before they were counted.
 pub(super) fn noted_entries(tree: &sled::Tree) -> Result<Option<u64>, Fault> {
     let Some(bytes) = tree.get([ENTRIES])? else { return Ok(None) };
-    let Ok(note) = <[u8; 16]>::try_from(bytes.as_ref()) else { return Ok(None) };
-    let (commits, entries) = ((u128::from_be_bytes(note) >> 64) as u64, u128::from_be_bytes(note) as u64);
+    let Some((commits, entries)) = bytes.split_first_chunk() else { return Ok(None) };
+    let Ok(entries) = entries.try_into().map(u64::from_be_bytes) else { return Ok(None) };
     // Every release counts. A fold of a program from before leaves an older note; half a fold of one would not, and a
     // store that was counted must not go back to one.
-    Ok((commits == folded_commits(tree)?).then_some(entries))
+    Ok((u64::from_be_bytes(*commits) == folded_commits(tree)?).then_some(entries))
 }
 
 /// Reads all keys, and counts those of callers.
@@ -125,8 +125,8 @@ pub(super) fn count_entries(tree: &sled::Tree) -> Result<u64, Fault> {
     Ok(entries)
 }
 
-/// Says that entries are about to change. It must be durable before they do.
-pub(super) fn begin_fold(tree: &sled::Tree) -> Result<(), Fault> {
+/// Takes the note of them away, as they are about to change. It must be durable before they do.
+pub(super) fn forget_entries(tree: &sled::Tree) -> Result<(), Fault> {
     tree.remove([ENTRIES])?;
     Ok(())
 }

@@ -104,11 +104,8 @@ pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, Engi
         .and_then(|()| sync_folder(folder))
         .map_err(io_error)
         .and_then(|()| open_whole(folder, &cover, was_closed));
-    match &opened {
-        Err(EngineError::Damaged { .. } | EngineError::Io { .. }) if has_copy => {
-            before_open::put_back(folder).and_then(|_| before_open::remove(folder)).map_err(io_error)?
-        }
-        _ => {}
+    if has_copy && matches!(opened, Err(EngineError::Damaged { .. } | EngineError::Io { .. })) {
+        before_open::put_back(folder).and_then(|_| before_open::remove(folder)).map_err(io_error)?;
     }
     let Whole { tree, tree_entries, mut journal, pending } = opened?;
     // What sled has changed while it opened and was read is durable before the copy of before goes.
