@@ -4,28 +4,28 @@
 //! All calls but [`Client::enrol`], [`Client::sync`] and its parts work without a network and without a runtime, and
 //! return when what they saved is durable.
 
-mod carrier;
-mod check;
 mod clocks;
+mod commands;
 mod conflicts;
 mod edit;
 mod enrol;
 mod identity;
-mod lookup;
+mod outlet_index;
 mod photos;
 mod progress;
 mod queries;
 mod reads;
+mod reconciliation;
 pub(crate) mod rescue;
-mod running;
+mod session_stream;
 #[cfg(feature = "simulation")]
 pub(crate) mod simulated;
 mod sync;
 mod sync_error;
+mod sync_guard;
 #[cfg(test)]
 mod tests;
 mod upload;
-mod work;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -51,7 +51,7 @@ use crate::sealing::StoreKey;
 use crate::store::{Identity, Save, Store, StoreError};
 use crate::transport::{Socket, TlsIdentity};
 use identity::DeviceFolder;
-use lookup::Lookup;
+use outlet_index::OutletIndex;
 
 /// The folder of the store inside a device's home folder.
 const STORE_FOLDER: &str = "store";
@@ -75,7 +75,7 @@ pub struct Client {
     /// Held from reading the clock to the end of a save. Who holds it knows that nothing captured before
     /// is still on its way into the outbox.
     recording: Mutex<()>,
-    lookup: Mutex<Option<Arc<Lookup>>>,
+    outlet_index: Mutex<Option<Arc<OutletIndex>>>,
     syncing: AtomicBool,
     /// Kept for its session tickets, with which the next connection costs less.
     tls: Mutex<Option<TlsIdentity>>,
@@ -132,7 +132,7 @@ impl Client {
             clocks,
             chance,
             recording: Mutex::new(()),
-            lookup: Mutex::new(None),
+            outlet_index: Mutex::new(None),
             syncing: AtomicBool::new(false),
             tls: Mutex::new(None),
             socket: Mutex::new(None),
@@ -199,18 +199,18 @@ impl Client {
 
     /// Lets go of what is held in memory only to be quick. What is needed of it is read again.
     pub fn forget_caches(&self) {
-        *self.lookup.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.outlet_index.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Outlets and plans by what people name them by, read anew after some of them changed.
-    fn lookup(&self) -> Result<Arc<Lookup>, StoreError> {
-        let mut cached = self.lookup.lock().unwrap_or_else(PoisonError::into_inner);
+    fn outlet_index(&self) -> Result<Arc<OutletIndex>, StoreError> {
+        let mut cached = self.outlet_index.lock().unwrap_or_else(PoisonError::into_inner);
         match &*cached {
-            Some(lookup) if lookup.is_fresh(&self.store) => Ok(Arc::clone(lookup)),
+            Some(outlet_index) if outlet_index.is_fresh(&self.store) => Ok(Arc::clone(outlet_index)),
             _ => {
-                let lookup = Arc::new(Lookup::read(&self.store)?);
-                *cached = Some(Arc::clone(&lookup));
-                Ok(lookup)
+                let outlet_index = Arc::new(OutletIndex::read(&self.store)?);
+                *cached = Some(Arc::clone(&outlet_index));
+                Ok(outlet_index)
             }
         }
     }

@@ -111,7 +111,7 @@ pub enum RecordError {
     },
     /// The form is of another kind than the rejected save.
     #[error("rejected save {id} is a {of}, the form is a {form}: mend it with a form of its own kind")]
-    OtherForm {
+    OtherKind {
         /// The rejected save.
         id: RejectedId,
         /// The code of its kind.

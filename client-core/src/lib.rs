@@ -15,7 +15,6 @@
 //! Kotlin, Swift and Python; nothing below knows of it.
 
 mod client;
-mod day;
 mod disk;
 mod errors;
 #[cfg(feature = "ffi")]
@@ -26,6 +25,7 @@ mod recorder;
 mod sealing;
 mod store;
 mod transport;
+mod visit_ops;
 
 // What the macros of the foreign side look for at this place.
 #[cfg(feature = "ffi")]
@@ -39,7 +39,6 @@ pub use client::{
     EnrolError, IdentityFileError, PhotoError, PhotoLine, PhotoReport, PhotoState, PlannedCall, PushReport,
     QUERY_LINES_MAX, Query, QueryError, RecordLine, RecordPage, SyncError, SyncProgress, SyncReport,
 };
-pub use day::{Due, NewIssue, NewPhoto, PhotoOf, Position, VisitBundle};
 pub use errors::RecordError;
 pub use photos::PhotoFileError;
 pub use recorder::Moment;
@@ -47,6 +46,7 @@ pub use sealing::StoreKey;
 #[cfg(feature = "simulation")]
 pub use store::Disk;
 pub use store::{Identity, Rejected, RejectedId, RejectedIdError, SaveState, StoreError, StoreTrouble};
+pub use visit_ops::{Due, GpsFix, NewIssue, NewPhoto, PhotoOf, VisitBundle};
 
 pub use xundian_protocol::ids::{ContentHash, OutletId, PersonId, RecordId, VisitId};
 pub use xundian_protocol::kinds::{

@@ -8,7 +8,7 @@ use xundian_protocol::calendar::{self, Day};
 use xundian_protocol::clock::{Clock, Stamp};
 use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId, RecordId};
 use xundian_protocol::kinds::{
-    ClockGrade, Header, Invalid, KindSpec, Lineage, Typed, header, spec, validate_op,
+    ClockGrade, Entity, Header, Invalid, KindSpec, WritePolicy, header, spec, validate_op,
 };
 use xundian_protocol::record::{Home, Op, Record, RecordKey, Value, Write};
 
@@ -102,7 +102,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// Adds what a form writes into a record.
-    pub(crate) fn write<T: Typed>(
+    pub(crate) fn write<T: Entity>(
         &mut self,
         target: &Target<'_>,
         captured: Captured,
@@ -123,7 +123,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// The same with a second form over the first: what it sets counts.
-    pub(crate) fn write_over<T: Typed>(
+    pub(crate) fn write_over<T: Entity>(
         &mut self,
         target: &Target<'_>,
         captured: Captured,
@@ -232,7 +232,7 @@ impl<'a> Recorder<'a> {
     /// midnight is still yesterday's visit, and a correction does not change who made what it corrects.
     fn header(&self, kind: &KindSpec, target: &Target<'_>, captured: Captured) -> Option<Header> {
         let before = target.existing.and_then(Header::read);
-        if before.is_some() && kind.lineage == Lineage::Event {
+        if before.is_some() && kind.write_policy == WritePolicy::Event {
             return None;
         }
         Some(Header {

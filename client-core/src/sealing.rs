@@ -101,7 +101,7 @@ impl DataKey {
 
 /// Where sealed bytes belong. They open nowhere else.
 #[derive(Clone, Copy)]
-pub(crate) enum Place<'a> {
+pub(crate) enum AssociatedData<'a> {
     /// The content of the journal's entry of this number, behind an entry of this CRC.
     Entry {
         /// The commit's number.
@@ -125,7 +125,7 @@ pub(crate) enum Place<'a> {
     },
 }
 
-impl Place<'_> {
+impl AssociatedData<'_> {
     fn bytes(self) -> Vec<u8> {
         match self {
             Self::Entry { number, chain } => [&[1][..], &number.to_be_bytes(), &chain.to_be_bytes()].concat(),
@@ -170,18 +170,18 @@ impl Cover {
     }
 
     /// Seals, where they lie, the bytes from `from` on: first the room in front, then what is to be sealed.
-    pub(crate) fn seal(&self, place: Place<'_>, bytes: &mut Vec<u8>, from: usize) -> io::Result<()> {
+    pub(crate) fn seal(&self, data: AssociatedData<'_>, bytes: &mut Vec<u8>, from: usize) -> io::Result<()> {
         match self {
             Self::Plain => Ok(()),
-            Self::Sealed(key) => key.aead.seal(&place.bytes(), bytes, from),
+            Self::Sealed(key) => key.aead.seal(&data.bytes(), bytes, from),
         }
     }
 
     /// What was sealed; `None` where the bytes are not what this key sealed for this place.
-    pub(crate) fn open(&self, place: Place<'_>, bytes: Vec<u8>) -> Option<Vec<u8>> {
+    pub(crate) fn open(&self, data: AssociatedData<'_>, bytes: Vec<u8>) -> Option<Vec<u8>> {
         match self {
             Self::Plain => Some(bytes),
-            Self::Sealed(key) => key.aead.open(&place.bytes(), bytes),
+            Self::Sealed(key) => key.aead.open(&data.bytes(), bytes),
         }
     }
 }

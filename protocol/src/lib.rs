@@ -6,18 +6,18 @@
 //!
 //! Read it from the bottom up: [`ids`] and [`clock`] name things and moments, [`record`] holds values and
 //! merges them, [`kinds`] says which business objects there are, [`access`] who may see and write them,
-//! [`views`] which figures they add up to, [`wire`] how they become bytes, [`sync`] who says what when.
+//! [`figures`] which figures they add up to, [`wire`] how they become bytes, [`sync`] who says what when.
 
 pub mod access;
 pub mod calendar;
 pub mod clock;
 pub mod digest;
+pub mod figures;
 pub mod ids;
 pub mod invitation;
 pub mod kinds;
 pub mod limits;
-pub mod planted;
 pub mod record;
+pub mod simulation;
 pub mod sync;
-pub mod views;
 pub mod wire;

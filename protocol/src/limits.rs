@@ -32,10 +32,10 @@ pub const CHANGES_RECORDS_MAX: usize = 4096;
 pub const CHANGES_PLAIN_BYTES_TARGET: usize = 2 * 1024 * 1024;
 
 /// Homes that a device tells digests of in one frame; one that holds more makes no check.
-pub const CHECK_HOMES_MAX: usize = 100_000;
+pub const RECONCILE_HOMES_MAX: usize = 100_000;
 /// Records of a home that a device tells one by one in one frame of a check. So the largest record and the most keys
 /// that are gone fit into the answer.
-pub const CHECK_RECORDS_MAX: usize = 4096;
+pub const RECONCILE_RECORDS_MAX: usize = 4096;
 
 /// Fields written by one op, and fields of one record.
 pub const RECORD_FIELDS_MAX: usize = 8192;
@@ -120,10 +120,11 @@ const _: () = assert!(CHANGES_PLAIN_BYTES_TARGET / FIELD_BYTES_MIN + RECORD_FIEL
 // random ones, which do not compress.
 const _: () = assert!(SCOPE_HOMES_MAX * 26 + 1024 <= FRAME_BYTES_MAX);
 // A check names every home with its digest: 33 bytes, which do not compress.
+const _: () = assert!(
+    RECONCILE_HOMES_MAX * (17 + 16) + 1024 <= FRAME_BYTES_MAX && RECONCILE_HOMES_MAX <= SCOPE_HOMES_MAX
+);
 const _: () =
-    assert!(CHECK_HOMES_MAX * (17 + 16) + 1024 <= FRAME_BYTES_MAX && CHECK_HOMES_MAX <= SCOPE_HOMES_MAX);
-const _: () =
-    assert!(CHANGES_PLAIN_BYTES_TARGET + RECORD_BYTES_MAX + CHECK_RECORDS_MAX * 19 <= FRAME_BYTES_MAX);
+    assert!(CHANGES_PLAIN_BYTES_TARGET + RECORD_BYTES_MAX + RECONCILE_RECORDS_MAX * 19 <= FRAME_BYTES_MAX);
 const _: () = assert!(RECORD_FIELDS_MAX * FIELD_BYTES <= OP_BYTES_MAX && OP_BYTES_MAX <= RECORD_BYTES_MAX);
 const _: () = assert!(TEXT_BYTES_MAX <= OP_BYTES_MAX && BYTES_VALUE_MAX <= OP_BYTES_MAX);
 const _: () = assert!(KEY_TEXT_BYTES_MAX <= TEXT_BYTES_MAX);

@@ -12,15 +12,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use xundian_protocol::access::Directory;
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
+use xundian_protocol::figures::{
+    Cell, Completeness, IssueFigures, MeasureFamily, Measures, ProductFigures, Subject, VisitFigures,
+};
 use xundian_protocol::ids::{OrgUnitId, PersonId};
 use xundian_protocol::kinds::Gtin;
-use xundian_protocol::views::{
-    Cell, Completeness, IssueFigures, Measures, ProductFigures, Subject, View, VisitFigures,
-};
 
 /// Whose figures.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Scope {
+pub enum RollUp {
     /// Everything.
     Nation,
     /// A unit and all below it.
@@ -33,7 +33,7 @@ pub enum Scope {
 
 /// The cells of which subjects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Of {
+pub enum CellSubjects {
     /// All units, and the outlets of none.
     Units,
     /// All people.
@@ -70,13 +70,13 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, view: View, measures: Measures) {
-        *match view {
-            View::Visits => &mut self.visits,
-            View::Products => &mut self.products,
-            View::Stock => &mut self.stock,
-            View::Issues => &mut self.issues,
-            View::OpenIssues => &mut self.open,
+    fn add(&mut self, family: MeasureFamily, measures: Measures) {
+        *match family {
+            MeasureFamily::Visits => &mut self.visits,
+            MeasureFamily::Products => &mut self.products,
+            MeasureFamily::Stock => &mut self.stock,
+            MeasureFamily::Issues => &mut self.issues,
+            MeasureFamily::OpenIssues => &mut self.open,
         } += measures;
     }
 
@@ -130,27 +130,33 @@ impl CellSums {
 
 impl Server {
     /// Cells by subject and dimension: flows summed over the days, levels as of `to`.
-    pub fn cells(&self, view: View, of: Of, from: Day, to: Day) -> Result<Vec<Row>, StoreError> {
+    pub fn cells(
+        &self,
+        family: MeasureFamily,
+        of: CellSubjects,
+        from: Day,
+        to: Day,
+    ) -> Result<Vec<Row>, StoreError> {
         let subjects = match of {
-            Of::Units => Subjects::Units,
-            Of::People => Subjects::People,
-            Of::Unit(unit) => Subjects::One(Subject::Unit(unit)),
-            Of::Person(person) => Subjects::One(Subject::Person(person)),
+            CellSubjects::Units => Subjects::Units,
+            CellSubjects::People => Subjects::People,
+            CellSubjects::Unit(unit) => Subjects::One(Subject::Unit(unit)),
+            CellSubjects::Person(person) => Subjects::One(Subject::Person(person)),
         };
         let mut sums = CellSums::default();
-        self.store.reader().cells(view, subjects, from, to, |cell, measures| sums.add(cell, measures))?;
+        self.store.reader().cells(family, subjects, from, to, |cell, measures| sums.add(cell, measures))?;
         Ok(sums.finish())
     }
 
     /// The figures of one scope.
-    pub fn figures(&self, scope: Scope, from: Day, to: Day) -> Result<Figures, StoreError> {
+    pub fn figures(&self, scope: RollUp, from: Day, to: Day) -> Result<Figures, StoreError> {
         self.figures_by(&self.watermarks()?, scope, from, to)
     }
 
     fn figures_by(
         &self,
         watermarks: &Watermarks,
-        scope: Scope,
+        scope: RollUp,
         from: Day,
         to: Day,
     ) -> Result<Figures, StoreError> {
@@ -161,20 +167,20 @@ impl Server {
     }
 
     /// The regions in the order of their codes, then the outlets of no region; they add up to the nation.
-    pub fn by_region(&self, from: Day, to: Day) -> Result<Vec<(Scope, Figures)>, StoreError> {
+    pub fn by_region(&self, from: Day, to: Day) -> Result<Vec<(RollUp, Figures)>, StoreError> {
         let directory = self.directory();
         let mut regions: Vec<_> = directory.units().filter(|(_, unit)| unit.unit_type.is_region()).collect();
         regions.sort_by(|a, b| a.1.code.cmp(&b.1.code));
-        let scopes: Vec<Scope> =
-            regions.iter().map(|(id, _)| Scope::Unit(*id)).chain([Scope::Unassigned]).collect();
+        let scopes: Vec<RollUp> =
+            regions.iter().map(|(id, _)| RollUp::Unit(*id)).chain([RollUp::Unassigned]).collect();
         let region = |directory: &Directory, subject| match subject {
             Subject::Unit(Some(unit)) => {
-                Some(directory.region_of(unit).map_or(Scope::Unassigned, Scope::Unit))
+                Some(directory.region_of(unit).map_or(RollUp::Unassigned, RollUp::Unit))
             }
-            Subject::Unit(None) => Some(Scope::Unassigned),
+            Subject::Unit(None) => Some(RollUp::Unassigned),
             Subject::Person(_) => None,
         };
-        self.grouped(scopes, Of::Units, from, to, region)
+        self.grouped(scopes, CellSubjects::Units, from, to, region)
     }
 
     /// What lies right below a unit: its children with all below them, and, where it has any, the outlets
@@ -184,24 +190,24 @@ impl Server {
         above: OrgUnitId,
         from: Day,
         to: Day,
-    ) -> Result<Vec<(Scope, Figures)>, StoreError> {
+    ) -> Result<Vec<(RollUp, Figures)>, StoreError> {
         let directory = self.directory();
         let mut children: Vec<_> = directory.units().filter(|(_, unit)| unit.parent == Some(above)).collect();
         children.sort_by(|a, b| a.1.code.cmp(&b.1.code));
-        let scopes = children.iter().map(|(id, _)| Scope::Unit(*id)).collect();
+        let scopes = children.iter().map(|(id, _)| RollUp::Unit(*id)).collect();
         let child = |directory: &Directory, subject| {
             let Subject::Unit(Some(unit)) = subject else { return None };
             let chain = directory.chain(unit);
             let at = chain.iter().position(|id| *id == above)?;
-            Some(Scope::Unit(if at == 0 { above } else { chain[at - 1] }))
+            Some(RollUp::Unit(if at == 0 { above } else { chain[at - 1] }))
         };
-        self.grouped(scopes, Of::Units, from, to, child)
+        self.grouped(scopes, CellSubjects::Units, from, to, child)
     }
 
     /// The people of a scope, by code.
     pub fn by_person(
         &self,
-        scope: Scope,
+        scope: RollUp,
         from: Day,
         to: Day,
     ) -> Result<Vec<(PersonId, Figures)>, StoreError> {
@@ -209,32 +215,34 @@ impl Server {
         let mut people: Vec<_> =
             directory.people().filter(|(id, _)| scope.covers(&directory, Subject::Person(*id), to)).collect();
         people.sort_by(|a, b| a.1.code.cmp(&b.1.code));
-        let scopes = people.iter().map(|(id, _)| Scope::Person(*id)).collect();
+        let scopes = people.iter().map(|(id, _)| RollUp::Person(*id)).collect();
         let person = |directory: &Directory, subject| match subject {
-            Subject::Person(id) if scope.covers(directory, subject, to) => Some(Scope::Person(id)),
+            Subject::Person(id) if scope.covers(directory, subject, to) => Some(RollUp::Person(id)),
             _ => None,
         };
-        let rows = self.grouped(scopes, Of::People, from, to, person)?;
+        let rows = self.grouped(scopes, CellSubjects::People, from, to, person)?;
         let person =
-            |(scope, figures)| if let Scope::Person(id) = scope { Some((id, figures)) } else { None };
+            |(scope, figures)| if let RollUp::Person(id) = scope { Some((id, figures)) } else { None };
         Ok(rows.into_iter().filter_map(person).collect())
     }
 
     /// What was found of each product and its units on hand at the end, by GTIN.
     pub fn by_product(
         &self,
-        scope: Scope,
+        scope: RollUp,
         from: Day,
         to: Day,
     ) -> Result<Vec<(Gtin, ProductFigures, i64)>, StoreError> {
         let directory = self.directory();
         let mut products: BTreeMap<u64, (Measures, i64)> = BTreeMap::new();
-        for (subject, gtin, measures) in self.cells(View::Products, self.subjects(scope), from, to)? {
+        for (subject, gtin, measures) in
+            self.cells(MeasureFamily::Products, self.subjects(scope), from, to)?
+        {
             if scope.covers(&directory, subject, to) {
                 products.entry(gtin).or_default().0 += measures;
             }
         }
-        for (subject, gtin, measures) in self.cells(View::Stock, self.subjects(scope), from, to)? {
+        for (subject, gtin, measures) in self.cells(MeasureFamily::Stock, self.subjects(scope), from, to)? {
             if scope.covers(&directory, subject, to) {
                 products.entry(gtin).or_default().1 += measures.0[0];
             }
@@ -246,27 +254,27 @@ impl Server {
     }
 
     /// The figures of each day of a period; at most 366.
-    pub fn by_day(&self, scope: Scope, from: Day, to: Day) -> Result<Vec<(Day, Figures)>, StoreError> {
+    pub fn by_day(&self, scope: RollUp, from: Day, to: Day) -> Result<Vec<(Day, Figures)>, StoreError> {
         let watermarks = self.watermarks()?;
         let days = (from.0..=to.0).take(366).map(Day);
         days.map(|day| Ok((day, self.figures_by(&watermarks, scope, day, day)?))).collect()
     }
 
-    const fn subjects(&self, scope: Scope) -> Of {
+    const fn subjects(&self, scope: RollUp) -> CellSubjects {
         match scope {
-            Scope::Nation | Scope::Unit(_) | Scope::Unassigned => Of::Units,
-            Scope::Person(person) => Of::Person(person),
+            RollUp::Nation | RollUp::Unit(_) | RollUp::Unassigned => CellSubjects::Units,
+            RollUp::Person(person) => CellSubjects::Person(person),
         }
     }
 
     fn grouped(
         &self,
-        scopes: Vec<Scope>,
-        of: Of,
+        scopes: Vec<RollUp>,
+        of: CellSubjects,
         from: Day,
         to: Day,
-        group: impl Fn(&Directory, Subject) -> Option<Scope>,
-    ) -> Result<Vec<(Scope, Figures)>, StoreError> {
+        group: impl Fn(&Directory, Subject) -> Option<RollUp>,
+    ) -> Result<Vec<(RollUp, Figures)>, StoreError> {
         let watermarks = self.watermarks()?;
         let mut groups = self.group(&watermarks, of, from, to, group)?;
         let row = |scope| {
@@ -281,27 +289,27 @@ impl Server {
     fn group(
         &self,
         watermarks: &Watermarks,
-        of: Of,
+        of: CellSubjects,
         from: Day,
         to: Day,
-        group: impl Fn(&Directory, Subject) -> Option<Scope>,
-    ) -> Result<BTreeMap<Scope, Figures>, StoreError> {
+        group: impl Fn(&Directory, Subject) -> Option<RollUp>,
+    ) -> Result<BTreeMap<RollUp, Figures>, StoreError> {
         let directory = self.directory();
-        let mut sums: BTreeMap<Scope, Sums> = BTreeMap::new();
-        for view in View::ALL {
-            for (subject, _, measures) in self.cells(view, of, from, to)? {
+        let mut sums: BTreeMap<RollUp, Sums> = BTreeMap::new();
+        for family in MeasureFamily::ALL {
+            for (subject, _, measures) in self.cells(family, of, from, to)? {
                 if let Some(scope) = group(&directory, subject) {
-                    sums.entry(scope).or_default().add(view, measures);
+                    sums.entry(scope).or_default().add(family, measures);
                 }
             }
         }
         let figures =
-            |(scope, sums): (Scope, Sums)| (scope, sums.figures(watermarks.completeness(scope, to)));
+            |(scope, sums): (RollUp, Sums)| (scope, sums.figures(watermarks.completeness(scope, to)));
         Ok(sums.into_iter().map(figures).collect())
     }
 
     /// How much of a scope's figures up to the end of a day has arrived.
-    pub fn completeness(&self, scope: Scope, to: Day) -> Result<Completeness, StoreError> {
+    pub fn completeness(&self, scope: RollUp, to: Day) -> Result<Completeness, StoreError> {
         Ok(self.watermarks()?.completeness(scope, to))
     }
 
@@ -319,7 +327,7 @@ struct Watermarks {
 }
 
 impl Watermarks {
-    fn completeness(&self, scope: Scope, to: Day) -> Completeness {
+    fn completeness(&self, scope: RollUp, to: Day) -> Completeness {
         let end_ms = to.next().start_ms(DEFAULT_ZONE).unwrap_or(i64::MAX);
         let mut completeness = Completeness::default();
         let mut through = i64::MAX;
@@ -335,12 +343,12 @@ impl Watermarks {
     }
 
     /// The figures of a scope in which nothing happened.
-    fn figures_of_nothing(&self, scope: Scope, to: Day) -> Figures {
+    fn figures_of_nothing(&self, scope: RollUp, to: Day) -> Figures {
         Figures { completeness: self.completeness(scope, to), ..Figures::default() }
     }
 }
 
-impl Scope {
+impl RollUp {
     /// Whether the figures of a subject are part of this scope's, by the organisation of a day.
     pub fn covers(self, directory: &Directory, subject: Subject, day: Day) -> bool {
         match (self, subject) {

@@ -4,6 +4,7 @@
 //! administration on it. docs/ARCHITECTURE.md tells how a record becomes a figure.
 
 pub mod admin;
+mod allocator;
 pub mod authority;
 pub mod console;
 pub mod demo;
@@ -12,7 +13,6 @@ pub mod enrolment;
 pub mod figures;
 pub mod imports;
 mod ingest;
-mod memory;
 pub mod photos;
 mod pull;
 pub mod report;

@@ -1,16 +1,16 @@
 //! What a device has to be sent: the records of its scope that changed after where it stands.
 
-mod check;
+mod reconciliation;
 
 use crate::server::Server;
-use crate::store::{FeedPlace, StoreError};
+use crate::store::{FeedPosition, StoreError};
 use std::collections::{BTreeSet, VecDeque};
 use xundian_protocol::access::scope_digest;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, PersonId};
 use xundian_protocol::limits::{CHANGES_PLAIN_BYTES_TARGET, CHANGES_RECORDS_MAX, bytes_in_frame};
-use xundian_protocol::planted::Bug;
 use xundian_protocol::record::{Home, RecordKey};
+use xundian_protocol::simulation::fault_injection::Bug;
 use xundian_protocol::wire::v1::{Changes, Pull};
 
 /// One pull of one device, read frame by frame.
@@ -42,13 +42,13 @@ impl Puller {
     ) -> Result<Self, Vec<Home>> {
         let today = Day::in_default_zone(now_ms);
         let scope = server.directory().scope(person, today);
-        if scope_digest(&scope) != pull.scope_digest && !Bug::ScopeOnWriteOnly.is_planted() {
+        if scope_digest(&scope) != pull.scope_digest && !Bug::ScopeOnWriteOnly.is_injected() {
             return Err(scope);
         }
         let named: BTreeSet<Home> = pull.behind.iter().map(|(home, _)| *home).collect();
         // What it names outside its scope is not for it to see.
         let everything = || server.directory().outlets().map(|(outlet, _)| Home::Outlet(outlet)).collect();
-        let scope: Vec<Home> = if Bug::ScopeOnWriteOnly.is_planted() { everything() } else { scope };
+        let scope: Vec<Home> = if Bug::ScopeOnWriteOnly.is_injected() { everything() } else { scope };
         let (behind, homes) = scope.into_iter().partition(|home| named.contains(home));
         let behind: Vec<Home> = behind;
         Ok(Self { device, homes, behind: behind.into_iter().collect(), current: None })
@@ -73,9 +73,11 @@ impl Puller {
                 let one = home.map(|home| vec![home]);
                 let mut found = Vec::new();
                 for of in one.as_ref().unwrap_or(&self.homes) {
-                    let place = |place: FeedPlace| if home.is_some() { place.seq } else { self.news(place) };
+                    let seq_of = |position: FeedPosition| {
+                        if home.is_some() { position.seq } else { self.news(position) }
+                    };
                     let changes = reader.feed(*of, after)?.into_iter();
-                    let changes = changes.map(|(key, at)| (place(at), key));
+                    let changes = changes.map(|(key, at)| (seq_of(at), key));
                     found.extend(changes.filter(|(news, _)| *news > after));
                 }
                 found.sort_unstable();
@@ -88,8 +90,8 @@ impl Puller {
     /// The place of what is news to the device in a record: it needs no echo of what it changed itself, so
     /// for its own changes that is the latest one by somebody else. Frames are cut at such places; cut at the
     /// places of its own changes, a session that ends between two frames would lose the news before them.
-    fn news(&self, place: FeedPlace) -> FeedSeq {
-        if place.author == self.device { place.foreign } else { place.seq }
+    fn news(&self, position: FeedPosition) -> FeedSeq {
+        if position.author == self.device { position.foreign } else { position.seq }
     }
 
     fn frame(

@@ -1,7 +1,7 @@
 //! `serve`: sessions, console and administration of one data folder, until the process is told to stop.
 
-use crate::memory::share_heaps;
-use crate::photos::{Photos, PhotosError, Place, SpoolLimits};
+use crate::allocator::share_heaps;
+use crate::photos::{Photos, PhotosError, SpoolLimits, StorageLocation};
 use crate::server::{OpenError, Server};
 use crate::sessions;
 use crate::transport::{BindError, Listener};
@@ -90,8 +90,9 @@ pub async fn start(config: &Config) -> Result<Running, ServeError> {
 /// Starts to serve a server that is open already.
 pub async fn start_with(server: Arc<Server>, config: &Config) -> Result<Running, ServeError> {
     let (stop, stopped) = watch::channel(false);
-    let place = Place::read(config.photos.as_deref(), &config.data).map_err(PhotosError::Storage)?;
-    let photos = Arc::new(Photos::open(Arc::clone(&server), &place, SpoolLimits::default())?);
+    let location =
+        StorageLocation::read(config.photos.as_deref(), &config.data).map_err(PhotosError::Storage)?;
+    let photos = Arc::new(Photos::open(Arc::clone(&server), &location, SpoolLimits::default())?);
     photos.probe().await.map_err(PhotosError::Storage)?;
     let listener = Listener::bind(config.quic, &server.authority)?;
     let quic = listener.address();

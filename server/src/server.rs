@@ -1,10 +1,10 @@
 //! The server's driver: it opens what is in the data folder and chains load, plan and commit. Everything
 //! else, sessions, imports, console, reports, goes through it.
 
+mod backfill;
 mod conflicts;
 mod drafts;
 mod folder_lock;
-mod learning;
 mod opening;
 #[cfg(feature = "simulation")]
 mod simulated;
@@ -12,18 +12,18 @@ mod simulated;
 use crate::authority::Authority;
 use crate::ingest::{
     Batch, ChangedRecord, FigureChanges, Loaded, OutletStock, TouchedProducts, TouchedStock, Units,
-    affected_outlets, late, merge, plan_figures, plan_namings, plan_stock, restate_outlet, said_anew,
-    stock_changes,
+    affected_outlets, changed_facts, late, merge, plan_blob_refs, plan_figures, plan_stock,
+    reattribute_outlet, stock_changes,
 };
 use crate::store::{
-    AuditEntry, Changes, Device, Epochs, FeedPlace, Owner, Reader, Store, StoreError, StoredRecord,
+    AuditEntry, Changes, Device, Epochs, FeedPosition, Owner, Reader, Store, StoreError, StoredRecord,
 };
+#[cfg(test)]
+pub(crate) use backfill::backfill;
 use conflicts::conflict_records;
 pub use drafts::Draft;
 use drafts::{draft_op, headquarters_header};
 use folder_lock::FolderLock;
-#[cfg(test)]
-pub(crate) use learning::learn;
 pub use opening::OpenError;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -32,9 +32,9 @@ use tokio::sync::broadcast;
 use xundian_protocol::access::{Directory, Writer};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Clock, Stamp};
+use xundian_protocol::figures::Contribution;
 use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, OutletId};
 use xundian_protocol::record::{Home, Op, Record, RecordKey};
-use xundian_protocol::views::Contribution;
 use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection, Resume, Resumed};
 
 /// What became of drafts.
@@ -102,7 +102,7 @@ impl Server {
     }
 
     /// Whether a device may go on from where it stands in the feed.
-    pub(crate) fn find_place(&self, resume: Resume) -> Result<Resumed, StoreError> {
+    pub(crate) fn find_feed_position(&self, resume: Resume) -> Result<Resumed, StoreError> {
         Ok(self.epochs.find(resume, self.store.reader().feed_head()?))
     }
 
@@ -208,10 +208,10 @@ impl Server {
         }
         let mut figures = FigureChanges::default();
         if let Some(after) = &after {
-            restate(reader, &changed, &before, after, &mut figures)?;
+            reattribute(reader, &changed, &before, after, &mut figures)?;
         }
         plan_counts(reader, &changed, after.as_ref().unwrap_or(&before), figures, &mut changes)?;
-        place_in_feed(reader.feed_head()?, changed, author, &mut changes);
+        append_to_feed(reader.feed_head()?, changed, author, &mut changes);
         self.store.commit(&changes)?;
         if let Some(after) = after {
             *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
@@ -280,17 +280,17 @@ impl Server {
 
     /// The records that add to the figures of an owner on these days, newest day first: what a figure is
     /// made of.
-    pub fn traces(
+    pub fn provenance(
         &self,
         owner: Owner,
         kind: Option<KindId>,
         from: Day,
         to: Day,
     ) -> Result<Vec<(Day, RecordKey)>, StoreError> {
-        let mut traces = self.store.reader().traces(owner, from, to)?;
-        traces.retain(|(_, key)| kind.is_none_or(|kind| kind == key.kind));
-        traces.reverse();
-        Ok(traces)
+        let mut provenance = self.store.reader().provenance(owner, from, to)?;
+        provenance.retain(|(_, key)| kind.is_none_or(|kind| kind == key.kind));
+        provenance.reverse();
+        Ok(provenance)
     }
 }
 
@@ -359,22 +359,22 @@ fn plan_counts(
     changes: &mut Changes,
 ) -> Result<(), StoreError> {
     let mut units = Units::new(directory);
-    let said = said_anew(changed);
-    plan_figures(&said, &mut units, &mut figures);
-    for (outlet, touched) in TouchedStock::by(&said).0 {
+    let facts = changed_facts(changed);
+    plan_figures(&facts, &mut units, &mut figures);
+    for (outlet, touched) in TouchedStock::by(&facts).0 {
         let stock = load_stock(reader, outlet, &touched)?;
         let plan = plan_stock(outlet, &touched, stock, &mut units, &mut figures);
         changes.stock.extend(plan.statements.into_iter().map(|(at, statement)| (outlet, at, statement)));
         changes.levels.push((outlet, plan.levels));
     }
-    changes.namings = plan_namings(changed);
+    changes.blob_refs = plan_blob_refs(changed);
     changes.cells = figures.cells();
-    let moved = figures.traces.into_iter().filter(|(_, count)| *count != 0);
-    changes.traces = moved.map(|(trace, count)| (trace, count > 0)).collect();
+    let moved = figures.provenance.into_iter().filter(|(_, count)| *count != 0);
+    changes.provenance = moved.map(|(provenance_key, count)| (provenance_key, count > 0)).collect();
     Ok(())
 }
 
-fn restate(
+fn reattribute(
     reader: &Reader<'_>,
     changed: &[ChangedRecord],
     before: &Directory,
@@ -384,7 +384,7 @@ fn restate(
     let mut traced = BTreeSet::new();
     for outlet in affected_outlets(changed, before, after) {
         let keys: BTreeSet<RecordKey> =
-            reader.all_traces(Owner::Outlet(outlet))?.into_iter().map(|(_, key)| key).collect();
+            reader.all_provenance(Owner::Outlet(outlet))?.into_iter().map(|(_, key)| key).collect();
         if keys.is_empty() {
             continue;
         }
@@ -393,12 +393,12 @@ fn restate(
             records.extend(reader.record(key)?.map(|stored| stored.record));
         }
         let stock = reader.statements_of(outlet)?;
-        restate_outlet(outlet, &records, &stock, before, after, &mut traced, figures);
+        reattribute_outlet(outlet, &records, &stock, before, after, &mut traced, figures);
     }
     Ok(())
 }
 
-fn place_in_feed(
+fn append_to_feed(
     mut head: xundian_protocol::ids::FeedSeq,
     changed: Vec<ChangedRecord>,
     author: DeviceNo,
@@ -409,11 +409,13 @@ fn place_in_feed(
         let foreign = match &old {
             _ if echo => head,
             None => xundian_protocol::ids::FeedSeq(0),
-            Some(old) if old.place.author == author => old.place.foreign,
-            Some(old) => old.place.seq,
+            Some(old) if old.position.author == author => old.position.foreign,
+            Some(old) => old.position.seq,
         };
-        changes.left_places.extend(old.map(|old| (old.record.home, old.place.seq)));
-        changes.records.push(StoredRecord { record: new, place: FeedPlace { seq: head, author, foreign } });
+        changes.left_positions.extend(old.map(|old| (old.record.home, old.position.seq)));
+        changes
+            .records
+            .push(StoredRecord { record: new, position: FeedPosition { seq: head, author, foreign } });
     }
     changes.feed_head = (!changes.records.is_empty()).then_some(head);
 }

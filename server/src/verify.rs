@@ -5,15 +5,17 @@ mod repair;
 
 pub use repair::{Mended, RepairReport};
 
-use crate::ingest::{FigureChanges, OutletStock, Said, Sign, TouchedStock, Units, namings, plan_stock};
+use crate::ingest::{
+    DerivedFacts, FigureChanges, OutletStock, Sign, TouchedStock, Units, blob_refs, plan_stock,
+};
 use crate::server::Server;
 use crate::store::{
-    Levels, Naming, PictureRow, Readable, Reader, Statement, StoreError, Trace, UnreadableRow,
+    BlobRef, Levels, PictureRow, ProvenanceKey, Readable, Reader, Statement, StoreError, UnreadableRow,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use xundian_protocol::figures::stock_ledger::EntryKey;
+use xundian_protocol::figures::{Cell, Measures};
 use xundian_protocol::ids::OutletId;
-use xundian_protocol::views::ledger::At;
-use xundian_protocol::views::{Cell, Measures};
 
 /// What `verify` found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -25,7 +27,7 @@ pub struct VerifyReport {
     /// Stock entries compared.
     pub stock_entries: usize,
     /// Traces compared.
-    pub traces: usize,
+    pub provenance: usize,
     /// Pictures that records name and that are stored.
     pub pictures_stored: usize,
     /// Pictures that records name and that have not come yet.
@@ -61,9 +63,9 @@ struct Difference {
     /// Outlets whose statements of stock or ends of timelines are others.
     outlets: BTreeSet<OutletId>,
     /// Traces that are kept or missing, and should not be.
-    traces: BTreeSet<Trace>,
+    provenance: BTreeSet<ProvenanceKey>,
     /// The same of what records name.
-    namings: BTreeSet<Naming>,
+    blob_refs: BTreeSet<BlobRef>,
     /// What cells lack to be the sums of their records.
     cells: BTreeMap<Cell, Measures>,
 }
@@ -87,10 +89,10 @@ impl Server {
         for stored in comparison.reader.records(None) {
             let record = stored?.record;
             comparison.report.records += 1;
-            let said = Said::by(&record);
-            figures.say(record.key, &said, Sign::Add, &mut units);
-            stock.say(&said, Sign::Add);
-            named.extend(namings(&record));
+            let facts = DerivedFacts::by(&record);
+            figures.say(record.key, &facts, Sign::Add, &mut units);
+            stock.say(&facts, Sign::Add);
+            named.extend(blob_refs(&record));
         }
         let mut statements = BTreeMap::new();
         let mut levels = BTreeMap::new();
@@ -101,7 +103,7 @@ impl Server {
             levels.insert(outlet, plan.levels);
         }
         comparison.cells(figures.cells())?;
-        comparison.traces(figures.traces)?;
+        comparison.provenance(figures.provenance)?;
         comparison.statements(statements)?;
         comparison.levels(levels)?;
         comparison.pictures(named)?;
@@ -139,23 +141,28 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    fn traces(&mut self, mut expected: BTreeMap<Trace, i32>) -> Result<(), StoreError> {
-        self.report.traces = expected.len();
-        for row in self.reader.trace_rows() {
-            let Some(traces) = readable(row?, &mut self.report, &mut self.found) else { continue };
-            for trace in traces.into_iter().filter(|trace| expected.remove(trace).is_none()) {
-                self.report.find(|| format!("{trace:?} is kept, and no record makes it once more"));
-                self.found.traces.insert(trace);
+    fn provenance(&mut self, mut expected: BTreeMap<ProvenanceKey, i32>) -> Result<(), StoreError> {
+        self.report.provenance = expected.len();
+        for row in self.reader.provenance_rows() {
+            let Some(provenance) = readable(row?, &mut self.report, &mut self.found) else { continue };
+            for provenance_key in
+                provenance.into_iter().filter(|provenance_key| expected.remove(provenance_key).is_none())
+            {
+                self.report.find(|| format!("{provenance_key:?} is kept, and no record makes it once more"));
+                self.found.provenance.insert(provenance_key);
             }
         }
         for missing in expected.into_keys() {
             self.report.find(|| format!("{missing:?} is missing"));
-            self.found.traces.insert(missing);
+            self.found.provenance.insert(missing);
         }
         Ok(())
     }
 
-    fn statements(&mut self, mut expected: BTreeMap<(OutletId, At), Statement>) -> Result<(), StoreError> {
+    fn statements(
+        &mut self,
+        mut expected: BTreeMap<(OutletId, EntryKey), Statement>,
+    ) -> Result<(), StoreError> {
         for row in self.reader.statement_rows() {
             let Some((outlet, kept)) = readable(row?, &mut self.report, &mut self.found) else { continue };
             self.report.stock_entries += kept.lines.len();
@@ -192,7 +199,7 @@ impl Comparison<'_> {
     }
 
     /// Whether a picture is stored is said by no record, so this part alone compares what is named.
-    fn pictures(&mut self, mut expected: BTreeSet<Naming>) -> Result<(), StoreError> {
+    fn pictures(&mut self, mut expected: BTreeSet<BlobRef>) -> Result<(), StoreError> {
         let (mut stored, mut counted) = (None, None);
         for row in self.reader.pictures(None) {
             match row? {
@@ -210,13 +217,13 @@ impl Comparison<'_> {
                 }
                 PictureRow::Named(kept) => {
                     self.report.find(|| format!("{kept:?} is kept, and no record says so"));
-                    self.found.namings.insert(kept);
+                    self.found.blob_refs.insert(kept);
                 }
             }
         }
         for missing in expected {
             self.report.find(|| format!("{missing:?} is missing"));
-            self.found.namings.insert(missing);
+            self.found.blob_refs.insert(missing);
         }
         Ok(())
     }

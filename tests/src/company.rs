@@ -5,8 +5,8 @@
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OrgUnitId, OutletId, PersonId, PositionId, RecordId};
 use xundian_protocol::kinds::{
-    Channel, Gtin, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position, Product,
-    Role, Typed, UnitType,
+    Channel, Entity, Gtin, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position,
+    Product, Role, UnitType,
 };
 use xundian_protocol::record::{Home, RecordKey};
 use xundian_server::Draft;
@@ -142,7 +142,7 @@ impl Company {
         self.drafts
     }
 
-    fn add<T: Typed>(&mut self, id: RecordId, home: Home, form: &T) {
+    fn add<T: Entity>(&mut self, id: RecordId, home: Home, form: &T) {
         let key = RecordKey { kind: T::SPEC.kind, id };
         self.drafts.push(Draft { key, home, writes: form.writes() });
     }

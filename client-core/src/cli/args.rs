@@ -140,7 +140,7 @@ pub(crate) enum VisitCommand {
         /// 门店 the outlet's code or id
         outlet: String,
         #[command(flatten)]
-        position: PositionArgs,
+        fix: GpsFixArgs,
     },
     /// 离店 close the open visit
     Close(VisitArg),
@@ -323,12 +323,12 @@ pub(crate) struct PhotoArgs {
     #[arg(long)]
     pub(crate) note: Option<String>,
     #[command(flatten)]
-    pub(crate) position: PositionArgs,
+    pub(crate) fix: GpsFixArgs,
 }
 
 /// Where the device was.
 #[derive(Debug, Args)]
-pub(crate) struct PositionArgs {
+pub(crate) struct GpsFixArgs {
     /// 纬度 latitude in degrees, WGS-84
     #[arg(long, requires = "lon", allow_hyphen_values = true)]
     pub(crate) lat: Option<f64>,

@@ -6,10 +6,10 @@ mod key;
 mod network;
 mod output;
 mod photos;
+mod record_commands;
 mod record_file;
 mod rescue;
 mod show;
-mod work;
 
 use std::process::ExitCode;
 
@@ -49,7 +49,7 @@ pub(crate) enum CliError {
     #[error("{id:?} 不是编号 is no id of a {kind}: `list {kind}` shows the ids")]
     Id { kind: String, id: String },
     #[error("degrees go from -90 to 90 and from -180 to 180; {latitude} {longitude} is no position")]
-    Position { latitude: f64, longitude: f64 },
+    GpsFix { latitude: f64, longitude: f64 },
     #[error(
         "{bad} 行未保存 lines were not saved, {saved} visits were; correct those lines and record them again"
     )]
@@ -95,13 +95,13 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Sync { no_photos, .. } => network::sync(&client, !no_photos, output),
         Command::ChangeKey { new_key_file } => key::change(&client, &new_key_file, output),
         Command::Status => show::status(&client, output),
-        Command::Visit(command) => work::visit(&client, command, output),
-        Command::Shelf(args) => work::shelf(&client, &args, output),
-        Command::Count(args) => work::count(&client, &args, output),
-        Command::Move(args) => work::movement(&client, args, output),
-        Command::Issue(command) => work::issue(&client, command, output),
+        Command::Visit(command) => record_commands::visit(&client, command, output),
+        Command::Shelf(args) => record_commands::shelf(&client, &args, output),
+        Command::Count(args) => record_commands::count(&client, &args, output),
+        Command::Move(args) => record_commands::movement(&client, args, output),
+        Command::Issue(command) => record_commands::issue(&client, command, output),
         Command::Photo(command) => photos::photo(&client, command, output),
-        Command::Day(command) => work::day(&client, command, output),
+        Command::Day(command) => record_commands::day(&client, command, output),
         Command::Record { file } => record_file::record(&client, &file, output),
         Command::List { kind, day } => show::list(&client, &kind, day, output),
         Command::Show { kind, id } => show::show(&client, &kind, &id, output),

@@ -7,7 +7,7 @@ use xundian_protocol::kinds::Choice;
 use super::CliError;
 use super::args::{PhotoArgs, PhotoCommand, PhotoOfArg};
 use super::output::{Output, state_words};
-use super::work;
+use super::record_commands;
 
 pub(super) fn photo(client: &Client, command: PhotoCommand, output: Output) -> Result<(), CliError> {
     match command {
@@ -31,11 +31,11 @@ fn attach(client: &Client, args: PhotoArgs, output: Output) -> Result<(), CliErr
         subject: args.subject,
         source: args.source,
         taken_at_ms: args.taken_at,
-        position: work::given_position(&args.position)?,
+        fix: record_commands::given_fix(&args.fix)?,
         note: args.note,
     };
     let id = client.attach_photo_file(meant(client, &args.of)?, &photo, &args.file)?;
-    work::saved(id, "照片已添加 photo attached", output)
+    record_commands::saved(id, "照片已添加 photo attached", output)
 }
 
 fn list(client: &Client, of: &PhotoOfArg, output: Output) -> Result<(), CliError> {

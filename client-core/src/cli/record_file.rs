@@ -16,7 +16,7 @@ use xundian_client::{
 use super::CliError;
 use super::args::{choice, due, moment_ms};
 use super::output::Output;
-use super::work::position;
+use super::record_commands::gps_fix;
 
 /// The longest line that is read; a visit of a thousand products takes some 150 KB.
 const LINE_BYTES_MAX: usize = 1024 * 1024;
@@ -136,7 +136,8 @@ struct VisitLine {
     aborted_at: Option<Time>,
     abort_reason: Option<String>,
     time_in_store_ms: Option<i64>,
-    position: Option<PositionLine>,
+    #[serde(rename = "position")]
+    fix: Option<GpsFixLine>,
     #[serde(default)]
     tasks: BTreeMap<String, bool>,
     note: Option<String>,
@@ -156,7 +157,7 @@ enum Time {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PositionLine {
+struct GpsFixLine {
     latitude: f64,
     longitude: f64,
     accuracy_m: Option<i64>,
@@ -212,10 +213,10 @@ impl VisitLine {
             (None, Some(aborted), Some(_)) => aborted,
             _ => return Err("a visit has either closed_at, or aborted_at with abort_reason".into()),
         };
-        let position = match &self.position {
+        let fix = match &self.fix {
             None => None,
             Some(at) => {
-                let found = position(at.latitude, at.longitude, at.accuracy_m, at.mocked);
+                let found = gps_fix(at.latitude, at.longitude, at.accuracy_m, at.mocked);
                 Some(found.map_err(|error| error.to_string())?)
             }
         };
@@ -225,7 +226,7 @@ impl VisitLine {
             id,
             abort_reason,
             time_in_store_ms: self.time_in_store_ms,
-            position,
+            fix,
             task_answers: self.tasks,
             note: self.note,
             issues: self.issues.iter().map(IssueLine::issue).collect::<Result<_, _>>()?,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use xundian_protocol::ids::RecordId;
 use xundian_protocol::kinds::text::{self, Names, Text};
 use xundian_protocol::kinds::{
-    Conflict, Decision, FieldSpec, OrgUnit, Outlet, Person, Position, Product, Settlement, Side, Typed, spec,
+    Conflict, Decision, Entity, FieldSpec, OrgUnit, Outlet, Person, Position, Product, Settlement, Side, spec,
 };
 use xundian_protocol::record::{FieldKey, Home, Record, RecordKey, Write};
 
@@ -127,11 +127,11 @@ impl Client {
     /// The name of a record of the organisation or the catalogue.
     fn name_of(&self, id: RecordId) -> Result<Option<String>, StoreError> {
         Ok(match () {
-            () if let Some(outlet) = self.form::<Outlet>(id)? => outlet.name,
-            () if let Some(product) = self.form::<Product>(id)? => product.name,
-            () if let Some(person) = self.form::<Person>(id)? => person.name,
-            () if let Some(unit) = self.form::<OrgUnit>(id)? => unit.name_zh,
-            () => self.form::<Position>(id)?.and_then(|position| position.title),
+            () if let Some(outlet) = self.entity::<Outlet>(id)? => outlet.name,
+            () if let Some(product) = self.entity::<Product>(id)? => product.name,
+            () if let Some(person) = self.entity::<Person>(id)? => person.name,
+            () if let Some(unit) = self.entity::<OrgUnit>(id)? => unit.name_zh,
+            () => self.entity::<Position>(id)?.and_then(|position| position.title),
         })
     }
 }

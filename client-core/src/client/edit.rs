@@ -1,7 +1,7 @@
 //! Editing what several people edit, and mending what the server did not take.
 
 use xundian_protocol::ids::RecordId;
-use xundian_protocol::kinds::{KindSpec, Lineage, Typed, header, spec};
+use xundian_protocol::kinds::{Entity, KindSpec, WritePolicy, header, spec};
 use xundian_protocol::record::{Op, RecordKey, Value, Write};
 
 use super::Client;
@@ -17,8 +17,8 @@ impl Client {
     ///
     /// # Errors
     /// Where the device has no such record, the kind is not edited, or a value is not allowed.
-    pub fn edit<T: Typed>(&self, id: RecordId, form: &T, before: Option<&T>) -> Result<(), RecordError> {
-        self.edit_fields(T::key(id), form.writes(), before.map(Typed::writes))
+    pub fn edit<T: Entity>(&self, id: RecordId, form: &T, before: Option<&T>) -> Result<(), RecordError> {
+        self.edit_fields(T::key(id), form.writes(), before.map(Entity::writes))
     }
 
     /// The same with the fields of forms.
@@ -47,7 +47,7 @@ impl Client {
     ///
     /// # Errors
     /// Where the tray has no such entry, the form is of another kind than it, or a value is not allowed.
-    pub fn mend_rejected<T: Typed>(&self, id: RejectedId, form: &T) -> Result<(), RecordError> {
+    pub fn mend_rejected<T: Entity>(&self, id: RejectedId, form: &T) -> Result<(), RecordError> {
         self.mend_fields(id, &T::SPEC, form.writes())
     }
 
@@ -65,7 +65,7 @@ impl Client {
             let rejected = self.store.rejected_save(id)?.ok_or(RecordError::NoSuchRejected { id })?;
             if rejected.op.record.kind != kind.kind {
                 let of = spec(rejected.op.record.kind).map_or("record of a newer version", |spec| spec.code);
-                return Err(RecordError::OtherForm { id, of, form: kind.code });
+                return Err(RecordError::OtherKind { id, of, form: kind.code });
             }
             let existing = self.store.record(rejected.op.record)?;
             let mended = Op { writes: mended(kind, rejected.op.writes, form), ..rejected.op };
@@ -78,13 +78,13 @@ impl Client {
 /// The kind of a record, where forms edit it.
 pub(super) fn edited_kind(key: RecordKey) -> Result<&'static KindSpec, RecordError> {
     let kind = spec(key.kind).ok_or(RecordError::NoSuchRecord { key })?;
-    match kind.lineage {
-        Lineage::Event => Err(RecordError::CorrectedOnly { kind: kind.code }),
-        Lineage::Reference => Err(RecordError::HeadquartersOnly { kind: kind.code }),
-        Lineage::Edited if kind.fields.iter().any(|field| field.server) => {
+    match kind.write_policy {
+        WritePolicy::Event => Err(RecordError::CorrectedOnly { kind: kind.code }),
+        WritePolicy::Reference => Err(RecordError::HeadquartersOnly { kind: kind.code }),
+        WritePolicy::Edited if kind.fields.iter().any(|field| field.server) => {
             Err(RecordError::HeadquartersOnly { kind: kind.code })
         }
-        Lineage::Edited => Ok(kind),
+        WritePolicy::Edited => Ok(kind),
     }
 }
 

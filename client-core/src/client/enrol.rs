@@ -10,10 +10,10 @@ use xundian_protocol::wire::v1::{
     ClientFrame, Enrol, Granted, Hello, Refusal, Refused, ServerFrame, decode_server, encode_client,
 };
 
-use super::carrier::Carrier;
 use super::identity::{self, IdentityFileError};
-use super::running::Running;
+use super::session_stream::SessionStream;
 use super::sync::APP;
+use super::sync_guard::SyncGuard;
 use super::{Client, SyncError, clocks};
 use crate::sealing::StoreKey;
 use crate::store::{Identity, StoreError};
@@ -132,33 +132,33 @@ impl Client {
 
     async fn take_up(&self, invitation: &Invitation, label: &str) -> Result<(), EnrolError> {
         // The saves that wait get new numbers, so none of them may be on its way.
-        let running = Running::start(self)?;
-        if let Err(error) = self.greet_as_before(&running).await {
+        let guard = SyncGuard::start(self)?;
+        if let Err(error) = self.greet_as_before(&guard).await {
             tracing::debug!("the server says nothing to the old number: {error}");
         }
         let request_der = identity::request_der(&self.home)?;
         let enrol = Enrol { secret: invitation.secret(), request_der, label: label.to_owned() };
-        let granted = ask(&running, invitation, enrol).await?;
+        let granted = ask(&guard, invitation, enrol).await?;
         self.accept(invitation, &granted)
     }
 
     /// A device that is enrolled anew says hello under its old number first. So it finds out what the server has lost of
     /// what it sent, as one does that was restored from an older backup, and that waits then with the rest.
-    async fn greet_as_before(&self, running: &Running<'_>) -> Result<(), SyncError> {
+    async fn greet_as_before(&self, guard: &SyncGuard<'_>) -> Result<(), SyncError> {
         let Some(identity) = self.identity() else { return Ok(()) };
         let tls = self.tls()?;
-        let mut carrier = Carrier::open(running.connect(&identity.server, &tls).await?).await?;
+        let mut session_stream = SessionStream::open(guard.connect(&identity.server, &tls).await?).await?;
         let (next_seq, now_ms) = (self.store.next_seq(), (self.clocks)().now_ms);
         let hello = Hello { app: APP.to_owned(), device: identity.device, next_seq, now_ms };
-        carrier.send(&encode_client(&ClientFrame::Hello(hello))).await?;
-        match decode_server(&carrier.receive().await?)? {
+        session_stream.send(&encode_client(&ClientFrame::Hello(hello))).await?;
+        match decode_server(&session_stream.receive().await?)? {
             ServerFrame::Welcome(welcome) => self.recover_lost(welcome.applied_through)?,
             ServerFrame::Refused(refused) if refused.why == Refusal::UnknownDevice => {
                 self.store.note_forgotten(true)?;
             }
             _ => {}
         }
-        carrier.close("greeted").await;
+        session_stream.close("greeted").await;
         Ok(())
     }
 
@@ -204,13 +204,13 @@ fn read(invitation: &str, label: &str) -> Result<Invitation, EnrolError> {
     Ok(invitation)
 }
 
-async fn ask(running: &Running<'_>, invitation: &Invitation, enrol: Enrol) -> Result<Granted, EnrolError> {
+async fn ask(guard: &SyncGuard<'_>, invitation: &Invitation, enrol: Enrol) -> Result<Granted, EnrolError> {
     let tls =
         TlsIdentity::for_enrolment(invitation.authority_fingerprint()).map_err(IdentityFileError::from)?;
-    let mut carrier = Carrier::open(running.connect(invitation.address(), &tls).await?).await?;
-    carrier.send(&encode_client(&ClientFrame::Enrol(enrol))).await?;
-    let answer = decode_server(&carrier.receive().await?)?;
-    carrier.close("enrolled").await;
+    let mut session_stream = SessionStream::open(guard.connect(invitation.address(), &tls).await?).await?;
+    session_stream.send(&encode_client(&ClientFrame::Enrol(enrol))).await?;
+    let answer = decode_server(&session_stream.receive().await?)?;
+    session_stream.close("enrolled").await;
     match answer {
         ServerFrame::Granted(granted) => Ok(granted),
         ServerFrame::Refused(refused) => Err(EnrolError::Refused(refused)),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::disk::sync_folder;
-use crate::sealing::{Cover, Place};
+use crate::sealing::{AssociatedData, Cover};
 use crate::transport::{DeviceKey, TlsIdentity, TlsIdentityError};
 
 const KEY_FILE: &str = "device.key";
@@ -86,7 +86,7 @@ impl DeviceFolder {
             path: path.clone(),
             source,
         })?;
-        self.cover.open(Place::File(name), bytes).ok_or(IdentityFileError::Foreign { path })
+        self.cover.open(AssociatedData::File(name), bytes).ok_or(IdentityFileError::Foreign { path })
     }
 
     /// Renames a file that is of no use. One that was renamed before gives way.
@@ -104,7 +104,7 @@ impl DeviceFolder {
             let mut covered = Vec::with_capacity(content.len() + self.cover.extra_bytes());
             covered.resize(self.cover.front_bytes(), 0);
             covered.extend_from_slice(content);
-            self.cover.seal(Place::File(name), &mut covered, 0)?;
+            self.cover.seal(AssociatedData::File(name), &mut covered, 0)?;
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(true);
             #[cfg(unix)]

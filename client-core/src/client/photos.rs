@@ -6,7 +6,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use xundian_protocol::calendar::DEFAULT_ZONE;
 use xundian_protocol::ids::{ContentHash, RecordId};
-use xundian_protocol::kinds::{Attachment, Header, Issue, MediaType, Photo, Typed, Visit};
+use xundian_protocol::kinds::{Attachment, Entity, Header, Issue, MediaType, Photo, Visit};
 use xundian_protocol::limits::{
     PHOTO_BYTES_MAX, PHOTOS_KEPT_BYTES_MAX, PHOTOS_KEPT_MAX, PHOTOS_UNSENT_BYTES_MAX, PHOTOS_UNSENT_MAX,
 };
@@ -14,11 +14,11 @@ use xundian_protocol::record::{Home, Record, RecordKey};
 use xundian_protocol::wire::v1::Refusal;
 
 use super::{Client, RecordLine};
-use crate::day::{self, NewPhoto, PhotoOf};
 use crate::errors::RecordError;
 use crate::photos::PhotoFileError;
 use crate::recorder::{Captured, Target};
-use crate::store::{Attached, Decline, Naming, Picture, PictureState, Save, StoreError};
+use crate::store::{Attached, Decline, Picture, PictureState, RefState, Save, StoreError};
+use crate::visit_ops::{self, NewPhoto, PhotoOf};
 
 /// How often a picture is offered that the server does not take for a reason that may pass.
 const TRIES_MAX: u32 = 5;
@@ -235,9 +235,9 @@ impl Client {
         picture: Attachment,
         media_type: MediaType,
     ) -> Result<RecordId, RecordError> {
-        let lookup = self.lookup()?;
+        let outlet_index = self.outlet_index()?;
         let outlet = match home {
-            Home::Outlet(outlet) => lookup.outlet(outlet),
+            Home::Outlet(outlet) => outlet_index.outlet(outlet),
             _ => None,
         };
         self.save(|recorder, random, moment| {
@@ -245,10 +245,10 @@ impl Client {
             if let PhotoOf::Visit(visit) = of {
                 let record = self.record_of(of)?;
                 let visited_on = Header::read(&record).map(|header| header.business_day);
-                day::check_takes_photo(visit, &Visit::read(&record), visited_on, captured.day)?;
+                visit_ops::check_takes_photo(visit, &Visit::read(&record), visited_on, captured.day)?;
             }
-            let id = day::new_id(moment.now_ms, random);
-            let form = day::photo(of, photo, outlet, picture, media_type);
+            let id = visit_ops::new_id(moment.now_ms, random);
+            let form = visit_ops::photo(of, photo, outlet, picture, media_type);
             recorder.write(&Target::new(id, home), captured, &form)?;
             let Attachment { hash, bytes } = picture;
             let named_by = Some(Photo::key(id));
@@ -371,17 +371,17 @@ fn state_of(picture: Option<Picture>) -> PhotoState {
 }
 
 /// Whether a sync will send a picture by itself, now or later.
-pub(super) fn is_to_be_sent(picture: &Picture, naming: Naming) -> bool {
+pub(super) fn is_to_be_sent(picture: &Picture, ref_state: RefState) -> bool {
     let is_sendable = match &picture.state {
         PictureState::Waiting => true,
         PictureState::Declined(decline) => retry_after_ms(decline).is_some(),
         PictureState::Loose | PictureState::Stored | PictureState::Damaged => false,
     };
-    is_sendable && naming != Naming::Rejected
+    is_sendable && ref_state != RefState::Rejected
 }
 
 /// Whether a picture is offered now: its record is merged, and it does not wait after a refusal.
-pub(super) fn is_due(picture: &Picture, naming: Naming, now_ms: i64) -> bool {
+pub(super) fn is_due(picture: &Picture, ref_state: RefState, now_ms: i64) -> bool {
     let has_waited = match &picture.state {
         // Also where the clock was set back: it must not make anything wait for ever.
         PictureState::Declined(decline) => {
@@ -389,7 +389,7 @@ pub(super) fn is_due(picture: &Picture, naming: Naming, now_ms: i64) -> bool {
         }
         _ => true,
     };
-    naming == Naming::Merged && is_to_be_sent(picture, naming) && has_waited
+    ref_state == RefState::Merged && is_to_be_sent(picture, ref_state) && has_waited
 }
 
 /// After how long a declined picture is offered again; `None` where only a person can help.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{KindId, OutletId, VisitId};
-use xundian_protocol::kinds::{Header, RoutePlan, Typed, Visit, header};
+use xundian_protocol::kinds::{Entity, Header, RoutePlan, Visit, header};
 use xundian_protocol::record::{Home, Record, RecordKey};
 
 use super::Client;
@@ -100,7 +100,7 @@ impl Client {
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub fn form<T: Typed>(&self, id: xundian_protocol::ids::RecordId) -> Result<Option<T>, StoreError> {
+    pub fn entity<T: Entity>(&self, id: xundian_protocol::ids::RecordId) -> Result<Option<T>, StoreError> {
         Ok(self.store.record(T::key(id))?.map(|record| T::read(&record)))
     }
 
@@ -180,8 +180,8 @@ impl Client {
     /// # Errors
     /// Where the store cannot be read.
     pub fn day_summary(&self, day: Day) -> Result<DaySummary, StoreError> {
-        let lookup = self.lookup()?;
-        let planned = lookup.plan(day).map_or(0, |plan| plan.outlets.len());
+        let outlet_index = self.outlet_index()?;
+        let planned = outlet_index.plan(day).map_or(0, |plan| plan.outlets.len());
         let mut summary = DaySummary {
             visits_planned: i64::try_from(planned).unwrap_or(i64::MAX),
             ..DaySummary::default()
@@ -207,12 +207,12 @@ impl Client {
     /// # Errors
     /// Where the store cannot be read.
     pub fn route(&self, day: Day) -> Result<Vec<PlannedCall>, StoreError> {
-        let lookup = self.lookup()?;
-        let Some(plan) = lookup.plan(day) else { return Ok(Vec::new()) };
-        let Some(form) = self.form::<RoutePlan>(plan.id.0)? else { return Ok(Vec::new()) };
+        let outlet_index = self.outlet_index()?;
+        let Some(plan) = outlet_index.plan(day) else { return Ok(Vec::new()) };
+        let Some(form) = self.entity::<RoutePlan>(plan.id.0)? else { return Ok(Vec::new()) };
         let visits = self.own_visits(day)?;
         let call = |(outlet, order): (&OutletId, &i64)| {
-            let facts = lookup.outlet(*outlet);
+            let facts = outlet_index.outlet(*outlet);
             PlannedCall {
                 outlet: *outlet,
                 code: facts.map_or_else(String::new, |facts| facts.code.clone()),

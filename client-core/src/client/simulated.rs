@@ -11,17 +11,17 @@ use std::task::{Context, Poll, Waker};
 use rand::RngCore;
 use xundian_protocol::ids::OpSeq;
 use xundian_protocol::record::{Home, Op, RecordKey, Write};
-use xundian_protocol::sync::client::Aim;
+use xundian_protocol::sync::client::SyncMode;
 
-use super::carrier::Carrier;
-use super::running::Running;
+use super::session_stream::SessionStream;
+use super::sync_guard::SyncGuard;
 use super::{Client, Clocks, SyncError, SyncReport};
 use crate::errors::RecordError;
 use crate::store::{Disk, Identity, Save, Store, StoreError};
 
 /// What is on the way between a sync and whoever carries it.
 #[derive(Debug, Default)]
-struct OnTheWay {
+struct InTransit {
     /// Payloads for the server, each with the number of its stream.
     up: VecDeque<(u32, Vec<u8>)>,
     /// Payloads of the server.
@@ -31,24 +31,24 @@ struct OnTheWay {
 
 /// One end of the way.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Way(Arc<Mutex<OnTheWay>>);
+pub(super) struct SimulatedLink(Arc<Mutex<InTransit>>);
 
-impl Way {
-    fn lock(&self) -> MutexGuard<'_, OnTheWay> {
+impl SimulatedLink {
+    fn lock(&self) -> MutexGuard<'_, InTransit> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn next_stream(&self) {
-        let mut way = self.lock();
-        way.stream += 1;
+        let mut link = self.lock();
+        link.stream += 1;
         // What came for the stream before is nobody's any more.
-        way.down.clear();
+        link.down.clear();
     }
 
     pub(super) fn send(&self, payload: &[u8]) {
-        let mut way = self.lock();
-        let stream = way.stream;
-        way.up.push_back((stream, payload.to_vec()));
+        let mut link = self.lock();
+        let stream = link.stream;
+        link.up.push_back((stream, payload.to_vec()));
     }
 
     pub(super) async fn receive(&self) -> Vec<u8> {
@@ -59,7 +59,7 @@ impl Way {
 
 /// A sync whose payloads a simulation carries.
 pub struct SimulatedSync {
-    way: Way,
+    link: SimulatedLink,
     sync: Pin<Box<dyn Future<Output = Result<SyncReport, SyncError>> + Send>>,
 }
 
@@ -75,14 +75,14 @@ impl SimulatedSync {
     /// What it has sent since this was last asked, each payload with the number of its stream. Each stream is a session
     /// of its own.
     pub fn take_sent(&self) -> Vec<(u32, Vec<u8>)> {
-        self.way.lock().up.drain(..).collect()
+        self.link.lock().up.drain(..).collect()
     }
 
     /// Hands it a payload of the server. What belongs to a stream that is over is passed over.
     pub fn receive(&self, stream: u32, payload: &[u8]) {
-        let mut way = self.way.lock();
-        if way.stream == stream {
-            way.down.push_back(payload.to_vec());
+        let mut link = self.link.lock();
+        if link.stream == stream {
+            link.down.push_back(payload.to_vec());
         }
     }
 }
@@ -161,17 +161,17 @@ impl Client {
     }
 
     /// Begins a sync, or a push with the pictures that wait.
-    pub fn begin_sync(self: &Arc<Self>, aim: Aim) -> SimulatedSync {
-        let (client, way) = (Arc::clone(self), Way::default());
-        let carrier = Carrier::Simulated(way.clone());
+    pub fn begin_sync(self: &Arc<Self>, aim: SyncMode) -> SimulatedSync {
+        let (client, link) = (Arc::clone(self), SimulatedLink::default());
+        let session_stream = SessionStream::Simulated(link.clone());
         let sync = Box::pin(async move {
             let identity = client.identity().ok_or(SyncError::NotEnrolled)?;
-            let running = Running::start(&client)?;
+            let guard = SyncGuard::start(&client)?;
             client.store.fold_settled()?;
-            let report = client.run_over(identity, carrier, aim, true, |_| {}).await;
-            drop(running);
+            let report = client.run_over(identity, session_stream, aim, true, |_| {}).await;
+            drop(guard);
             report
         });
-        SimulatedSync { way, sync }
+        SimulatedSync { link, sync }
     }
 }

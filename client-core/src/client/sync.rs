@@ -10,18 +10,18 @@ use xundian_protocol::access::scope_digest;
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::OpSeq;
 use xundian_protocol::sync::SessionError;
-use xundian_protocol::sync::client::{Aim, ClientSession, Outcome, Position, Step, Synced};
+use xundian_protocol::sync::client::{ClientSession, Outcome, PullCursors, Step, SyncMode, Synced};
 use xundian_protocol::wire::v1::{
     Changes, ClientFrame, Hello, Receipt, Refusal, Resumed, Welcome, decode_server, encode_client,
 };
 
 use super::Client;
-use super::carrier::Carrier;
-use super::check::Check;
 use super::identity::{self, IdentityFileError};
 use super::progress::{PhotoReport, PushReport, SyncProgress, SyncReport, Tally};
-use super::running::Running;
+use super::reconciliation::Schedule;
+use super::session_stream::SessionStream;
 use super::sync_error::SyncError;
+use super::sync_guard::SyncGuard;
 use crate::store::{Identity, LastSync, StoreError};
 use crate::transport::TlsIdentity;
 
@@ -40,7 +40,7 @@ impl Client {
     /// Where the server cannot be reached or refuses, or the store or a picture cannot be read or written. What was
     /// done until then stays done.
     pub async fn sync(&self, progress: impl FnMut(SyncProgress) + Send) -> Result<SyncReport, SyncError> {
-        self.run(Aim::Sync, true, progress).await
+        self.run(SyncMode::Sync, true, progress).await
     }
 
     /// The same without the pictures, as for a network that costs by the byte.
@@ -51,7 +51,7 @@ impl Client {
         &self,
         progress: impl FnMut(SyncProgress) + Send,
     ) -> Result<SyncReport, SyncError> {
-        self.run(Aim::Sync, false, progress).await
+        self.run(SyncMode::Sync, false, progress).await
     }
 
     /// Sends the pictures that wait and fetches nothing. The records that wait go first, for a picture is taken only
@@ -67,7 +67,7 @@ impl Client {
         if self.identity().is_some() && has_nothing {
             return Ok(PhotoReport { waiting: self.pictures_to_be_sent().0, ..PhotoReport::default() });
         }
-        Ok(self.run(Aim::Push, true, progress).await?.photos)
+        Ok(self.run(SyncMode::Push, true, progress).await?.photos)
     }
 
     /// Sends the records that wait and fetches nothing: right after a visit, before the app goes to the background, or
@@ -78,48 +78,55 @@ impl Client {
     /// once, and the server's clock is learnt as by a sync.
     ///
     /// # Errors
-    /// As [`Self::sync`]: where the device is not enrolled, a sync or another push is running, the server
+    /// As [`Self::sync`]: where the device is not enrolled, a sync or another push is guard, the server
     /// cannot be reached or refuses, or the store cannot be written. What was done until then stays done.
     pub async fn push(&self, progress: impl FnMut(SyncProgress) + Send) -> Result<PushReport, SyncError> {
         if self.identity().is_some() && self.store.unsent_ops() == 0 {
             return Ok(PushReport::default());
         }
-        let SyncReport { merged, rejected, unsent_ops, .. } = self.run(Aim::Push, false, progress).await?;
+        let SyncReport { merged, rejected, unsent_ops, .. } =
+            self.run(SyncMode::Push, false, progress).await?;
         Ok(PushReport { merged, rejected, unsent_ops })
     }
 
     async fn run(
         &self,
-        aim: Aim,
+        mode: SyncMode,
         has_pictures: bool,
         told: impl FnMut(SyncProgress) + Send,
     ) -> Result<SyncReport, SyncError> {
         let identity = self.identity().ok_or(SyncError::NotEnrolled)?;
-        let running = Running::start(self)?;
+        let guard = SyncGuard::start(self)?;
         // What the last one settled and left lying, as it was much.
         self.store.fold_settled()?;
         let tls = self.tls()?;
-        let carrier = Carrier::open(running.connect(&identity.server, &tls).await?).await?;
-        self.run_over(identity, carrier, aim, has_pictures, told).await
+        let session_stream = SessionStream::open(guard.connect(&identity.server, &tls).await?).await?;
+        self.run_over(identity, session_stream, mode, has_pictures, told).await
     }
 
     /// The same over a connection that there is.
     pub(super) async fn run_over(
         &self,
         identity: Identity,
-        carrier: Carrier,
-        aim: Aim,
+        session_stream: SessionStream,
+        mode: SyncMode,
         has_pictures: bool,
         told: impl FnMut(SyncProgress) + Send,
     ) -> Result<SyncReport, SyncError> {
-        let mut syncing =
-            Syncing { client: self, identity, carrier, stream: Stream::Fresh, tally: Tally::default(), told };
-        if let Err(error) = syncing.session(aim).await {
+        let mut syncing = Syncing {
+            client: self,
+            identity,
+            session_stream,
+            stream: Stream::Fresh,
+            tally: Tally::default(),
+            told,
+        };
+        if let Err(error) = syncing.session(mode).await {
             self.note_refusal(&error)?;
             return Err(error);
         }
         if has_pictures {
-            syncing.send_pictures(aim).await?;
+            syncing.send_pictures(mode).await?;
         }
         Ok(syncing.finish().await)
     }
@@ -170,7 +177,7 @@ pub(super) enum Stream {
 pub(super) struct Syncing<'a, F> {
     pub(super) client: &'a Client,
     identity: Identity,
-    pub(super) carrier: Carrier,
+    pub(super) session_stream: SessionStream,
     stream: Stream,
     pub(super) tally: Tally,
     /// Told after each step.
@@ -179,29 +186,29 @@ pub(super) struct Syncing<'a, F> {
 
 impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
     /// A session of records, from its beginning to its end.
-    pub(super) async fn session(&mut self, aim: Aim) -> Result<(), SyncError> {
+    pub(super) async fn session(&mut self, mode: SyncMode) -> Result<(), SyncError> {
         if self.stream != Stream::Fresh {
-            self.carrier.next_stream().await?;
+            self.session_stream.next_stream().await?;
         }
         self.stream = Stream::Records;
-        let mut run = Run::new(self.client, &self.identity, aim, self.tally)?;
+        let mut run = Run::new(self.client, &self.identity, mode, self.tally)?;
         let outcome = loop {
             match run.session().poll() {
                 Step::Welcome(welcome) if run.has_lost(&welcome) => {
                     run.recover(&welcome)?;
-                    self.carrier.next_stream().await?;
-                    run = Run::new(self.client, &self.identity, aim, run.tally)?;
+                    self.session_stream.next_stream().await?;
+                    run = Run::new(self.client, &self.identity, mode, run.tally)?;
                 }
                 Step::Send(frame) => {
                     if run.note_sending(&frame)? {
                         (self.told)(run.tally.progress);
                     }
-                    if let Err(error) = self.carrier.send(&encode_client(&frame)).await {
+                    if let Err(error) = self.session_stream.send(&encode_client(&frame)).await {
                         return Err(self.last_word(&mut run).await.unwrap_or(error));
                     }
                 }
                 Step::Wait => {
-                    let frame = decode_server(&self.carrier.receive().await?)?;
+                    let frame = decode_server(&self.session_stream.receive().await?)?;
                     run.session().handle(frame)?;
                 }
                 Step::Done(outcome) => break outcome,
@@ -218,7 +225,7 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
     /// What the server said before it closed the connection: a refusal tells more than that nothing can be sent.
     async fn last_word(&mut self, run: &mut Run<'_>) -> Option<SyncError> {
         loop {
-            let frame = decode_server(&self.carrier.receive().await.ok()?).ok()?;
+            let frame = decode_server(&self.session_stream.receive().await.ok()?).ok()?;
             if let Err(error) = run.session().handle(frame) {
                 return Some(error.into());
             }
@@ -228,7 +235,7 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
     /// Pictures share a stream with each other, and not with records.
     pub(super) async fn go_on_with_pictures(&mut self) -> Result<(), SyncError> {
         if self.stream == Stream::Records {
-            self.carrier.next_stream().await?;
+            self.session_stream.next_stream().await?;
         }
         self.stream = Stream::Pictures;
         Ok(())
@@ -239,7 +246,7 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
         report.unsent_ops = self.client.store.unsent_ops();
         report.photos.bytes_sent = progress.photo_bytes_sent;
         report.photos.waiting = self.client.pictures_to_be_sent().0;
-        self.carrier.close("done").await;
+        self.session_stream.close("done").await;
         report
     }
 }
@@ -256,14 +263,14 @@ pub(super) struct Run<'a> {
     sent_before: OpSeq,
     /// What the server had confirmed of it before this session.
     confirmed_before: OpSeq,
-    check: Check,
+    check: Schedule,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(
         client: &'a Client,
         identity: &Identity,
-        aim: Aim,
+        mode: SyncMode,
         mut tally: Tally,
     ) -> Result<Self, StoreError> {
         let store = &client.store;
@@ -272,11 +279,11 @@ impl<'a> Run<'a> {
         let now_ms = (client.clocks)().now_ms;
         tally.progress.ops_total += store.unsent_ops();
         let hello = Hello { app: APP.to_owned(), device: identity.device, next_seq, now_ms };
-        let session = ClientSession::new(aim, hello, outbox_first);
-        let session = if aim == Aim::Sync { session.resuming(store.resume()) } else { session };
-        let check = Check::of(store, now_ms);
+        let session = ClientSession::new(mode, hello, outbox_first);
+        let session = if mode == SyncMode::Sync { session.resuming(store.resume()) } else { session };
+        let check = Schedule::of(store, now_ms);
         Ok(Self {
-            session: if check == Check::Due { session.checked() } else { session },
+            session: if check == Schedule::Due { session.reconciling() } else { session },
             check,
             tally,
             said_hello_at_ms: now_ms,
@@ -317,7 +324,7 @@ impl<'a> Run<'a> {
             Step::Resumed(resumed) => self.resumed(resumed)?,
             Step::KeepCertificate(certificate_der) => self.client.renew_certificate(&certificate_der),
             Step::CommitReceipt(receipt) => self.commit_receipt(&receipt)?,
-            Step::ReadPosition => {
+            Step::ReadCursors => {
                 let position = self.position();
                 self.session.ready_to_pull(position);
             }
@@ -409,7 +416,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn position(&self) -> Position {
+    fn position(&self) -> PullCursors {
         // Whoever records holds this lock from reading the clock until the save is in the outbox. So where
         // the outbox ends now, everything captured before now is in front of its end.
         let recording = self.client.recording.lock().unwrap_or_else(PoisonError::into_inner);
@@ -417,7 +424,7 @@ impl<'a> Run<'a> {
         let saved_through = OpSeq(self.client.store.next_seq().0 - 1);
         drop(recording);
         let standing = self.client.store.standing();
-        Position {
+        PullCursors {
             scope_digest: scope_digest(&standing.homes),
             cursor: standing.cursor,
             behind: standing.behind,
@@ -443,7 +450,7 @@ impl<'a> Run<'a> {
                     boot: moment.boot,
                 })?;
                 self.tally.report.captured_through_ms = captured_through_ms;
-                self.note_check(moment.now_ms)?;
+                self.note_reconciled(moment.now_ms)?;
             }
         }
         if store.settled_ops() <= FOLDED_AT_ONCE_MAX {
@@ -453,15 +460,15 @@ impl<'a> Run<'a> {
         Ok(self.tally)
     }
 
-    fn note_check(&self, now_ms: i64) -> Result<(), StoreError> {
+    fn note_reconciled(&self, now_ms: i64) -> Result<(), StoreError> {
         let repaired = self.tally.report.records_repaired;
-        if self.check == Check::Due && repaired > 0 {
+        if self.check == Schedule::Due && repaired > 0 {
             tracing::warn!(
                 "{repaired} records had decayed on this device and were put right by the server's"
             );
         }
-        if self.check != Check::NotDue {
-            self.client.store.note_check(now_ms)?;
+        if self.check != Schedule::NotDue {
+            self.client.store.note_reconciled(now_ms)?;
         }
         Ok(())
     }

@@ -3,8 +3,8 @@
 use xundian_protocol::sync::SessionError;
 use xundian_protocol::wire::DecodeError;
 
-use super::carrier::ANSWER_TIMEOUT;
 use super::identity::IdentityFileError;
+use super::session_stream::ANSWER_TIMEOUT;
 use crate::photos::PhotoFileError;
 use crate::store::{StoreError, StoreTrouble};
 pub use crate::transport::ConnectionTrouble;

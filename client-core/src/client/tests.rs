@@ -15,21 +15,21 @@ use xundian_protocol::access::scope_digest;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{DeviceNo, FeedEpoch, FeedSeq, OpSeq, OutletId, PersonId, RecordId, VisitId};
 use xundian_protocol::kinds::{
-    AbortReason, Channel, DayReport, DepartureCheck, Gtin, Header, Issue, IssueKind, IssueState,
-    MovementCause, Outlet, OutletStatus, PositionGrade, RoutePlan, Severity, ShelfObservation, StockCount,
-    StockMovement, Typed, Visit, header,
+    AbortReason, Channel, DayReport, DepartureCheck, Entity, FixGrade, Gtin, Header, Issue, IssueKind,
+    IssueState, MovementCause, Outlet, OutletStatus, RoutePlan, Severity, ShelfObservation, StockCount,
+    StockMovement, Visit, header,
 };
 use xundian_protocol::record::{Field, Home, Record, Register};
-use xundian_protocol::sync::client::{Aim, Step};
+use xundian_protocol::sync::client::{Step, SyncMode};
 use xundian_protocol::wire::v1::{
-    Changes, Checked, ClientFrame, Receipt, Refusal, Rejection, Resumed, ServerFrame, Welcome,
+    Changes, ClientFrame, DigestVerdict, Receipt, Refusal, Rejection, Resumed, ServerFrame, Welcome,
 };
 
 use super::progress::Tally;
 use super::sync::Run;
 use super::*;
-use crate::day::{Due, NewIssue, Position, VisitBundle};
 use crate::store::SaveState;
+use crate::visit_ops::{Due, GpsFix, NewIssue, VisitBundle};
 
 /// 2026-11-23 09:00 in Shanghai.
 const MORNING_MS: i64 = 1_795_395_600_000;
@@ -49,7 +49,7 @@ fn gtin(n: u64) -> Gtin {
     Gtin::with_check_digit(690_000_000_000 + n).expect("a GTIN")
 }
 
-fn from_server<T: Typed>(id: RecordId, home: Home, form: &T) -> Record {
+fn from_server<T: Entity>(id: RecordId, home: Home, form: &T) -> Record {
     let header = Header {
         actor: PERSON,
         captured_at_ms: 1,
@@ -154,18 +154,14 @@ fn bundle() -> VisitBundle {
 }
 
 fn visit_of(client: &Client, visit: VisitId) -> Visit {
-    client.form(visit.0).expect("reads").expect("a visit")
+    client.entity(visit.0).expect("reads").expect("a visit")
 }
 
 #[test]
 fn a_visit_is_opened_filled_and_closed_also_across_a_restart_of_the_app() {
     let device = device();
-    let at = Position {
-        latitude_e7: 312_397_000,
-        longitude_e7: 1_214_998_000,
-        accuracy_m: Some(9),
-        mocked: false,
-    };
+    let at =
+        GpsFix { latitude_e7: 312_397_000, longitude_e7: 1_214_998_000, accuracy_m: Some(9), mocked: false };
     let visit = device.client.open_visit(outlet(1), Some(at)).expect("opened");
     let second = device.client.open_visit(outlet(2), None);
     assert!(matches!(second, Err(RecordError::AlreadyOpen { .. })));
@@ -181,10 +177,10 @@ fn a_visit_is_opened_filled_and_closed_also_across_a_restart_of_the_app() {
     device.client.close_visit(visit).expect("closed");
 
     let form = visit_of(&device.client, visit);
-    assert_eq!((form.time_in_store_ms, form.position_grade), (Some(900_000), Some(PositionGrade::Measured)));
+    assert_eq!((form.time_in_store_ms, form.position_grade), (Some(900_000), Some(FixGrade::Measured)));
     assert!(form.distance_m.is_some_and(|metres| (900..970).contains(&metres)));
     assert_eq!((form.channel, form.plan.is_some()), (Some(Channel::Hypermarket), true));
-    let counted: StockCount = device.client.form(visit.0).expect("reads").expect("a count");
+    let counted: StockCount = device.client.entity(visit.0).expect("reads").expect("a count");
     assert_eq!((counted.shelf_units[&gtin(3)], counted.shelf_units[&gtin(4)]), (7, 4));
     assert!(matches!(device.client.close_visit(visit), Err(RecordError::VisitClosed { .. })));
     assert!(matches!(device.client.count_stock(visit, &more), Err(RecordError::VisitClosed { .. })));
@@ -226,7 +222,7 @@ fn a_day_is_checked_reported_and_summed_up() {
     let visit = device.client.open_visit(outlet(2), None).expect("opened");
     device.client.abort_visit(visit, AbortReason::Closed, Some("装修".into())).expect("broken off");
     let report = device.client.report_day(Some("正常".into()), Some(2)).expect("reported");
-    let form: DayReport = device.client.form(report).expect("reads").expect("a report");
+    let form: DayReport = device.client.entity(report).expect("reads").expect("a report");
     assert_eq!((form.visits_done, form.visits_planned), (Some(1), Some(2)));
     let summary = device.client.day_summary(device.client.today()).expect("a summary");
     let expected =
@@ -248,7 +244,7 @@ fn an_issue_goes_its_way_and_stock_moves() {
     device.client.acknowledge_issue(id).expect("taken up");
     device.client.close_issue(id, "已补货".into()).expect("closed");
     assert!(matches!(device.client.acknowledge_issue(id), Err(RecordError::IssueState { .. })));
-    let form: Issue = device.client.form(id).expect("reads").expect("an issue");
+    let form: Issue = device.client.entity(id).expect("reads").expect("an issue");
     assert_eq!((form.state, form.closed_on), (Some(IssueState::Closed), Some(device.client.today())));
     assert_eq!(form.due_on, form.raised_on.map(xundian_protocol::calendar::Day::next));
 
@@ -303,7 +299,7 @@ fn a_push_settles_what_waits_and_claims_no_sync() {
     let device = device();
     let visit = device.client.record(&bundle()).expect("recorded");
     let identity = device.client.identity().expect("enrolled");
-    let mut run = Run::new(&device.client, &identity, Aim::Push, Tally::default()).expect("a session");
+    let mut run = Run::new(&device.client, &identity, SyncMode::Push, Tally::default()).expect("a session");
     drive(&mut run);
     let welcome = Welcome { now_ms: MORNING_MS, applied_through: OpSeq(0), person: PERSON };
     run.session().handle(ServerFrame::Welcome(welcome)).expect("welcome");
@@ -328,7 +324,7 @@ fn a_welcome_that_comes_twice_is_compared_with_what_was_confirmed_before() {
     let device = device();
     device.client.record(&bundle()).expect("recorded");
     let identity = device.client.identity().expect("enrolled");
-    let mut run = Run::new(&device.client, &identity, Aim::Push, Tally::default()).expect("a session");
+    let mut run = Run::new(&device.client, &identity, SyncMode::Push, Tally::default()).expect("a session");
     drive(&mut run);
     let welcome = Welcome { now_ms: MORNING_MS, applied_through: OpSeq(0), person: PERSON };
     run.session().handle(ServerFrame::Welcome(welcome.clone())).expect("welcome");
@@ -345,7 +341,7 @@ fn a_session_pushes_takes_verdicts_and_follows_its_scope() {
     let device = device();
     let visit = device.client.record(&bundle()).expect("recorded");
     let identity = device.client.identity().expect("enrolled");
-    let mut run = Run::new(&device.client, &identity, Aim::Sync, Tally::default()).expect("a session");
+    let mut run = Run::new(&device.client, &identity, SyncMode::Sync, Tally::default()).expect("a session");
     assert!(matches!(&drive(&mut run)[..], [ClientFrame::Hello(_), ClientFrame::Resume(_)]));
     let welcome = Welcome { now_ms: MORNING_MS + 60_000, applied_through: OpSeq(0), person: PERSON };
     run.session().handle(ServerFrame::Welcome(welcome)).expect("welcome");
@@ -365,9 +361,9 @@ fn a_session_pushes_takes_verdicts_and_follows_its_scope() {
     // This store was never compared with the server.
     let sent = drive(&mut run);
     assert!(
-        matches!(&sent[..], [ClientFrame::Check(check)] if check.at == FeedSeq(5) && check.homes.is_empty())
+        matches!(&sent[..], [ClientFrame::CompareDigests(check)] if check.at == FeedSeq(5) && check.homes.is_empty())
     );
-    run.session().handle(ServerFrame::Checked(Checked::Agrees)).expect("done");
+    run.session().handle(ServerFrame::DigestVerdict(DigestVerdict::Agrees)).expect("done");
     let report = finish(run);
     assert_eq!((report.merged, report.rejected, report.homes_dropped, report.unsent_ops), (2, 1, 1, 0));
 
@@ -391,14 +387,14 @@ fn a_server_that_has_more_than_was_ever_sent_is_not_believed() {
     let device = device();
     device.client.record(&bundle()).expect("recorded");
     let identity = device.client.identity().expect("enrolled");
-    let mut run = Run::new(&device.client, &identity, Aim::Sync, Tally::default()).expect("a session");
+    let mut run = Run::new(&device.client, &identity, SyncMode::Sync, Tally::default()).expect("a session");
     let welcome = Welcome { now_ms: MORNING_MS, applied_through: OpSeq(1), person: PERSON };
     let error = run.do_store_work(Step::Welcome(welcome.clone())).expect_err("another life of the store");
     assert!(matches!(error, SyncError::Restored { applied_through: 1 }) && !error.is_retryable());
     assert_eq!(device.client.status().expect("status").unsent_ops, 3, "nothing is lost");
     // The same server after this store has sent them, and the answer was lost.
     device.client.store.note_sending(OpSeq(3)).expect("noted");
-    let mut run = Run::new(&device.client, &identity, Aim::Sync, Tally::default()).expect("a session");
+    let mut run = Run::new(&device.client, &identity, SyncMode::Sync, Tally::default()).expect("a session");
     run.do_store_work(Step::Welcome(welcome)).expect("its own saves");
 }
 
@@ -440,15 +436,15 @@ fn figures() {
             device.client.record(&bundle()).expect("recorded");
         }
     });
-    let lookup = device.client.lookup().expect("a lookup");
-    let facts = lookup.outlet(outlet(1)).expect("the outlet");
+    let outlet_index = device.client.outlet_index().expect("a lookup");
+    let facts = outlet_index.outlet(outlet(1)).expect("the outlet");
     let identity = device.client.identity().expect("enrolled");
     measured("saves made, decided and encoded", saves, || {
         for _ in 0..saves {
             let mut clock = Clock::resume(Hlc(9));
             let author = device.client.author(&identity, (device.client.clocks)());
             let mut recorder = Recorder::new(author, MORNING_MS, &mut clock, OpSeq(1));
-            crate::day::record_visit(&mut recorder, &mut rand::rng(), &bundle(), facts, None)
+            crate::visit_ops::record_visit(&mut recorder, &mut rand::rng(), &bundle(), facts, None)
                 .expect("decided");
             let ops = recorder.finish();
             let bytes: usize = ops.iter().map(|op| xundian_protocol::wire::stored::encode_op(op).len()).sum();

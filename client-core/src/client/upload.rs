@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use xundian_protocol::ids::ContentHash;
 use xundian_protocol::sync::SessionError;
-use xundian_protocol::sync::client::Aim;
+use xundian_protocol::sync::client::SyncMode;
 use xundian_protocol::sync::upload::{Outcome, Step, Upload};
 use xundian_protocol::wire::v1::{ClientFrame, Refusal, Refused, ServerFrame, decode_server, encode_client};
 
@@ -19,7 +19,7 @@ use super::progress::SyncProgress;
 use super::sync::Syncing;
 use super::sync_error::{ConnectionTrouble, SyncError};
 use crate::photos::{PhotoFileError, PhotoFolder, PictureFile};
-use crate::store::{Decline, Naming, PictureState, StoreError};
+use crate::store::{Decline, PictureState, RefState, StoreError};
 
 /// Pictures may take hours on a thin network; what others changed is fetched as often meanwhile.
 const PULL_EVERY: Duration = Duration::from_secs(300);
@@ -100,7 +100,7 @@ impl<'a> Sending<'a> {
 /// The pictures of one sync.
 struct Course {
     /// What records are fetched for in between.
-    aim: Aim,
+    aim: SyncMode,
     pulled_at: Instant,
     /// What the server holds of each picture that counts in the progress.
     held: BTreeMap<ContentHash, u64>,
@@ -138,7 +138,7 @@ enum Turn {
 
 impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
     /// Sends the pictures whose records are merged. Records that are saved meanwhile go first.
-    pub(super) async fn send_pictures(&mut self, aim: Aim) -> Result<(), SyncError> {
+    pub(super) async fn send_pictures(&mut self, aim: SyncMode) -> Result<(), SyncError> {
         let mut course = Course {
             aim,
             pulled_at: Instant::now(),
@@ -173,13 +173,13 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
     }
 
     fn records_wait(&self, course: &Course) -> bool {
-        let is_pull_due = course.aim == Aim::Sync && course.pulled_at.elapsed() >= PULL_EVERY;
+        let is_pull_due = course.aim == SyncMode::Sync && course.pulled_at.elapsed() >= PULL_EVERY;
         self.client.store.unsent_ops() > 0 || is_pull_due
     }
 
     async fn send_records_first(&mut self, course: &mut Course) -> Result<(), SyncError> {
-        let is_pull_due = course.aim == Aim::Sync && course.pulled_at.elapsed() >= PULL_EVERY;
-        self.session(if is_pull_due { Aim::Sync } else { Aim::Push }).await?;
+        let is_pull_due = course.aim == SyncMode::Sync && course.pulled_at.elapsed() >= PULL_EVERY;
+        self.session(if is_pull_due { SyncMode::Sync } else { SyncMode::Push }).await?;
         if is_pull_due {
             course.pulled_at = Instant::now();
         }
@@ -215,10 +215,10 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
                     if let ClientFrame::Piece(piece) = &frame {
                         self.tally.progress.photo_bytes_sent += piece.bytes.len() as u64;
                     }
-                    self.carrier.send(&encode_client(&frame)).await?;
+                    self.session_stream.send(&encode_client(&frame)).await?;
                 }
                 Next::Wait => {
-                    let frame = decode_server(&self.carrier.receive().await?)?;
+                    let frame = decode_server(&self.session_stream.receive().await?)?;
                     sending.handle(frame)?;
                 }
                 Next::Done(outcome) => return self.settle(&sending, outcome, course),
@@ -298,8 +298,8 @@ impl Client {
     pub(super) fn due_pictures(&self, passed: &BTreeSet<ContentHash>) -> Vec<(ContentHash, u64)> {
         let now_ms = (self.clocks)().now_ms;
         let mut due = Vec::new();
-        self.store.each_picture(|hash, picture, naming| {
-            if is_due(picture, naming, now_ms) && !passed.contains(&hash) {
+        self.store.each_picture(|hash, picture, ref_state| {
+            if is_due(picture, ref_state, now_ms) && !passed.contains(&hash) {
                 due.push((picture.order, hash, picture.bytes));
             }
         });
@@ -310,8 +310,8 @@ impl Client {
     /// How many pictures a sync will send by itself, their bytes, and when the oldest of them was attached.
     pub(super) fn pictures_to_be_sent(&self) -> (u64, u64, Option<i64>) {
         let (mut pictures, mut bytes, mut oldest_ms) = (0, 0, None::<i64>);
-        self.store.each_picture(|_, picture, naming| {
-            if is_to_be_sent(picture, naming) {
+        self.store.each_picture(|_, picture, ref_state| {
+            if is_to_be_sent(picture, ref_state) {
                 pictures += 1;
                 bytes += picture.bytes;
                 let at_ms = picture.attached_at_ms;
@@ -325,9 +325,9 @@ impl Client {
     /// way.
     pub(super) fn stuck_pictures(&self) -> u64 {
         let mut stuck = 0;
-        self.store.each_picture(|_, picture, naming| {
-            let is_stuck = picture.is_unsent() && !is_to_be_sent(picture, naming);
-            stuck += u64::from(is_stuck && naming != Naming::Rejected);
+        self.store.each_picture(|_, picture, ref_state| {
+            let is_stuck = picture.is_unsent() && !is_to_be_sent(picture, ref_state);
+            stuck += u64::from(is_stuck && ref_state != RefState::Rejected);
         });
         stuck
     }

@@ -13,14 +13,14 @@ use super::device::{Device, OpenCore};
 use super::errors::ClientError;
 use super::kinds::Kind;
 use super::network::{GivenUp, ProgressObserver};
-use super::records::{FormLine, RejectedSave};
+use super::records::{ListedRecord, RejectedSave};
 use crate::client::{
     Client as Core, DaySummary, DeviceStatus, PlannedCall, PushReport, SyncProgress, SyncReport,
 };
-use crate::day::{NewIssue, Position, VisitBundle};
 use crate::errors::RecordError;
 use crate::sealing::{KEY_BYTES, StoreKey};
 use crate::store::{Identity, RejectedId, SaveState};
+use crate::visit_ops::{GpsFix, NewIssue, VisitBundle};
 
 /// A device: records offline, durably, and syncs. One folder is open once at a time. Calls come from any thread;
 /// those that are not async return within the time of a save, and what they saved is durable then.
@@ -160,9 +160,9 @@ impl Client {
     ///
     /// # Errors
     /// Where the outlet is unknown or out of scope, or another visit is open.
-    #[uniffi::method(default(position = None))]
-    pub fn open_visit(&self, outlet: OutletId, position: Option<Position>) -> Result<VisitId, ClientError> {
-        self.save(|core| core.open_visit(outlet, position))
+    #[uniffi::method(default(fix = None))]
+    pub fn open_visit(&self, outlet: OutletId, fix: Option<GpsFix>) -> Result<VisitId, ClientError> {
+        self.save(|core| core.open_visit(outlet, fix))
     }
 
     /// The visit that is going on.
@@ -330,9 +330,9 @@ impl Client {
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub fn find(&self, kind: Kind, id: RecordId) -> Result<Option<FormLine>, ClientError> {
+    pub fn find(&self, kind: Kind, id: RecordId) -> Result<Option<ListedRecord>, ClientError> {
         let found = self.core()?.find(RecordKey { kind: kind.id(), id })?;
-        Ok(found.and_then(FormLine::of))
+        Ok(found.and_then(ListedRecord::of))
     }
 
     /// The records of a kind, of one business day or all.
@@ -340,9 +340,9 @@ impl Client {
     /// # Errors
     /// Where the store cannot be read.
     #[uniffi::method(default(day = None))]
-    pub fn list(&self, kind: Kind, day: Option<Day>) -> Result<Vec<FormLine>, ClientError> {
+    pub fn list(&self, kind: Kind, day: Option<Day>) -> Result<Vec<ListedRecord>, ClientError> {
         let lines = self.core()?.list(kind.id(), day)?;
-        Ok(lines.into_iter().filter_map(FormLine::of).collect())
+        Ok(lines.into_iter().filter_map(ListedRecord::of).collect())
     }
 
     /// The records of a home, such as all that happened in an outlet, of one kind or of all that this version
@@ -351,9 +351,9 @@ impl Client {
     /// # Errors
     /// Where the store cannot be read.
     #[uniffi::method(default(kind = None))]
-    pub fn list_home(&self, home: Home, kind: Option<Kind>) -> Result<Vec<FormLine>, ClientError> {
+    pub fn list_home(&self, home: Home, kind: Option<Kind>) -> Result<Vec<ListedRecord>, ClientError> {
         let lines = self.core()?.list_home(home, kind.map(Kind::id))?;
-        Ok(lines.into_iter().filter_map(FormLine::of).collect())
+        Ok(lines.into_iter().filter_map(ListedRecord::of).collect())
     }
 
     /// Where a record stands on its way to the server; none where the device has no such one.

@@ -1,12 +1,12 @@
 //! Conflicts, edits and mended saves for apps.
 
 use xundian_protocol::ids::{DeviceNo, PersonId, RecordId};
-use xundian_protocol::kinds::{Decision, Held, Settlement, spec};
+use xundian_protocol::kinds::{Decision, KeyedValue, Settlement, spec};
 use xundian_protocol::record::{Field, FieldKey, Home, Key, Record, RecordKey, Register, Value};
 
 use super::client::Client;
 use super::errors::ClientError;
-use super::kinds::{Form, Kind};
+use super::kinds::{Kind, RecordContent};
 use crate::client::{ConflictLine as CoreLine, ConflictSide as CoreSide};
 use crate::store::{RejectedId, SaveState};
 
@@ -52,7 +52,7 @@ pub struct ConflictValue {
     pub text_en: String,
     /// A form of the record's kind that holds this field alone, and nothing where the value was removed; none where
     /// this version does not know the kind.
-    pub content: Option<Form>,
+    pub content: Option<RecordContent>,
     /// The device that wrote it; 0 is headquarters.
     pub device: DeviceNo,
     /// Who wrote it; none for headquarters.
@@ -76,7 +76,7 @@ pub struct Settlement {
 
 /// A value with the key of its line, of whatever type.
 #[uniffi::remote(Record)]
-pub struct Held {
+pub struct KeyedValue {
     /// The line, or `Single`.
     pub key: Key,
     /// The value; `Absent` where it was removed or was never there.
@@ -151,7 +151,7 @@ fn value(record: RecordKey, home: Home, tag: u16, CoreSide { side, text }: CoreS
     ConflictValue {
         text_zh: text.zh,
         text_en: text.en,
-        content: Form::read(&Record::from_fields(record, home, vec![field])),
+        content: RecordContent::read(&Record::from_fields(record, home, vec![field])),
         device: side.device,
         person: side.person,
         person_name: side.name,
@@ -169,13 +169,18 @@ impl Client {
     /// # Errors
     /// Where the device has no such record, the kind is not edited, or a value is not allowed.
     #[uniffi::method(default(before = None))]
-    pub fn edit(&self, id: RecordId, form: Form, before: Option<Form>) -> Result<(), ClientError> {
-        let kind = form.kind();
-        if let Some(other) = before.as_ref().map(Form::kind).filter(|before| *before != kind) {
+    pub fn edit(
+        &self,
+        id: RecordId,
+        content: RecordContent,
+        before: Option<RecordContent>,
+    ) -> Result<(), ClientError> {
+        let kind = content.kind();
+        if let Some(other) = before.as_ref().map(RecordContent::kind).filter(|before| *before != kind) {
             return Err(ClientError::argument(format!("the form is a {kind:?}, the one before a {other:?}")));
         }
         let key = RecordKey { kind: kind.id(), id };
-        self.save(|core| core.edit_fields(key, form.writes(), before.map(|before| before.writes())))
+        self.save(|core| core.edit_fields(key, content.writes(), before.map(|before| before.writes())))
     }
 
     /// Saves what lies in the rejected tray anew, with the fields of a form in the place of those that were refused.
@@ -183,8 +188,8 @@ impl Client {
     ///
     /// # Errors
     /// Where the tray has no such entry, the form is of another kind, or a value is not allowed.
-    pub fn mend_rejected(&self, id: RejectedId, form: Form) -> Result<(), ClientError> {
-        self.save(|core| core.mend_fields(id, form.kind().spec(), form.writes()))
+    pub fn mend_rejected(&self, id: RejectedId, content: RecordContent) -> Result<(), ClientError> {
+        self.save(|core| core.mend_fields(id, content.kind().spec(), content.writes()))
     }
 
     /// The conflicts of a home, such as an outlet, or of all that this device sees: open ones first, then by when

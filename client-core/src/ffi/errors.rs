@@ -6,7 +6,7 @@ use std::fmt::Display;
 use xundian_protocol::sync::SessionError;
 use xundian_protocol::wire::v1::Refusal;
 
-use super::chinese;
+use super::messages_zh;
 use crate::client::rescue::RescueError;
 use crate::client::{ConnectionTrouble, EnrolError, IdentityFileError, PhotoError, QueryError, SyncError};
 use crate::errors::RecordError;
@@ -180,7 +180,7 @@ impl ClientError {
     pub(super) fn backgrounded() -> Self {
         let message_en =
             "the app went to the background, which ended this: call it again; what was done stays done";
-        let message_zh = chinese::code(ErrorCode::Backgrounded).to_owned();
+        let message_zh = messages_zh::code(ErrorCode::Backgrounded).to_owned();
         Self::new(ErrorCode::Backgrounded, message_en, true, message_zh)
     }
 
@@ -216,7 +216,7 @@ impl From<RescueError> for ClientError {
             RescueError::NoStore { .. } => ErrorCode::NoStore,
             RescueError::File { .. } => ErrorCode::RescueFile,
         };
-        Self::new(code, &error, false, chinese::code(code).to_owned())
+        Self::new(code, &error, false, messages_zh::code(code).to_owned())
     }
 }
 
@@ -231,7 +231,7 @@ impl From<RecordError> for ClientError {
         match error {
             RecordError::Store(error) => Self::from(error).not_to_be_repeated(),
             RecordError::Photo(error) => error.into(),
-            error => Self::new(record_code(&error), &error, false, chinese::record(&error)),
+            error => Self::new(record_code(&error), &error, false, messages_zh::record(&error)),
         }
     }
 }
@@ -252,7 +252,7 @@ const fn record_code(error: &RecordError) -> ErrorCode {
         RecordError::Empty { .. } => ErrorCode::FormEmpty,
         RecordError::Invalid { .. } => ErrorCode::FormInvalid,
         RecordError::CorrectedOnly { .. } | RecordError::HeadquartersOnly { .. } => ErrorCode::NotEdited,
-        RecordError::OtherForm { .. } => ErrorCode::Argument,
+        RecordError::OtherKind { .. } => ErrorCode::Argument,
         RecordError::ConflictSettled { .. } => ErrorCode::ConflictSettled,
         RecordError::NotEnrolled => ErrorCode::NotEnrolled,
         RecordError::NoPicture => ErrorCode::PhotoForm,
@@ -270,7 +270,7 @@ impl From<PhotoFileError> for ClientError {
         let code = photo_code(&error);
         // The files of an app cannot be read while its phone is locked.
         let is_retryable = matches!(error, PhotoFileError::Io { .. });
-        Self::new(code, &error, is_retryable, chinese::code(code).to_owned())
+        Self::new(code, &error, is_retryable, messages_zh::code(code).to_owned())
     }
 }
 
@@ -281,7 +281,7 @@ impl From<PhotoError> for ClientError {
             PhotoError::Store(error) => error.into(),
             error @ PhotoError::StillNeeded { .. } => {
                 let code = ErrorCode::PhotoNeeded;
-                Self::new(code, error, false, chinese::code(code).to_owned())
+                Self::new(code, error, false, messages_zh::code(code).to_owned())
             }
         }
     }
@@ -299,7 +299,7 @@ impl From<StoreError> for ClientError {
     fn from(error: StoreError) -> Self {
         let code = match error.trouble() {
             StoreTrouble::InUse => ErrorCode::StoreInUse,
-            StoreTrouble::OtherKey | StoreTrouble::OtherForm => ErrorCode::StoreKey,
+            StoreTrouble::OtherKey | StoreTrouble::OtherKind => ErrorCode::StoreKey,
             StoreTrouble::Full => ErrorCode::StoreFull,
             StoreTrouble::Disk => ErrorCode::StoreDisk,
             StoreTrouble::Newer => ErrorCode::StoreNewer,
@@ -307,7 +307,7 @@ impl From<StoreError> for ClientError {
             StoreTrouble::Fault => return Self::internal(error),
         };
         let is_retryable = matches!(code, ErrorCode::StoreInUse | ErrorCode::StoreDisk);
-        Self::new(code, &error, is_retryable, chinese::store(code, &error))
+        Self::new(code, &error, is_retryable, messages_zh::store(code, &error))
     }
 }
 
@@ -318,7 +318,7 @@ impl From<SyncError> for ClientError {
             SyncError::Photo(error) => error.into(),
             error => {
                 let code = sync_code(&error);
-                Self::new(code, &error, error.is_retryable(), chinese::sync(code, &error))
+                Self::new(code, &error, error.is_retryable(), messages_zh::sync(code, &error))
             }
         }
     }
@@ -380,7 +380,7 @@ impl From<EnrolError> for ClientError {
             EnrolError::Answer(_) => ErrorCode::ServerUnreadable,
             EnrolError::File(error) => identity_code(&error),
         };
-        let message_zh = chinese::code(code).to_owned();
+        let message_zh = messages_zh::code(code).to_owned();
         Self::new(code, message_en, is_retryable, message_zh)
     }
 }

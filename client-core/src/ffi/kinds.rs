@@ -9,7 +9,7 @@ use xundian_protocol::kinds::*;
 use xundian_protocol::record::{Record, Write};
 
 /// Describes the form of a kind. Every field may be left out.
-macro_rules! form {
+macro_rules! entity {
     (
         $(#[$doc:meta])*
         $name:ident { $( $(#[$field_doc:meta])* $field:ident : $ty:ty, )* }
@@ -40,7 +40,7 @@ macro_rules! choices {
 
 macro_rules! kinds {
     ($($name:ident),*) => {
-        $( xundian_protocol::$name! { form } )*
+        $( xundian_protocol::$name! { entity } )*
 
         /// The kinds of business objects.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, uniffi::Enum)]
@@ -53,12 +53,12 @@ macro_rules! kinds {
 
         /// The content of a record of any kind.
         #[derive(Clone, PartialEq, Eq, Debug, uniffi::Enum)]
-        pub enum Form {
+        pub enum RecordContent {
             $(
                 /// The content of a record of this kind.
                 $name {
                     /// Its fields.
-                    form: $name,
+                    entity: $name,
                 },
             )*
         }
@@ -83,12 +83,12 @@ macro_rules! kinds {
             }
         }
 
-        impl Form {
+        impl RecordContent {
             /// The content of a record; `None` where this version does not know its kind.
             pub fn read(record: &Record) -> Option<Self> {
                 $(
                     if record.key.kind == $name::SPEC.kind {
-                        return Some(Self::$name { form: <$name as Typed>::read(record) });
+                        return Some(Self::$name { entity: <$name as Entity>::read(record) });
                     }
                 )*
                 None
@@ -101,7 +101,7 @@ macro_rules! kinds {
 
             /// The writes that it stands for.
             pub(super) fn writes(&self) -> Vec<Write> {
-                match self { $( Self::$name { form } => form.writes(), )* }
+                match self { $( Self::$name { entity } => entity.writes(), )* }
             }
         }
     };
@@ -122,9 +122,9 @@ mod tests {
         assert_eq!(mirrored, declared);
         for spec in ALL {
             let record = Record::empty(RecordKey { kind: spec.kind, id: RecordId::NIL }, Home::Company);
-            assert!(Form::read(&record).is_some(), "{}", spec.code);
+            assert!(RecordContent::read(&record).is_some(), "{}", spec.code);
         }
         let unknown = RecordKey { kind: KindId(u16::MAX), id: RecordId::NIL };
-        assert_eq!(Form::read(&Record::empty(unknown, Home::Company)), None);
+        assert_eq!(RecordContent::read(&Record::empty(unknown, Home::Company)), None);
     }
 }

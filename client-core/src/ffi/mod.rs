@@ -12,13 +12,13 @@
 #![allow(unsafe_code)]
 
 mod changes;
-mod chinese;
 mod client;
 mod conflicts;
 mod device;
 mod errors;
 mod kinds;
-mod life;
+mod lifecycle;
+mod messages_zh;
 mod network;
 mod photos;
 mod queries;
@@ -30,11 +30,11 @@ pub use changes::{StatusObserver, Subscription};
 pub use client::Client;
 pub use conflicts::{ConflictLine, ConflictValue};
 pub use errors::{ClientError, ErrorCode, ObserverError};
-pub use kinds::{Form, Kind};
+pub use kinds::{Kind, RecordContent};
 pub use network::ProgressObserver;
 pub use photos::{PhotoLine, PhotoState};
 pub use queries::{FieldCondition, Query, RecordPage, RecordsObserver};
-pub use records::{FormLine, Place, RejectedSave};
+pub use records::{GpsFix, ListedRecord, RejectedSave};
 pub use rescue::{rescue, set_aside};
 
 uniffi::setup_scaffolding!("xundian_client");

@@ -11,8 +11,8 @@ use super::client::Client;
 use super::errors::ClientError;
 use super::network::ProgressObserver;
 use crate::client::{self, PhotoReport, SyncReport};
-use crate::day::{NewPhoto, PhotoOf, Position};
 use crate::store::SaveState;
+use crate::visit_ops::{GpsFix, NewPhoto, PhotoOf};
 
 /// What a photo is of.
 #[uniffi::remote(Enum)]
@@ -35,7 +35,7 @@ pub struct NewPhoto {
     pub taken_at_ms: Option<i64>,
     /// Where the device was when the app's camera took it.
     #[uniffi(default)]
-    pub position: Option<Position>,
+    pub fix: Option<GpsFix>,
     /// A remark.
     #[uniffi(default)]
     pub note: Option<String>,
@@ -75,7 +75,7 @@ impl From<client::PhotoState> for PhotoState {
             client::PhotoState::Waiting { sent_bytes } => Self::Waiting { sent_bytes },
             client::PhotoState::Stored => Self::Stored,
             client::PhotoState::Declined { why, message, is_tried_again } => {
-                let message_zh = super::chinese::refusal(why).to_owned();
+                let message_zh = super::messages_zh::refusal(why).to_owned();
                 Self::Declined { why, message_zh, message, is_tried_again }
             }
             client::PhotoState::Damaged => Self::Damaged,

@@ -12,7 +12,7 @@ use super::client::Client;
 use super::device::OpenCore;
 use super::errors::{ClientError, ObserverError};
 use super::kinds::Kind;
-use super::records::FormLine;
+use super::records::ListedRecord;
 use crate::client::{self, Condition, RecordPage as CorePage};
 
 /// Which records of a kind a list shows.
@@ -60,7 +60,7 @@ pub struct FieldCondition {
 #[derive(Clone, PartialEq, Debug, uniffi::Record)]
 pub struct RecordPage {
     /// The records of the page.
-    pub lines: Vec<FormLine>,
+    pub lines: Vec<ListedRecord>,
     /// How many records the whole result has.
     pub total: u64,
 }
@@ -170,6 +170,6 @@ impl TryFrom<Query> for client::Query {
 
 impl From<CorePage> for RecordPage {
     fn from(page: CorePage) -> Self {
-        Self { lines: page.lines.into_iter().filter_map(FormLine::of).collect(), total: page.total }
+        Self { lines: page.lines.into_iter().filter_map(ListedRecord::of).collect(), total: page.total }
     }
 }

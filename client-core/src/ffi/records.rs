@@ -13,12 +13,12 @@ use xundian_protocol::wire::v1::Refusal;
 
 use super::UniFfiTag;
 use super::errors::ClientError;
-use super::kinds::Form;
+use super::kinds::RecordContent;
 use crate::client::{
     DaySummary, DeviceStatus, PhotoReport, PlannedCall, PushReport, RecordLine, SyncProgress, SyncReport,
 };
-use crate::day::{Due, NewIssue, Position, VisitBundle};
 use crate::store::{Identity, Rejected, RejectedId, SaveState};
+use crate::visit_ops::{self, Due, NewIssue, VisitBundle};
 
 /// Who a device is.
 #[uniffi::remote(Record)]
@@ -155,7 +155,7 @@ pub struct PushReport {
 
 /// Where the device was, WGS-84.
 #[derive(Clone, Copy, PartialEq, Debug, uniffi::Record)]
-pub struct Place {
+pub struct GpsFix {
     /// Degrees from -90 to 90.
     pub latitude: f64,
     /// Degrees from -180 to 180.
@@ -168,11 +168,11 @@ pub struct Place {
     pub mocked: bool,
 }
 
-impl TryFrom<Place> for Position {
+impl TryFrom<GpsFix> for visit_ops::GpsFix {
     type Error = ClientError;
 
-    fn try_from(place: Place) -> Result<Self, ClientError> {
-        let Place { latitude, longitude, accuracy_m, mocked } = place;
+    fn try_from(fix: GpsFix) -> Result<Self, ClientError> {
+        let GpsFix { latitude, longitude, accuracy_m, mocked } = fix;
         if !((-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude)) {
             return Err(ClientError::argument(format!(
                 "degrees go from -90 to 90 and from -180 to 180; {latitude} {longitude} is no position"
@@ -184,8 +184,8 @@ impl TryFrom<Place> for Position {
     }
 }
 
-impl From<Position> for Place {
-    fn from(at: Position) -> Self {
+impl From<visit_ops::GpsFix> for GpsFix {
+    fn from(at: visit_ops::GpsFix) -> Self {
         Self {
             latitude: at.latitude_e7 as f64 / 1e7,
             longitude: at.longitude_e7 as f64 / 1e7,
@@ -195,31 +195,31 @@ impl From<Position> for Place {
     }
 }
 
-// A position crosses as a place: `Position` is the name of a business object there.
-// SAFETY: all of it is what UniFFI wrote for `Place`.
-unsafe impl FfiConverter<UniFfiTag> for Position {
-    type FfiType = <Place as Lower<UniFfiTag>>::FfiType;
+// The core keeps degrees × 10⁷; apps give and take degrees.
+// SAFETY: every function is the one that UniFFI derived for `GpsFix`.
+unsafe impl FfiConverter<UniFfiTag> for visit_ops::GpsFix {
+    type FfiType = <GpsFix as Lower<UniFfiTag>>::FfiType;
 
     fn lower(at: Self) -> Self::FfiType {
-        <Place as Lower<UniFfiTag>>::lower(at.into())
+        <GpsFix as Lower<UniFfiTag>>::lower(at.into())
     }
 
-    fn try_lift(place: Self::FfiType) -> uniffi::Result<Self> {
-        Ok(<Place as Lift<UniFfiTag>>::try_lift(place)?.try_into()?)
+    fn try_lift(fix: Self::FfiType) -> uniffi::Result<Self> {
+        Ok(<GpsFix as Lift<UniFfiTag>>::try_lift(fix)?.try_into()?)
     }
 
     fn write(at: Self, buf: &mut Vec<u8>) {
-        <Place as Lower<UniFfiTag>>::write(at.into(), buf);
+        <GpsFix as Lower<UniFfiTag>>::write(at.into(), buf);
     }
 
     fn try_read(buf: &mut &[u8]) -> uniffi::Result<Self> {
-        Ok(<Place as Lift<UniFfiTag>>::try_read(buf)?.try_into()?)
+        Ok(<GpsFix as Lift<UniFfiTag>>::try_read(buf)?.try_into()?)
     }
 
-    const TYPE_ID_META: MetadataBuffer = <Place as TypeId<UniFfiTag>>::TYPE_ID_META;
+    const TYPE_ID_META: MetadataBuffer = <GpsFix as TypeId<UniFfiTag>>::TYPE_ID_META;
 }
 
-uniffi::derive_ffi_traits!(local Position);
+uniffi::derive_ffi_traits!(local visit_ops::GpsFix);
 
 /// By when an issue must be solved.
 #[uniffi::remote(Enum)]
@@ -266,7 +266,7 @@ pub struct VisitBundle {
     pub time_in_store_ms: Option<i64>,
     /// Where the device was.
     #[uniffi(default)]
-    pub position: Option<Position>,
+    pub fix: Option<visit_ops::GpsFix>,
     /// Answers to the visit's tasks.
     #[uniffi(default)]
     pub task_answers: BTreeMap<String, bool>,
@@ -327,7 +327,7 @@ pub enum SaveState {
 
 /// A record and where it stands.
 #[derive(Clone, PartialEq, Debug, uniffi::Record)]
-pub struct FormLine {
+pub struct ListedRecord {
     /// Its id.
     pub id: RecordId,
     /// Where it lives.
@@ -339,10 +339,10 @@ pub struct FormLine {
     /// Where it stands on its way to the server.
     pub state: SaveState,
     /// What it says.
-    pub content: Form,
+    pub content: RecordContent,
 }
 
-impl FormLine {
+impl ListedRecord {
     /// `None` where this version does not know the record's kind.
     pub(super) fn of(line: RecordLine) -> Option<Self> {
         let RecordLine { record, state } = line;
@@ -351,7 +351,7 @@ impl FormLine {
             home: record.home,
             header: Header::read(&record),
             is_corrected: xundian_protocol::kinds::header::is_corrected(&record),
-            content: Form::read(&record)?,
+            content: RecordContent::read(&record)?,
             state,
         })
     }
@@ -410,7 +410,7 @@ pub struct RejectedSave {
     /// The same as the server put it.
     pub message: String,
     /// What the save says; none where this version does not know its kind.
-    pub content: Option<Form>,
+    pub content: Option<RecordContent>,
 }
 
 impl From<Rejected> for RejectedSave {
@@ -427,9 +427,9 @@ impl From<Rejected> for RejectedSave {
             record: op.record.id,
             home: op.home,
             why,
-            message_zh: super::chinese::refusal(why).to_owned(),
+            message_zh: super::messages_zh::refusal(why).to_owned(),
             message,
-            content: Form::read(&saved),
+            content: RecordContent::read(&saved),
         }
     }
 }
@@ -439,13 +439,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_on_the_map() {
-        let place = Place { latitude: 31.24, longitude: 121.49, accuracy_m: Some(7.6), mocked: false };
-        let at = Position::try_from(place).expect("on the map");
+    fn a_fix_is_on_the_map() {
+        let fix = GpsFix { latitude: 31.24, longitude: 121.49, accuracy_m: Some(7.6), mocked: false };
+        let at = super::visit_ops::GpsFix::try_from(fix).expect("on the map");
         assert_eq!((at.latitude_e7, at.longitude_e7), (312_400_000, 1_214_900_000));
         assert_eq!(at.accuracy_m, Some(8));
         for latitude in [90.1, f64::NAN, f64::INFINITY] {
-            assert!(Position::try_from(Place { latitude, ..place }).is_err());
+            assert!(super::visit_ops::GpsFix::try_from(GpsFix { latitude, ..fix }).is_err());
         }
     }
 }

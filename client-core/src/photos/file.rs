@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use xundian_protocol::ids::{ContentHash, ContentHasher};
 
 use super::{PhotoFileError, io_error};
-use crate::sealing::{Cover, Place};
+use crate::sealing::{AssociatedData, Cover};
 
 /// A piece, before it is sealed. It is part of the sealed form.
 pub(super) const PIECE_BYTES: u64 = 16 * 1024;
@@ -28,7 +28,7 @@ pub(super) fn write(file: &mut File, cover: &Cover, hash: ContentHash, picture: 
         covered.clear();
         covered.resize(cover.front_bytes(), 0);
         covered.extend_from_slice(piece);
-        cover.seal(Place::Piece { picture: &hash.0, bytes, nth }, &mut covered, 0)?;
+        cover.seal(AssociatedData::Piece { picture: &hash.0, bytes, nth }, &mut covered, 0)?;
         file.write_all(&covered)?;
     }
     Ok(())
@@ -110,7 +110,7 @@ impl<'a> PictureFile<'a> {
             io::ErrorKind::UnexpectedEof => self.damaged(),
             _ => io_error("read", &self.path, source),
         })?;
-        let place = Place::Piece { picture: &self.hash.0, bytes: self.bytes, nth };
+        let place = AssociatedData::Piece { picture: &self.hash.0, bytes: self.bytes, nth };
         self.cover.open(place, covered).ok_or_else(|| self.damaged())
     }
 

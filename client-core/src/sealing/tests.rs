@@ -7,10 +7,10 @@ fn cover() -> Cover {
     Cover::Sealed(Arc::new(DataKey::generate().unwrap()))
 }
 
-fn sealed(cover: &Cover, place: Place<'_>, plain: &[u8]) -> Vec<u8> {
+fn sealed(cover: &Cover, data: AssociatedData<'_>, plain: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; cover.front_bytes()];
     bytes.extend_from_slice(plain);
-    cover.seal(place, &mut bytes, 0).unwrap();
+    cover.seal(data, &mut bytes, 0).unwrap();
     assert_eq!(bytes.len(), plain.len() + cover.extra_bytes());
     bytes
 }
@@ -19,19 +19,19 @@ fn sealed(cover: &Cover, place: Place<'_>, plain: &[u8]) -> Vec<u8> {
 fn what_is_sealed_opens_at_its_place_alone() {
     let cover = cover();
     let places = [
-        Place::Value(b"a"),
-        Place::Value(b"b"),
-        Place::File("a"),
-        Place::Entry { number: 1, chain: 0 },
-        Place::Entry { number: 2, chain: 0 },
-        Place::Entry { number: 1, chain: 7 },
-        Place::Piece { picture: &[1; 32], bytes: 9, nth: 0 },
-        Place::Piece { picture: &[2; 32], bytes: 9, nth: 0 },
-        Place::Piece { picture: &[1; 32], bytes: 9, nth: 1 },
-        Place::Piece { picture: &[1; 32], bytes: 10, nth: 0 },
+        AssociatedData::Value(b"a"),
+        AssociatedData::Value(b"b"),
+        AssociatedData::File("a"),
+        AssociatedData::Entry { number: 1, chain: 0 },
+        AssociatedData::Entry { number: 2, chain: 0 },
+        AssociatedData::Entry { number: 1, chain: 7 },
+        AssociatedData::Piece { picture: &[1; 32], bytes: 9, nth: 0 },
+        AssociatedData::Piece { picture: &[2; 32], bytes: 9, nth: 0 },
+        AssociatedData::Piece { picture: &[1; 32], bytes: 9, nth: 1 },
+        AssociatedData::Piece { picture: &[1; 32], bytes: 10, nth: 0 },
     ];
-    for (nth, place) in places.into_iter().enumerate() {
-        let bytes = sealed(&cover, place, "货架".as_bytes());
+    for (nth, data) in places.into_iter().enumerate() {
+        let bytes = sealed(&cover, data, "货架".as_bytes());
         for (other, elsewhere) in places.into_iter().enumerate() {
             let opened = cover.open(elsewhere, bytes.clone());
             assert_eq!(opened, (nth == other).then(|| "货架".as_bytes().to_vec()), "{nth} at {other}");
@@ -43,21 +43,21 @@ fn what_is_sealed_opens_at_its_place_alone() {
 fn no_changed_or_missing_byte_opens() {
     let cover = cover();
     for plain in [&b""[..], b"1", &[7; 300]] {
-        let bytes = sealed(&cover, Place::Value(b"key"), plain);
+        let bytes = sealed(&cover, AssociatedData::Value(b"key"), plain);
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
-            assert_eq!(cover.open(Place::Value(b"key"), changed), None);
-            assert_eq!(cover.open(Place::Value(b"key"), bytes[..at].to_vec()), None);
+            assert_eq!(cover.open(AssociatedData::Value(b"key"), changed), None);
+            assert_eq!(cover.open(AssociatedData::Value(b"key"), bytes[..at].to_vec()), None);
         }
-        assert_eq!(super::tests::cover().open(Place::Value(b"key"), bytes), None, "another key");
+        assert_eq!(super::tests::cover().open(AssociatedData::Value(b"key"), bytes), None, "another key");
     }
 }
 
 #[test]
 fn the_same_bytes_are_sealed_differently_each_time() {
     let cover = cover();
-    let [first, second] = [(); 2].map(|()| sealed(&cover, Place::Value(b"key"), b"same"));
+    let [first, second] = [(); 2].map(|()| sealed(&cover, AssociatedData::Value(b"key"), b"same"));
     assert_ne!(first[..NONCE_LEN], second[..NONCE_LEN]);
     assert_ne!(first[NONCE_LEN..], second[NONCE_LEN..]);
 }
@@ -83,7 +83,7 @@ fn a_key_is_not_shown() {
 
 #[test]
 fn without_a_key_bytes_are_written_as_they_are() {
-    assert_eq!(sealed(&Cover::Plain, Place::File("a"), b"plain"), b"plain");
-    assert_eq!(Cover::Plain.open(Place::File("b"), b"plain".to_vec()), Some(b"plain".to_vec()));
+    assert_eq!(sealed(&Cover::Plain, AssociatedData::File("a"), b"plain"), b"plain");
+    assert_eq!(Cover::Plain.open(AssociatedData::File("b"), b"plain".to_vec()), Some(b"plain".to_vec()));
     assert!(!Cover::Plain.is_sealed() && cover().is_sealed());
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use xundian_protocol::ids::FeedSeq;
-use xundian_protocol::planted::Bug;
 use xundian_protocol::record::{Home, Record, RecordKey};
+use xundian_protocol::simulation::fault_injection::Bug;
 use xundian_protocol::wire::stored;
 use xundian_protocol::wire::v1::Changes;
 
@@ -98,7 +98,7 @@ impl Store {
             }
         }
         put_number(&mut batch, MetaKey::Hlc, hlc.0);
-        if moves && changes.home.is_none() && Bug::CursorBeforeCommit.is_planted() {
+        if moves && changes.home.is_none() && Bug::CursorBeforeCommit.is_injected() {
             let mut cursor = Batch::default();
             put_number(&mut cursor, MetaKey::Cursor, changes.to.0);
             self.engine.commit(cursor)?;

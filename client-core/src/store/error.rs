@@ -19,7 +19,7 @@ pub enum StoreTrouble {
     /// The key that was given is not the store's.
     OtherKey,
     /// It is sealed and no key was given, or the other way round.
-    OtherForm,
+    OtherKind,
     /// It holds as much unsent work as it may: sync.
     Full,
     /// The disk does not let it be read or written: make room, give permission, or unlock the phone. The store itself
@@ -40,7 +40,7 @@ impl StoreError {
             StoreFault::Engine(error) => match error {
                 EngineError::InUse { .. } => StoreTrouble::InUse,
                 EngineError::WrongKey { .. } => StoreTrouble::OtherKey,
-                EngineError::NeedsKey { .. } | EngineError::NotSealed { .. } => StoreTrouble::OtherForm,
+                EngineError::NeedsKey { .. } | EngineError::NotSealed { .. } => StoreTrouble::OtherKind,
                 EngineError::Io { .. } | EngineError::Stopped { .. } => StoreTrouble::Disk,
                 EngineError::NewerKeyFile { .. } => StoreTrouble::Newer,
                 EngineError::Damaged { .. } => StoreTrouble::Damaged,

@@ -26,7 +26,7 @@
 use xundian_protocol::ids::{ContentHash, DeviceNo, KindId, OpSeq, OrgUnitId, OutletId, PersonId, RecordId};
 use xundian_protocol::record::{Home, RecordKey};
 
-use super::tray::RejectedId;
+use super::rejected_ops::RejectedId;
 
 pub(super) const META: u8 = 1;
 pub(super) const OUTBOX: u8 = 2;

@@ -65,7 +65,7 @@ pub(super) struct Meta {
     pub(super) last_sync: Option<LastSync>,
     pub(super) applied_through: OpSeq,
     pub(super) sent_through: OpSeq,
-    pub(super) last_check_ms: Option<i64>,
+    pub(super) last_reconciled_ms: Option<i64>,
     /// The epoch of the feed that the places are of.
     pub(super) epoch: FeedEpoch,
     /// Whether the server did not know this device when it last answered.
@@ -82,7 +82,7 @@ impl Meta {
             last_sync: value(engine, MetaKey::LastSync, LastSync::decode)?,
             applied_through: OpSeq(number(engine, MetaKey::AppliedThrough)?.unwrap_or(0)),
             sent_through: OpSeq(number(engine, MetaKey::SentThrough)?.unwrap_or(0)),
-            last_check_ms: number(engine, MetaKey::LastCheck)?.map(u64::cast_signed),
+            last_reconciled_ms: number(engine, MetaKey::LastCheck)?.map(u64::cast_signed),
             epoch: value(engine, MetaKey::Epoch, |bytes| Some(FeedEpoch(bytes.try_into().ok()?)))?
                 .unwrap_or_default(),
             is_forgotten: engine.contains(&keys::meta(MetaKey::Forgotten))?,

@@ -5,7 +5,6 @@
 //! first, in one durable batch, and only then does what is held in memory change, which cannot fail. The
 //! store knows no clock, no network and no business object.
 
-mod check;
 mod confirmed;
 mod engine;
 mod error;
@@ -14,12 +13,13 @@ mod meta;
 mod outbox;
 mod pictures;
 mod reads;
+mod reconciliation;
 mod recovery;
+mod rejected_ops;
 mod rescued;
 mod storage;
 #[cfg(test)]
 mod tests;
-mod tray;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -39,13 +39,13 @@ pub use meta::Identity;
 pub(crate) use meta::LastSync;
 use meta::Meta;
 pub(crate) use outbox::Save;
-pub(crate) use pictures::{Attached, Decline, Naming, Picture, PictureState};
+pub(crate) use pictures::{Attached, Decline, Picture, PictureState, RefState};
 pub use reads::SaveState;
+pub use rejected_ops::{Rejected, RejectedId, RejectedIdError};
 pub(crate) use rescued::{Copied, Rescued, check, hold};
 #[cfg(feature = "simulation")]
 pub use storage::Disk;
 use storage::Storage;
-pub use tray::{Rejected, RejectedId, RejectedIdError};
 
 /// A visit that is going on, as this device alone needs to know it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -70,7 +70,7 @@ pub(crate) struct Decline {
 
 /// How far the records that name a picture are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Naming {
+pub(crate) enum RefState {
     /// None was taken, and none waits: they lie in the tray.
     Rejected,
     /// One waits to be sent.
@@ -168,10 +168,10 @@ impl Store {
     }
 
     /// Hands every picture to `visit`, with how far the records are that name it, in the order of their hashes.
-    pub(crate) fn each_picture(&self, mut visit: impl FnMut(ContentHash, &Picture, Naming)) {
+    pub(crate) fn each_picture(&self, mut visit: impl FnMut(ContentHash, &Picture, RefState)) {
         let state = self.state();
         for (hash, picture) in &state.pictures {
-            visit(*hash, picture, state.naming(picture));
+            visit(*hash, picture, state.ref_state(picture));
         }
     }
 
@@ -327,18 +327,18 @@ impl State {
         self.pictures.values().map(|picture| picture.order).max().map_or(0, |last| last + 1)
     }
 
-    fn naming(&self, picture: &Picture) -> Naming {
-        picture.named_by.iter().map(|record| self.standing_of(record)).max().unwrap_or(Naming::Rejected)
+    fn ref_state(&self, picture: &Picture) -> RefState {
+        picture.named_by.iter().map(|record| self.standing_of(record)).max().unwrap_or(RefState::Rejected)
     }
 
     /// How far a record of a picture is. One that is neither waiting nor in the tray was merged, also where it is no
     /// longer here because its home has left the scope.
-    fn standing_of(&self, record: &RecordKey) -> Naming {
+    fn standing_of(&self, record: &RecordKey) -> RefState {
         let first = self.pending.get(record).and_then(|pending| pending.seqs.first());
         match first {
-            Some(seq) if *seq > self.meta.applied_through => Naming::Unsent,
-            None if self.tray.contains_key(record) => Naming::Rejected,
-            _ => Naming::Merged,
+            Some(seq) if *seq > self.meta.applied_through => RefState::Unsent,
+            None if self.tray.contains_key(record) => RefState::Rejected,
+            _ => RefState::Merged,
         }
     }
 }

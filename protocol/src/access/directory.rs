@@ -3,7 +3,7 @@
 use crate::calendar::Day;
 use crate::ids::{OrgUnitId, OutletId, PersonId, PositionId, RecordId};
 use crate::kinds::{
-    Channel, OrgUnit, Outlet, OutletAssignment, Person, PersonStatus, Position, Role, Typed, UnitType,
+    Channel, Entity, OrgUnit, Outlet, OutletAssignment, Person, PersonStatus, Position, Role, UnitType,
 };
 use crate::record::{Home, Record};
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,7 +3,7 @@
 use super::{Directory, PositionEntry};
 use crate::calendar::Day;
 use crate::ids::{OrgUnitId, OutletId, PersonId};
-use crate::kinds::{KindSpec, Lineage, Role};
+use crate::kinds::{KindSpec, Role, WritePolicy};
 use crate::limits::LATE_WORK_DAYS_MAX;
 use crate::record::{Home, Op};
 
@@ -164,10 +164,10 @@ impl Directory {
             let late_days = i64::from(today.0) - i64::from(day.0);
             let is_late = (0..=i64::from(LATE_WORK_DAYS_MAX)).contains(&late_days);
             let is_of_then = Day::in_default_zone(op.stamp.hlc.unix_ms()) <= day.next();
-            let is_taken = match kind.lineage {
-                Lineage::Event => is_late,
-                Lineage::Edited => is_late && is_of_then,
-                Lineage::Reference => false,
+            let is_taken = match kind.write_policy {
+                WritePolicy::Event => is_late,
+                WritePolicy::Edited => is_late && is_of_then,
+                WritePolicy::Reference => false,
             };
             if is_taken { Ok(()) } else { Err(denied) }
         })

@@ -6,7 +6,7 @@
 
 use super::declare::{choice, kind};
 use super::header;
-use super::types::Held;
+use super::types::KeyedValue;
 use crate::clock::Stamp;
 use crate::ids::{DeviceNo, KindId, PersonId, RecordId};
 use crate::limits::FIELD_BYTES;
@@ -27,7 +27,7 @@ kind! {
     /// which lost. Who keeps and who restores write fields of their own, so that two people who settle it at once
     /// both stay on record. Restoring is seen over keeping, as it alone changed the record.
     Conflict = 16, "conflict", "冲突" / "Conflict";
-    home Any; lineage Edited; writers [Merchandiser, Representative, Manager];
+    home Any; write_policy Edited; writers [Merchandiser, Representative, Manager];
     {
         /// The number of the kind of the record that it is about.
         record_kind: Option<i64> = 16, "记录类型" / "Record kind", None, required, server;
@@ -36,7 +36,7 @@ kind! {
         /// The number of the field.
         field: Option<i64> = 18, "字段" / "Field", None, required, server;
         /// The value that stood when the conflict was found, in its line.
-        kept: Option<Held> = 19, "保留的值" / "Value kept", None, server;
+        kept: Option<KeyedValue> = 19, "保留的值" / "Value kept", None, server;
         /// The device that wrote it; 0 is the server, for headquarters.
         kept_device: Option<i64> = 20, "保留值的设备" / "Device of the value kept", None, server;
         /// Who wrote it, where that is a device's person.
@@ -46,7 +46,7 @@ kind! {
         /// When they wrote it.
         kept_at_ms: Option<i64> = 23, "保留值的时间" / "Moment of the value kept", UnixMs, server;
         /// The value that lost, in its line.
-        lost: Option<Held> = 24, "落选的值" / "Value that lost", None, server;
+        lost: Option<KeyedValue> = 24, "落选的值" / "Value that lost", None, server;
         /// The device that wrote it.
         lost_device: Option<i64> = 25, "落选值的设备" / "Device of the value that lost", None, server;
         /// Who wrote it, where that is a device's person.
@@ -86,7 +86,7 @@ pub struct Settlement {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Side {
     /// The value.
-    pub held: Held,
+    pub held: KeyedValue,
     /// The device that wrote it.
     pub device: DeviceNo,
     /// Who uses that device; none for headquarters.
@@ -121,11 +121,12 @@ impl Conflict {
     /// What the merge found; `who` gives the person of a device and their name.
     pub fn of(
         record: RecordKey,
-        found: &record::Conflict,
+        found: &record::ConcurrentWrite,
         found_at_ms: i64,
         who: impl Fn(DeviceNo) -> Option<(PersonId, String)>,
     ) -> Self {
-        let held = |register: &Register| Held { key: found.at.key.clone(), value: register.value.clone() };
+        let held =
+            |register: &Register| KeyedValue { key: found.at.key.clone(), value: register.value.clone() };
         let (kept, lost) = (&found.kept, &found.lost);
         let (kept_by, kept_by_name) = who(kept.stamp.device).unzip();
         let (lost_by, lost_by_name) = who(lost.stamp.device).unzip();
@@ -149,7 +150,7 @@ impl Conflict {
     }
 
     /// The most bytes of its record for what the merge found, without the names.
-    pub const fn bytes_max(found: &record::Conflict) -> usize {
+    pub const fn bytes_max(found: &record::ConcurrentWrite) -> usize {
         let values = found.kept.value.content_bytes() + found.lost.value.content_bytes();
         let fields = Self::SPEC.fields.len() + header::FIELDS.len();
         fields * (FIELD_BYTES + 16) + 2 * found.at.key.content_bytes() + values
@@ -209,7 +210,7 @@ impl Conflict {
 }
 
 fn side(
-    held: &Held,
+    held: &KeyedValue,
     device: i64,
     person: Option<PersonId>,
     name: Option<String>,

@@ -7,7 +7,7 @@ kind! {
     /// The report that closes a day. What was done is derived from the day's records; the report adds
     /// remarks and the papers. A second report of a day takes the place of the first by correcting it.
     DayReport = 14, "day_report", "日报" / "Day report";
-    home Person; lineage Event; writers [Merchandiser, Representative, Manager];
+    home Person; write_policy Event; writers [Merchandiser, Representative, Manager];
     {
         /// The day.
         day: Option<Day> = 16, "日期" / "Day", Day, required;

@@ -11,7 +11,7 @@ macro_rules! kind {
     (
         $(#[$doc:meta])*
         $name:ident = $number:literal, $code:literal, $zh:literal / $en:literal;
-        home $home:ident; lineage $lineage:ident; writers [$($writer:ident),*];
+        home $home:ident; write_policy $write_policy:ident; writers [$($writer:ident),*];
         $(contribute $contribute:path;)?
         $(stock $stock:path;)?
         $(attachments $attachments:path;)?
@@ -24,22 +24,22 @@ macro_rules! kind {
         #[derive(Clone, PartialEq, Eq, Debug, Default)]
         pub struct $name { $( $(#[$field_doc])* pub $field: $ty, )* }
 
-        impl $crate::kinds::Typed for $name {
+        impl $crate::kinds::Entity for $name {
             const SPEC: $crate::kinds::KindSpec = $crate::kinds::KindSpec {
                 kind: $crate::ids::KindId($number),
                 code: $code,
                 label: $crate::kinds::Label { zh: $zh, en: $en },
                 home: $crate::kinds::HomeKind::$home,
-                lineage: $crate::kinds::Lineage::$lineage,
+                write_policy: $crate::kinds::WritePolicy::$write_policy,
                 writers: &[$($crate::kinds::Role::$writer),*],
                 fields: &[$( $crate::kinds::FieldSpec {
                     tag: $tag,
                     name: stringify!($field),
                     label: $crate::kinds::Label { zh: $field_zh, en: $field_en },
-                    value: <$ty as $crate::kinds::types::Slot>::VALUE,
-                    key: <$ty as $crate::kinds::types::Slot>::KEY,
+                    value: <$ty as $crate::kinds::types::FieldCodec>::VALUE,
+                    key: <$ty as $crate::kinds::types::FieldCodec>::KEY,
                     unit: $crate::kinds::Unit::$unit,
-                    choices: <$ty as $crate::kinds::types::Slot>::CHOICES,
+                    choices: <$ty as $crate::kinds::types::FieldCodec>::CHOICES,
                     required: false $(|| kind!(@required $mark))*,
                     headquarters: false $(|| kind!(@headquarters $mark))*,
                     server: false $(|| kind!(@server $mark))*,
@@ -51,21 +51,21 @@ macro_rules! kind {
 
             fn writes(&self) -> Vec<$crate::record::Write> {
                 let mut writes = Vec::new();
-                $( $crate::kinds::types::Slot::write(&self.$field, $tag, &mut writes); )*
+                $( $crate::kinds::types::FieldCodec::write(&self.$field, $tag, &mut writes); )*
                 writes.sort_by(|a, b| a.at.cmp(&b.at));
                 writes
             }
 
             fn read(record: &$crate::record::Record) -> Self {
                 let mut form = Self::default();
-                $( $crate::kinds::types::Slot::read(&mut form.$field, record.lines($tag)); )*
+                $( $crate::kinds::types::FieldCodec::read(&mut form.$field, record.lines($tag)); )*
                 form
             }
         }
 
         impl $name {
             /// The declaration.
-            pub const SPEC: $crate::kinds::KindSpec = <Self as $crate::kinds::Typed>::SPEC;
+            pub const SPEC: $crate::kinds::KindSpec = <Self as $crate::kinds::Entity>::SPEC;
         }
 
         kind! { @declaration ($) $name { $(#[$doc])* $name { $( $(#[$field_doc])* $field: $ty, )* } } }

@@ -5,7 +5,7 @@ use super::declare::kind;
 kind! {
     /// The check of the bag 业务包 before the first call. One a person a day.
     DepartureCheck = 8, "departure_check", "出门前检查" / "Departure check";
-    home Person; lineage Event; writers [Merchandiser, Representative];
+    home Person; write_policy Event; writers [Merchandiser, Representative];
     {
         /// The folder 文件夹 is there.
         folder: Option<bool> = 16, "文件夹" / "Folder", None, required;

@@ -3,9 +3,9 @@
 use super::declare::{choice, kind};
 use super::header::{self, Header};
 use crate::calendar::Day;
+use crate::figures::{Contribution, Dimension, MeasureFamily, Measures};
 use crate::ids::{PersonId, VisitId};
 use crate::record::{Home, Record};
-use crate::views::{Contribution, Dimension, Measures, View};
 
 choice! {
     /// What an urgent matter is about.
@@ -54,7 +54,7 @@ choice! {
 kind! {
     /// An urgent matter. The merchandiser raises it, the superior takes it up and closes it.
     Issue = 13, "issue", "急待解决问题" / "Issue";
-    home Outlet; lineage Edited; writers [Merchandiser, Representative, Manager];
+    home Outlet; write_policy Edited; writers [Merchandiser, Representative, Manager];
     contribute contribute;
     {
         /// The visit in which it was found.
@@ -83,14 +83,14 @@ kind! {
 }
 
 fn contribute(record: &Record) -> Vec<Contribution> {
-    let issue = <Issue as super::Typed>::read(record);
+    let issue = <Issue as super::Entity>::read(record);
     let (Home::Outlet(outlet), Some(_), Some(raised_on), Some(due_on), false) =
         (record.home, Header::read(record), issue.raised_on, issue.due_on, header::is_corrected(record))
     else {
         return Vec::new();
     };
-    let on = |day, view, measures: &[i64]| Contribution {
-        view,
+    let on = |day, family, measures: &[i64]| Contribution {
+        family,
         outlet: Some(outlet),
         person: issue.raised_by,
         day,
@@ -101,16 +101,16 @@ fn contribute(record: &Record) -> Vec<Contribution> {
     let closed_on = issue.closed_on.filter(|_| issue.state == Some(IssueState::Closed));
     let by_due = i64::from(closed_on.is_some_and(|day| day <= due_on));
     let mut contributions = vec![
-        on(raised_on, View::Issues, &[1]),
-        on(due_on, View::Issues, &[0, 0, by_due, 1]),
-        on(raised_on, View::OpenIssues, &[1]),
+        on(raised_on, MeasureFamily::Issues, &[1]),
+        on(due_on, MeasureFamily::Issues, &[0, 0, by_due, 1]),
+        on(raised_on, MeasureFamily::OpenIssues, &[1]),
     ];
     if by_due == 0 {
-        contributions.push(on(due_on.next(), View::OpenIssues, &[0, 1]));
+        contributions.push(on(due_on.next(), MeasureFamily::OpenIssues, &[0, 1]));
     }
     if let Some(day) = closed_on {
-        contributions.push(on(day, View::Issues, &[0, 1]));
-        contributions.push(on(day, View::OpenIssues, &[-1, by_due - 1]));
+        contributions.push(on(day, MeasureFamily::Issues, &[0, 1]));
+        contributions.push(on(day, MeasureFamily::OpenIssues, &[-1, by_due - 1]));
     }
     contributions
 }

@@ -8,7 +8,6 @@
 
 mod declare;
 pub mod header;
-mod release;
 mod spec;
 pub mod text;
 pub mod types;
@@ -43,17 +42,17 @@ pub use person::{Person, PersonStatus};
 pub use photo::{MediaType, Photo, PhotoSource, PhotoSubject};
 pub use position::{Position, Role};
 pub use product::Product;
-pub use release::Release;
 pub use route_plan::RoutePlan;
 pub use shelf_observation::ShelfObservation;
-pub use spec::{Attachment, FieldSpec, HomeKind, KeyType, KindSpec, Label, Lineage, Typed, Unit};
+pub use spec::{Attachment, Entity, FieldSpec, HomeKind, KeyType, KindSpec, Label, Unit, WritePolicy};
 pub use stock_count::StockCount;
 pub use stock_movement::{MovementCause, StockMovement};
-pub use types::{Choice, ClockGrade, Gtin, GtinError, Held};
+pub use types::{Choice, ClockGrade, Gtin, GtinError, KeyedValue};
 pub use validate::{Invalid, validate_op, validate_size};
-pub use visit::{AbortReason, PositionGrade, Visit};
+pub use visit::{AbortReason, FixGrade, Visit};
 
 use crate::ids::KindId;
+use crate::simulation::unknown_kinds;
 
 declare::kinds! {
     OrgUnit,
@@ -81,7 +80,7 @@ declare::choices! {
     Channel,
     OutletStatus,
     AbortReason,
-    PositionGrade,
+    FixGrade,
     MovementCause,
     IssueKind,
     Severity,
@@ -95,14 +94,12 @@ declare::choices! {
 
 /// The kinds that this program knows.
 pub fn known() -> impl Iterator<Item = &'static KindSpec> {
-    let release = Release::running();
-    ALL.into_iter().filter(move |spec| release.knows(spec.kind))
+    ALL.into_iter().filter(|spec| !unknown_kinds::contains(spec.kind))
 }
 
 /// The declaration of a kind, or `None` for one that this program does not know.
 pub fn spec(kind: KindId) -> Option<&'static KindSpec> {
-    let spec = ALL.into_iter().find(|spec| spec.kind == kind);
-    spec.filter(|_| Release::running().knows(kind))
+    known().find(|spec| spec.kind == kind)
 }
 
 /// The declaration of a kind by its code, such as `visit`.

@@ -29,7 +29,7 @@ choice! {
 kind! {
     /// An organisation unit. The tree is data: nothing of it is fixed in code (S7.4).
     OrgUnit = 1, "org_unit", "组织单元" / "Organisation unit";
-    home Company; lineage Reference; writers [];
+    home Company; write_policy Reference; writers [];
     {
         /// A short code that imports name it by, unique.
         code: Option<String> = 16, "编码" / "Code", None, required;

@@ -37,7 +37,7 @@ kind! {
     /// An outlet. It belongs to the company and lives in its own home: its visits, counts and issues are
     /// there too, and stay there whoever looks after it.
     Outlet = 4, "outlet", "门店" / "Outlet";
-    home Outlet; lineage Edited; writers [Representative, Manager];
+    home Outlet; write_policy Edited; writers [Representative, Manager];
     {
         /// The code that imports name it by, unique.
         code: Option<String> = 16, "门店编码" / "Outlet code", None, required;

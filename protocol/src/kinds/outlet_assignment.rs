@@ -8,7 +8,7 @@ kind! {
     /// An assignment of an outlet to a position. Handing an outlet over is a new assignment with a greater
     /// epoch; no record moves.
     OutletAssignment = 5, "outlet_assignment", "门店分配" / "Outlet assignment";
-    home Outlet; lineage Reference; writers [Manager];
+    home Outlet; write_policy Reference; writers [Manager];
     {
         /// The position.
         position: Option<PositionId> = 16, "岗位" / "Position", None, required;

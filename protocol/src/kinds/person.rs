@@ -19,7 +19,7 @@ kind! {
     /// A member of staff and the positions that they hold, one at a time. Work counts as that of the position
     /// held on its day, so a move takes nothing away that was done before it.
     Person = 3, "person", "人员" / "Person";
-    home Person; lineage Reference; writers [];
+    home Person; write_policy Reference; writers [];
     {
         /// The staff number that imports name the person by, unique.
         code: Option<String> = 16, "工号" / "Staff number", None, required;

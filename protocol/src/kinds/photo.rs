@@ -2,7 +2,7 @@
 
 use super::declare::{choice, kind};
 use super::spec::Attachment;
-use super::{PositionGrade, Typed};
+use super::{Entity, FixGrade};
 use crate::ids::{ContentHash, RecordId, VisitId};
 use crate::limits::PHOTO_BYTES_MAX;
 use crate::record::Record;
@@ -71,7 +71,7 @@ kind! {
     /// A photo of a visit or an issue. The record tells what it shows and how far it proves that; the picture is
     /// named by its hash and travels apart, after all records.
     Photo = 15, "photo", "照片" / "Photo";
-    home Outlet; lineage Event; writers [Merchandiser, Representative, Manager];
+    home Outlet; write_policy Event; writers [Merchandiser, Representative, Manager];
     attachments attachments;
     {
         /// The visit in which it was taken.
@@ -97,7 +97,7 @@ kind! {
         /// How far off that may be.
         accuracy_m: Option<i64> = 26, "定位精度" / "Accuracy", Metres;
         /// How sure the position is.
-        position_grade: Option<PositionGrade> = 27, "定位可信度" / "Position grade", None;
+        position_grade: Option<FixGrade> = 27, "定位可信度" / "Position grade", None;
         /// Distance from the outlet's own position.
         distance_m: Option<i64> = 28, "距门店距离" / "Distance from outlet", Metres;
         /// A remark.

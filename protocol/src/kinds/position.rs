@@ -21,7 +21,7 @@ kind! {
     /// A position. Outlets are assigned to positions, never to people, so that nobody takes customers
     /// along on leaving (S8.2). A vacant one exists as a record without a holder (S5.2).
     Position = 2, "position", "岗位" / "Position";
-    home Company; lineage Reference; writers [];
+    home Company; write_policy Reference; writers [];
     {
         /// A short code that imports name it by, unique.
         code: Option<String> = 16, "编码" / "Code", None, required;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 kind! {
     /// A product. Its id is derived from its GTIN, so every import of it names the same record.
     Product = 6, "product", "产品" / "Product";
-    home Company; lineage Reference; writers [];
+    home Company; write_policy Reference; writers [];
     {
         /// Its GTIN.
         gtin: Option<Gtin> = 16, "GTIN" / "GTIN", None, required;

@@ -3,16 +3,16 @@
 use super::declare::kind;
 use super::header;
 use crate::calendar::Day;
+use crate::figures::{Contribution, Dimension, MeasureFamily, VisitFigures};
 use crate::ids::{OutletId, PersonId};
 use crate::record::{Home, Record};
-use crate::views::{Contribution, Dimension, View, VisitFigures};
 use std::collections::BTreeMap;
 
 kind! {
     /// The calls planned for one person on one day. A planned call is a line of the plan, keyed by its
     /// outlet: its place in the order, its purpose, and whether it must be made.
     RoutePlan = 7, "route_plan", "路线计划" / "Route plan";
-    home Person; lineage Edited; writers [Manager];
+    home Person; write_policy Edited; writers [Manager];
     contribute contribute;
     {
         /// The day.
@@ -29,7 +29,7 @@ kind! {
 }
 
 fn contribute(record: &Record) -> Vec<Contribution> {
-    let plan = <RoutePlan as super::Typed>::read(record);
+    let plan = <RoutePlan as super::Entity>::read(record);
     let (Home::Person(person), Some(day), false) = (record.home, plan.day, header::is_corrected(record))
     else {
         return Vec::new();
@@ -39,7 +39,7 @@ fn contribute(record: &Record) -> Vec<Contribution> {
 
 fn planned_call(person: PersonId, outlet: OutletId, day: Day) -> Contribution {
     Contribution {
-        view: View::Visits,
+        family: MeasureFamily::Visits,
         outlet: Some(outlet),
         person: Some(person),
         day,

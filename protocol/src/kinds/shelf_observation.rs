@@ -3,9 +3,9 @@
 use super::declare::kind;
 use super::header::{self, Header};
 use super::types::Gtin;
+use crate::figures::{Contribution, Dimension, MeasureFamily, ProductFigures};
 use crate::ids::VisitId;
 use crate::record::{Home, Key, Record, Value};
-use crate::views::{Contribution, Dimension, ProductFigures, View};
 use std::collections::BTreeMap;
 
 /// Tag of `present`, which says that a product was looked for.
@@ -17,7 +17,7 @@ const FACINGS_CATEGORY: u16 = 20;
 kind! {
     /// What was seen on the shelf in one visit, a line a product. It shares the visit's id.
     ShelfObservation = 10, "shelf_observation", "货架检查" / "Shelf observation";
-    home Outlet; lineage Event; writers [Merchandiser, Representative, Manager];
+    home Outlet; write_policy Event; writers [Merchandiser, Representative, Manager];
     contribute contribute;
     {
         /// The visit.
@@ -72,7 +72,7 @@ fn contribute(record: &Record) -> Vec<Contribution> {
             ..Default::default()
         };
         Some(Contribution {
-            view: View::Products,
+            family: MeasureFamily::Products,
             outlet: Some(outlet),
             person: Some(header.actor),
             day: header.business_day,

@@ -1,10 +1,10 @@
 //! What a kind declares about itself.
 
 use super::Role;
+use crate::figures::Contribution;
+use crate::figures::stock_ledger::Stock;
 use crate::ids::{ContentHash, KindId};
 use crate::record::{Home, Record, RecordKey, ValueType, Write};
-use crate::views::Contribution;
-use crate::views::ledger::Stock;
 
 /// A name as people read it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,7 +132,7 @@ pub struct Attachment {
 
 /// How records of a kind change (the merge codes of DOMAIN B).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Lineage {
+pub enum WritePolicy {
     /// Written by its author alone; corrected by a new record that names the old (E, C).
     Event,
     /// Edited field by field by whoever may; the later edit stands (L).
@@ -153,7 +153,7 @@ pub struct KindSpec {
     /// Where its records live.
     pub home: HomeKind,
     /// How its records change.
-    pub lineage: Lineage,
+    pub write_policy: WritePolicy,
     /// Who may write it, besides headquarters.
     pub writers: &'static [Role],
     /// Its own fields; those of the header come on top.
@@ -174,7 +174,7 @@ impl KindSpec {
 }
 
 /// A kind's typed form: what applications fill in and read.
-pub trait Typed: Default {
+pub trait Entity: Default {
     /// The declaration.
     const SPEC: KindSpec;
 

@@ -4,10 +4,10 @@ use super::declare::kind;
 use super::header::{self, Header};
 use super::types::Gtin;
 use crate::calendar::Day;
+use crate::figures::stock_ledger::Stock;
+use crate::figures::{Contribution, Dimension, MeasureFamily, ProductFigures};
 use crate::ids::VisitId;
 use crate::record::{Field, Home, Key, Record, Value};
-use crate::views::ledger::Stock;
-use crate::views::{Contribution, Dimension, ProductFigures, View};
 use std::collections::BTreeMap;
 
 /// The tags that count units by product; together they are the whole stock of the product.
@@ -17,7 +17,7 @@ kind! {
     /// A count, a line a product and location. It states the whole stock of every product that it names.
     /// The count of a visit shares the visit's id.
     StockCount = 11, "stock_count", "库存盘点" / "Stock count";
-    home Outlet; lineage Event; writers [Merchandiser, Representative, Manager];
+    home Outlet; write_policy Event; writers [Merchandiser, Representative, Manager];
     contribute contribute;
     stock stock;
     {
@@ -63,7 +63,7 @@ fn contribute(record: &Record) -> Vec<Contribution> {
         return Vec::new();
     };
     let line = |(gtin, counted_units)| Contribution {
-        view: View::Products,
+        family: MeasureFamily::Products,
         outlet: Some(outlet),
         person: Some(header.actor),
         day: header.business_day,

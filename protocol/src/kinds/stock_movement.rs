@@ -3,9 +3,9 @@
 use super::declare::{choice, kind};
 use super::header;
 use super::types::Gtin;
+use crate::figures::stock_ledger::Stock;
 use crate::ids::VisitId;
 use crate::record::{Key, Record, Value};
-use crate::views::ledger::Stock;
 use std::collections::BTreeMap;
 
 choice! {
@@ -33,7 +33,7 @@ choice! {
 kind! {
     /// A movement of stock, a line a product; units that leave are negative.
     StockMovement = 12, "stock_movement", "库存变动" / "Stock movement";
-    home Outlet; lineage Event; writers [Merchandiser, Representative, Manager];
+    home Outlet; write_policy Event; writers [Merchandiser, Representative, Manager];
     stock stock;
     {
         /// The visit; none for a movement outside one.

@@ -2,7 +2,7 @@
 
 use super::Product;
 use super::spec::{FieldSpec, KeyType, Label, Unit};
-use super::types::{Gtin, Held};
+use super::types::{Gtin, KeyedValue};
 use crate::calendar::{DEFAULT_ZONE, Day, moment_text};
 use crate::ids::RecordId;
 use crate::record::{Key, Value};
@@ -34,7 +34,7 @@ impl Text {
 pub type Names = BTreeMap<RecordId, String>;
 
 /// The records that a value of a field names, the product of its line among them.
-pub fn named(field: Option<&FieldSpec>, held: &Held) -> Vec<RecordId> {
+pub fn named(field: Option<&FieldSpec>, held: &KeyedValue) -> Vec<RecordId> {
     let value = if let Value::Id(id) = held.value { Some(id) } else { None };
     let line = match &held.key {
         Key::Id(id) => Some(*id),
@@ -156,7 +156,7 @@ mod tests {
     fn a_line_is_named_by_its_product() {
         let gtin: Gtin = "6901234567892".parse().expect("a GTIN");
         let lots = StockCount::SPEC.fields.iter().find(|field| field.name == "lot_units");
-        let held = Held { key: Key::NumberText(gtin.number(), "L7".into()), value: Value::Int(3) };
+        let held = KeyedValue { key: Key::NumberText(gtin.number(), "L7".into()), value: Value::Int(3) };
         let names: Names = named(lots, &held).into_iter().map(|id| (id, "纯牛奶".into())).collect();
         assert_eq!(line(lots, &held.key, &names).as_deref(), Some("纯牛奶 06901234567892 / L7"));
         assert_eq!(line(lots, &Key::Single, &names), None);

@@ -57,7 +57,7 @@ pub trait LineKey: Sized + Ord {
 }
 
 /// A field of a typed form: an `Option` or a `BTreeMap`.
-pub trait Slot {
+pub trait FieldCodec {
     /// The type of the values.
     const VALUE: ValueType;
     /// What keys the lines.
@@ -70,7 +70,7 @@ pub trait Slot {
     fn read(&mut self, lines: &[Field]);
 }
 
-impl<V: FieldValue> Slot for Option<V> {
+impl<V: FieldValue> FieldCodec for Option<V> {
     const VALUE: ValueType = V::TYPE;
     const KEY: KeyType = KeyType::Single;
     const CHOICES: &'static [(i64, &'static str, Label)] = V::CHOICES;
@@ -86,7 +86,7 @@ impl<V: FieldValue> Slot for Option<V> {
     }
 }
 
-impl<K: LineKey, V: FieldValue> Slot for BTreeMap<K, V> {
+impl<K: LineKey, V: FieldValue> FieldCodec for BTreeMap<K, V> {
     const VALUE: ValueType = V::TYPE;
     const KEY: KeyType = K::TYPE;
     const CHOICES: &'static [(i64, &'static str, Label)] = V::CHOICES;
@@ -108,7 +108,7 @@ impl<K: LineKey, V: FieldValue> Slot for BTreeMap<K, V> {
 
 /// A value with the key of its line, of whatever type: what a field holds that tells of another field.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Held {
+pub struct KeyedValue {
     /// The line, or [`Key::Single`].
     pub key: Key,
     /// The value; [`Value::Absent`] where it was removed or was never there.
@@ -117,7 +117,7 @@ pub struct Held {
 
 /// A field of its own tag that stands in the line of what it holds, so that key and value keep their types and
 /// bounds.
-impl Slot for Option<Held> {
+impl FieldCodec for Option<KeyedValue> {
     const VALUE: ValueType = ValueType::Any;
     const KEY: KeyType = KeyType::Any;
     const CHOICES: &'static [(i64, &'static str, Label)] = &[];
@@ -131,7 +131,8 @@ impl Slot for Option<Held> {
     }
 
     fn read(&mut self, lines: &[Field]) {
-        let held = |field: &Field| Held { key: field.at.key.clone(), value: field.register.value.clone() };
+        let held =
+            |field: &Field| KeyedValue { key: field.at.key.clone(), value: field.register.value.clone() };
         *self = lines.first().map(held);
     }
 }

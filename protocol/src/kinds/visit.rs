@@ -3,9 +3,9 @@
 use super::declare::{choice, kind};
 use super::header::{self, Header};
 use super::outlet::Channel;
+use crate::figures::{Contribution, Dimension, MeasureFamily, VisitFigures};
 use crate::ids::RoutePlanId;
 use crate::record::{Home, Record};
-use crate::views::{Contribution, Dimension, View, VisitFigures};
 use std::collections::BTreeMap;
 
 choice! {
@@ -26,7 +26,7 @@ choice! {
 
 choice! {
     /// How sure the position of a check-in is.
-    PositionGrade {
+    FixGrade {
         /// From the device's satellite receiver or network.
         Measured = 1, "measured", "已定位" / "measured";
         /// The system says that the position is simulated.
@@ -40,7 +40,7 @@ kind! {
     /// A visit. It is opened with one save and closed or aborted with a second one; what is seen meanwhile
     /// is saved in records of their own that share its id.
     Visit = 9, "visit", "拜访" / "Visit";
-    home Outlet; lineage Event; writers [Merchandiser, Representative, Manager];
+    home Outlet; write_policy Event; writers [Merchandiser, Representative, Manager];
     contribute contribute;
     {
         /// Check-in, by the device's clock.
@@ -64,7 +64,7 @@ kind! {
         /// How far off that may be.
         accuracy_m: Option<i64> = 25, "定位精度" / "Accuracy", Metres;
         /// How sure the position is.
-        position_grade: Option<PositionGrade> = 26, "定位可信度" / "Position grade", None;
+        position_grade: Option<FixGrade> = 26, "定位可信度" / "Position grade", None;
         /// Distance from the outlet's own position.
         distance_m: Option<i64> = 27, "距门店距离" / "Distance from outlet", Metres;
         /// Answers to the visit's yes/no tasks, by the task's code.
@@ -80,9 +80,9 @@ fn contribute(record: &Record) -> Vec<Contribution> {
     else {
         return Vec::new();
     };
-    let visit = <Visit as super::Typed>::read(record);
+    let visit = <Visit as super::Entity>::read(record);
     vec![Contribution {
-        view: View::Visits,
+        family: MeasureFamily::Visits,
         outlet: Some(outlet),
         person: Some(header.actor),
         day: header.business_day,

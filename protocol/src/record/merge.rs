@@ -5,11 +5,11 @@
 
 use super::{Field, FieldKey, Op, Record, Register, Value};
 use crate::clock::Stamp;
-use crate::planted::Bug;
+use crate::simulation::fault_injection::Bug;
 
 /// Two writes of one field that did not know of each other.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Conflict {
+pub struct ConcurrentWrite {
     /// The field.
     pub at: FieldKey,
     /// The value that stands.
@@ -24,7 +24,7 @@ pub struct Applied {
     /// Whether any field changed.
     pub changed: bool,
     /// Fields where the writer had not seen what stood there.
-    pub conflicts: Vec<Conflict>,
+    pub conflicts: Vec<ConcurrentWrite>,
 }
 
 impl Register {
@@ -58,7 +58,7 @@ impl Record {
             match mine.next_if(|field| field.at == theirs.at) {
                 Some(field)
                     if field.register.rank() >= theirs.register.rank()
-                        && !Bug::MergeByArrival.is_planted() =>
+                        && !Bug::MergeByArrival.is_injected() =>
                 {
                     merged.push(field);
                 }
@@ -88,7 +88,7 @@ impl Record {
         Applied { changed: self.take_in(fields), conflicts }
     }
 
-    fn conflict(&self, write: &super::Write, stamp: Stamp) -> Option<Conflict> {
+    fn conflict(&self, write: &super::Write, stamp: Stamp) -> Option<ConcurrentWrite> {
         let standing = self.register(&write.at)?;
         // The same write sent again, a write that knew what stands here, and a write that agrees with it
         // are no conflict.
@@ -105,6 +105,6 @@ impl Record {
         } else {
             (written, standing.clone())
         };
-        Some(Conflict { at: write.at.clone(), kept, lost })
+        Some(ConcurrentWrite { at: write.at.clone(), kept, lost })
     }
 }

@@ -8,7 +8,7 @@ mod merge;
 mod op;
 mod value;
 
-pub use merge::{Applied, Conflict};
+pub use merge::{Applied, ConcurrentWrite};
 pub use op::{Op, Write};
 pub use value::{Key, Value, ValueType};
 

@@ -5,8 +5,8 @@
 //! answered by the method that they name before the next poll; the work is durable by then.
 
 use super::SessionError;
-use super::check::{Checking, HeldRecords, Next};
-use super::places::Places;
+use super::pull_progress::PullProgress;
+use super::reconciliation::{Next, Reconciliation, RecordDigests};
 use crate::digest::Digest;
 use crate::ids::{FeedSeq, OpSeq};
 use crate::limits::{
@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 
 /// What a session is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Aim {
+pub enum SyncMode {
     /// To send what waits in the outbox, then to fetch what changed in the scope.
     Sync,
     /// Only to send what waits in the outbox.
@@ -74,14 +74,14 @@ pub enum Step {
     /// Commit the new scope, then call [`ClientSession::ready_to_pull`].
     CommitScope(Vec<Home>),
     /// Nothing is left to push: read where the store stands and call [`ClientSession::ready_to_pull`].
-    ReadPosition,
+    ReadCursors,
     /// Commit changed records of homes that the device holds, and the cursor where the frame starts where
     /// the device stands.
     CommitChanges(Changes),
     /// Fold what is settled, then call [`ClientSession::digests`].
     ReadDigests,
     /// Read the records of a home behind one, at most so many as one frame takes
-    /// ([`crate::limits::CHECK_RECORDS_MAX`]), and call [`ClientSession::records`].
+    /// ([`crate::limits::RECONCILE_RECORDS_MAX`]), and call [`ClientSession::records`].
     ReadRecords {
         /// The home.
         home: Home,
@@ -97,18 +97,18 @@ pub enum Step {
 }
 
 /// Where the device's store stands; what it says in [`Pull`].
-pub type Position = Pull;
+pub type PullCursors = Pull;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     Pushing,
     /// The position was asked for from the driver.
-    Positioning,
+    ReadingCursors,
     Pulling {
         captured_through_ms: i64,
     },
     /// Everything has come, and is compared.
-    Checking(Synced),
+    Reconciling(Synced),
     Done(Outcome),
 }
 
@@ -122,7 +122,7 @@ struct InFlight {
 /// The device's end of one session.
 #[derive(Debug)]
 pub struct ClientSession {
-    aim: Aim,
+    mode: SyncMode,
     phase: Phase,
     /// Whether the driver was handed the server's answer to the hello. No push is sent before: only the welcome
     /// tells whether the numbers of this store's saves still stand for them at the server, or whether the store
@@ -150,10 +150,10 @@ pub struct ClientSession {
     /// Whether ops must be sent again, once the receipts of those on their way are in.
     again: bool,
     rounds_without_progress: u32,
-    places: Places,
+    pull_progress: PullProgress,
     /// Whether what the device holds is compared once everything has come.
-    checks: bool,
-    checking: Option<Checking>,
+    reconciles: bool,
+    reconciliation: Option<Reconciliation>,
 }
 
 /// How often the same is sent or asked for again within one session before it gives up.
@@ -161,10 +161,10 @@ const ROUNDS_MAX: u32 = 8;
 
 impl ClientSession {
     /// A session of a device whose oldest unsent op is `outbox_first` (or would be).
-    pub fn new(aim: Aim, hello: Hello, outbox_first: OpSeq) -> Self {
+    pub fn new(mode: SyncMode, hello: Hello, outbox_first: OpSeq) -> Self {
         let sent = OpSeq(outbox_first.0.saturating_sub(1));
         Self {
-            aim,
+            mode,
             phase: Phase::Pushing,
             welcomed: false,
             is_resuming: false,
@@ -180,9 +180,9 @@ impl ClientSession {
             committed_through: sent,
             again: false,
             rounds_without_progress: 0,
-            places: Places::default(),
-            checks: false,
-            checking: None,
+            pull_progress: PullProgress::default(),
+            reconciles: false,
+            reconciliation: None,
         }
     }
 
@@ -197,8 +197,8 @@ impl ClientSession {
     /// Has the sync compare what the device holds with what the server holds before it ends. It costs the reading of
     /// all records on both sides, so it is for now and then.
     #[must_use]
-    pub const fn checked(mut self) -> Self {
-        self.checks = true;
+    pub const fn reconciling(mut self) -> Self {
+        self.reconciles = true;
         self
     }
 
@@ -225,9 +225,9 @@ impl ClientSession {
             // The welcome says whether the two ends know each other, and tells the server's time.
             Phase::Done(outcome) if self.welcomed && !self.is_resuming => Step::Done(outcome),
             Phase::Pushing
-            | Phase::Positioning
+            | Phase::ReadingCursors
             | Phase::Pulling { .. }
-            | Phase::Checking(_)
+            | Phase::Reconciling(_)
             | Phase::Done(_) => Step::Wait,
         }
     }
@@ -263,14 +263,14 @@ impl ClientSession {
 
     /// Goes on once what was sent is receipted and committed.
     fn all_settled(&mut self) -> Step {
-        match self.aim {
-            Aim::Sync => {
-                self.phase = Phase::Positioning;
-                Step::ReadPosition
+        match self.mode {
+            SyncMode::Sync => {
+                self.phase = Phase::ReadingCursors;
+                Step::ReadCursors
             }
             // What was saved meanwhile is sent as well.
-            Aim::Push if !self.outbox_ended => self.read(self.sent_through.next()),
-            Aim::Push => {
+            SyncMode::Push if !self.outbox_ended => self.read(self.sent_through.next()),
+            SyncMode::Push => {
                 self.phase = Phase::Done(Outcome::Pushed);
                 self.poll()
             }
@@ -280,11 +280,11 @@ impl ClientSession {
     /// What is asked for before this is known was asked for from a place that may not be there: then it is asked for again.
     fn resumed(&mut self, resumed: Resumed) {
         self.is_resuming = false;
-        let has_asked = matches!(self.phase, Phase::Pulling { .. } | Phase::Checking(_) | Phase::Done(_));
-        if self.aim == Aim::Sync && has_asked && !resumed.continues {
-            self.phase = Phase::Positioning;
-            self.checking = None;
-            self.steps.push_back(Step::ReadPosition);
+        let has_asked = matches!(self.phase, Phase::Pulling { .. } | Phase::Reconciling(_) | Phase::Done(_));
+        if self.mode == SyncMode::Sync && has_asked && !resumed.continues {
+            self.phase = Phase::ReadingCursors;
+            self.reconciliation = None;
+            self.steps.push_back(Step::ReadCursors);
         }
     }
 
@@ -307,10 +307,10 @@ impl ClientSession {
         self.frames.push_back(ClientFrame::Push(Push { ops }));
     }
 
-    /// Answers [`Step::ReadPosition`] and [`Step::CommitScope`]. The position's `sent_through` is the last
+    /// Answers [`Step::ReadCursors`] and [`Step::CommitScope`]. The position's `sent_through` is the last
     /// op that was saved when `captured_through_ms` was read: where that is more than was sent, the rest is
     /// pushed first, so that the device never claims to have sent what it has not.
-    pub fn ready_to_pull(&mut self, mut position: Position) {
+    pub fn ready_to_pull(&mut self, mut position: PullCursors) {
         // Of a second scope that came right after the first: something is to be pushed, and the position is read again
         // after that.
         if self.phase == Phase::Pushing {
@@ -323,19 +323,19 @@ impl ClientSession {
         }
         self.phase = Phase::Pulling { captured_through_ms: position.captured_through_ms };
         position.sent_through = self.sent_through;
-        self.places = Places::of(&position);
+        self.pull_progress = PullProgress::of(&position);
         self.frames.push_back(ClientFrame::Pull(position));
     }
 
     /// Answers [`Step::ReadDigests`]: every home that the device holds, with the digest of its records.
     pub fn digests(&mut self, homes: Vec<(Home, Digest)>) {
-        let frame = self.checking.as_mut().map(|checking| checking.digests(homes));
+        let frame = self.reconciliation.as_mut().map(|reconciliation| reconciliation.digests(homes));
         self.frames.extend(frame);
     }
 
     /// Answers [`Step::ReadRecords`].
-    pub fn records(&mut self, held: HeldRecords) {
-        let frame = self.checking.as_ref().and_then(|checking| checking.records(held));
+    pub fn records(&mut self, held: RecordDigests) {
+        let frame = self.reconciliation.as_ref().and_then(|reconciliation| reconciliation.records(held));
         self.frames.extend(frame);
     }
 
@@ -377,7 +377,7 @@ impl ClientSession {
                 self.steps.push_back(Step::CommitScope(homes));
             }
             (Phase::Pulling { .. }, ServerFrame::Changes(changes)) => {
-                if self.places.advance(&changes) {
+                if self.pull_progress.advance(&changes) {
                     self.rounds_without_progress = 0;
                 }
                 self.steps.push_back(Step::CommitChanges(changes));
@@ -385,21 +385,29 @@ impl ClientSession {
             (Phase::Pulling { captured_through_ms }, ServerFrame::Pulled(cursor)) => {
                 return self.pulled(Synced { cursor, captured_through_ms });
             }
-            (Phase::Checking(_), ServerFrame::Checked(checked)) => {
-                let next = self.checking.as_mut().map(|checking| checking.checked(checked)).transpose()?;
+            (Phase::Reconciling(_), ServerFrame::DigestVerdict(verdict)) => {
+                let next = self
+                    .reconciliation
+                    .as_mut()
+                    .map(|reconciliation| reconciliation.verdict(verdict))
+                    .transpose()?;
                 self.go_on_checking(next.flatten());
             }
-            (Phase::Checking(_), ServerFrame::Repair(repair)) => {
-                let next = self.checking.as_mut().map(|checking| checking.repair(&repair)).transpose()?;
+            (Phase::Reconciling(_), ServerFrame::Repair(repair)) => {
+                let next = self
+                    .reconciliation
+                    .as_mut()
+                    .map(|reconciliation| reconciliation.repair(&repair))
+                    .transpose()?;
                 let next = next.flatten();
                 self.steps.extend(next.is_some().then_some(Step::CommitRepair(repair)));
                 self.go_on_checking(next);
             }
             (phase, frame) => {
                 let got = match frame {
-                    ServerFrame::Answer(_) => "figures",
+                    ServerFrame::FigureResponse(_) => "figures",
                     ServerFrame::Granted(_) => "a certificate",
-                    ServerFrame::Held(_) | ServerFrame::Declined(_) => "word of a picture",
+                    ServerFrame::UploadStatus(_) | ServerFrame::Declined(_) => "word of a picture",
                     _ => "records",
                 };
                 let expected = if phase == Phase::Pushing { "a receipt" } else { "nothing" };
@@ -441,26 +449,28 @@ impl ClientSession {
         match (next, self.phase) {
             (Some(Next::Send(frame)), _) => self.frames.push_back(frame),
             (Some(Next::Do(step)), _) => self.steps.push_back(step),
-            (Some(Next::Done), Phase::Checking(synced)) => self.phase = Phase::Done(Outcome::Synced(synced)),
+            (Some(Next::Done), Phase::Reconciling(synced)) => {
+                self.phase = Phase::Done(Outcome::Synced(synced))
+            }
             (Some(Next::Done) | None, _) => {}
         }
     }
 
     fn pulled(&mut self, synced: Synced) -> Result<(), SessionError> {
-        if self.places.reach(synced.cursor) && self.checks {
-            self.phase = Phase::Checking(synced);
-            self.checking = Some(Checking::new(synced.cursor));
+        if self.pull_progress.reach(synced.cursor) && self.reconciles {
+            self.phase = Phase::Reconciling(synced);
+            self.reconciliation = Some(Reconciliation::new(synced.cursor));
             self.steps.push_back(Step::ReadDigests);
             return Ok(());
         }
-        if self.places.reach(synced.cursor) {
+        if self.pull_progress.reach(synced.cursor) {
             self.phase = Phase::Done(Outcome::Synced(synced));
             return Ok(());
         }
         // Frames were lost: what is missing is asked for again, for "done" must not lie.
         self.round()?;
-        self.phase = Phase::Positioning;
-        self.steps.push_back(Step::ReadPosition);
+        self.phase = Phase::ReadingCursors;
+        self.steps.push_back(Step::ReadCursors);
         Ok(())
     }
 

@@ -9,9 +9,9 @@
 //! reorder them all the same, nothing is taken for done that was not, and the worst is a session that waits
 //! until its driver's timeout.
 
-pub mod check;
 pub mod client;
-mod places;
+mod pull_progress;
+pub mod reconciliation;
 pub mod server;
 pub mod upload;
 

@@ -8,8 +8,9 @@ use super::SessionError;
 use crate::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
 use crate::record::{Home, Op};
 use crate::wire::v1::{
-    Answer, Ask, Changes, Check, CheckRecords, Checked, ClientFrame, Declined, Held, Hello, Offer, Piece,
-    Pull, Receipt, Refusal, Refused, Repair, Resume, Resumed, ServerFrame, Welcome,
+    Changes, ClientFrame, CompareDigests, CompareRecords, Declined, DigestVerdict, FigureRequest,
+    FigureResponse, Hello, Offer, Piece, Pull, Receipt, Refusal, Refused, Repair, Resume, Resumed,
+    ServerFrame, UploadStatus, Welcome,
 };
 use std::collections::VecDeque;
 
@@ -23,7 +24,7 @@ pub enum Step {
     /// Note the device's clock and program. Where its certificate ends soon, call [`ServerSession::renewed`].
     Greet(Hello),
     /// See whether the place that a device stands at lies in this feed, then call [`ServerSession::resumed`].
-    FindPlace(Resume),
+    FindFeedPosition(Resume),
     /// Load, plan and commit these ops, then call [`ServerSession::ingested`].
     Ingest(Vec<Op>),
     /// Note that the device has sent everything captured up to the pull's moment, if everything up to its
@@ -37,12 +38,12 @@ pub enum Step {
         /// After this place.
         after: FeedSeq,
     },
-    /// Compare what a device holds, then call [`ServerSession::checked`].
-    Compare(Check),
+    /// Compare what a device holds, then call [`ServerSession::verdict`].
+    Compare(CompareDigests),
     /// Compare the records of a home one by one, then call [`ServerSession::repair`].
-    CompareRecords(CheckRecords),
+    CompareRecords(CompareRecords),
     /// Read figures, then call [`ServerSession::figures`].
-    ReadFigures(Ask),
+    ReadFigures(FigureRequest),
     /// See how much of a picture is there, then call [`ServerSession::picture`].
     FindPicture(Offer),
     /// Keep a piece of a picture and, where that makes it whole, verify it and make it durable. Then call
@@ -121,11 +122,11 @@ impl ServerSession {
                 let welcome = Welcome { now_ms, applied_through, person: self.person };
                 self.steps.push_back(Step::Send(ServerFrame::Welcome(welcome)));
             }
-            ClientFrame::Ask(ask) => self.steps.push_back(Step::ReadFigures(ask)),
+            ClientFrame::FigureRequest(ask) => self.steps.push_back(Step::ReadFigures(ask)),
             ClientFrame::Push(_)
             | ClientFrame::Pull(_)
-            | ClientFrame::Check(_)
-            | ClientFrame::CheckRecords(_)
+            | ClientFrame::CompareDigests(_)
+            | ClientFrame::CompareRecords(_)
             | ClientFrame::Resume(_)
                 if !self.greeted =>
             {
@@ -138,13 +139,13 @@ impl ServerSession {
                 self.pushes.push_back((first.seq, last.seq));
                 self.steps.push_back(Step::Ingest(push.ops));
             }
-            ClientFrame::Resume(resume) => self.steps.push_back(Step::FindPlace(resume)),
+            ClientFrame::Resume(resume) => self.steps.push_back(Step::FindFeedPosition(resume)),
             ClientFrame::Pull(pull) => {
                 self.is_beyond &= !is_from_beginning(&pull);
                 self.steps.extend((!self.is_beyond).then_some(Step::CheckScope(pull)));
             }
-            ClientFrame::Check(check) => self.steps.push_back(Step::Compare(check)),
-            ClientFrame::CheckRecords(check) => self.steps.push_back(Step::CompareRecords(check)),
+            ClientFrame::CompareDigests(check) => self.steps.push_back(Step::Compare(check)),
+            ClientFrame::CompareRecords(check) => self.steps.push_back(Step::CompareRecords(check)),
             // What pictures are taken for was sent before, so they need no greeting: whoever sends one twice, from
             // whatever copy of a store, sends the same.
             ClientFrame::Offer(offer) => self.steps.push_back(Step::FindPicture(offer)),
@@ -161,7 +162,7 @@ impl ServerSession {
         self.steps.push_back(Step::Send(ServerFrame::Renewed(certificate_der)));
     }
 
-    /// Answers [`Step::FindPlace`].
+    /// Answers [`Step::FindFeedPosition`].
     pub fn resumed(&mut self, resumed: Resumed) {
         self.is_beyond = !resumed.continues;
         self.steps.push_front(Step::Send(ServerFrame::Resumed(resumed)));
@@ -226,8 +227,8 @@ impl ServerSession {
     }
 
     /// Answers [`Step::Compare`].
-    pub fn checked(&mut self, checked: Checked) {
-        self.steps.push_front(Step::Send(ServerFrame::Checked(checked)));
+    pub fn verdict(&mut self, verdict: DigestVerdict) {
+        self.steps.push_front(Step::Send(ServerFrame::DigestVerdict(verdict)));
     }
 
     /// Answers [`Step::CompareRecords`].
@@ -236,13 +237,13 @@ impl ServerSession {
     }
 
     /// Answers [`Step::ReadFigures`].
-    pub fn figures(&mut self, answer: Answer) {
-        self.steps.push_back(Step::Send(ServerFrame::Answer(answer)));
+    pub fn figures(&mut self, answer: FigureResponse) {
+        self.steps.push_back(Step::Send(ServerFrame::FigureResponse(answer)));
     }
 
     /// Answers [`Step::FindPicture`] and [`Step::KeepPiece`].
-    pub fn picture(&mut self, answer: Result<Held, Declined>) {
-        let frame = answer.map_or_else(ServerFrame::Declined, ServerFrame::Held);
+    pub fn picture(&mut self, answer: Result<UploadStatus, Declined>) {
+        let frame = answer.map_or_else(ServerFrame::Declined, ServerFrame::UploadStatus);
         self.steps.push_front(Step::Send(frame));
     }
 }

@@ -8,7 +8,7 @@ mod points;
 mod server;
 
 use super::SessionError;
-use super::client::{Aim, ClientSession, Outcome, Step as ClientStep};
+use super::client::{ClientSession, Outcome, Step as ClientStep, SyncMode};
 use super::server::ServerSession;
 use crate::ids::{OrgUnitId, OutletId, PersonId, RecordId};
 use crate::record::Home;
@@ -44,7 +44,7 @@ enum Event {
     /// A new session, whatever was under way.
     Connect {
         device: u8,
-        aim: Aim,
+        mode: SyncMode,
     },
     Up {
         device: u8,
@@ -91,11 +91,11 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Fate::Later),
     ];
     let device = 0..DEVICES;
-    let aim = prop_oneof![Just(Aim::Sync), Just(Aim::Push)];
+    let mode = prop_oneof![Just(SyncMode::Sync), Just(SyncMode::Push)];
     prop_oneof![
         10 => (device.clone(), 0..RECORDS, 0u8..6, any::<i8>())
             .prop_map(|(device, record, field, value)| Event::Save { device, record, field, value }),
-        1 => (device.clone(), aim).prop_map(|(device, aim)| Event::Connect { device, aim }),
+        1 => (device.clone(), mode).prop_map(|(device, mode)| Event::Connect { device, mode }),
         7 => (device.clone(), fate.clone()).prop_map(|(device, fate)| Event::Up { device, fate }),
         7 => (device.clone(), fate).prop_map(|(device, fate)| Event::Down { device, fate }),
         4 => (device.clone(), 1u8..16).prop_map(|(device, payloads)| Event::Calm { device, payloads }),
@@ -189,14 +189,14 @@ impl World {
         assert_eq!(self.moved, 0, "a session with nothing new moves records");
     }
 
-    fn session(&mut self, at: usize, aim: Aim) -> ClientSession {
+    fn session(&mut self, at: usize, mode: SyncMode) -> ClientSession {
         let device = &mut self.devices[at];
         let hello =
             Hello { app: "test".into(), device: device.no, next_seq: device.next_seq, now_ms: self.now_ms };
-        let session = ClientSession::new(aim, hello, device.outbox_first());
+        let session = ClientSession::new(mode, hello, device.outbox_first());
         let resume = device.begin();
-        let session = if aim == Aim::Sync { session.resuming(resume) } else { session };
-        if self.checks { session.checked() } else { session }
+        let session = if mode == SyncMode::Sync { session.resuming(resume) } else { session };
+        if self.checks { session.reconciling() } else { session }
     }
 
     /// The server is another one now, and whatever was under way is not.
@@ -216,7 +216,7 @@ impl World {
             Event::Save { device, record, field, value } => {
                 self.devices[usize::from(device)].save(record, field, value, self.now_ms);
             }
-            Event::Connect { device, aim } => self.connect(usize::from(device), aim),
+            Event::Connect { device, mode } => self.connect(usize::from(device), mode),
             Event::Up { device, fate } => self.carry(usize::from(device), fate, true),
             Event::Down { device, fate } => self.carry(usize::from(device), fate, false),
             Event::Calm { device, payloads } => {
@@ -238,10 +238,10 @@ impl World {
         }
     }
 
-    fn connect(&mut self, at: usize, aim: Aim) {
+    fn connect(&mut self, at: usize, mode: SyncMode) {
         let no = self.devices[at].no;
         self.links[at] = Some(Link {
-            client: self.session(at, aim),
+            client: self.session(at, mode),
             server: ServerSession::new(no, PersonId(RecordId::NIL)),
             puller: None,
             up: VecDeque::new(),
@@ -255,7 +255,7 @@ impl World {
 
     /// Lets one payload cross, or not.
     fn carry(&mut self, at: usize, fate: Fate, up: bool) {
-        let Some(link) = &mut self.links[at] else { return self.connect(at, Aim::Sync) };
+        let Some(link) = &mut self.links[at] else { return self.connect(at, SyncMode::Sync) };
         let queue = if up { &mut link.up } else { &mut link.down };
         let Some(payload) = queue.pop_front() else { return };
         match fate {
@@ -325,18 +325,18 @@ impl World {
     }
 
     /// One session that nothing disturbs. Panics where it does not come to its end.
-    fn run(&mut self, at: usize, aim: Aim) {
-        self.connect(at, aim);
+    fn run(&mut self, at: usize, mode: SyncMode) {
+        self.connect(at, mode);
         for _ in 0..PAYLOADS_MAX {
             let Some(link) = &mut self.links[at] else {
                 assert!(std::mem::take(&mut self.devices[at].has_recovered), "device {at} ended early");
-                self.connect(at, aim);
+                self.connect(at, mode);
                 continue;
             };
             if let ClientStep::Done(outcome) = link.client.poll() {
                 assert_eq!(
                     outcome == Outcome::Pushed,
-                    aim == Aim::Push,
+                    mode == SyncMode::Push,
                     "{outcome:?} is not what was aimed at"
                 );
                 self.links[at] = None;
@@ -351,7 +351,7 @@ impl World {
 
     fn sync_all(&mut self) {
         for at in 0..self.devices.len() {
-            self.run(at, Aim::Sync);
+            self.run(at, SyncMode::Sync);
         }
     }
 
@@ -359,7 +359,7 @@ impl World {
     fn push_all(&mut self) {
         for at in 0..self.devices.len() {
             let cursor = self.devices[at].cursor;
-            self.run(at, Aim::Push);
+            self.run(at, SyncMode::Push);
             let device = &self.devices[at];
             assert_eq!(device.cursor, cursor, "{} has pulled", device.no);
             self.server.check_account_of(device);

@@ -13,7 +13,7 @@ mod tests;
 use super::SessionError;
 use crate::ids::ContentHash;
 use crate::limits::{PHOTO_PIECE_BYTES_MAX, PHOTO_PIECES_IN_FLIGHT_MAX};
-use crate::wire::v1::{ClientFrame, Declined, Held, Offer, Piece, Refusal, ServerFrame};
+use crate::wire::v1::{ClientFrame, Declined, Offer, Piece, Refusal, ServerFrame, UploadStatus};
 use std::collections::VecDeque;
 
 /// How often one upload begins anew where the server does not come to hold what was sent.
@@ -61,7 +61,7 @@ pub enum Outcome {
 enum Phase {
     Offering,
     Offered,
-    Checking(Held),
+    Checking(UploadStatus),
     Sending,
     Done(Outcome),
 }
@@ -175,18 +175,18 @@ impl Upload {
     pub fn handle(&mut self, frame: ServerFrame) -> Result<(), SessionError> {
         match frame {
             ServerFrame::Refused(refused) => return Err(SessionError::Refused(refused)),
-            ServerFrame::Held(held) if held.hash == self.hash => self.held(held)?,
+            ServerFrame::UploadStatus(held) if held.hash == self.hash => self.held(held)?,
             ServerFrame::Declined(Declined { hash, why, message }) if hash == self.hash => {
                 self.phase = Phase::Done(Outcome::Declined { why, message });
             }
             // Of a picture before this one, which ended with pieces on their way.
-            ServerFrame::Held(_) | ServerFrame::Declined(_) => {}
+            ServerFrame::UploadStatus(_) | ServerFrame::Declined(_) => {}
             _ => return Err(SessionError::Unexpected { got: "records", expected: "word of a picture" }),
         }
         Ok(())
     }
 
-    fn held(&mut self, held: Held) -> Result<(), SessionError> {
+    fn held(&mut self, held: UploadStatus) -> Result<(), SessionError> {
         if held.bytes > self.bytes {
             return Err(SessionError::Unexpected { got: "more than the picture", expected: "a part of it" });
         }

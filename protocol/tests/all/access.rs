@@ -7,8 +7,8 @@ use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, OrgUnitId, OutletId, PersonId, PositionId, RecordId};
 use xundian_protocol::kinds::{
-    self, Channel, Conflict, Issue, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus,
-    Position, Role, StockCount, Typed, UnitType,
+    self, Channel, Conflict, Entity, Issue, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person,
+    PersonStatus, Position, Role, StockCount, UnitType,
 };
 use xundian_protocol::limits::LATE_WORK_DAYS_MAX;
 use xundian_protocol::record::{FieldKey, Home, Key, Op, Record, RecordKey, Value, Write};
@@ -38,7 +38,7 @@ fn outlet(n: u8) -> OutletId {
     OutletId(id(4, n))
 }
 
-fn record<T: Typed>(form: &T, id: RecordId, home: Home) -> Record {
+fn record<T: Entity>(form: &T, id: RecordId, home: Home) -> Record {
     let mut record = Record::empty(T::key(id), home);
     let stamp = Stamp { hlc: Hlc(1), device: DeviceNo::SERVER };
     record.apply(&Op { seq: OpSeq(1), stamp, record: record.key, home, writes: form.writes() });

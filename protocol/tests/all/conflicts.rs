@@ -5,9 +5,11 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId, RecordId};
-use xundian_protocol::kinds::{Conflict, Decision, Outlet, Side, Typed, validate_op};
+use xundian_protocol::kinds::{Conflict, Decision, Entity, Outlet, Side, validate_op};
 use xundian_protocol::limits::RECORD_BYTES_MAX;
-use xundian_protocol::record::{Conflict as Found, FieldKey, Home, Key, Op, Record, Register, Value, Write};
+use xundian_protocol::record::{
+    ConcurrentWrite as Found, FieldKey, Home, Key, Op, Record, Register, Value, Write,
+};
 use xundian_protocol::wire::stored::{decode_record, encode_record};
 
 const NOTE: FieldKey = FieldKey::single(31);

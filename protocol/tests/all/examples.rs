@@ -4,25 +4,25 @@ use std::collections::BTreeMap;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::digest::{Digest, ShortDigest};
+use xundian_protocol::figures::{MeasureFamily, Measures, Subject};
 use xundian_protocol::ids::{
     ContentHash, DeviceNo, FeedEpoch, FeedSeq, KindId, OpSeq, OrgUnitId, OutletId, PersonId, PositionId,
     RecordId, RoutePlanId, VisitId,
 };
 use xundian_protocol::kinds::{
-    AbortReason, Channel, ClockGrade, Conflict, DayReport, Decision, DepartureCheck, Gtin, Header, Issue,
-    IssueKind, IssueState, MediaType, MovementCause, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person,
-    PersonStatus, Photo, PhotoSource, PhotoSubject, Position, PositionGrade, Product, Role, RoutePlan,
-    Severity, ShelfObservation, StockCount, StockMovement, Typed, UnitType, Visit,
+    AbortReason, Channel, ClockGrade, Conflict, DayReport, Decision, DepartureCheck, Entity, FixGrade, Gtin,
+    Header, Issue, IssueKind, IssueState, MediaType, MovementCause, OrgUnit, Outlet, OutletAssignment,
+    OutletStatus, Person, PersonStatus, Photo, PhotoSource, PhotoSubject, Position, Product, Role, RoutePlan,
+    Severity, ShelfObservation, StockCount, StockMovement, UnitType, Visit,
 };
 use xundian_protocol::record::{
-    Conflict as FoundConflict, FieldKey, Home, Key, Op, Record, RecordKey, Register, Value, Write,
+    ConcurrentWrite, FieldKey, Home, Key, Op, Record, RecordKey, Register, Value, Write,
 };
-use xundian_protocol::views::{Measures, Subject, View};
 use xundian_protocol::wire::stored::encode_record;
 use xundian_protocol::wire::v1::{
-    Answer, Ask, Changes, Check, CheckRecords, Checked, ClientFrame, Declined, Enrol, Granted, Held, Hello,
-    Offer, Piece, Pull, Push, Receipt, Refusal, Refused, Rejection, Repair, Resume, Resumed, ServerFrame,
-    Welcome,
+    Changes, ClientFrame, CompareDigests, CompareRecords, Declined, DigestVerdict, Enrol, FigureRequest,
+    FigureResponse, Granted, Hello, Offer, Piece, Pull, Push, Receipt, Refusal, Refused, Rejection, Repair,
+    Resume, Resumed, ServerFrame, UploadStatus, Welcome,
 };
 
 pub(crate) const NOON_MS: i64 = 1_795_406_400_000;
@@ -60,7 +60,7 @@ pub(crate) fn header() -> Header {
 }
 
 /// An op that makes a record of a typed form, its header in front.
-pub(crate) fn create<T: Typed>(form: &T, home: Home, n: u8) -> Op {
+pub(crate) fn create<T: Entity>(form: &T, home: Home, n: u8) -> Op {
     let mut writes = header().writes();
     writes.extend(form.writes());
     Op { seq: OpSeq(u64::from(n) + 1), stamp: stamp(i64::from(n), 7), record: T::key(id(n)), home, writes }
@@ -196,7 +196,7 @@ pub(crate) fn visit() -> Visit {
         latitude_e7: Some(399_900_123),
         longitude_e7: Some(1_163_000_456),
         accuracy_m: Some(12),
-        position_grade: Some(PositionGrade::Measured),
+        position_grade: Some(FixGrade::Measured),
         distance_m: Some(31),
         task_answers: BTreeMap::from([("poster".into(), true), ("price_tags".into(), false)]),
         note: Some("堆头已摆好".into()),
@@ -248,7 +248,7 @@ pub(crate) fn issue() -> Issue {
 pub(crate) fn conflict() -> Conflict {
     let at = FieldKey { tag: 17, key: Key::Number(gtin(1).number()) };
     let register = |value, stamp| Register { value, stamp };
-    let found = FoundConflict {
+    let found = ConcurrentWrite {
         at,
         kept: register(Value::Int(12), stamp(9000, 9)),
         lost: register(Value::Absent, stamp(8000, 0)),
@@ -271,7 +271,7 @@ pub(crate) fn photo() -> Photo {
         media_type: Some(MediaType::Jpeg),
         source: Some(PhotoSource::InApp),
         taken_at_ms: Some(NOON_MS - 60_000),
-        position_grade: Some(PositionGrade::Missing),
+        position_grade: Some(FixGrade::Missing),
         note: text("第二层"),
         ..Default::default()
     }
@@ -332,7 +332,14 @@ pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
         ("push_one", ClientFrame::Push(Push { ops: pushed[..1].to_vec() })),
         ("push", ClientFrame::Push(Push { ops: pushed })),
         ("pull", ClientFrame::Pull(pull)),
-        ("ask", ClientFrame::Ask(Ask { view: View::Products, from: DAY, to: DAY.next() })),
+        (
+            "ask",
+            ClientFrame::FigureRequest(FigureRequest {
+                family: MeasureFamily::Products,
+                from: DAY,
+                to: DAY.next(),
+            }),
+        ),
         ("enrol", ClientFrame::Enrol(enrol)),
         ("push_photo", ClientFrame::Push(Push { ops: vec![create(&photo(), outlet(), 66)] })),
         ("offer", ClientFrame::Offer(Offer { hash: ContentHash([7; 32]), bytes: 2_800_000 })),
@@ -342,7 +349,7 @@ pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
         ),
         ("check", check(Vec::new())),
         ("check_homes", check(vec![(Home::Company, Digest(0)), (outlet(), digest_of_visit())])),
-        ("check_records", ClientFrame::CheckRecords(check_records())),
+        ("check_records", ClientFrame::CompareRecords(check_records())),
         ("resume", ClientFrame::Resume(Resume { epoch: FeedEpoch([6; 16]), reached: FeedSeq(1_000_000) })),
     ]
 }
@@ -354,12 +361,12 @@ pub(crate) fn digest_of_visit() -> Digest {
 }
 
 fn check(homes: Vec<(Home, Digest)>) -> ClientFrame {
-    ClientFrame::Check(Check { at: FeedSeq(1_000_321), all: digest_of_visit(), homes })
+    ClientFrame::CompareDigests(CompareDigests { at: FeedSeq(1_000_321), all: digest_of_visit(), homes })
 }
 
-fn check_records() -> CheckRecords {
+fn check_records() -> CompareRecords {
     let (visit, count) = (Visit::key(id(62)), StockCount::key(id(62)));
-    CheckRecords {
+    CompareRecords {
         at: FeedSeq(1_000_321),
         home: outlet(),
         after: Some(Visit::key(id(61))),
@@ -414,21 +421,21 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         ("changes_none", ServerFrame::Changes(changes(None, Vec::new()))),
         ("changes", ServerFrame::Changes(changes(Some(outlet()), records))),
         ("pulled", ServerFrame::Pulled(FeedSeq(1_000_321))),
-        ("answer", ServerFrame::Answer(Answer { rows })),
+        ("answer", ServerFrame::FigureResponse(FigureResponse { rows })),
         ("granted", ServerFrame::Granted(granted)),
         ("refused", ServerFrame::Refused(refused)),
         (
             "held",
-            ServerFrame::Held(Held {
+            ServerFrame::UploadStatus(UploadStatus {
                 hash: ContentHash([7; 32]),
                 bytes: 65_538,
                 front: ContentHash([8; 32]),
             }),
         ),
         ("declined", ServerFrame::Declined(declined)),
-        ("checked", ServerFrame::Checked(Checked::Agrees)),
-        ("checked_differs", ServerFrame::Checked(Checked::Differs)),
-        ("checked_homes", ServerFrame::Checked(Checked::DifferIn(vec![Home::Company, outlet()]))),
+        ("checked", ServerFrame::DigestVerdict(DigestVerdict::Agrees)),
+        ("checked_differs", ServerFrame::DigestVerdict(DigestVerdict::Differs)),
+        ("checked_homes", ServerFrame::DigestVerdict(DigestVerdict::DifferIn(vec![Home::Company, outlet()]))),
         ("repair", ServerFrame::Repair(repair())),
         ("renewed", ServerFrame::Renewed(vec![0x30, 3, 2, 1, 4])),
         ("resumed", ServerFrame::Resumed(Resumed { epoch: FeedEpoch([6; 16]), continues: true })),

@@ -6,15 +6,17 @@ use crate::examples::{
 use crate::examples::{person, shelf, stamp, visit};
 use std::collections::BTreeMap;
 use xundian_protocol::calendar::Day;
+use xundian_protocol::figures::stock_ledger::Stock;
+use xundian_protocol::figures::{
+    Contribution, IssueFigures, MeasureFamily, Measures, ProductFigures, VisitFigures,
+};
 use xundian_protocol::ids::{OpSeq, PersonId};
 use xundian_protocol::kinds::{
-    self, DayReport, Header, Invalid, Issue, IssueState, KindSpec, ShelfObservation, StockCount,
-    StockMovement, Typed, Visit, header as header_tags, validate_op,
+    self, DayReport, Entity, Header, Invalid, Issue, IssueState, KindSpec, ShelfObservation, StockCount,
+    StockMovement, Visit, header as header_tags, validate_op,
 };
 use xundian_protocol::limits::{KEY_TEXT_BYTES_MAX, QUANTITY_MAX, RECORD_FIELDS_MAX, TEXT_BYTES_MAX};
 use xundian_protocol::record::{FieldKey, Home, Key, Op, Record, Value, Write};
-use xundian_protocol::views::ledger::Stock;
-use xundian_protocol::views::{Contribution, IssueFigures, Measures, ProductFigures, View, VisitFigures};
 
 fn validate(op: &Op) -> Result<(), Invalid> {
     validate_op(kinds::spec(op.record.kind).expect("a known kind"), op, None)
@@ -192,9 +194,9 @@ fn contributions_of(record: &Record) -> Vec<Contribution> {
     contribute(record)
 }
 
-fn sum(contributions: &[Contribution], view: View, day: impl Fn(Day) -> bool) -> Measures {
+fn sum(contributions: &[Contribution], family: MeasureFamily, day: impl Fn(Day) -> bool) -> Measures {
     let mut sum = Measures::default();
-    for contribution in contributions.iter().filter(|c| c.view == view && day(c.day)) {
+    for contribution in contributions.iter().filter(|c| c.family == family && day(c.day)) {
         sum += contribution.measures;
     }
     sum
@@ -235,7 +237,7 @@ fn a_plan_counts_each_call_for_its_person_and_outlet() {
     let found = contributions(&plan);
     assert_eq!(found.len(), 2);
     assert!(found.iter().all(|c| VisitFigures::from(c.measures).planned == 1 && c.outlet.is_some()));
-    assert_eq!(sum(&found, View::Visits, |day| day == DAY), Measures::of(&[2]));
+    assert_eq!(sum(&found, MeasureFamily::Visits, |day| day == DAY), Measures::of(&[2]));
 }
 
 #[test]
@@ -290,13 +292,13 @@ fn a_movement_moves_stock_and_adds_no_figures_of_its_own() {
 /// (open, overdue) at the end of each day, counted from the one on which the issue was raised.
 fn levels(issue: &Issue) -> Vec<(i64, i64)> {
     let found = contributions(&create(issue, outlet(), 1));
-    let level = |n| sum(&found, View::OpenIssues, |day| day <= Day(DAY.0 + n)).0;
+    let level = |n| sum(&found, MeasureFamily::OpenIssues, |day| day <= Day(DAY.0 + n)).0;
     (0..6).map(|n| (level(n)[0], level(n)[1])).collect()
 }
 
 fn flows(issue: &Issue) -> IssueFigures {
     let found = contributions(&create(issue, outlet(), 1));
-    IssueFigures::new(sum(&found, View::Issues, |_| true), Measures::default())
+    IssueFigures::new(sum(&found, MeasureFamily::Issues, |_| true), Measures::default())
 }
 
 #[test]
@@ -362,7 +364,7 @@ const FIRST_KINDS: std::ops::RangeInclusive<u16> = 1..=16;
 #[test]
 fn a_kind_that_gives_rights_or_is_the_companys_word_has_a_guarded_number() {
     for spec in kinds::ALL.into_iter().filter(|spec| !FIRST_KINDS.contains(&spec.kind.0)) {
-        let is_the_companys = spec.lineage == kinds::Lineage::Reference
+        let is_the_companys = spec.write_policy == kinds::WritePolicy::Reference
             || matches!(spec.home, kinds::HomeKind::Company | kinds::HomeKind::Unit)
             || spec.fields.iter().any(|field| field.headquarters || field.server)
             || xundian_protocol::access::Directory::concerns(spec.kind);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use xundian_protocol::clock::{Clock, Stamp};
 use xundian_protocol::ids::{DeviceNo, OpSeq, OutletId, RecordId, VisitId};
-use xundian_protocol::kinds::{Header, ShelfObservation, StockCount, Typed, Visit};
+use xundian_protocol::kinds::{Entity, Header, ShelfObservation, StockCount, Visit};
 use xundian_protocol::limits::{BATCH_OPS_MAX, BATCH_PLAIN_BYTES_TARGET, bytes_in_frame};
 use xundian_protocol::record::{Home, Op, Record};
 use xundian_protocol::wire::stored;

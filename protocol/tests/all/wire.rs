@@ -4,17 +4,17 @@ use crate::{examples, random};
 use proptest::prelude::*;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::Hlc;
+use xundian_protocol::figures::{MEASURES_MAX, MeasureFamily, Measures, Subject};
 use xundian_protocol::ids::{ContentHash, DeviceNo, FeedSeq, OpSeq, OrgUnitId, PersonId};
 use xundian_protocol::record::{Home, Op};
-use xundian_protocol::views::{MEASURES_MAX, Measures, Subject, View};
 use xundian_protocol::wire::DecodeError;
 use xundian_protocol::wire::stored::{
     decode_numbers, decode_op, decode_record, encode_numbers, encode_op, encode_record,
 };
 use xundian_protocol::wire::v1::{
-    Answer, Ask, Changes, ClientFrame, Declined, Enrol, Granted, Held, Hello, Offer, Piece, Pull, Push,
-    Receipt, Refusal, Refused, Rejection, ServerFrame, Welcome, decode_client, decode_server, encode_client,
-    encode_server,
+    Changes, ClientFrame, Declined, Enrol, FigureRequest, FigureResponse, Granted, Hello, Offer, Piece, Pull,
+    Push, Receipt, Refusal, Refused, Rejection, ServerFrame, UploadStatus, Welcome, decode_client,
+    decode_server, encode_client, encode_server,
 };
 
 fn measures() -> impl Strategy<Value = Measures> {
@@ -52,8 +52,11 @@ fn client_frame() -> impl Strategy<Value = ClientFrame> {
             ClientFrame::Pull(Pull { scope_digest, cursor, behind, sent_through, captured_through_ms })
         },
     );
-    let ask = (prop::sample::select(View::ALL.to_vec()), any::<i32>(), any::<i32>())
-        .prop_map(|(view, from, to)| ClientFrame::Ask(Ask { view, from: Day(from), to: Day(to) }));
+    let ask = (prop::sample::select(MeasureFamily::ALL.to_vec()), any::<i32>(), any::<i32>()).prop_map(
+        |(family, from, to)| {
+            ClientFrame::FigureRequest(FigureRequest { family, from: Day(from), to: Day(to) })
+        },
+    );
     let enrol = (any::<[u8; 16]>(), prop::collection::vec(any::<u8>(), 0..600), ".{0,20}")
         .prop_map(|(secret, request_der, label)| ClientFrame::Enrol(Enrol { secret, request_der, label }));
     let offer = (hash(), any::<u64>()).prop_map(|(hash, bytes)| ClientFrame::Offer(Offer { hash, bytes }));
@@ -105,7 +108,7 @@ fn server_frame() -> impl Strategy<Value = ServerFrame> {
     let refused = (prop::sample::select(Refusal::ALL.to_vec()), ".{0,30}")
         .prop_map(|(why, message)| ServerFrame::Refused(Refused { why, message }));
     let held = (hash(), any::<u64>(), hash())
-        .prop_map(|(hash, bytes, front)| ServerFrame::Held(Held { hash, bytes, front }));
+        .prop_map(|(hash, bytes, front)| ServerFrame::UploadStatus(UploadStatus { hash, bytes, front }));
     let declined = (hash(), prop::sample::select(Refusal::ALL.to_vec()), ".{0,30}")
         .prop_map(|(hash, why, message)| ServerFrame::Declined(Declined { hash, why, message }));
     prop_oneof![
@@ -116,7 +119,7 @@ fn server_frame() -> impl Strategy<Value = ServerFrame> {
         1 => welcome,
         1 => homes().prop_map(ServerFrame::Scope),
         1 => seq().prop_map(|seq| ServerFrame::Pulled(FeedSeq(seq))),
-        1 => rows.prop_map(|rows| ServerFrame::Answer(Answer { rows })),
+        1 => rows.prop_map(|rows| ServerFrame::FigureResponse(FigureResponse { rows })),
         1 => granted,
         1 => refused,
     ]

@@ -1,7 +1,7 @@
 //! Devices: inviting, listing, revoking.
 
 use super::{CommandError, Output, person};
-use crate::report::{self, Cell, Format, Head, Sheet, Show, moment};
+use crate::report::{self, Column, Format, Sheet, SheetValue, ShownIn, moment};
 use crate::server::Server;
 use crate::store::Device;
 use qrcode::QrCode;
@@ -11,19 +11,19 @@ use xundian_protocol::calendar::DEFAULT_ZONE;
 use xundian_protocol::ids::DeviceNo;
 use xundian_protocol::invitation::Invitation;
 
-const HEADS: [Head; 12] = [
-    Head { key: "device", zh: "设备", show: Show::Always },
-    Head { key: "person_code", zh: "工号", show: Show::Always },
-    Head { key: "person", zh: "姓名", show: Show::Always },
-    Head { key: "label", zh: "名称", show: Show::Always },
-    Head { key: "app", zh: "程序", show: Show::Data },
-    Head { key: "enrolled", zh: "注册时间", show: Show::Data },
-    Head { key: "certificate_until", zh: "证书有效至", show: Show::Data },
-    Head { key: "last_sync", zh: "最近同步", show: Show::Always },
-    Head { key: "captured_through", zh: "数据截至", show: Show::Always },
-    Head { key: "clock_offset_ms", zh: "时钟偏差毫秒", show: Show::Data },
-    Head { key: "applied_through", zh: "已处理序号", show: Show::Data },
-    Head { key: "revoked", zh: "已吊销", show: Show::Always },
+const HEADS: [Column; 12] = [
+    Column { key: "device", zh: "设备", show: ShownIn::Always },
+    Column { key: "person_code", zh: "工号", show: ShownIn::Always },
+    Column { key: "person", zh: "姓名", show: ShownIn::Always },
+    Column { key: "label", zh: "名称", show: ShownIn::Always },
+    Column { key: "app", zh: "程序", show: ShownIn::Data },
+    Column { key: "enrolled", zh: "注册时间", show: ShownIn::Data },
+    Column { key: "certificate_until", zh: "证书有效至", show: ShownIn::Data },
+    Column { key: "last_sync", zh: "最近同步", show: ShownIn::Always },
+    Column { key: "captured_through", zh: "数据截至", show: ShownIn::Always },
+    Column { key: "clock_offset_ms", zh: "时钟偏差毫秒", show: ShownIn::Data },
+    Column { key: "applied_through", zh: "已处理序号", show: ShownIn::Data },
+    Column { key: "revoked", zh: "已吊销", show: ShownIn::Always },
 ];
 
 pub(super) fn invite(
@@ -74,13 +74,13 @@ pub(super) fn list(server: &Server, format: Format) -> Result<Output, CommandErr
     Ok(Output { data: report::write(&sheet, format, false), ..Default::default() })
 }
 
-fn row(directory: &Directory, device: &Device) -> Vec<Cell> {
+fn row(directory: &Directory, device: &Device) -> Vec<SheetValue> {
     let person = directory.person(device.person);
-    let at = |ms: Option<i64>| ms.map_or(Cell::Empty, |ms| moment(ms, DEFAULT_ZONE).into());
+    let at = |ms: Option<i64>| ms.map_or(SheetValue::Empty, |ms| moment(ms, DEFAULT_ZONE).into());
     vec![
-        Cell::Int(i64::from(device.no.0)),
+        SheetValue::Int(i64::from(device.no.0)),
         person.map_or_else(|| device.person.to_string().into(), |entry| entry.code.as_str().into()),
-        person.map_or(Cell::Empty, |entry| entry.name.as_str().into()),
+        person.map_or(SheetValue::Empty, |entry| entry.name.as_str().into()),
         device.label.as_str().into(),
         device.app.as_str().into(),
         at(Some(device.enrolled_at_ms)),
@@ -88,7 +88,7 @@ fn row(directory: &Directory, device: &Device) -> Vec<Cell> {
         at(device.last_sync_ms),
         at(device.captured_through_ms),
         device.clock_offset_ms.into(),
-        Cell::Int(device.applied_through.0.cast_signed()),
+        SheetValue::Int(device.applied_through.0.cast_signed()),
         at(device.revoked_at_ms),
     ]
 }

@@ -12,7 +12,7 @@ mod tests;
 mod users;
 mod verify;
 
-pub use socket::{ASK_BYTES_MAX, AskError, SOCKET_FILE, ask, listen};
+pub use socket::{REQUEST_BYTES_MAX, RequestError, SOCKET_FILE, listen, request};
 
 use crate::enrolment::{InviteError, RevokeError};
 use crate::imports::{self, ImportError, ImportKind};

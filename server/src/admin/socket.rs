@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 /// The socket's name in the data folder.
 pub const SOCKET_FILE: &str = "admin.sock";
 /// A command as a line of JSON, without the file.
-pub const ASK_BYTES_MAX: u64 = 64 * 1024;
+pub const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 /// An answer: a report of a hundred thousand rows, or the bad rows of the largest file.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Commands at one time; more wait.
@@ -37,7 +37,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 const PATH_BYTES_MAX: usize = 107;
 
 #[derive(Serialize, Deserialize)]
-struct Ask {
+struct Request {
     command: Command,
     by: String,
     attachment_bytes: u64,
@@ -45,14 +45,14 @@ struct Ask {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Answer {
+enum Response {
     Done(Output),
     Failed(String),
 }
 
 /// Why a command could not be given to a running server.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
+pub enum RequestError {
     /// The socket is there and cannot be used.
     #[error("the running server cannot be asked through {path}: {source}; run this as the server's user", path = path.display())]
     Socket {
@@ -65,7 +65,7 @@ pub enum AskError {
     #[error(
         "the running server gave no answer ({detail}): see its log, and whether it is of the same version"
     )]
-    Answer {
+    Response {
         /// What is wrong with it.
         detail: String,
     },
@@ -75,9 +75,14 @@ pub enum AskError {
 }
 
 /// Gives a command to the server that runs on a data folder; `None` where none runs there.
-pub fn ask(data: &Path, command: &Command, attachment: &[u8], by: &str) -> Result<Option<Output>, AskError> {
+pub fn request(
+    data: &Path,
+    command: &Command,
+    attachment: &[u8],
+    by: &str,
+) -> Result<Option<Output>, RequestError> {
     let path = data.join(SOCKET_FILE);
-    let failed = |source| AskError::Socket { path: path.clone(), source };
+    let failed = |source| RequestError::Socket { path: path.clone(), source };
     let stream = short_path(data).and_then(|short| BlockingStream::connect(&short.path));
     let stream = match stream {
         Ok(stream) => stream,
@@ -96,15 +101,16 @@ pub fn ask(data: &Path, command: &Command, attachment: &[u8], by: &str) -> Resul
     }
     answer.map_err(failed)?;
     match serde_json::from_str(&line) {
-        Ok(Answer::Done(output)) => Ok(Some(output)),
-        Ok(Answer::Failed(message)) => Err(AskError::Refused(message)),
-        Err(error) => Err(AskError::Answer { detail: error.to_string() }),
+        Ok(Response::Done(output)) => Ok(Some(output)),
+        Ok(Response::Failed(message)) => Err(RequestError::Refused(message)),
+        Err(error) => Err(RequestError::Response { detail: error.to_string() }),
     }
 }
 
 fn send(mut stream: &BlockingStream, command: &Command, attachment: &[u8], by: &str) -> io::Result<()> {
-    let ask = Ask { command: command.clone(), by: by.to_owned(), attachment_bytes: attachment.len() as u64 };
-    let mut line = serde_json::to_vec(&ask)?;
+    let request =
+        Request { command: command.clone(), by: by.to_owned(), attachment_bytes: attachment.len() as u64 };
+    let mut line = serde_json::to_vec(&request)?;
     line.push(b'\n');
     stream.write_all(&line)?;
     stream.write_all(attachment)?;
@@ -174,14 +180,15 @@ async fn serve_one(photos: Arc<Photos>, mut stream: UnixStream, owner: u32) -> i
     if uid != owner && uid != 0 {
         return Err(io::Error::other(format!("user {uid} may not administer this server")));
     }
-    let answer = match tokio::time::timeout(PATIENCE, read_ask(&mut stream)).await {
-        Ok(Ok((ask, attachment))) => {
+    let answer = match tokio::time::timeout(PATIENCE, read_request(&mut stream)).await {
+        Ok(Ok((request, attachment))) => {
             let server = Arc::clone(photos.server());
-            let done = execute(server, || Ok(photos), ask.command, attachment, ask.by, now_ms()).await;
-            done.map_or_else(|error| Answer::Failed(error.to_string()), Answer::Done)
+            let done =
+                execute(server, || Ok(photos), request.command, attachment, request.by, now_ms()).await;
+            done.map_or_else(|error| Response::Failed(error.to_string()), Response::Done)
         }
-        Ok(Err(error)) => Answer::Failed(format!("the server cannot read the command: {error}")),
-        Err(_) => Answer::Failed("the command did not come in time".into()),
+        Ok(Err(error)) => Response::Failed(format!("the server cannot read the command: {error}")),
+        Err(_) => Response::Failed("the command did not come in time".into()),
     };
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
@@ -189,23 +196,23 @@ async fn serve_one(photos: Arc<Photos>, mut stream: UnixStream, owner: u32) -> i
     stream.shutdown().await
 }
 
-async fn read_ask(stream: &mut UnixStream) -> io::Result<(Ask, Vec<u8>)> {
+async fn read_request(stream: &mut UnixStream) -> io::Result<(Request, Vec<u8>)> {
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
-    (&mut reader).take(ASK_BYTES_MAX).read_until(b'\n', &mut line).await?;
+    (&mut reader).take(REQUEST_BYTES_MAX).read_until(b'\n', &mut line).await?;
     if line.last() != Some(&b'\n') {
-        return Err(io::Error::other(format!("it is not one line of at most {ASK_BYTES_MAX} bytes")));
+        return Err(io::Error::other(format!("it is not one line of at most {REQUEST_BYTES_MAX} bytes")));
     }
-    let ask: Ask = serde_json::from_slice(&line)?;
-    if ask.attachment_bytes > FILE_BYTES_MAX as u64 {
+    let request: Request = serde_json::from_slice(&line)?;
+    if request.attachment_bytes > FILE_BYTES_MAX as u64 {
         return Err(io::Error::other(format!("its file has more than {FILE_BYTES_MAX} bytes")));
     }
     let mut attachment = Vec::new();
-    let read = reader.take(ask.attachment_bytes).read_to_end(&mut attachment).await?;
-    if read as u64 != ask.attachment_bytes {
+    let read = reader.take(request.attachment_bytes).read_to_end(&mut attachment).await?;
+    if read as u64 != request.attachment_bytes {
         return Err(io::Error::other("its file broke off"));
     }
-    Ok((ask, attachment))
+    Ok((request, attachment))
 }
 
 /// A path of the socket that is short enough, and the folder that it goes through while it is used.

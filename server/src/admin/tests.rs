@@ -1,8 +1,8 @@
 //! Commands, through the socket and without it.
 
 use super::*;
-use crate::photos::{Place, SpoolLimits};
-use crate::report::{By, What};
+use crate::photos::{SpoolLimits, StorageLocation};
+use crate::report::{GroupBy, ReportSubject};
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
@@ -26,7 +26,7 @@ fn invite(address: &str) -> Command {
 }
 
 fn photos(server: &Arc<Server>) -> Arc<Photos> {
-    let place = Place::Folder(server.folder().join("photos"));
+    let place = StorageLocation::Folder(server.folder().join("photos"));
     Arc::new(Photos::open(Arc::clone(server), &place, SpoolLimits::default()).unwrap())
 }
 
@@ -58,10 +58,10 @@ fn a_command_does_the_same_through_the_socket_and_without_it() {
     let commands = || {
         let day = "2026-11-23".parse().unwrap();
         let request = report::Request {
-            what: What::Nation,
+            what: ReportSubject::Nation,
             from: day,
             to: day,
-            by: By::Place,
+            by: GroupBy::Unit,
             format: Format::Csv,
             bom: false,
         };
@@ -83,7 +83,7 @@ fn a_command_does_the_same_through_the_socket_and_without_it() {
     let folder = tempfile::tempdir().unwrap();
     with_running(folder.path(), move |data| {
         for ((command, file), expected) in commands().into_iter().zip(expected) {
-            let got = ask(data, &command, file, "test").unwrap();
+            let got = request(data, &command, file, "test").unwrap();
             assert_eq!(got, Some(expected), "{command:?}");
         }
     });
@@ -140,14 +140,14 @@ fn users_are_added_listed_and_removed() {
 fn where_no_server_listens_nobody_answers() {
     let folder = tempfile::tempdir().unwrap();
     let command = Command::Devices { format: Format::Table };
-    assert_eq!(ask(folder.path(), &command, b"", "test").unwrap(), None);
+    assert_eq!(request(folder.path(), &command, b"", "test").unwrap(), None);
     // What a killed server leaves behind.
     drop(std::os::unix::net::UnixListener::bind(folder.path().join(SOCKET_FILE)).unwrap());
-    assert_eq!(ask(folder.path(), &command, b"", "test").unwrap(), None);
+    assert_eq!(request(folder.path(), &command, b"", "test").unwrap(), None);
     with_running(folder.path(), move |data| {
         let mode = std::fs::metadata(data.join(SOCKET_FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert!(ask(data, &command, b"", "test").unwrap().is_some());
+        assert!(request(data, &command, b"", "test").unwrap().is_some());
     });
 }
 
@@ -158,7 +158,7 @@ fn a_path_too_long_for_a_socket_is_no_trouble() {
     std::fs::create_dir_all(&deep).unwrap();
     with_running(&deep, |data| {
         let command = Command::Devices { format: Format::Table };
-        assert!(ask(data, &command, b"", "test").unwrap().is_some());
+        assert!(request(data, &command, b"", "test").unwrap().is_some());
     });
 }
 
@@ -176,7 +176,7 @@ fn what_is_no_command_is_refused_within_bounds() {
             line
         };
         assert!(answer(b"hello\n").contains("failed"));
-        assert!(answer(&vec![b'x'; usize::try_from(ASK_BYTES_MAX).unwrap()]).contains("one line"));
+        assert!(answer(&vec![b'x'; usize::try_from(REQUEST_BYTES_MAX).unwrap()]).contains("one line"));
         let with = |bytes: &str| {
             format!(
                 "{{\"command\":{{\"devices\":{{\"format\":\"table\"}}}},\"by\":\"t\",\"attachment_bytes\":{bytes}}}\n"

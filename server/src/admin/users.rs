@@ -2,13 +2,13 @@
 
 use super::{CommandError, Output, Password, person};
 use crate::console::Users;
-use crate::report::{self, Cell, Format, Head, Sheet, Show};
+use crate::report::{self, Column, Format, Sheet, SheetValue, ShownIn};
 use crate::server::Server;
 
-const HEADS: [Head; 3] = [
-    Head { key: "name", zh: "用户名", show: Show::Always },
-    Head { key: "person_code", zh: "工号", show: Show::Always },
-    Head { key: "person", zh: "姓名", show: Show::Always },
+const HEADS: [Column; 3] = [
+    Column { key: "name", zh: "用户名", show: ShownIn::Always },
+    Column { key: "person_code", zh: "工号", show: ShownIn::Always },
+    Column { key: "person", zh: "姓名", show: ShownIn::Always },
 ];
 
 pub(super) fn add(
@@ -51,9 +51,9 @@ pub(super) fn list(server: &Server, format: Format) -> Result<Output, CommandErr
     let row = |user: crate::console::User| {
         let person = user.person.and_then(|id| directory.person(id));
         vec![
-            Cell::from(user.name),
-            person.map_or(Cell::Empty, |entry| entry.code.as_str().into()),
-            person.map_or_else(|| Cell::from("总部"), |entry| entry.name.as_str().into()),
+            SheetValue::from(user.name),
+            person.map_or(SheetValue::Empty, |entry| entry.code.as_str().into()),
+            person.map_or_else(|| SheetValue::from("总部"), |entry| entry.name.as_str().into()),
         ]
     };
     let rows: Vec<_> = users(server)?.all()?.into_iter().map(row).collect();

@@ -2,24 +2,24 @@
 
 use super::{Command, CommandError, Output};
 use crate::photos::Photos;
-use crate::report::{self, Cell, Head, Sheet, Show};
+use crate::report::{self, Column, Sheet, SheetValue, ShownIn};
 use crate::server::Server;
 use crate::verify::{Mended, VerifyReport};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
-const HEADS: [Head; 8] = [
-    Head { key: "records", zh: "记录", show: Show::Always },
-    Head { key: "cells", zh: "指标单元", show: Show::Always },
-    Head { key: "stock_entries", zh: "库存明细", show: Show::Always },
-    Head { key: "traces", zh: "追溯", show: Show::Always },
-    Head { key: "pictures_stored", zh: "图片", show: Show::Always },
-    Head { key: "pictures_missing", zh: "未到图片", show: Show::Always },
-    Head { key: "pictures_damaged", zh: "损坏图片", show: Show::Always },
-    Head { key: "findings", zh: "不一致", show: Show::Always },
+const HEADS: [Column; 8] = [
+    Column { key: "records", zh: "记录", show: ShownIn::Always },
+    Column { key: "cells", zh: "指标单元", show: ShownIn::Always },
+    Column { key: "stock_entries", zh: "库存明细", show: ShownIn::Always },
+    Column { key: "traces", zh: "追溯", show: ShownIn::Always },
+    Column { key: "pictures_stored", zh: "图片", show: ShownIn::Always },
+    Column { key: "pictures_missing", zh: "未到图片", show: ShownIn::Always },
+    Column { key: "pictures_damaged", zh: "损坏图片", show: ShownIn::Always },
+    Column { key: "findings", zh: "不一致", show: ShownIn::Always },
 ];
-const MENDED: Head = Head { key: "mended", zh: "已修复", show: Show::Always };
+const MENDED: Column = Column { key: "mended", zh: "已修复", show: ShownIn::Always };
 
 pub(super) async fn run(
     server: Arc<Server>,
@@ -62,13 +62,13 @@ fn sheet(left: &VerifyReport, mended: Option<Mended>) -> Sheet {
         left.records,
         left.cells,
         left.stock_entries,
-        left.traces,
+        left.provenance,
         left.pictures_stored,
         left.pictures_missing,
         left.pictures_damaged,
         left.findings.len(),
     ];
-    let count = |count: usize| Cell::Int(i64::try_from(count).unwrap_or(i64::MAX));
+    let count = |count: usize| SheetValue::Int(i64::try_from(count).unwrap_or(i64::MAX));
     let mended = mended.map(|mended| mended.total());
     Sheet {
         name: "verify",

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use xundian_protocol::calendar::Day;
 use xundian_server::admin::{self, Output, Password};
 use xundian_server::imports::FILE_BYTES_MAX;
-use xundian_server::photos::{Photos, Place, SpoolLimits};
-use xundian_server::report::{self, What};
+use xundian_server::photos::{Photos, SpoolLimits, StorageLocation};
+use xundian_server::report::{self, ReportSubject};
 use xundian_server::sessions::now_ms;
 use xundian_server::{OpenError, Server, serve};
 
@@ -68,11 +68,13 @@ fn report_request(report: Report) -> Result<report::Request, Failure> {
         About::Nation if name.is_some() => {
             return Err("`report nation` takes no name: did you mean `report region`?".into());
         }
-        About::Nation | About::Region => name.clone().or(unit).map_or(What::Nation, What::Unit),
+        About::Nation | About::Region => {
+            name.clone().or(unit).map_or(ReportSubject::Nation, ReportSubject::Unit)
+        }
         _ if unit.is_some() => return Err("--unit narrows `report nation` and `report region` alone".into()),
-        About::Unassigned => What::Unassigned,
-        About::Outlet => What::Outlet(named("outlet")?),
-        About::Visit => What::Visit(named("visit")?),
+        About::Unassigned => ReportSubject::Unassigned,
+        About::Outlet => ReportSubject::Outlet(named("outlet")?),
+        About::Visit => ReportSubject::Visit(named("visit")?),
     };
     let today = || Day::in_default_zone(now_ms());
     let (from, to) = from.zip(to).unwrap_or_else(|| {
@@ -90,7 +92,7 @@ fn give(
 ) -> Result<Output, Failure> {
     let by =
         format!("cli:{}", std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default());
-    if let Some(output) = admin::ask(data, &command, &attachment, &by)? {
+    if let Some(output) = admin::request(data, &command, &attachment, &by)? {
         return Ok(output);
     }
     let begins = matches!(command, admin::Command::Import { .. } | admin::Command::AddUser { .. });
@@ -106,7 +108,8 @@ fn give(
     })?;
     let server = Arc::new(server);
     let opened = || {
-        let photos = Photos::open(Arc::clone(&server), &Place::read(photos, data)?, SpoolLimits::default())?;
+        let photos =
+            Photos::open(Arc::clone(&server), &StorageLocation::read(photos, data)?, SpoolLimits::default())?;
         Ok(Arc::new(photos))
     };
     let done = admin::execute(Arc::clone(&server), opened, command, attachment, by, now_ms());

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 use xundian_protocol::calendar::Day;
 use xundian_server::imports::ImportKind;
-use xundian_server::report::{By, Format};
+use xundian_server::report::{Format, GroupBy};
 use xundian_server::{demo, serve};
 
 /// Why a command ended without success; the message is printed by [`main`].
@@ -152,7 +152,7 @@ struct Report {
     to: Option<Day>,
     /// What each row stands for: unit, product, person or day
     #[arg(long, default_value = "unit")]
-    by: By,
+    by: GroupBy,
     /// table, csv or json
     #[arg(long, default_value = "table")]
     format: Format,

@@ -4,19 +4,19 @@
 //! the person behind them; a user without a person is headquarters. This module alone knows HTTP: no type
 //! of axum or maud leaves it but the router that [`serve()`] takes. It only reads the data.
 
-mod ask;
 mod attempts;
-mod behind;
-mod door;
-mod failure;
-mod metrics;
+mod auth;
+mod drilldown;
+mod error;
+mod format;
+mod kpis;
+mod layout;
 mod pages;
+mod params;
 mod photo;
-mod select;
+mod request_context;
 mod serve;
 mod sessions;
-mod shell;
-mod show;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -29,16 +29,16 @@ pub use users::{
 
 use crate::photos::Photos;
 use crate::server::Server;
-use ask::Ask;
+use auth::Visitor;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
-use door::Visitor;
-use failure::Failure;
-use shell::Page;
+use error::PageError;
+use layout::Page;
+use request_context::RequestContext;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use texts::Lang;
@@ -66,7 +66,7 @@ struct Console {
 }
 
 /// Makes a page of what was asked; runs where it may block.
-type View = fn(&Ask) -> Result<Page, Failure>;
+type PageFn = fn(&RequestContext) -> Result<Page, PageError>;
 
 /// The console's pages over a server and its users.
 pub fn router(server: Arc<Server>, photos: Arc<Photos>, users: Users) -> Router {
@@ -99,33 +99,33 @@ fn router_at(server: Arc<Server>, photos: Arc<Photos>, users: Users, now_ms: fn(
         .route("/shelf", page(pages::shelf))
         .route("/stock", page(pages::stock))
         .route("/devices", page(pages::devices))
-        .route("/login", get(door::login_page).post(door::log_in))
-        .route("/logout", post(door::log_out))
-        .fallback(page(|_| Err(Failure::NotFound)))
+        .route("/login", get(auth::login_page).post(auth::log_in))
+        .route("/logout", post(auth::log_out))
+        .fallback(page(|_| Err(PageError::NotFound)))
         .method_not_allowed_fallback(bad_method)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(middleware::from_fn(in_time))
-        .route(shell::STYLE_PATH, get(style))
+        .route(layout::STYLE_PATH, get(style))
         .route("/healthz", get(|| async { "ok\n" }))
         .layer(middleware::map_response(secured))
         .with_state(Arc::new(console))
 }
 
-fn page(view: View) -> MethodRouter<Arc<Console>> {
+fn page(page_fn: PageFn) -> MethodRouter<Arc<Console>> {
     get(move |State(console): State<Arc<Console>>, id: Option<Path<String>>, uri: Uri, headers: HeaderMap| {
-        show(console, view, id.map(|Path(id)| id), uri, headers)
+        show(console, page_fn, id.map(|Path(id)| id), uri, headers)
     })
 }
 
 /// Makes the page that is asked for, and answers.
 async fn show(
     console: Arc<Console>,
-    view: View,
+    page_fn: PageFn,
     id: Option<String>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let shown = move |ask: &Ask| view(ask).map(|page| shell::html(shell::page(ask, page)));
+    let shown = move |ctx: &RequestContext| page_fn(ctx).map(|page| layout::html(layout::page(ctx, page)));
     match asked(console, id, uri, headers, shown).await {
         Ok((response, visitor)) => visitor.keep_language(response),
         Err(response) => *response,
@@ -138,25 +138,25 @@ async fn asked<T: Send + 'static>(
     id: Option<String>,
     uri: Uri,
     headers: HeaderMap,
-    view: impl FnOnce(&Ask) -> Result<T, Failure> + Send + 'static,
+    page_fn: impl FnOnce(&RequestContext) -> Result<T, PageError> + Send + 'static,
 ) -> Result<(T, Visitor), Box<Response>> {
     let visitor = match Visitor::of(&uri, &headers) {
         Ok(visitor) => visitor,
-        Err((lang, failure)) => return Err(Box::new(failure.response(None, lang))),
+        Err((lang, error)) => return Err(Box::new(error.response(None, lang))),
     };
     let Ok(permit) = Arc::clone(&console.readers).acquire_owned().await else {
-        return Err(Box::new(Failure::Busy.response(None, visitor.lang)));
+        return Err(Box::new(PageError::Busy.response(None, visitor.lang)));
     };
     let lang = visitor.lang;
     let made = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let now_ms = (console.now_ms)();
-        let done = match door::known(&console, &visitor, now_ms) {
-            Err(failure) => Err(Box::new(failure.response(None, visitor.lang))),
-            Ok(None) => Err(Box::new(door::to_login(&uri))),
+        let done = match auth::known(&console, &visitor, now_ms) {
+            Err(error) => Err(Box::new(error.response(None, visitor.lang))),
+            Ok(None) => Err(Box::new(auth::to_login(&uri))),
             Ok(Some(user)) => {
-                let ask = door::ask(&console, &visitor, user, uri.path().to_owned(), id, now_ms);
-                view(&ask).map_err(|failure| Box::new(failure.response(Some(&ask), ask.lang)))
+                let ctx = auth::context(&console, &visitor, user, uri.path().to_owned(), id, now_ms);
+                page_fn(&ctx).map_err(|error| Box::new(error.response(Some(&ctx), ctx.lang)))
             }
         };
         match done {
@@ -164,25 +164,25 @@ async fn asked<T: Send + 'static>(
             Err(response) => Err(Box::new(visitor.keep_language(*response))),
         }
     });
-    made.await.unwrap_or_else(|error| Err(Box::new(Failure::broken(error).response(None, lang))))
+    made.await.unwrap_or_else(|error| Err(Box::new(PageError::internal(error).response(None, lang))))
 }
 
 async fn bad_method(uri: Uri, headers: HeaderMap) -> Response {
     let lang = Visitor::of(&uri, &headers).map_or_else(|(lang, _)| lang, |visitor| visitor.lang);
-    Failure::BadMethod.response(None, lang)
+    PageError::BadMethod.response(None, lang)
 }
 
 async fn style() -> Response {
     let headers =
         [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")];
-    (headers, shell::STYLE).into_response()
+    (headers, layout::STYLE).into_response()
 }
 
 /// Ends what takes too long. A read of the store that has begun goes on and keeps its place among the
 /// readers until it is done.
 async fn in_time(request: Request, next: Next) -> Response {
     let answer = tokio::time::timeout(PAGE_TIMEOUT, next.run(request)).await;
-    answer.unwrap_or_else(|_| Failure::Busy.response(None, Lang::default()))
+    answer.unwrap_or_else(|_| PageError::Busy.response(None, Lang::default()))
 }
 
 /// Adds the headers that keep browsers from doing what pages of ours never ask for.

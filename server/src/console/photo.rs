@@ -3,9 +3,9 @@
 //! Whoever sees what happened in the outlet on the photo's day sees the picture. A browser is told in every way there
 //! is that it is a picture and nothing that runs.
 
-use super::ask::Ask;
-use super::failure::Failure;
-use super::select::read_id;
+use super::error::PageError;
+use super::params::read_id;
+use super::request_context::RequestContext;
 use super::{Console, asked};
 use crate::photos::Photos;
 use axum::extract::{Path, State};
@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use std::sync::Arc;
 use xundian_protocol::ids::{ContentHash, RecordId};
-use xundian_protocol::kinds::{Choice as _, Header, MediaType, Photo, Typed as _};
+use xundian_protocol::kinds::{Choice as _, Entity as _, Header, MediaType, Photo};
 use xundian_protocol::record::Home;
 
 /// What may be done by what is shown: nothing. The style is what browsers show a picture alone with.
@@ -42,7 +42,7 @@ pub(super) async fn whole(
             let form = MediaType::of(&bytes);
             answer(StatusCode::OK, &etag, Some((form, hash)), bytes)
         }
-        Err(error) => Failure::broken(error).response(None, super::texts::Lang::default()),
+        Err(error) => PageError::internal(error).response(None, super::texts::Lang::default()),
     }
 }
 
@@ -64,8 +64,8 @@ pub(super) async fn preview(
     }
     match photos.preview(hash).await {
         Ok(Some(bytes)) => answer(StatusCode::OK, &etag, Some((Some(MediaType::Jpeg), hash)), bytes),
-        Ok(None) => Failure::NotFound.response(None, super::texts::Lang::default()),
-        Err(error) => Failure::broken(error).response(None, super::texts::Lang::default()),
+        Ok(None) => PageError::NotFound.response(None, super::texts::Lang::default()),
+        Err(error) => PageError::internal(error).response(None, super::texts::Lang::default()),
     }
 }
 
@@ -79,20 +79,20 @@ async fn seen(
     asked(console, Some(id), uri, headers.clone(), picture_of).await.map(|(hash, _)| hash)
 }
 
-fn picture_of(ask: &Ask) -> Result<ContentHash, Failure> {
-    let id: RecordId = read_id(ask.id.as_deref().ok_or(Failure::NotFound)?)?;
+fn picture_of(ctx: &RequestContext) -> Result<ContentHash, PageError> {
+    let id: RecordId = read_id(ctx.id.as_deref().ok_or(PageError::NotFound)?)?;
     // As with a visit: what does not exist looks like what is outside the scope.
-    let missing = || if ask.sight.is_nation() { Failure::NotFound } else { Failure::Denied };
-    let record = ask.record(Photo::key(id))?.ok_or_else(missing)?;
+    let missing = || if ctx.visibility.is_nation() { PageError::NotFound } else { PageError::Denied };
+    let record = ctx.record(Photo::key(id))?.ok_or_else(missing)?;
     let (Home::Outlet(outlet), Some(header)) = (record.home, Header::read(&record)) else {
         return Err(missing());
     };
-    if !ask.may_see_event(outlet, header.business_day, Some(header.actor)) {
-        return Err(Failure::Denied);
+    if !ctx.may_see_event(outlet, header.business_day, Some(header.actor)) {
+        return Err(PageError::Denied);
     }
-    let hash = Photo::read(&record).content_hash.ok_or(Failure::NotFound)?;
-    let stored = ask.photos.stored(hash).map_err(Failure::broken)?;
-    stored.map(|picture| picture.hash).ok_or(Failure::NotFound)
+    let hash = Photo::read(&record).content_hash.ok_or(PageError::NotFound)?;
+    let stored = ctx.photos.stored(hash).map_err(PageError::internal)?;
+    stored.map(|picture| picture.hash).ok_or(PageError::NotFound)
 }
 
 fn is_known(headers: &HeaderMap, etag: &str) -> bool {

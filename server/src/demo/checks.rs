@@ -1,14 +1,14 @@
 //! The three promises that the demo checks before anybody's eyes.
 
 use xundian_protocol::calendar::Day;
+use xundian_protocol::figures::{Completeness, Measures, ProductFigures};
 use xundian_protocol::ids::PersonId;
 use xundian_protocol::kinds::Gtin;
-use xundian_protocol::views::{Completeness, Measures, ProductFigures};
 
 use super::fleet::{FleetError, Holds, Phone, all, blame};
 use super::show::{Check, Step};
 use crate::Server;
-use crate::figures::{Figures, Scope};
+use crate::figures::{Figures, RollUp};
 use crate::store::StoreError;
 
 /// Why the checks did not pass.
@@ -77,7 +77,7 @@ pub(super) async fn all_of_them(
 #[derive(PartialEq)]
 struct Everything {
     nation: Figures,
-    regions: Vec<(Scope, Figures)>,
+    regions: Vec<(RollUp, Figures)>,
     people: Vec<(PersonId, Figures)>,
     products: Vec<(Gtin, ProductFigures, i64)>,
 }
@@ -86,12 +86,12 @@ impl Everything {
     fn of(server: &Server, day: Day) -> Result<Self, StoreError> {
         let without = |figures| Figures { completeness: Completeness::default(), ..figures };
         let regions = server.by_region(day, day)?;
-        let people = server.by_person(Scope::Nation, day, day)?;
+        let people = server.by_person(RollUp::Nation, day, day)?;
         Ok(Self {
-            nation: without(server.figures(Scope::Nation, day, day)?),
+            nation: without(server.figures(RollUp::Nation, day, day)?),
             regions: regions.into_iter().map(|(scope, figures)| (scope, without(figures))).collect(),
             people: people.into_iter().map(|(person, figures)| (person, without(figures))).collect(),
-            products: server.by_product(Scope::Nation, day, day)?,
+            products: server.by_product(RollUp::Nation, day, day)?,
         })
     }
 
@@ -164,14 +164,14 @@ async fn sync_again(phones: Vec<Phone>) -> Result<(Vec<Phone>, u64), FleetError>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xundian_protocol::views::VisitFigures;
+    use xundian_protocol::figures::VisitFigures;
 
     fn visits(visits: i64) -> Figures {
         Figures { visits: VisitFigures { visits, ..Default::default() }, ..Default::default() }
     }
 
     fn found(nation: i64, regions: &[i64]) -> Everything {
-        let regions = regions.iter().map(|of| (Scope::Unassigned, visits(*of))).collect();
+        let regions = regions.iter().map(|of| (RollUp::Unassigned, visits(*of))).collect();
         Everything { nation: visits(nation), regions, people: Vec::new(), products: Vec::new() }
     }
 

@@ -10,13 +10,13 @@ use rand::{Rng, SeedableRng};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OrgUnitId, OutletId, PersonId, PositionId, RecordId};
 use xundian_protocol::kinds::{
-    Channel, GtinError, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position,
-    Role, RoutePlan, Typed, UnitType,
+    Channel, Entity, GtinError, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus,
+    Position, Role, RoutePlan, UnitType,
 };
 use xundian_protocol::record::Home;
 
 use super::catalogue::{self, Item};
-use super::places::{City, REGIONS, Region, UNASSIGNED};
+use super::geography::{City, REGIONS, Region, UNASSIGNED};
 use crate::Draft;
 
 /// Areas 片区 of a region.
@@ -106,12 +106,12 @@ pub(super) fn make(seed: u64, day: Day) -> Result<Company, GtinError> {
 }
 
 /// A draft of a record with a given id.
-pub(super) fn draft<T: Typed>(id: RecordId, home: Home, form: &T) -> Draft {
+pub(super) fn draft<T: Entity>(id: RecordId, home: Home, form: &T) -> Draft {
     Draft { key: T::key(id), home, writes: form.writes() }
 }
 
 /// The id that an import would give a record of these codes, so that a later import finds it.
-fn id_of<T: Typed>(codes: &[&str]) -> RecordId {
+fn id_of<T: Entity>(codes: &[&str]) -> RecordId {
     RecordId::derived(T::SPEC.kind, &codes.join("\n"))
 }
 

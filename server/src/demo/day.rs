@@ -7,8 +7,8 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use xundian_client::{
-    AbortReason, Client, DepartureCheck, Due, Issue, IssueKind, MovementCause, NewIssue, NewPhoto, PhotoOf,
-    PhotoSource, PhotoSubject, Position, RecordError, Severity, ShelfObservation, StockMovement, VisitBundle,
+    AbortReason, Client, DepartureCheck, Due, GpsFix, Issue, IssueKind, MovementCause, NewIssue, NewPhoto,
+    PhotoOf, PhotoSource, PhotoSubject, RecordError, Severity, ShelfObservation, StockMovement, VisitBundle,
     VisitId,
 };
 use xundian_protocol::kinds::Channel;
@@ -131,7 +131,7 @@ impl Shift<'_> {
         let Seen { shelf, count, short } = shelf::look(&mut self.random, self.items, shop, self.midnight_ms);
         let bundle = VisitBundle {
             time_in_store_ms: Some(ended_at_ms - opened_at_ms - 30_000),
-            position: self.position(shop),
+            fix: self.fix(shop),
             task_answers: TASKS.map(|task| (task.to_owned(), self.random.random_bool(0.85))).into(),
             note: self.note(),
             shelf: shelf.clone(),
@@ -141,7 +141,7 @@ impl Shift<'_> {
         };
         self.clock.set(ended_at_ms);
         let visit = self.client.record(&bundle)?;
-        self.photograph(visit, &shelf, bundle.position, ended_at_ms)?;
+        self.photograph(visit, &shelf, bundle.fix, ended_at_ms)?;
         self.move_stock(shop, visit, ended_at_ms + MINUTE_MS)?;
         Ok(ended_at_ms + 2 * MINUTE_MS)
     }
@@ -151,11 +151,11 @@ impl Shift<'_> {
         let ended_at_ms = opened_at_ms + self.stay(shop.channel);
         let Seen { shelf, count, short } = shelf::look(&mut self.random, self.items, shop, self.midnight_ms);
         self.clock.set(opened_at_ms);
-        let position = self.position(shop);
-        let visit = self.client.open_visit(shop.id, position)?;
+        let fix = self.fix(shop);
+        let visit = self.client.open_visit(shop.id, fix)?;
         self.clock.set(opened_at_ms + 3 * MINUTE_MS);
         self.client.observe_shelf(visit, &shelf)?;
-        self.photograph(visit, &shelf, position, opened_at_ms + 3 * MINUTE_MS)?;
+        self.photograph(visit, &shelf, fix, opened_at_ms + 3 * MINUTE_MS)?;
         self.clock.set(opened_at_ms + 6 * MINUTE_MS);
         self.client.count_stock(visit, &count)?;
         if self.has_issue(short) {
@@ -176,7 +176,7 @@ impl Shift<'_> {
         &mut self,
         visit: VisitId,
         shelf: &ShelfObservation,
-        position: Option<Position>,
+        fix: Option<GpsFix>,
         at_ms: i64,
     ) -> Result<(), RecordError> {
         // A source of its own: what else happens on the day does not depend on what was photographed.
@@ -188,7 +188,7 @@ impl Shift<'_> {
         let source = if is_chosen { PhotoSource::Chosen } else { PhotoSource::InApp };
         let photo = NewPhoto {
             taken_at_ms: Some(if is_chosen { at_ms - 20 * HOUR_MS } else { at_ms }),
-            position: position.filter(|_| !is_chosen),
+            fix: fix.filter(|_| !is_chosen),
             ..NewPhoto::new(PhotoSubject::Shelf, source)
         };
         self.client.attach_photo(PhotoOf::Visit(visit), &photo, &picture::draw(&mut random, shelf))?;
@@ -201,7 +201,7 @@ impl Shift<'_> {
         let ended_at_ms = opened_at_ms + self.minutes(2, 7);
         let bundle = VisitBundle {
             abort_reason: reasons.choose(&mut self.random).copied(),
-            position: self.position(shop),
+            fix: self.fix(shop),
             ..VisitBundle::new(shop.id, opened_at_ms, ended_at_ms)
         };
         self.clock.set(ended_at_ms);
@@ -276,7 +276,7 @@ impl Shift<'_> {
         note.filter(|_| self.random.random_bool(0.3)).map(str::to_owned)
     }
 
-    fn position(&mut self, shop: &Shop) -> Option<Position> {
+    fn fix(&mut self, shop: &Shop) -> Option<GpsFix> {
         let (reach_e7, mocked) = match self.random.random_range(0..100) {
             0..2 => return None,
             2 => (NEAR_E7, true),
@@ -284,7 +284,7 @@ impl Shift<'_> {
             _ => (NEAR_E7, false),
         };
         let (latitude_e7, longitude_e7) = shop.position_e7;
-        Some(Position {
+        Some(GpsFix {
             latitude_e7: latitude_e7 + self.random.random_range(-reach_e7..reach_e7),
             longitude_e7: longitude_e7 + self.random.random_range(-reach_e7..reach_e7),
             accuracy_m: Some(self.random.random_range(4..40)),

@@ -12,8 +12,8 @@ mod company;
 mod day;
 mod fleet;
 mod folder;
+mod geography;
 mod picture;
-mod places;
 mod shelf;
 mod show;
 
@@ -31,7 +31,7 @@ pub use fleet::{FleetError, PhoneError};
 pub use folder::FolderError;
 
 use crate::console::{Users, UsersError};
-use crate::figures::Scope;
+use crate::figures::RollUp;
 use crate::serve::{self, Config, Running, ServeError};
 use crate::sessions::now_ms;
 use crate::store::StoreError;
@@ -265,7 +265,8 @@ async fn sync(name: &'static str, phones: Vec<Phone>) -> Result<Vec<Phone>, Demo
 }
 
 fn tell_completeness(server: &Server, yesterday: Yesterday) -> Result<(), DemoError> {
-    let nation = tokio::task::block_in_place(|| server.figures(Scope::Nation, yesterday.day, yesterday.day))?;
+    let nation =
+        tokio::task::block_in_place(|| server.figures(RollUp::Nation, yesterday.day, yesterday.day))?;
     let completeness = show::completeness(nation.completeness);
     say(format!("  全国 nation: {} 次拜访 visits, 完整度 completeness {completeness}", nation.visits.visits));
     Ok(())

@@ -7,10 +7,10 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, pres
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use xundian_protocol::access::Directory;
 use xundian_protocol::calendar::Day;
-use xundian_protocol::views::{Completeness, Ratio, Subject, VisitFigures};
+use xundian_protocol::figures::{Completeness, Ratio, Subject, VisitFigures};
 
 use crate::Server;
-use crate::figures::{Figures, Scope};
+use crate::figures::{Figures, RollUp};
 use crate::store::StoreError;
 
 /// Says a line. Whoever reads may have gone; the demo goes on all the same.
@@ -85,17 +85,17 @@ pub(super) fn regions(server: &Server, day: Day) -> Result<Table, StoreError> {
     for (scope, figures) in server.by_region(day, day)? {
         table.add_row(row(&directory, scope, &figures, day));
     }
-    let nation = server.figures(Scope::Nation, day, day)?;
-    table.add_row(row(&directory, Scope::Nation, &nation, day));
+    let nation = server.figures(RollUp::Nation, day, day)?;
+    table.add_row(row(&directory, RollUp::Nation, &nation, day));
     Ok(table)
 }
 
-fn row(directory: &Directory, scope: Scope, figures: &Figures, day: Day) -> Vec<String> {
+fn row(directory: &Directory, scope: RollUp, figures: &Figures, day: Day) -> Vec<String> {
     let Figures { visits, products, stock_units, issues, completeness: complete } = figures;
     let name = match scope {
-        Scope::Unit(unit) => directory.unit(unit).map_or_else(String::new, |unit| unit.name_zh.clone()),
-        Scope::Unassigned => "未分配 none".to_owned(),
-        Scope::Nation | Scope::Person(_) => "全国 nation".to_owned(),
+        RollUp::Unit(unit) => directory.unit(unit).map_or_else(String::new, |unit| unit.name_zh.clone()),
+        RollUp::Unassigned => "未分配 none".to_owned(),
+        RollUp::Nation | RollUp::Person(_) => "全国 nation".to_owned(),
     };
     vec![
         name,
@@ -116,7 +116,7 @@ fn row(directory: &Directory, scope: Scope, figures: &Figures, day: Day) -> Vec<
 /// The nation's figures with what each is made of.
 pub(super) fn nation(server: &Server, day: Day) -> Result<Table, StoreError> {
     let Figures { visits, products, stock_units, issues, completeness: complete } =
-        server.figures(Scope::Nation, day, day)?;
+        server.figures(RollUp::Nation, day, day)?;
     let people = complete.devices;
     let of = |Ratio { numerator, denominator }: Ratio| format!("{numerator} / {denominator}");
     let mut table = table(&["全国 Nation", "数值 Figure", "由来 Made of"]);
@@ -151,7 +151,7 @@ const fn load_per_person(visits: &VisitFigures, people: i64) -> Ratio {
     Ratio { numerator, denominator: denominator * people }
 }
 
-fn outlets(directory: &Directory, scope: Scope, day: Day) -> usize {
+fn outlets(directory: &Directory, scope: RollUp, day: Day) -> usize {
     let is_of = |unit| scope.covers(directory, Subject::Unit(unit), day);
     directory.outlets().filter(|(id, _)| is_of(directory.unit_on(*id, day))).count()
 }

@@ -1,10 +1,10 @@
 //! Ingest and figures on a real store: whatever comes in whatever order, the figures equal a recomputation.
 
+mod backfilled;
 mod forged;
-mod learnt;
 mod repaired;
 
-use super::Scope;
+use super::RollUp;
 use crate::server::{Draft, Server};
 use crate::store::{Changes, Device};
 use proptest::prelude::*;
@@ -15,9 +15,9 @@ use xundian_protocol::ids::{
     DeviceNo, KindId, OpSeq, OrgUnitId, OutletId, PersonId, PositionId, RecordId, VisitId,
 };
 use xundian_protocol::kinds::{
-    Channel, ClockGrade, Gtin, Header, Issue, IssueKind, IssueState, MovementCause, OrgUnit, Outlet,
+    Channel, ClockGrade, Entity, Gtin, Header, Issue, IssueKind, IssueState, MovementCause, OrgUnit, Outlet,
     OutletAssignment, OutletStatus, Person, PersonStatus, Position, Role, RoutePlan, Severity,
-    ShelfObservation, StockCount, StockMovement, Typed, UnitType, Visit,
+    ShelfObservation, StockCount, StockMovement, UnitType, Visit,
 };
 use xundian_protocol::record::{Home, Op, Write};
 use xundian_protocol::wire::v1::Refusal;
@@ -49,7 +49,7 @@ fn gtin(n: u64) -> Gtin {
     Gtin::with_check_digit(952_000_000_000 + n).expect("a demonstration number")
 }
 
-fn draft<T: Typed>(form: &T, id: RecordId, home: Home) -> Draft {
+fn draft<T: Entity>(form: &T, id: RecordId, home: Home) -> Draft {
     Draft { key: T::key(id), home, writes: form.writes() }
 }
 
@@ -299,7 +299,7 @@ proptest! {
         send(&second, DeviceNo(1), &one, 100);
         second.write(vec![assignment(1, 1, 2, DAY_ZERO + handover)], "test", NOW_MS).expect("a hand-over");
         assert_clean(&second);
-        for scope in [Scope::Nation, Scope::Unit(unit(0)), Scope::Unit(unit(1)), Scope::Person(person(0))] {
+        for scope in [RollUp::Nation, RollUp::Unit(unit(0)), RollUp::Unit(unit(1)), RollUp::Person(person(0))] {
             for day in 0..12 {
                 let day = Day(DAY_ZERO + day);
                 prop_assert_eq!(first.figures(scope, day, day).ok(), second.figures(scope, day, day).ok());
@@ -317,7 +317,7 @@ fn regions_add_up_to_the_nation() {
     send(&server, DeviceNo(1), &ops(DeviceNo(1), &[job(0), job(1)]), 5);
     send(&server, DeviceNo(2), &ops(DeviceNo(2), &[job(0)]), 5);
     let day = Day(DAY_ZERO);
-    let nation = server.figures(Scope::Nation, day, day).expect("figures");
+    let nation = server.figures(RollUp::Nation, day, day).expect("figures");
     let regions = server.by_region(day, day).expect("figures");
     let done: Vec<i64> = regions.iter().map(|(_, figures)| figures.visits.done).collect();
     assert_eq!((nation.visits.done, done), (3, vec![2, 1, 0]));
@@ -385,7 +385,7 @@ fn a_route_plan_of_outlets_in_two_regions_counts_in_both_and_moves_with_them() {
     let call_order = BTreeMap::from([(outlet(0), 1), (outlet(1), 2), (outlet(2), 3)]);
     let plan = RoutePlan { day: Some(day), call_order, ..Default::default() };
     server.write(vec![draft(&plan, id(7, 1), Home::Person(person(0)))], "test", NOW_MS).expect("a plan");
-    let planned = |n| server.figures(Scope::Unit(unit(n)), day, day).expect("figures").visits.planned;
+    let planned = |n| server.figures(RollUp::Unit(unit(n)), day, day).expect("figures").visits.planned;
     assert_eq!((planned(0), planned(1)), (2, 1));
     let handed_over = vec![assignment(0, 1, 2, DAY_ZERO), assignment(1, 1, 2, DAY_ZERO)];
     server.write(handed_over, "test", NOW_MS).expect("a hand-over");
@@ -423,7 +423,7 @@ fn stock_leaves_the_old_unit_with_the_first_count_of_the_new_one() {
     let on_hand = |day| {
         let units = |n| {
             server
-                .figures(Scope::Unit(unit(n)), Day(DAY_ZERO + day), Day(DAY_ZERO + day))
+                .figures(RollUp::Unit(unit(n)), Day(DAY_ZERO + day), Day(DAY_ZERO + day))
                 .expect("figures")
                 .stock_units
         };
@@ -448,7 +448,7 @@ fn an_issue_stays_with_the_unit_in_which_it_was_raised() {
     server.write(vec![assignment(0, 1, 2, DAY_ZERO + 3)], "test", NOW_MS).expect("a hand-over");
     let open_and_overdue = |n: u64, day| {
         let day = Day(DAY_ZERO + day);
-        let issues = server.figures(Scope::Unit(unit(n)), day, day).expect("figures").issues;
+        let issues = server.figures(RollUp::Unit(unit(n)), day, day).expect("figures").issues;
         (issues.open, issues.overdue)
     };
     assert_eq!((open_and_overdue(0, 6), open_and_overdue(1, 6)), ((1, 1), (0, 0)));
@@ -494,6 +494,6 @@ fn nobody_blanks_another_persons_record_without_a_record_in_its_place() {
     let receipt = server.ingest(DeviceNo(2), vec![own, blank(3, by)], NOW_MS).expect("ingest works");
     assert_eq!(receipt.rejections, []);
     let day = Day(DAY_ZERO + 5);
-    assert_eq!(server.figures(Scope::Nation, day, day).expect("figures").stock_units, 7);
+    assert_eq!(server.figures(RollUp::Nation, day, day).expect("figures").stock_units, 7);
     assert_clean(&server);
 }

@@ -1,15 +1,15 @@
 //! `import assignments`: which position looks after which outlet 门店分配, from when to when.
 
-use super::cells::Cells;
-use super::known::{Codes, NO_OUTLET, Standing, id_of};
-use super::plan::{Filled, Form};
+use super::current_records::{Codes, CurrentRecords, NO_OUTLET, id_of};
+use super::draft_record::{DraftRecord, Filled};
+use super::row_reader::RowReader;
 use super::rows::Table;
 use super::{Checked, ImportError};
 use std::collections::BTreeMap;
 use xundian_protocol::access::Directory;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OutletId, PositionId};
-use xundian_protocol::kinds::{OutletAssignment, Typed};
+use xundian_protocol::kinds::{Entity, OutletAssignment};
 use xundian_protocol::record::{Home, RecordKey};
 
 const FIELDS: &[Filled] = &[("to", "to"), ("reason", "reason")];
@@ -29,14 +29,14 @@ struct Entry {
 pub(super) fn check(
     table: &Table,
     directory: &Directory,
-    standing: &impl Standing,
+    standing: &impl CurrentRecords,
 ) -> Result<Checked, ImportError> {
     let codes = Codes::of(directory);
     let mut checked = Checked::default();
     let mut keys = BTreeMap::new();
     let mut entries = Vec::new();
     for (place, row) in table.rows.iter().enumerate() {
-        let mut cells = Cells::new(table, row);
+        let mut cells = RowReader::new(table, row);
         let entry = read(&mut cells, &codes, place);
         if let Some(first) = entry.as_ref().and_then(|entry| keys.insert(entry.key, entry.line)) {
             cells.refuse(
@@ -53,9 +53,9 @@ pub(super) fn check(
     for entry in entries {
         let stands = standing.record(entry.key)?.map(|record| OutletAssignment::read(&record));
         match epochs.give(&entry, stands.and_then(|record| record.epoch)) {
-            Ok(epoch) => checked.forms.push((entry.line, form(table, entry, epoch))),
+            Ok(epoch) => checked.drafts.push((entry.line, draft(table, entry, epoch))),
             Err(reason) => {
-                let mut cells = Cells::new(table, &table.rows[entry.place]);
+                let mut cells = RowReader::new(table, &table.rows[entry.place]);
                 cells.refuse("epoch", reason);
                 checked.bad.append(&mut cells.into_bad());
             }
@@ -64,7 +64,7 @@ pub(super) fn check(
     Ok(checked)
 }
 
-fn read(cells: &mut Cells<'_>, codes: &Codes, place: usize) -> Option<Entry> {
+fn read(cells: &mut RowReader<'_>, codes: &Codes, place: usize) -> Option<Entry> {
     let outlet = cells.required_name("outlet", &codes.outlets, NO_OUTLET);
     let no_position = "no position has this code: import the organisation first";
     let position = cells.required_name("position", &codes.positions, no_position);
@@ -101,7 +101,7 @@ impl Epochs<'_> {
     }
 }
 
-fn form(table: &Table, entry: Entry, epoch: i64) -> Form {
+fn draft(table: &Table, entry: Entry, epoch: i64) -> DraftRecord {
     let says = OutletAssignment {
         position: Some(entry.position),
         epoch: Some(epoch),
@@ -109,5 +109,5 @@ fn form(table: &Table, entry: Entry, epoch: i64) -> Form {
         to: entry.to,
         reason: entry.reason,
     };
-    Form::new(entry.key, Home::Outlet(entry.outlet), &says, table, FIELDS)
+    DraftRecord::new(entry.key, Home::Outlet(entry.outlet), &says, table, FIELDS)
 }

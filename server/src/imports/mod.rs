@@ -7,16 +7,16 @@
 //! The columns are in `columns.rs` and docs/IMPORT.md.
 
 mod assignments;
-mod cells;
 mod columns;
-mod known;
+mod current_records;
+mod draft_record;
 mod org;
 mod outcome;
 mod outlets;
 mod people;
-mod plan;
 mod products;
 mod routes;
+mod row_reader;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -29,8 +29,8 @@ pub use text::{Encoding, FILE_BYTES_MAX};
 
 use crate::server::{Draft, Server, WriteError};
 use crate::store::StoreError;
-use known::Standing;
-use plan::{Change, Form};
+use current_records::CurrentRecords;
+use draft_record::{Change, DraftRecord};
 use rows::Table;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -182,7 +182,7 @@ pub struct Request<'a> {
 #[derive(Debug, Default)]
 struct Checked {
     /// The line and the form of every good record.
-    forms: Vec<(usize, Form)>,
+    drafts: Vec<(usize, DraftRecord)>,
     bad: Vec<BadRow>,
     /// Good outlets that belong to no unit.
     unassigned: usize,
@@ -203,7 +203,7 @@ pub fn run(server: &Server, request: &Request<'_>, by: &str, now_ms: i64) -> Res
 
 /// All stages but the last one.
 fn prepare(
-    standing: &impl Standing,
+    standing: &impl CurrentRecords,
     request: &Request<'_>,
     today: Day,
 ) -> Result<(Outcome, Vec<Draft>), ImportError> {
@@ -214,9 +214,9 @@ fn prepare(
     let mut outcome = Outcome::new(request, encoding, &table, checked.bad);
     outcome.unassigned = checked.unassigned;
     let mut drafts = Vec::new();
-    for (_, form) in checked.forms {
-        let stands = standing.record(form.key)?;
-        let (change, draft) = plan::compare(form, stands.as_ref());
+    for (_, draft) in checked.drafts {
+        let stands = standing.record(draft.key)?;
+        let (change, draft) = draft_record::compare(draft, stands.as_ref());
         match change {
             Change::Created => outcome.created += 1,
             Change::Changed => outcome.changed += 1,
@@ -230,7 +230,7 @@ fn prepare(
 fn check(
     table: &Table,
     request: &Request<'_>,
-    standing: &impl Standing,
+    standing: &impl CurrentRecords,
     today: Day,
 ) -> Result<Checked, ImportError> {
     let directory = standing.directory();

@@ -1,14 +1,14 @@
 //! `import org`: units 组织单元 and positions 岗位 in one file, told apart by the column `row`.
 
-use super::cells::Cells;
-use super::known::{Codes, Seen, id_of};
-use super::plan::{Filled, Form};
+use super::current_records::{Codes, Seen, id_of};
+use super::draft_record::{DraftRecord, Filled};
+use super::row_reader::RowReader;
 use super::rows::{Row, Table};
 use super::{BadRow, Checked};
 use std::collections::{BTreeMap, BTreeSet};
 use xundian_protocol::access::Directory;
 use xundian_protocol::ids::{OrgUnitId, PositionId};
-use xundian_protocol::kinds::{OrgUnit, Position, Role, Typed, UnitType};
+use xundian_protocol::kinds::{Entity, OrgUnit, Position, Role, UnitType};
 use xundian_protocol::record::Home;
 
 const UNIT_FIELDS: &[Filled] = &[("name_en", "name_en"), ("parent", "parent")];
@@ -41,7 +41,7 @@ pub(super) fn check(table: &Table, directory: &Directory) -> Checked {
     let mut seen = [Seen::default(), Seen::default()];
     let mut entries = Vec::new();
     for row in &table.rows {
-        let mut cells = Cells::new(table, row);
+        let mut cells = RowReader::new(table, row);
         let entry = read(&mut cells, &mut seen);
         checked.bad.extend(cells.into_bad());
         entries.extend(entry.map(|entry| (row, entry)));
@@ -50,12 +50,12 @@ pub(super) fn check(table: &Table, directory: &Directory) -> Checked {
     checked.bad.append(&mut refused);
     let ids = Ids::of(directory, &entries);
     for (row, entry) in entries {
-        checked.forms.push((row.line, form(table, &ids, entry)));
+        checked.drafts.push((row.line, draft(table, &ids, entry)));
     }
     checked
 }
 
-fn read(cells: &mut Cells<'_>, seen: &mut [Seen; 2]) -> Option<Entry> {
+fn read(cells: &mut RowReader<'_>, seen: &mut [Seen; 2]) -> Option<Entry> {
     let (seen, entry) = match cells.raw("row").to_lowercase().as_str() {
         "" | "unit" | "组织" => (&mut seen[0], read_unit(cells).map(Entry::Unit)),
         "position" | "岗位" => (&mut seen[1], read_post(cells).map(Entry::Post)),
@@ -72,7 +72,7 @@ fn read(cells: &mut Cells<'_>, seen: &mut [Seen; 2]) -> Option<Entry> {
     entry.filter(|_| !cells.is_bad())
 }
 
-fn read_unit(cells: &mut Cells<'_>) -> Option<Unit> {
+fn read_unit(cells: &mut RowReader<'_>) -> Option<Unit> {
     let code = cells.required_code("code");
     let name_zh = cells.required_text("name_zh").map(|name| spelled(&name));
     let name_en = cells.text("name_en");
@@ -86,7 +86,7 @@ fn read_unit(cells: &mut Cells<'_>) -> Option<Unit> {
     Some(Unit { code: code?, name_zh: name_zh?, name_en, unit_type: unit_type?, parent, territory })
 }
 
-fn read_post(cells: &mut Cells<'_>) -> Option<Post> {
+fn read_post(cells: &mut RowReader<'_>) -> Option<Post> {
     let code = cells.required_code("code");
     let title = cells.required_text("title");
     let unit = cells.required_code("unit");
@@ -101,7 +101,7 @@ pub(super) fn spelled(name: &str) -> String {
     name.replace("赣晥", "赣皖")
 }
 
-fn territory(cells: &mut Cells<'_>) -> Option<BTreeSet<String>> {
+fn territory(cells: &mut RowReader<'_>) -> Option<BTreeSet<String>> {
     let parts = cells.text("territory")?;
     let mut codes = BTreeSet::new();
     for part in parts.split(['|', ';', '；', '、', ' ']).filter(|part| !part.is_empty()) {
@@ -135,7 +135,7 @@ fn refuse_dangling(table: &Table, directory: &Directory, entries: &mut Vec<(&Row
         let before = entries.len();
         entries.retain(|(row, entry)| {
             let Some((column, reason)) = outline.fault(entry) else { return true };
-            let mut cells = Cells::new(table, row);
+            let mut cells = RowReader::new(table, row);
             cells.refuse(column, reason);
             bad.append(&mut cells.into_bad());
             false
@@ -259,7 +259,7 @@ impl Ids {
     }
 }
 
-fn form(table: &Table, ids: &Ids, entry: Entry) -> Form {
+fn draft(table: &Table, ids: &Ids, entry: Entry) -> DraftRecord {
     match entry {
         Entry::Unit(unit) => {
             let id = ids.units.get(&unit.code).map_or_else(|| id_of::<OrgUnit>(&[&unit.code]), |id| id.0);
@@ -272,8 +272,8 @@ fn form(table: &Table, ids: &Ids, entry: Entry) -> Form {
                 unit_type: Some(unit.unit_type),
                 territory,
             };
-            let form = Form::new(OrgUnit::key(id), Home::Company, &says, table, UNIT_FIELDS);
-            if table.has("territory") { form.replacing(&OrgUnit::SPEC, &["territory"]) } else { form }
+            let draft = DraftRecord::new(OrgUnit::key(id), Home::Company, &says, table, UNIT_FIELDS);
+            if table.has("territory") { draft.replacing(&OrgUnit::SPEC, &["territory"]) } else { draft }
         }
         Entry::Post(post) => {
             let id =
@@ -285,7 +285,7 @@ fn form(table: &Table, ids: &Ids, entry: Entry) -> Form {
                 title: Some(post.title),
                 role: Some(post.role),
             };
-            Form::new(Position::key(id), Home::Company, &says, table, POSITION_FIELDS)
+            DraftRecord::new(Position::key(id), Home::Company, &says, table, POSITION_FIELDS)
         }
     }
 }

@@ -1,16 +1,16 @@
 //! `import outlets`: outlets 门店, from our own columns or from a list of shops as the public ones are.
 
 use super::Checked;
-use super::cells::{Cells, Finer};
-use super::known::{Codes, Seen, id_of};
+use super::current_records::{Codes, Seen, id_of};
+use super::draft_record::{DraftRecord, Filled};
 use super::org::{division, spelled};
-use super::plan::{Filled, Form};
+use super::row_reader::{Finer, RowReader};
 use super::rows::Table;
 use std::collections::{BTreeMap, BTreeSet};
 use xundian_protocol::access::Directory;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OrgUnitId, OutletId};
-use xundian_protocol::kinds::{Channel, Outlet, OutletStatus, Typed};
+use xundian_protocol::kinds::{Channel, Entity, Outlet, OutletStatus};
 use xundian_protocol::record::Home;
 
 /// `channel` and `status` are required, so an empty cell leaves them as they are.
@@ -45,7 +45,7 @@ pub(super) fn check(table: &Table, directory: &Directory, channel: Option<Channe
     let mut checked = Checked::default();
     let mut seen = Seen::default();
     for row in &table.rows {
-        let mut cells = Cells::new(table, row);
+        let mut cells = RowReader::new(table, row);
         let says = read(&mut cells, &mut units, &mut seen, channel);
         match says.code.clone().filter(|_| !cells.is_bad()) {
             Some(code) => {
@@ -54,8 +54,8 @@ pub(super) fn check(table: &Table, directory: &Directory, channel: Option<Channe
                 if says.unit.is_none() {
                     checked.unassigned += 1;
                 }
-                let form = Form::new(Outlet::key(id.0), Home::Outlet(id), &says, table, FIELDS);
-                checked.forms.push((row.line, form.or_new(&new_outlet())));
+                let draft = DraftRecord::new(Outlet::key(id.0), Home::Outlet(id), &says, table, FIELDS);
+                checked.drafts.push((row.line, draft.or_new(&new_outlet())));
             }
             None => checked.bad.append(&mut cells.into_bad()),
         }
@@ -67,7 +67,12 @@ fn new_outlet() -> Outlet {
     Outlet { channel: Some(Channel::Other), status: Some(OutletStatus::Active), ..Default::default() }
 }
 
-fn read(cells: &mut Cells<'_>, units: &mut Units<'_>, seen: &mut Seen, channel: Option<Channel>) -> Outlet {
+fn read(
+    cells: &mut RowReader<'_>,
+    units: &mut Units<'_>,
+    seen: &mut Seen,
+    channel: Option<Channel>,
+) -> Outlet {
     let code = cells.required_code("code");
     if let Some(first) = code.as_ref().and_then(|code| seen.before(code, cells.line())) {
         cells.refuse("code", format!("stands on line {first} already"));
@@ -96,7 +101,7 @@ fn read(cells: &mut Cells<'_>, units: &mut Units<'_>, seen: &mut Seen, channel: 
 }
 
 /// The finest division that the row names; the coarser ones must contain it.
-fn read_division(cells: &mut Cells<'_>) -> Option<String> {
+fn read_division(cells: &mut RowReader<'_>) -> Option<String> {
     let mut finest: Option<(&str, String)> = None;
     for column in DIVISIONS {
         let raw = cells.raw(column);
@@ -118,7 +123,7 @@ fn read_division(cells: &mut Cells<'_>) -> Option<String> {
     finest.map(|(_, code)| code)
 }
 
-fn read_unit(cells: &mut Cells<'_>, units: &mut Units<'_>, division: Option<&str>) -> Option<OrgUnitId> {
+fn read_unit(cells: &mut RowReader<'_>, units: &mut Units<'_>, division: Option<&str>) -> Option<OrgUnitId> {
     let named = cells.raw("unit");
     if named.is_empty() || UNASSIGNED.iter().any(|word| named.eq_ignore_ascii_case(word)) {
         return division.and_then(|code| units.of_division(code));
@@ -132,7 +137,7 @@ fn read_unit(cells: &mut Cells<'_>, units: &mut Units<'_>, division: Option<&str
     }
 }
 
-fn read_position(cells: &mut Cells<'_>) -> (Option<i64>, Option<i64>) {
+fn read_position(cells: &mut RowReader<'_>) -> (Option<i64>, Option<i64>) {
     let crs = cells.raw("crs").to_lowercase().replace(['-', '_', ' '], "");
     if !matches!(crs.as_str(), "" | "wgs84" | "epsg:4326") {
         cells.refuse("crs", "is not WGS-84: convert the positions first, the others are off by 100-700 m");
@@ -163,7 +168,7 @@ fn read_position(cells: &mut Cells<'_>) -> (Option<i64>, Option<i64>) {
     position
 }
 
-fn read_zone(cells: &mut Cells<'_>) -> Option<String> {
+fn read_zone(cells: &mut RowReader<'_>) -> Option<String> {
     let zone = cells.text("time_zone")?;
     if Day::local(0, &zone).is_none() {
         cells.refuse("time_zone", "is no IANA zone such as Asia/Shanghai");
@@ -171,7 +176,7 @@ fn read_zone(cells: &mut Cells<'_>) -> Option<String> {
     Some(zone)
 }
 
-fn read_hours(cells: &mut Cells<'_>) -> Option<String> {
+fn read_hours(cells: &mut RowReader<'_>) -> Option<String> {
     let hours = cells.text("open_hours");
     let (open, close) = (cells.text("open_time")?, cells.text("close_time")?);
     let without_seconds = |time: &str| match time.split(':').collect::<Vec<_>>().as_slice() {

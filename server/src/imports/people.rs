@@ -1,14 +1,14 @@
 //! `import people`: staff 人员 and the positions that they hold.
 
 use super::Checked;
-use super::cells::Cells;
-use super::known::{Codes, Seen, id_of};
-use super::plan::{Filled, Form};
+use super::current_records::{Codes, Seen, id_of};
+use super::draft_record::{DraftRecord, Filled};
+use super::row_reader::RowReader;
 use super::rows::Table;
 use xundian_protocol::access::{Directory, PersonEntry};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{PersonId, PositionId, RecordId};
-use xundian_protocol::kinds::{Person, PersonStatus, Typed};
+use xundian_protocol::kinds::{Entity, Person, PersonStatus};
 use xundian_protocol::record::Home;
 
 /// `status` is required, so an empty cell leaves it as it is.
@@ -19,7 +19,7 @@ pub(super) fn check(table: &Table, directory: &Directory, today: Day) -> Checked
     let mut checked = Checked::default();
     let mut seen = Seen::default();
     for row in &table.rows {
-        let mut cells = Cells::new(table, row);
+        let mut cells = RowReader::new(table, row);
         let mut says = read(&mut cells, &mut seen);
         let said = read_position(&mut cells, &codes);
         match says.code.clone().filter(|_| !cells.is_bad()) {
@@ -37,9 +37,9 @@ pub(super) fn check(table: &Table, directory: &Directory, today: Day) -> Checked
                 } else if table.has("position") {
                     hold(&mut says, said, standing, today);
                 }
-                let form = Form::new(Person::key(id.0), Home::Person(id), &says, table, FIELDS);
+                let draft = DraftRecord::new(Person::key(id.0), Home::Person(id), &says, table, FIELDS);
                 let defaults = Person { status: Some(PersonStatus::Active), ..Default::default() };
-                checked.forms.push((row.line, form.or_new(&defaults)));
+                checked.drafts.push((row.line, draft.or_new(&defaults)));
             }
             None => checked.bad.append(&mut cells.into_bad()),
         }
@@ -47,7 +47,7 @@ pub(super) fn check(table: &Table, directory: &Directory, today: Day) -> Checked
     checked
 }
 
-fn read(cells: &mut Cells<'_>, seen: &mut Seen) -> Person {
+fn read(cells: &mut RowReader<'_>, seen: &mut Seen) -> Person {
     let code = cells.required_code("code");
     if let Some(first) = code.as_ref().and_then(|code| seen.before(code, cells.line())) {
         cells.refuse("code", format!("stands on line {first} already"));
@@ -61,7 +61,7 @@ fn read(cells: &mut Cells<'_>, seen: &mut Seen) -> Person {
 }
 
 /// The position that a row names, and its first day.
-fn read_position(cells: &mut Cells<'_>, codes: &Codes) -> (Option<PositionId>, Option<Day>) {
+fn read_position(cells: &mut RowReader<'_>, codes: &Codes) -> (Option<PositionId>, Option<Day>) {
     let position = cells.code("position").and_then(|code| {
         let found = codes.positions.get(&code).copied();
         if found.is_none() {

@@ -2,12 +2,12 @@
 //! what it is.
 
 use super::Checked;
-use super::cells::{Cells, Finer};
-use super::known::Seen;
-use super::plan::{Filled, Form};
+use super::current_records::Seen;
+use super::draft_record::{DraftRecord, Filled};
+use super::row_reader::{Finer, RowReader};
 use super::rows::Table;
 use std::collections::BTreeMap;
-use xundian_protocol::kinds::{Gtin, GtinError, Product, Typed};
+use xundian_protocol::kinds::{Entity, Gtin, GtinError, Product};
 use xundian_protocol::record::Home;
 
 const FIELDS: &[Filled] = &[
@@ -33,14 +33,14 @@ pub(super) fn check(table: &Table) -> Checked {
     let mut seen = Seen::default();
     let packs = ["units_per_inner", "units_per_case"].iter().any(|column| table.has(column));
     for row in &table.rows {
-        let mut cells = Cells::new(table, row);
+        let mut cells = RowReader::new(table, row);
         let says = read(&mut cells, &mut seen);
         match says.gtin.filter(|_| !cells.is_bad()) {
             Some(gtin) => {
                 let key = Product::key(Product::id_of(gtin));
-                let form = Form::new(key, Home::Company, &says, table, FIELDS);
-                let form = if packs { form.replacing(&Product::SPEC, &["units_per"]) } else { form };
-                checked.forms.push((row.line, form));
+                let draft = DraftRecord::new(key, Home::Company, &says, table, FIELDS);
+                let draft = if packs { draft.replacing(&Product::SPEC, &["units_per"]) } else { draft };
+                checked.drafts.push((row.line, draft));
             }
             None => checked.bad.append(&mut cells.into_bad()),
         }
@@ -48,7 +48,7 @@ pub(super) fn check(table: &Table) -> Checked {
     checked
 }
 
-fn read(cells: &mut Cells<'_>, seen: &mut Seen) -> Product {
+fn read(cells: &mut RowReader<'_>, seen: &mut Seen) -> Product {
     let gtin = read_gtin(cells);
     if let Some(first) = gtin.and_then(|gtin| seen.before(&gtin.to_string(), cells.line())) {
         cells.refuse("gtin", format!("stands on line {first} already"));
@@ -73,7 +73,7 @@ fn read(cells: &mut Cells<'_>, seen: &mut Seen) -> Product {
     }
 }
 
-fn read_gtin(cells: &mut Cells<'_>) -> Option<Gtin> {
+fn read_gtin(cells: &mut RowReader<'_>) -> Option<Gtin> {
     cells.require("gtin");
     let code = cells.code("gtin")?;
     match retail_gtin(&code) {
@@ -132,7 +132,7 @@ fn not_a_retail_item(item: &str) -> Option<&'static str> {
     }
 }
 
-fn read_price(cells: &mut Cells<'_>) -> (Option<i64>, Option<String>) {
+fn read_price(cells: &mut RowReader<'_>) -> (Option<i64>, Option<String>) {
     let raw = cells.raw("retail_price");
     if raw.is_empty() {
         return (None, None);
@@ -143,8 +143,8 @@ fn read_price(cells: &mut Cells<'_>) -> (Option<i64>, Option<String>) {
         cells.refuse("currency", format!("is none of {}", CURRENCIES.join(", ")));
     }
     let plain = raw.trim_start_matches(['¥', '￥']);
-    let price =
-        without_thousands(plain).and_then(|text| super::cells::decimal(&text, MINOR_DIGITS, Finer::Refused));
+    let price = without_thousands(plain)
+        .and_then(|text| super::row_reader::decimal(&text, MINOR_DIGITS, Finer::Refused));
     match price {
         Ok(minor) if minor < 0 => cells.refuse("retail_price", "is below zero"),
         Ok(minor) => return (Some(minor), Some(currency)),

@@ -1,15 +1,15 @@
 //! `import routes`: route plans 路线计划, one record a person and day, a row a call.
 
-use super::cells::Cells;
-use super::known::{Codes, NO_OUTLET, Standing, id_of, plan_on};
-use super::plan::Form;
+use super::current_records::{Codes, CurrentRecords, NO_OUTLET, id_of, plan_on};
+use super::draft_record::DraftRecord;
+use super::row_reader::RowReader;
 use super::rows::Table;
 use super::{Checked, ImportError};
 use std::collections::BTreeMap;
 use xundian_protocol::access::Directory;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OutletId, PersonId};
-use xundian_protocol::kinds::{RoutePlan, Typed};
+use xundian_protocol::kinds::{Entity, RoutePlan};
 use xundian_protocol::record::Home;
 
 const ORDER_MAX: i64 = 1000;
@@ -38,13 +38,13 @@ struct Plan {
 pub(super) fn check(
     table: &Table,
     directory: &Directory,
-    standing: &impl Standing,
+    standing: &impl CurrentRecords,
 ) -> Result<Checked, ImportError> {
     let codes = Codes::of(directory);
     let mut checked = Checked::default();
     let mut plans: BTreeMap<(PersonId, Day), Plan> = BTreeMap::new();
     for row in &table.rows {
-        let mut cells = Cells::new(table, row);
+        let mut cells = RowReader::new(table, row);
         if let Some(call) = read(&mut cells, &codes)
             && !cells.is_bad()
         {
@@ -75,14 +75,14 @@ pub(super) fn check(
             call_must: plan.must,
             note: None,
         };
-        let form = Form::new(RoutePlan::key(id), Home::Person(person), &says, table, &[]);
-        let form = form.replacing(&RoutePlan::SPEC, &["call_order", "call_purpose", "call_must"]);
-        checked.forms.push((line, form));
+        let draft = DraftRecord::new(RoutePlan::key(id), Home::Person(person), &says, table, &[]);
+        let draft = draft.replacing(&RoutePlan::SPEC, &["call_order", "call_purpose", "call_must"]);
+        checked.drafts.push((line, draft));
     }
     Ok(checked)
 }
 
-fn read(cells: &mut Cells<'_>, codes: &Codes) -> Option<Call> {
+fn read(cells: &mut RowReader<'_>, codes: &Codes) -> Option<Call> {
     let no_person = "nobody has this staff number: import the people first";
     let person = cells.required_name("person", &codes.people, no_person);
     let outlet = cells.required_name("outlet", &codes.outlets, NO_OUTLET);

@@ -22,23 +22,23 @@ pub(super) struct Table {
     pub(super) rows: Vec<Row>,
     /// Columns that the import does not know.
     pub(super) ignored: Vec<String>,
-    places: BTreeMap<&'static str, usize>,
+    column_indexes: BTreeMap<&'static str, usize>,
 }
 
 impl Table {
     /// Whether the file has a column.
     pub(super) fn has(&self, column: &str) -> bool {
-        self.places.contains_key(column)
+        self.column_indexes.contains_key(column)
     }
 
     /// Where a column stands.
-    pub(super) fn place(&self, column: &str) -> Option<usize> {
-        self.places.get(column).copied()
+    pub(super) fn column_index(&self, column: &str) -> Option<usize> {
+        self.column_indexes.get(column).copied()
     }
 
     /// A column's name as the file spells it.
     pub(super) fn spelled<'a>(&'a self, column: &'a str) -> &'a str {
-        self.place(column).map_or(column, |place| trim(&self.headers[place]))
+        self.column_index(column).map_or(column, |place| trim(&self.headers[place]))
     }
 }
 
@@ -65,8 +65,8 @@ pub(super) fn read(kind: ImportKind, text: &str) -> Result<Table, ImportError> {
     }
     refuse_open_quote(text, last_line, rows.last())?;
     let headers = headers.ok_or(ImportError::Empty)?;
-    let (places, ignored) = places(kind, &headers)?;
-    Ok(Table { headers, rows, ignored, places })
+    let (column_indexes, ignored) = column_indexes(kind, &headers)?;
+    Ok(Table { headers, rows, ignored, column_indexes })
 }
 
 /// A quotation mark that is never closed swallows all lines behind it; that must not pass in silence.
@@ -78,29 +78,32 @@ fn refuse_open_quote(text: &str, line: usize, last: Option<&Row>) -> Result<(), 
     Ok(())
 }
 
-type Places = (BTreeMap<&'static str, usize>, Vec<String>);
+type ColumnIndexes = (BTreeMap<&'static str, usize>, Vec<String>);
 
-fn places(kind: ImportKind, headers: &[String]) -> Result<Places, ImportError> {
-    let mut places: BTreeMap<&'static str, usize> = BTreeMap::new();
+fn column_indexes(kind: ImportKind, headers: &[String]) -> Result<ColumnIndexes, ImportError> {
+    let mut column_indexes: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut ignored = Vec::new();
     for (place, header) in headers.iter().enumerate() {
         let Some(column) = kind.columns().iter().find(|column| column.is_named(header)) else {
             ignored.extend(Some(trim(header).to_owned()).filter(|name| !name.is_empty()));
             continue;
         };
-        if let Some(first) = places.insert(column.name, place) {
+        if let Some(first) = column_indexes.insert(column.name, place) {
             let (first, second) = (headers[first].clone(), header.clone());
             return Err(ImportError::SameColumn { column: column.name, first, second });
         }
     }
-    let missing: Vec<&'static Column> =
-        kind.columns().iter().filter(|column| column.required && !places.contains_key(column.name)).collect();
+    let missing: Vec<&'static Column> = kind
+        .columns()
+        .iter()
+        .filter(|column| column.required && !column_indexes.contains_key(column.name))
+        .collect();
     if !missing.is_empty() {
         let missing = missing.iter().map(|column| column.spellings()).collect::<Vec<_>>().join("; ");
         let found = headers.iter().map(|header| trim(header)).collect::<Vec<_>>().join(", ");
         return Err(ImportError::MissingColumns { kind, missing, found });
     }
-    Ok((places, ignored))
+    Ok((column_indexes, ignored))
 }
 
 /// Counts lines on the way through a text. The reader's own count is off where lines end with CR LF or

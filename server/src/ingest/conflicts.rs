@@ -8,7 +8,7 @@ use xundian_protocol::access::{Directory, Writer};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::Stamp;
 use xundian_protocol::ids::{DeviceNo, PersonId};
-use xundian_protocol::kinds::{self, Conflict, Header, Typed};
+use xundian_protocol::kinds::{self, Conflict, Entity, Header};
 use xundian_protocol::record::{self, Field, Home, Op, Record, RecordKey, Register, Write};
 use xundian_protocol::wire::v1::Refusal;
 
@@ -19,7 +19,7 @@ pub(crate) struct Found {
     /// Where that record lives.
     pub(super) home: Home,
     /// The field and its two values.
-    pub(super) conflict: record::Conflict,
+    pub(super) conflict: record::ConcurrentWrite,
 }
 
 impl Found {

@@ -1,30 +1,30 @@
 //! The second plan: what changed records do to the figures. What a record added before is taken back, what
 //! it adds now is added.
 
-use super::said::{Said, SaidAnew, is_same_place};
+use super::derived_facts::{ChangedFacts, DerivedFacts, is_same_owner_and_day};
 use super::{Sign, Units};
-use crate::store::{Owner, Trace};
+use crate::store::{Owner, ProvenanceKey};
 use std::collections::BTreeMap;
 use xundian_protocol::calendar::Day;
-use xundian_protocol::planted::Bug;
+use xundian_protocol::figures::{Cell, Contribution, Dimension, MeasureFamily, Measures, Subject};
 use xundian_protocol::record::RecordKey;
-use xundian_protocol::views::{Cell, Contribution, Dimension, Measures, Subject, View};
+use xundian_protocol::simulation::fault_injection::Bug;
 
 /// Changes of figures, gathered by the day: one record speaks of many products but of few days and subjects.
 #[derive(Default, Debug)]
 pub(crate) struct FigureChanges {
-    days: BTreeMap<(View, Subject, Day), BTreeMap<Dimension, Measures>>,
+    days: BTreeMap<(MeasureFamily, Subject, Day), BTreeMap<Dimension, Measures>>,
     /// How often each trace comes (+) or goes (−).
-    pub(crate) traces: BTreeMap<Trace, i32>,
+    pub(crate) provenance: BTreeMap<ProvenanceKey, i32>,
 }
 
 impl FigureChanges {
     /// Adds contributions to the cells of their units and people, or takes them back.
     pub(super) fn count(&mut self, contributions: &[Contribution], sign: Sign, units: &mut Units<'_>) {
-        for group in contributions.chunk_by(|a, b| a.view == b.view && is_same_place(a, b)) {
+        for group in contributions.chunk_by(|a, b| a.family == b.family && is_same_owner_and_day(a, b)) {
             let unit = units.of(&group[0]);
             for subject in group[0].subjects(unit) {
-                let day = self.days.entry((group[0].view, subject, group[0].day)).or_default();
+                let day = self.days.entry((group[0].family, subject, group[0].day)).or_default();
                 for contribution in group {
                     *day.entry(contribution.dimension).or_default() += sign.of(contribution.measures);
                 }
@@ -33,38 +33,44 @@ impl FigureChanges {
     }
 
     /// Notes that a record adds to the figures of its owners, or does so no longer.
-    fn trace(&mut self, key: RecordKey, said: &Said, sign: Sign, units: &mut Units<'_>) {
-        for (owner, day) in said.owners(units) {
-            self.trace_under(owner, day, key, sign);
+    fn provenance_key(&mut self, key: RecordKey, facts: &DerivedFacts, sign: Sign, units: &mut Units<'_>) {
+        for (owner, day) in facts.owners(units) {
+            self.note_provenance(owner, day, key, sign);
         }
     }
 
-    fn trace_under(&mut self, owner: Owner, day: Day, RecordKey { kind, id }: RecordKey, sign: Sign) {
-        *self.traces.entry(Trace { owner, day, id, kind }).or_default() += sign.number();
+    fn note_provenance(&mut self, owner: Owner, day: Day, RecordKey { kind, id }: RecordKey, sign: Sign) {
+        *self.provenance.entry(ProvenanceKey { owner, day, id, kind }).or_default() += sign.number();
     }
 
     /// Moves the traces of units alone: a record's outlet and people stay.
-    pub(super) fn trace_units(&mut self, key: RecordKey, said: &Said, sign: Sign, units: &mut Units<'_>) {
+    pub(super) fn note_unit_provenance(
+        &mut self,
+        key: RecordKey,
+        facts: &DerivedFacts,
+        sign: Sign,
+        units: &mut Units<'_>,
+    ) {
         for (owner, day) in
-            said.owners(units).into_iter().filter(|(owner, _)| matches!(owner, Owner::Unit(_)))
+            facts.owners(units).into_iter().filter(|(owner, _)| matches!(owner, Owner::Unit(_)))
         {
-            self.trace_under(owner, day, key, sign);
+            self.note_provenance(owner, day, key, sign);
         }
     }
 
     /// Adds all that a record says, or takes it back.
-    pub(crate) fn say(&mut self, key: RecordKey, said: &Said, sign: Sign, units: &mut Units<'_>) {
-        self.count(&said.contributions, sign, units);
-        self.trace(key, said, sign, units);
+    pub(crate) fn say(&mut self, key: RecordKey, facts: &DerivedFacts, sign: Sign, units: &mut Units<'_>) {
+        self.count(&facts.contributions, sign, units);
+        self.provenance_key(key, facts, sign, units);
     }
 
     /// What is added to each cell, those of months and years included; cells that stay as they are left out.
     pub(crate) fn cells(&self) -> BTreeMap<Cell, Measures> {
         let mut cells: BTreeMap<Cell, Measures> = BTreeMap::new();
-        for ((view, subject, day), dimensions) in &self.days {
-            for period in view.periods(*day) {
+        for ((family, subject, day), dimensions) in &self.days {
+            for period in family.periods(*day) {
                 for (dimension, measures) in dimensions {
-                    let cell = Cell { view: *view, subject: *subject, period, dimension: *dimension };
+                    let cell = Cell { family: *family, subject: *subject, period, dimension: *dimension };
                     *cells.entry(cell).or_default() += *measures;
                 }
             }
@@ -75,9 +81,9 @@ impl FigureChanges {
 }
 
 /// Plans what changed records do to flows and to levels that depend on one record alone.
-pub(crate) fn plan_figures(said: &[SaidAnew], units: &mut Units<'_>, out: &mut FigureChanges) {
-    for SaidAnew { key, old, new } in said {
-        if !Bug::ViewNotTakenBack.is_planted() {
+pub(crate) fn plan_figures(facts: &[ChangedFacts], units: &mut Units<'_>, out: &mut FigureChanges) {
+    for ChangedFacts { key, old, new } in facts {
+        if !Bug::ViewNotTakenBack.is_injected() {
             out.say(*key, old, Sign::TakeBack, units);
         }
         out.say(*key, new, Sign::Add, units);

@@ -9,10 +9,10 @@ use xundian_protocol::access::{Denied, Directory, Grant, Writer};
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::clock::{Clock, Hlc, Stamp, clamp_future};
 use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId};
-use xundian_protocol::kinds::{self, Conflict, Header, Lineage, header};
+use xundian_protocol::kinds::{self, Conflict, Header, WritePolicy, header};
 use xundian_protocol::limits::{BATCH_CONFLICT_BYTES_TARGET, MESSAGE_BYTES_MAX};
-use xundian_protocol::planted::Bug;
 use xundian_protocol::record::{Home, Op, Record, RecordKey, Value};
+use xundian_protocol::simulation::fault_injection::Bug;
 use xundian_protocol::wire::stored;
 use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection};
 
@@ -90,7 +90,7 @@ pub(crate) fn merge(batch: Batch, loaded: Loaded, directory: &Directory, clock: 
         now_ms,
         stored: loaded.records,
         changed: Vec::new(),
-        places: HashMap::new(),
+        index: HashMap::new(),
         conflicts: Vec::new(),
         conflict_bytes: 0,
     };
@@ -100,7 +100,7 @@ pub(crate) fn merge(batch: Batch, loaded: Loaded, directory: &Directory, clock: 
     let mut rejected = Vec::new();
     for mut op in ops {
         let is_known = op.seq <= receipt.through;
-        if is_known && !Bug::LostDedupe.is_planted() {
+        if is_known && !Bug::LostDedupe.is_injected() {
             continue;
         }
         // A gap: what came before never arrived, so this must be sent again after it. And where many conflicts
@@ -146,14 +146,14 @@ struct Planner<'a> {
     now_ms: i64,
     stored: HashMap<RecordKey, StoredRecord>,
     changed: Vec<ChangedRecord>,
-    places: HashMap<RecordKey, usize>,
+    index: HashMap<RecordKey, usize>,
     conflicts: Vec<Found>,
     conflict_bytes: usize,
 }
 
 impl Planner<'_> {
     fn standing(&self, key: RecordKey) -> Option<&Record> {
-        match self.places.get(&key) {
+        match self.index.get(&key) {
             Some(at) => Some(&self.changed[*at].new),
             None => self.stored.get(&key).map(|stored| &stored.record),
         }
@@ -188,7 +188,7 @@ impl Planner<'_> {
         if let Err(invalid) = kinds::validate_op(spec, op, standing) {
             return refuse(Refusal::Invalid, invalid.to_string());
         }
-        if spec.lineage == Lineage::Event
+        if spec.write_policy == WritePolicy::Event
             && let Writer::Person(person) = self.writer
             && let Some(author) = standing.and_then(Header::read).map(|header| header.actor)
             && author != person
@@ -278,7 +278,8 @@ impl Planner<'_> {
     /// The day of an op that does not name it: of one's own visit or count the day on which it was, however late
     /// it is mended; else that of the stamp.
     fn day_of_edit(&self, op: &Op, standing: Option<&Record>) -> Result<Day, Refused> {
-        let is_event = kinds::spec(op.record.kind).is_some_and(|spec| spec.lineage == Lineage::Event);
+        let is_event =
+            kinds::spec(op.record.kind).is_some_and(|spec| spec.write_policy == WritePolicy::Event);
         let own = standing.filter(|_| is_event).and_then(Header::read);
         if let Some(own) = own.filter(|own| self.writer == Writer::Person(own.actor)) {
             return Ok(own.business_day);
@@ -291,14 +292,14 @@ impl Planner<'_> {
     }
 
     fn apply(&mut self, op: &Op) {
-        let at = match self.places.get(&op.record) {
+        let at = match self.index.get(&op.record) {
             Some(at) => *at,
             None => {
                 let old = self.stored.remove(&op.record);
                 let new =
                     old.as_ref().map_or_else(|| Record::empty(op.record, op.home), |old| old.record.clone());
                 self.changed.push(ChangedRecord { old, new, echo: false });
-                self.places.insert(op.record, self.changed.len() - 1);
+                self.index.insert(op.record, self.changed.len() - 1);
                 self.changed.len() - 1
             }
         };

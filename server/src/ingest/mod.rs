@@ -1,33 +1,31 @@
 //! Ingest: how ops become records, figures and a receipt. `load → plan → commit`, where every plan is a
 //! pure function of what was loaded.
 //!
-//! Three plans follow each other: [`mod@merge`] decides what happens to each op and record, and
-//! [`mod@conflicts`] makes records of what it found two people to have written at once; [`mod@figures`] decides what
-//! the changed records do to the figures, [`mod@stock`] what they do to the stock of outlets; [`mod@said`] is
-//! what records say to the latter two. [`mod@restate`] moves figures when outlets change hands. [`mod@pictures`] is
-//! what records name that travels apart from them.
+//! [`mod@merge`] decides what happens to each op and record. [`mod@conflicts`] makes records of the concurrent writes
+//! that the merge found. [`mod@figures`] plans how changed records move cells, [`mod@stock`] how they move the stock of
+//! outlets; both read [`mod@derived_facts`]. [`mod@reattribute`] moves figures between units when an outlet changes
+//! hands. [`mod@blob_refs`] plans which pictures records refer to.
 
 mod conflicts;
+mod derived_facts;
 mod figures;
 mod merge;
-mod pictures;
-mod restate;
-mod said;
+mod reattribute;
 mod stock;
 
+pub(crate) use blob_refs::{blob_refs, plan_blob_refs};
 pub(crate) use conflicts::{Found, KnownConflicts, plan_conflicts};
+pub(crate) use derived_facts::{DerivedFacts, changed_facts};
 pub(crate) use figures::{FigureChanges, plan_figures};
 pub(crate) use merge::{Batch, ChangedRecord, Loaded, merge};
-pub(crate) use pictures::{namings, plan_namings};
-pub(crate) use restate::{affected_outlets, restate_outlet};
-pub(crate) use said::{Said, said_anew};
+pub(crate) use reattribute::{affected_outlets, reattribute_outlet};
 pub(crate) use stock::{OutletStock, TouchedProducts, TouchedStock, late, plan_stock, stock_changes};
 
 use std::collections::BTreeMap;
 use xundian_protocol::access::Directory;
 use xundian_protocol::calendar::Day;
+use xundian_protocol::figures::{Contribution, Measures};
 use xundian_protocol::ids::{OrgUnitId, OutletId};
-use xundian_protocol::views::{Contribution, Measures};
 
 /// Whether what a record says comes in or goes out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,24 +3,24 @@
 //! Most counts are newer than all before: then the ends of the timelines are all there is to know. A late
 //! entry moves itself and what follows it up to the next count.
 
-use super::said::{Said, SaidAnew};
+use super::derived_facts::{ChangedFacts, DerivedFacts};
 use super::{FigureChanges, Sign, Units};
 use crate::store::{LatestLevel, Levels, Statement, StatementLine};
 use std::collections::{BTreeMap, BTreeSet};
+use xundian_protocol::figures::Contribution;
+use xundian_protocol::figures::stock_ledger::{Entry, EntryKey, Level, changes, level_after};
 use xundian_protocol::ids::OutletId;
-use xundian_protocol::views::Contribution;
-use xundian_protocol::views::ledger::{At, Entry, Level, changes, level_after};
 
 /// The entries of one product's timeline that a batch takes out and puts in.
 #[derive(Default, Debug)]
 pub(crate) struct Touched {
-    remove: Vec<At>,
+    remove: Vec<EntryKey>,
     insert: Vec<Entry>,
 }
 
 impl Touched {
     /// The first and the last place touched.
-    fn span(&self) -> Option<(At, At)> {
+    fn span(&self) -> Option<(EntryKey, EntryKey)> {
         let places = || self.remove.iter().copied().chain(self.insert.iter().map(|entry| entry.at));
         Some((places().min()?, places().max()?))
     }
@@ -35,9 +35,10 @@ pub(crate) struct TouchedStock(pub(crate) BTreeMap<OutletId, TouchedProducts>);
 
 impl TouchedStock {
     /// The timelines that changed records touch.
-    pub(crate) fn by(changes: &[SaidAnew]) -> Self {
+    pub(crate) fn by(changes: &[ChangedFacts]) -> Self {
         let mut touched = Self::default();
-        for SaidAnew { old, new, .. } in changes.iter().filter(|change| change.old.stock != change.new.stock)
+        for ChangedFacts { old, new, .. } in
+            changes.iter().filter(|change| change.old.stock != change.new.stock)
         {
             touched.say(old, Sign::TakeBack);
             touched.say(new, Sign::Add);
@@ -46,8 +47,8 @@ impl TouchedStock {
     }
 
     /// Puts in what a record states, or takes it out.
-    pub(crate) fn say(&mut self, said: &Said, sign: Sign) {
-        let Some(stock) = &said.stock else { return };
+    pub(crate) fn say(&mut self, facts: &DerivedFacts, sign: Sign) {
+        let Some(stock) = &facts.stock else { return };
         let products = self.0.entry(stock.outlet).or_default();
         for (gtin, entry) in stock.entries() {
             let touched = products.entry(gtin).or_default();
@@ -65,9 +66,9 @@ pub(crate) struct Late {
     /// The products that are touched before the end of their timeline.
     pub(crate) products: BTreeSet<u64>,
     /// The first place touched of them.
-    pub(crate) first: At,
+    pub(crate) first: EntryKey,
     /// The last one.
-    pub(crate) last: At,
+    pub(crate) last: EntryKey,
 }
 
 /// What of the touched is late; nothing on most days.
@@ -92,12 +93,12 @@ pub(crate) struct OutletStock {
     /// The ends of its timelines.
     pub(crate) levels: Levels,
     /// What is around late entries (see [`Late`]).
-    pub(crate) statements: BTreeMap<At, Statement>,
+    pub(crate) statements: BTreeMap<EntryKey, Statement>,
 }
 
 /// What becomes of an outlet's stock: statements that come, change or go, and the new ends.
 pub(crate) struct StockPlan {
-    pub(crate) statements: Vec<(At, Option<Statement>)>,
+    pub(crate) statements: Vec<(EntryKey, Option<Statement>)>,
     pub(crate) levels: Levels,
 }
 
@@ -151,7 +152,7 @@ pub(crate) fn plan_stock(
         changes.sort_by_key(|change| (change.day, change.unit_on, change.person));
         out.count(&changes, sign, units);
     }
-    let after = |at: At| (at, statements.remove(&at).filter(|statement| !statement.lines.is_empty()));
+    let after = |at: EntryKey| (at, statements.remove(&at).filter(|statement| !statement.lines.is_empty()));
     StockPlan { statements: moved.into_iter().map(after).collect(), levels }
 }
 
@@ -181,9 +182,9 @@ impl Timeline {
     /// The part from `first` on. Where nothing is late, that is the end.
     fn around(
         gtin: u64,
-        first: At,
+        first: EntryKey,
         latest: Option<&LatestLevel>,
-        statements: &BTreeMap<At, Statement>,
+        statements: &BTreeMap<EntryKey, Statement>,
     ) -> Self {
         if latest.is_none_or(|latest| latest.at < first) {
             return Self { gtin, before: latest.copied(), stretch: Vec::new(), reaches_end: true };

@@ -7,16 +7,16 @@
 //! durable without holding a thread or the writer's lock while it waits for the storage. Ignores how frames travel and
 //! who may look at a photo.
 
-mod check;
 mod preview;
 mod spool;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub use preview::{PreviewError, SIDE_PX as PREVIEW_SIDE_PX, make as preview_of};
 pub use spool::SpoolLimits;
-pub use storage::{Place, StorageError};
+pub use storage::{StorageError, StorageLocation};
 
 use crate::server::Server;
 use crate::store::{Changes, Picture, Preview, StoreError};
@@ -30,7 +30,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::spawn_blocking;
 use xundian_protocol::ids::{ContentHash, DeviceNo, PersonId};
 use xundian_protocol::limits::PHOTO_BYTES_MAX;
-use xundian_protocol::wire::v1::{Declined, Held, Offer, Piece, Refusal};
+use xundian_protocol::wire::v1::{Declined, Offer, Piece, Refusal, UploadStatus};
 
 /// The folder of pictures under way in the data folder.
 pub const SPOOL_FOLDER: &str = "spool";
@@ -74,9 +74,9 @@ pub enum PhotosError {
 
 /// What comes of a frame about a picture.
 #[derive(Debug)]
-pub enum Answer {
+pub enum UploadStep {
     /// It can be said at once.
-    Say(Result<Held, Declined>),
+    Say(Result<UploadStatus, Declined>),
     /// The picture is whole: [`Photos::store`] it, then say what that gives.
     Store(Whole),
 }
@@ -99,7 +99,11 @@ pub struct Photos {
 
 impl Photos {
     /// Opens what is in the data folder; the place is asked nothing yet.
-    pub fn open(server: Arc<Server>, place: &Place, limits: SpoolLimits) -> Result<Self, PhotosError> {
+    pub fn open(
+        server: Arc<Server>,
+        place: &StorageLocation,
+        limits: SpoolLimits,
+    ) -> Result<Self, PhotosError> {
         let folder = server.folder().join(SPOOL_FOLDER);
         let spool =
             Spool::open(folder.clone(), limits).map_err(|source| PhotosError::Spool { folder, source })?;
@@ -132,48 +136,50 @@ impl Photos {
     }
 
     /// Answers an offer.
-    pub fn find(&self, device: DeviceNo, person: PersonId, offer: Offer, now_ms: i64) -> Answer {
+    pub fn find(&self, device: DeviceNo, person: PersonId, offer: Offer, now_ms: i64) -> UploadStep {
         let Offer { hash, bytes } = offer;
         let key = Key { device, hash };
         if !(1..=PHOTO_BYTES_MAX).contains(&bytes) {
             let message = format!("a photo has 1 to {PHOTO_BYTES_MAX} bytes, this one has {bytes}");
-            return Answer::Say(Err(Declined { hash, why: Refusal::Invalid, message }));
+            return UploadStep::Say(Err(Declined { hash, why: Refusal::Invalid, message }));
         }
         match self.standing(person, hash, Some(bytes)) {
-            Ok(Standing::Wanted) => self.answer(key, self.spool.begin(key, bytes, now_ms).map(Some)),
-            other => Answer::Say(told(hash, other)),
+            Ok(PictureState::Wanted) => self.answer(key, self.spool.begin(key, bytes, now_ms).map(Some)),
+            other => UploadStep::Say(told(hash, other)),
         }
     }
 
     /// Keeps a piece.
-    pub fn keep(&self, device: DeviceNo, person: PersonId, piece: &Piece, now_ms: i64) -> Answer {
+    pub fn keep(&self, device: DeviceNo, person: PersonId, piece: &Piece, now_ms: i64) -> UploadStep {
         let key = Key { device, hash: piece.hash };
         match self.spool.keep(key, piece.from, &piece.bytes, now_ms) {
-            Ok(None) => Answer::Say(told(key.hash, self.standing(person, key.hash, None))),
+            Ok(None) => UploadStep::Say(told(key.hash, self.standing(person, key.hash, None))),
             kept => self.answer(key, kept),
         }
     }
 
-    fn answer(&self, key: Key, front: Result<Option<Front>, SpoolError>) -> Answer {
+    fn answer(&self, key: Key, front: Result<Option<Front>, SpoolError>) -> UploadStep {
         let hash = key.hash;
         match front {
             Ok(Some(front)) if front.bytes == front.of_bytes && front.hash == hash => {
-                Answer::Store(Whole(key))
+                UploadStep::Store(Whole(key))
             }
-            Ok(Some(front)) if front.bytes == front.of_bytes => Answer::Say(self.throw_away(key)),
-            Ok(Some(front)) => Answer::Say(Ok(Held { hash, bytes: front.bytes, front: front.hash })),
-            Ok(None) => Answer::Say(Ok(nothing(hash))),
+            Ok(Some(front)) if front.bytes == front.of_bytes => UploadStep::Say(self.throw_away(key)),
+            Ok(Some(front)) => {
+                UploadStep::Say(Ok(UploadStatus { hash, bytes: front.bytes, front: front.hash }))
+            }
+            Ok(None) => UploadStep::Say(Ok(nothing(hash))),
             Err(error @ SpoolError::TooLarge) => {
                 let thrown_away = self.throw_away(key);
                 let message = error.to_string();
-                Answer::Say(thrown_away.and(Err(Declined { hash, why: Refusal::Invalid, message })))
+                UploadStep::Say(thrown_away.and(Err(Declined { hash, why: Refusal::Invalid, message })))
             }
-            Err(error) => Answer::Say(Err(unavailable(hash, &error))),
+            Err(error) => UploadStep::Say(Err(unavailable(hash, &error))),
         }
     }
 
     /// Throws a picture away that is not what its hash says.
-    fn throw_away(&self, key: Key) -> Result<Held, Declined> {
+    fn throw_away(&self, key: Key) -> Result<UploadStatus, Declined> {
         tracing::warn!("what {} sent as the picture {} is not that picture", key.device, key.hash);
         match self.spool.remove(key) {
             Ok(()) => Ok(nothing(key.hash)),
@@ -187,17 +193,17 @@ impl Photos {
         person: PersonId,
         hash: ContentHash,
         bytes: Option<u64>,
-    ) -> Result<Standing, StoreError> {
+    ) -> Result<PictureState, StoreError> {
         let reader = self.server.store.reader();
         if !reader.is_named_by(person, hash, bytes)? {
-            return Ok(Standing::Unnamed);
+            return Ok(PictureState::Unnamed);
         }
-        Ok(reader.picture(hash)?.map_or(Standing::Wanted, Standing::Stored))
+        Ok(reader.picture(hash)?.map_or(PictureState::Wanted, PictureState::Stored))
     }
 
     /// Verifies a whole picture, makes it durable and notes that it is stored. What has begun goes on where nobody
     /// waits for it any more.
-    pub async fn store(self: &Arc<Self>, Whole(key): Whole) -> Result<Held, Declined> {
+    pub async fn store(self: &Arc<Self>, Whole(key): Whole) -> Result<UploadStatus, Declined> {
         let photos = Arc::clone(self);
         let storing = tokio::spawn(async move {
             while !photos.lock_stored_now().insert(key) {
@@ -221,7 +227,7 @@ impl Photos {
         }
     }
 
-    async fn store_now(self: &Arc<Self>, key: Key) -> Result<Held, PhotosError> {
+    async fn store_now(self: &Arc<Self>, key: Key) -> Result<UploadStatus, PhotosError> {
         let hash = key.hash;
         // The semaphore is never closed; without a permit more would be in memory at a time.
         let _permit = self.storing.acquire().await.ok();
@@ -246,7 +252,7 @@ impl Photos {
             Ok::<_, PhotosError>(())
         })
         .await??;
-        Ok(Held { hash, bytes: size, front: hash })
+        Ok(UploadStatus { hash, bytes: size, front: hash })
     }
 
     /// Reads a whole picture from the spool, and hashes what was read: that is what goes into the storage.
@@ -256,7 +262,7 @@ impl Photos {
             if let Err(error) = self.spool.remove(key) {
                 tracing::warn!("the picture {hash} is stored already, and stays in the spool: {error}");
             }
-            return Ok(Verified::Stored(Held { hash, bytes: stored.bytes, front: hash }));
+            return Ok(Verified::Stored(UploadStatus { hash, bytes: stored.bytes, front: hash }));
         }
         let spool = |error| {
             let source =
@@ -287,7 +293,7 @@ impl Photos {
 
     /// The bytes of a stored picture.
     pub async fn read(&self, hash: ContentHash) -> Result<Vec<u8>, PhotosError> {
-        let gone = || PhotosError::Gone { hash, place: self.storage.place().to_string() };
+        let gone = || PhotosError::Gone { hash, place: self.storage.location().to_string() };
         self.storage.get(Of::Picture, hash).await?.ok_or_else(gone)
     }
 
@@ -358,7 +364,7 @@ impl Photos {
 }
 
 /// How a picture stands towards a person.
-enum Standing {
+enum PictureState {
     /// No record of theirs names it.
     Unnamed,
     /// It is named and not stored.
@@ -370,18 +376,18 @@ enum Standing {
 /// What is in the spool under the name of a picture.
 enum Verified {
     /// The same is stored already.
-    Stored(Held),
+    Stored(UploadStatus),
     /// Something else; it was thrown away.
     Wrong,
     /// The picture.
     Right(Vec<u8>),
 }
 
-fn told(hash: ContentHash, standing: Result<Standing, StoreError>) -> Result<Held, Declined> {
+fn told(hash: ContentHash, standing: Result<PictureState, StoreError>) -> Result<UploadStatus, Declined> {
     match standing {
-        Ok(Standing::Stored(Picture { bytes, .. })) => Ok(Held { hash, bytes, front: hash }),
-        Ok(Standing::Wanted) => Ok(nothing(hash)),
-        Ok(Standing::Unnamed) => {
+        Ok(PictureState::Stored(Picture { bytes, .. })) => Ok(UploadStatus { hash, bytes, front: hash }),
+        Ok(PictureState::Wanted) => Ok(nothing(hash)),
+        Ok(PictureState::Unnamed) => {
             let message =
                 "no record of yours that the server holds names this picture: send its record first";
             Err(Declined { hash, why: Refusal::Unnamed, message: message.into() })
@@ -390,8 +396,8 @@ fn told(hash: ContentHash, standing: Result<Standing, StoreError>) -> Result<Hel
     }
 }
 
-fn nothing(hash: ContentHash) -> Held {
-    Held { hash, bytes: 0, front: ContentHash::of(b"") }
+fn nothing(hash: ContentHash) -> UploadStatus {
+    UploadStatus { hash, bytes: 0, front: ContentHash::of(b"") }
 }
 
 /// The device keeps the picture and comes again. What is wrong inside goes to the log alone.

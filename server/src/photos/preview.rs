@@ -23,7 +23,7 @@ const QUALITY: u8 = 80;
 pub enum PreviewError {
     /// No decoder is here for its form.
     #[error("its form is not decoded here")]
-    Form,
+    Format,
     /// It is larger than is decoded.
     #[error("it has {width} × {height} pixels")]
     Size {
@@ -55,7 +55,7 @@ pub fn make(picture: &[u8]) -> Result<Vec<u8>, PreviewError> {
         Some(MediaType::Jpeg) => ImageFormat::Jpeg,
         Some(MediaType::Png) => ImageFormat::Png,
         Some(MediaType::Webp) => ImageFormat::WebP,
-        Some(MediaType::Heic) | None => return Err(PreviewError::Form),
+        Some(MediaType::Heic) | None => return Err(PreviewError::Format),
     };
     let mut limits = Limits::default();
     limits.max_image_width = Some(SIDE_PX_MAX);
@@ -143,7 +143,7 @@ mod tests {
     fn what_is_no_picture_or_only_its_beginning_is_an_error() {
         for bytes in [&b""[..], b"GIF89a", b"\0\0\0\x18ftypheic\0\0\0\0", b"<html><script>alert(1)</script>"]
         {
-            assert!(matches!(make(bytes), Err(PreviewError::Form)), "{bytes:?}");
+            assert!(matches!(make(bytes), Err(PreviewError::Format)), "{bytes:?}");
         }
         let mut page = b"\xFF\xD8\xFF\xE0".to_vec();
         page.extend(b"<html><script>alert(1)</script>".repeat(9));

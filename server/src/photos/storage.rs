@@ -32,7 +32,7 @@ const STAGED_MS_MAX: i64 = 60 * 60 * 1000;
 
 /// Where pictures shall lie.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum StorageLocation {
     /// In a folder.
     Folder(PathBuf),
     /// In a bucket of a store that speaks S3, under a prefix that may be empty.
@@ -49,7 +49,7 @@ pub enum Place {
 pub enum StorageError {
     /// The address is none.
     #[error("{text:?} is no place for photos: name a folder, or s3://bucket/prefix")]
-    Place {
+    Location {
         /// What was given.
         text: String,
     },
@@ -63,39 +63,39 @@ pub enum StorageError {
     },
     /// The settings of the store.
     #[error(
-        "the store of photos {place} is not set up well: {detail}; docs/OPERATE.md lists the AWS_… variables"
+        "the store of photos {location} is not set up well: {detail}; docs/OPERATE.md lists the AWS_… variables"
     )]
     Setup {
         /// The store.
-        place: String,
+        location: String,
         /// What is wrong.
         detail: String,
     },
     /// The store refuses what is asked of it.
     #[error(
-        "the store of photos {place} refuses: {detail}; check the bucket, the region and the keys (AWS_… variables)"
+        "the store of photos {location} refuses: {detail}; check the bucket, the region and the keys (AWS_… variables)"
     )]
     Refused {
         /// The store.
-        place: String,
+        location: String,
         /// What it says.
         detail: String,
     },
     /// The store does not answer.
-    #[error("the store of photos {place} does not answer: {detail}")]
+    #[error("the store of photos {location} does not answer: {detail}")]
     Unreachable {
         /// The store.
-        place: String,
+        location: String,
         /// What happened.
         detail: String,
     },
 }
 
-impl Place {
+impl StorageLocation {
     /// Reads a place as people write it; the folder `photos` in the data folder where none is given.
     pub fn read(text: Option<&str>, data: &Path) -> Result<Self, StorageError> {
         let Some(text) = text else { return Ok(Self::Folder(data.join("photos"))) };
-        let wrong = || StorageError::Place { text: text.chars().take(200).collect() };
+        let wrong = || StorageError::Location { text: text.chars().take(200).collect() };
         match text.split_once("://") {
             Some(("s3", rest)) => {
                 let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
@@ -112,7 +112,7 @@ impl Place {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for StorageLocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Folder(folder) => write!(f, "{}", folder.display()),
@@ -126,7 +126,7 @@ impl std::fmt::Display for Place {
 pub(super) struct Storage {
     store: Arc<dyn ObjectStore>,
     prefix: String,
-    place: Place,
+    location: StorageLocation,
 }
 
 /// A kind of object.
@@ -149,17 +149,17 @@ impl Of {
 
 impl Storage {
     /// Sets the storage up, without asking it anything yet.
-    pub(super) fn open(place: &Place) -> Result<Self, StorageError> {
-        let (store, prefix): (Arc<dyn ObjectStore>, _) = match place {
-            Place::Folder(folder) => (Arc::new(local(folder)?), String::new()),
-            Place::S3 { bucket, prefix } => (Arc::new(s3(place, bucket)?), prefix.clone()),
+    pub(super) fn open(location: &StorageLocation) -> Result<Self, StorageError> {
+        let (store, prefix): (Arc<dyn ObjectStore>, _) = match location {
+            StorageLocation::Folder(folder) => (Arc::new(local(folder)?), String::new()),
+            StorageLocation::S3 { bucket, prefix } => (Arc::new(s3(location, bucket)?), prefix.clone()),
         };
-        Ok(Self { store, prefix, place: place.clone() })
+        Ok(Self { store, prefix, location: location.clone() })
     }
 
     /// Where it is.
-    pub(super) const fn place(&self) -> &Place {
-        &self.place
+    pub(super) const fn location(&self) -> &StorageLocation {
+        &self.location
     }
 
     /// Writes, reads and removes an object.
@@ -206,7 +206,7 @@ impl Storage {
 
     /// Removes what puts into a folder that were killed have left beside the pictures; says how many files that were.
     pub(super) fn sweep(&self, now_ms: i64) -> Result<usize, StorageError> {
-        let Place::Folder(folder) = &self.place else { return Ok(0) };
+        let StorageLocation::Folder(folder) = &self.location else { return Ok(0) };
         let failed = |source| StorageError::Folder { folder: folder.clone(), source };
         let mut swept = 0;
         for of in [Of::Picture, Of::Preview] {
@@ -227,15 +227,15 @@ impl Storage {
     }
 
     fn failed(&self, error: &Error) -> StorageError {
-        if let Place::Folder(folder) = &self.place {
+        if let StorageLocation::Folder(folder) = &self.location {
             let source = io::Error::other(innermost(error).to_string());
             return StorageError::Folder { folder: folder.clone(), source };
         }
-        let (place, detail) = (self.place.to_string(), chain(error));
+        let (location, detail) = (self.location.to_string(), chain(error));
         if is_unreachable(error) {
-            StorageError::Unreachable { place, detail }
+            StorageError::Unreachable { location, detail }
         } else {
-            StorageError::Refused { place, detail }
+            StorageError::Refused { location, detail }
         }
     }
 }
@@ -282,8 +282,8 @@ fn local(folder: &Path) -> Result<LocalFileSystem, StorageError> {
 }
 
 /// A bucket. Endpoint, region and keys come from the variables that every program for S3 reads.
-fn s3(place: &Place, bucket: &str) -> Result<impl ObjectStore + use<>, StorageError> {
-    let setup = |detail: String| StorageError::Setup { place: place.to_string(), detail };
+fn s3(location: &StorageLocation, bucket: &str) -> Result<impl ObjectStore + use<>, StorageError> {
+    let setup = |detail: String| StorageError::Setup { location: location.to_string(), detail };
     let variable = |name| std::env::var(name).ok();
     let endpoint = variable("AWS_ENDPOINT_URL_S3")
         .or_else(|| variable("AWS_ENDPOINT_URL"))
@@ -346,24 +346,31 @@ mod tests {
     #[test]
     fn places_are_read_and_others_refused() {
         let data = Path::new("/srv/xundian");
-        let read = |text| Place::read(text, data);
-        assert_eq!(read(None).expect("the default"), Place::Folder("/srv/xundian/photos".into()));
-        assert_eq!(read(Some("/srv/photos")).expect("a folder"), Place::Folder("/srv/photos".into()));
-        assert_eq!(read(Some("file:///srv/photos")).expect("a folder"), Place::Folder("/srv/photos".into()));
-        let s3 = |bucket: &str, prefix: &str| Place::S3 { bucket: bucket.into(), prefix: prefix.into() };
+        let read = |text| StorageLocation::read(text, data);
+        assert_eq!(read(None).expect("the default"), StorageLocation::Folder("/srv/xundian/photos".into()));
+        assert_eq!(
+            read(Some("/srv/photos")).expect("a folder"),
+            StorageLocation::Folder("/srv/photos".into())
+        );
+        assert_eq!(
+            read(Some("file:///srv/photos")).expect("a folder"),
+            StorageLocation::Folder("/srv/photos".into())
+        );
+        let s3 =
+            |bucket: &str, prefix: &str| StorageLocation::S3 { bucket: bucket.into(), prefix: prefix.into() };
         assert_eq!(read(Some("s3://shelves")).expect("a bucket"), s3("shelves", ""));
         assert_eq!(read(Some("s3://shelves/a/b/")).expect("a prefix"), s3("shelves", "a/b"));
         for wrong in
             ["", "s3://", "s3:///prefix", "s3://a b/", "gs://bucket", "https://host/x", "file://host/x"]
         {
-            assert!(matches!(read(Some(wrong)), Err(StorageError::Place { .. })), "{wrong}");
+            assert!(matches!(read(Some(wrong)), Err(StorageError::Location { .. })), "{wrong}");
         }
     }
 
     #[test]
     fn what_a_killed_put_has_left_is_swept_and_what_is_being_put_is_not() {
         let folder = tempfile::tempdir().expect("a folder");
-        let storage = Storage::open(&Place::Folder(folder.path().to_owned())).expect("it is there");
+        let storage = Storage::open(&StorageLocation::Folder(folder.path().to_owned())).expect("it is there");
         assert_eq!(storage.sweep(0).expect("nothing was put yet"), 0);
         let within = folder.path().join("pictures/ab");
         fs::create_dir_all(&within).expect("a folder");
@@ -384,7 +391,8 @@ mod tests {
     #[tokio::test]
     async fn a_folder_keeps_pictures_under_their_hash() {
         let folder = tempfile::tempdir().expect("a folder");
-        let storage = Storage::open(&Place::Folder(folder.path().join("photos"))).expect("it is made");
+        let storage =
+            Storage::open(&StorageLocation::Folder(folder.path().join("photos"))).expect("it is made");
         storage.probe().await.expect("it can be written");
         let picture = b"a shelf".to_vec();
         let hash = ContentHash::of(&picture);

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::server::Draft;
-use crate::store::Naming;
+use crate::store::BlobRef;
 use crate::verify::VerifyReport;
 use xundian_protocol::ids::{KindId, OutletId, RecordId};
-use xundian_protocol::kinds::{MediaType, Photo, PhotoSource, PhotoSubject, Typed as _};
+use xundian_protocol::kinds::{Entity as _, MediaType, Photo, PhotoSource, PhotoSubject};
 use xundian_protocol::record::{Home, RecordKey};
 
 const NOW_MS: i64 = 1_795_428_000_000;
@@ -35,7 +35,7 @@ impl Kept {
 
     fn open(folder: tempfile::TempDir, limits: SpoolLimits) -> Self {
         let server = Arc::new(Server::open(folder.path(), NOW_MS).unwrap());
-        let place = Place::read(None, folder.path()).unwrap();
+        let place = StorageLocation::read(None, folder.path()).unwrap();
         let photos = Arc::new(Photos::open(server, &place, limits).unwrap());
         Self { folder, photos }
     }
@@ -52,19 +52,19 @@ impl Kept {
         let (hash, bytes) = (ContentHash::of(picture), picture.len() as u64);
         let record =
             RecordKey { kind: KindId(15), id: RecordId::from_bytes(hash.0[..16].try_into().unwrap()) };
-        let naming = Naming { hash, author, bytes, record };
-        let changes = Changes { namings: [(naming, true)].into(), ..Changes::default() };
+        let blob_ref = BlobRef { hash, author, bytes, record };
+        let changes = Changes { blob_refs: [(blob_ref, true)].into(), ..Changes::default() };
         self.photos.server.change(|_| Ok::<_, StoreError>((changes, ()))).unwrap();
     }
 
-    async fn say(&self, answer: Answer) -> Result<Held, Declined> {
+    async fn say(&self, answer: UploadStep) -> Result<UploadStatus, Declined> {
         match answer {
-            Answer::Say(said) => said,
-            Answer::Store(whole) => self.photos.store(whole).await,
+            UploadStep::Say(said) => said,
+            UploadStep::Store(whole) => self.photos.store(whole).await,
         }
     }
 
-    async fn offer(&self, device: u32, who: PersonId, picture: &[u8]) -> Result<Held, Declined> {
+    async fn offer(&self, device: u32, who: PersonId, picture: &[u8]) -> Result<UploadStatus, Declined> {
         let offer = Offer { hash: ContentHash::of(picture), bytes: picture.len() as u64 };
         self.say(self.photos.find(DeviceNo(device), who, offer, NOW_MS)).await
     }
@@ -76,13 +76,13 @@ impl Kept {
         hash: ContentHash,
         from: usize,
         bytes: &[u8],
-    ) -> Result<Held, Declined> {
+    ) -> Result<UploadStatus, Declined> {
         let piece = Piece { hash, from: from as u64, bytes: bytes.to_vec() };
         self.say(self.photos.keep(DeviceNo(device), who, &piece, NOW_MS)).await
     }
 
     /// Offers a picture and sends what is lacking.
-    async fn send(&self, device: u32, who: PersonId, picture: &[u8]) -> Result<Held, Declined> {
+    async fn send(&self, device: u32, who: PersonId, picture: &[u8]) -> Result<UploadStatus, Declined> {
         let mut held = self.offer(device, who, picture).await?;
         while held.bytes < picture.len() as u64 {
             let from = held.bytes as usize;
@@ -93,9 +93,9 @@ impl Kept {
     }
 }
 
-fn whole(picture: &[u8]) -> Held {
+fn whole(picture: &[u8]) -> UploadStatus {
     let hash = ContentHash::of(picture);
-    Held { hash, bytes: picture.len() as u64, front: hash }
+    UploadStatus { hash, bytes: picture.len() as u64, front: hash }
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn killed_between_the_last_piece_and_the_storing_it_is_stored_at_the_next_
     kept.name(person(1), &shelf);
     kept.offer(1, person(1), &shelf).await.unwrap();
     let piece = Piece { hash, from: 0, bytes: shelf.clone() };
-    assert!(matches!(kept.photos.keep(DeviceNo(1), person(1), &piece, NOW_MS), Answer::Store(_)));
+    assert!(matches!(kept.photos.keep(DeviceNo(1), person(1), &piece, NOW_MS), UploadStep::Store(_)));
     let kept = kept.reopened(roomy());
     assert_eq!(kept.photos.stored(hash).unwrap(), None);
     assert_eq!(kept.offer(1, person(1), &shelf).await, Ok(whole(&shelf)));

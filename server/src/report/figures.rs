@@ -1,83 +1,83 @@
 //! Reports of the nation and of units, by unit, product, person or day.
 
-use super::sheet::{Cell, Head, Sheet, Show, through, total_name};
-use super::{By, ReportError, Request};
-use crate::figures::{Figures, Scope};
+use super::sheet::{Column, Sheet, SheetValue, ShownIn, through, total_name};
+use super::{GroupBy, ReportError, Request};
+use crate::figures::{Figures, RollUp};
 use crate::server::Server;
 use crate::store::StoreError;
 use std::collections::BTreeMap;
 use xundian_protocol::access::Directory;
+use xundian_protocol::figures::{IssueFigures, ProductFigures, VisitFigures};
 use xundian_protocol::ids::PersonId;
-use xundian_protocol::kinds::{Gtin, Product, Typed};
-use xundian_protocol::views::{IssueFigures, ProductFigures, VisitFigures};
+use xundian_protocol::kinds::{Entity, Gtin, Product};
 
 const UNASSIGNED_ZH: &str = "未分配";
 
-const fn head(key: &'static str, zh: &'static str, show: Show) -> Head {
-    Head { key, zh, show }
+const fn head(key: &'static str, zh: &'static str, show: ShownIn) -> Column {
+    Column { key, zh, show }
 }
 
-const FIGURES: [Head; 26] = [
-    head("planned", "计划", Show::Data),
-    head("planned_done", "计划完成", Show::Data),
-    head("call_compliance", "拜访完成率", Show::Always),
-    head("visits", "拜访", Show::Always),
-    head("done", "完成", Show::Always),
-    head("aborted", "中止", Show::Always),
-    head("day_load", "日标准", Show::Always),
-    head("mean_time_in_store_s", "平均在店秒数", Show::Data),
-    head("audited", "检查", Show::Data),
-    head("absent", "缺货", Show::Data),
-    head("backroom_only", "仅仓库有货", Show::Data),
-    head("oos", "缺货率", Show::Always),
-    head("osa", "在架率", Show::Data),
-    head("share_of_shelf", "排面占比", Show::Always),
-    head("counts", "盘点", Show::Data),
-    head("counted_units", "盘点数量", Show::Data),
-    head("stock_units", "库存", Show::Always),
-    head("issues_raised", "问题", Show::Always),
-    head("issues_closed", "已解决", Show::Data),
-    head("issues_on_time", "按时解决率", Show::Data),
-    head("issues_open", "未解决", Show::Always),
-    head("issues_overdue", "逾期", Show::Always),
-    head("devices", "设备", Show::Data),
-    head("devices_complete", "已传齐", Show::Data),
-    head("through", "数据截至", Show::Data),
-    head("complete", "已传齐设备", Show::Table),
+const FIGURES: [Column; 26] = [
+    head("planned", "计划", ShownIn::Data),
+    head("planned_done", "计划完成", ShownIn::Data),
+    head("call_compliance", "拜访完成率", ShownIn::Always),
+    head("visits", "拜访", ShownIn::Always),
+    head("done", "完成", ShownIn::Always),
+    head("aborted", "中止", ShownIn::Always),
+    head("day_load", "日标准", ShownIn::Always),
+    head("mean_time_in_store_s", "平均在店秒数", ShownIn::Data),
+    head("audited", "检查", ShownIn::Data),
+    head("absent", "缺货", ShownIn::Data),
+    head("backroom_only", "仅仓库有货", ShownIn::Data),
+    head("oos", "缺货率", ShownIn::Always),
+    head("osa", "在架率", ShownIn::Data),
+    head("share_of_shelf", "排面占比", ShownIn::Always),
+    head("counts", "盘点", ShownIn::Data),
+    head("counted_units", "盘点数量", ShownIn::Data),
+    head("stock_units", "库存", ShownIn::Always),
+    head("issues_raised", "问题", ShownIn::Always),
+    head("issues_closed", "已解决", ShownIn::Data),
+    head("issues_on_time", "按时解决率", ShownIn::Data),
+    head("issues_open", "未解决", ShownIn::Always),
+    head("issues_overdue", "逾期", ShownIn::Always),
+    head("devices", "设备", ShownIn::Data),
+    head("devices_complete", "已传齐", ShownIn::Data),
+    head("through", "数据截至", ShownIn::Data),
+    head("complete", "已传齐设备", ShownIn::Table),
 ];
 
-const PRODUCTS: [Head; 12] = [
-    head("gtin", "GTIN", Show::Always),
-    head("name", "产品", Show::Always),
-    head("audited", "检查", Show::Always),
-    head("absent", "缺货", Show::Always),
-    head("backroom_only", "仅仓库有货", Show::Always),
-    head("oos", "缺货率", Show::Always),
-    head("osa", "在架率", Show::Data),
-    head("facings_own", "本品排面", Show::Data),
-    head("share_of_shelf", "排面占比", Show::Always),
-    head("counts", "盘点", Show::Always),
-    head("counted_units", "盘点数量", Show::Always),
-    head("stock_units", "库存", Show::Always),
+const PRODUCTS: [Column; 12] = [
+    head("gtin", "GTIN", ShownIn::Always),
+    head("name", "产品", ShownIn::Always),
+    head("audited", "检查", ShownIn::Always),
+    head("absent", "缺货", ShownIn::Always),
+    head("backroom_only", "仅仓库有货", ShownIn::Always),
+    head("oos", "缺货率", ShownIn::Always),
+    head("osa", "在架率", ShownIn::Data),
+    head("facings_own", "本品排面", ShownIn::Data),
+    head("share_of_shelf", "排面占比", ShownIn::Always),
+    head("counts", "盘点", ShownIn::Always),
+    head("counted_units", "盘点数量", ShownIn::Always),
+    head("stock_units", "库存", ShownIn::Always),
 ];
 
 pub(super) fn nation(server: &Server, request: &Request) -> Result<Sheet, ReportError> {
     let title = format!("全国 {}", period(request));
-    if request.by != By::Place {
-        return Ok(scope(server, Scope::Nation, "nation", title, request)?);
+    if request.by != GroupBy::Unit {
+        return Ok(scope(server, RollUp::Nation, "nation", title, request)?);
     }
     let rows = server.by_region(request.from, request.to)?;
-    let total = server.figures(Scope::Nation, request.from, request.to)?;
+    let total = server.figures(RollUp::Nation, request.from, request.to)?;
     Ok(places(&server.directory(), "nation", title, request, rows, total))
 }
 
 pub(super) fn unassigned(server: &Server, request: &Request) -> Result<Sheet, ReportError> {
     let title = format!("{UNASSIGNED_ZH} {}", period(request));
-    if request.by != By::Place {
-        return Ok(scope(server, Scope::Unassigned, "unassigned", title, request)?);
+    if request.by != GroupBy::Unit {
+        return Ok(scope(server, RollUp::Unassigned, "unassigned", title, request)?);
     }
-    let total = server.figures(Scope::Unassigned, request.from, request.to)?;
-    let rows = vec![(Scope::Unassigned, total)];
+    let total = server.figures(RollUp::Unassigned, request.from, request.to)?;
+    let rows = vec![(RollUp::Unassigned, total)];
     Ok(places(&server.directory(), "unassigned", title, request, rows, total))
 }
 
@@ -90,11 +90,11 @@ pub(super) fn unit(server: &Server, name: &str, request: &Request) -> Result<She
     })?;
     let shown = directory.unit(unit).map_or("", |entry| &entry.name_zh);
     let title = format!("{shown} {}", period(request));
-    if request.by != By::Place {
-        return Ok(scope(server, Scope::Unit(unit), "unit", title, request)?);
+    if request.by != GroupBy::Unit {
+        return Ok(scope(server, RollUp::Unit(unit), "unit", title, request)?);
     }
     let rows = server.by_unit_below(unit, request.from, request.to)?;
-    let total = server.figures(Scope::Unit(unit), request.from, request.to)?;
+    let total = server.figures(RollUp::Unit(unit), request.from, request.to)?;
     Ok(places(&directory, "unit", title, request, rows, total))
 }
 
@@ -118,17 +118,17 @@ fn places(
     name: &'static str,
     title: String,
     request: &Request,
-    rows: Vec<(Scope, Figures)>,
+    rows: Vec<(RollUp, Figures)>,
     total: Figures,
 ) -> Sheet {
-    let heads = [head("code", "编码", Show::Data), head("name", "组织", Show::Always)];
-    let named = |place: Scope| match place {
-        Scope::Unit(id) => directory
+    let heads = [head("code", "编码", ShownIn::Data), head("name", "组织", ShownIn::Always)];
+    let named = |place: RollUp| match place {
+        RollUp::Unit(id) => directory
             .unit(id)
             .map_or((id.to_string(), String::new()), |unit| (unit.code.clone(), unit.name_zh.clone())),
-        Scope::Unassigned => ("unassigned".into(), UNASSIGNED_ZH.into()),
-        Scope::Nation => ("nation".into(), "全国".into()),
-        Scope::Person(id) => (id.to_string(), String::new()),
+        RollUp::Unassigned => ("unassigned".into(), UNASSIGNED_ZH.into()),
+        RollUp::Nation => ("nation".into(), "全国".into()),
+        RollUp::Person(id) => (id.to_string(), String::new()),
     };
     let cells = rows.into_iter().map(|(place, figures)| {
         let (code, name) = named(place);
@@ -139,31 +139,31 @@ fn places(
 
 fn scope(
     server: &Server,
-    scope: Scope,
+    scope: RollUp,
     name: &'static str,
     title: String,
     request: &Request,
 ) -> Result<Sheet, StoreError> {
     let (from, to) = (request.from, request.to);
     match request.by {
-        By::Product => {
+        GroupBy::Product => {
             let rows = server.by_product(scope, from, to)?;
             let mut sheet = products(server, name, title, request, rows)?;
             sheet.completeness = Some(server.completeness(scope, to)?);
             Ok(sheet)
         }
-        By::Person => {
+        GroupBy::Person => {
             let mut total = Figures { completeness: server.completeness(scope, to)?, ..Default::default() };
             let rows = server.by_person(scope, from, to)?;
             rows.iter().for_each(|(_, figures)| add(&mut total, figures));
             Ok(people(&server.directory(), name, title, request, rows, total))
         }
-        By::Day | By::Place => {
+        GroupBy::Day | GroupBy::Unit => {
             let total = server.figures(scope, from, to)?;
             let rows = server.by_day(scope, from, to)?;
             let rows =
                 rows.into_iter().map(|(day, figures)| (vec![day.to_string().into()], figures)).collect();
-            Ok(with_figures(name, title, request, &[head("day", "日期", Show::Always)], rows, total))
+            Ok(with_figures(name, title, request, &[head("day", "日期", ShownIn::Always)], rows, total))
         }
     }
 }
@@ -176,10 +176,10 @@ pub(super) fn people(
     rows: Vec<(PersonId, Figures)>,
     total: Figures,
 ) -> Sheet {
-    let heads = [head("code", "工号", Show::Always), head("name", "姓名", Show::Always)];
+    let heads = [head("code", "工号", ShownIn::Always), head("name", "姓名", ShownIn::Always)];
     let named = |person: PersonId| match directory.person(person) {
         Some(entry) => vec![entry.code.as_str().into(), entry.name.as_str().into()],
-        None => vec![person.to_string().into(), Cell::Empty],
+        None => vec![person.to_string().into(), SheetValue::Empty],
     };
     let cells = rows.into_iter().map(|(person, figures)| (named(person), figures)).collect();
     with_figures(name, title, request, &heads, cells, total)
@@ -190,12 +190,12 @@ pub(super) fn with_figures(
     name: &'static str,
     title: String,
     request: &Request,
-    naming: &[Head],
-    rows: Vec<(Vec<Cell>, Figures)>,
+    blob_ref: &[Column],
+    rows: Vec<(Vec<SheetValue>, Figures)>,
     total: Figures,
 ) -> Sheet {
-    let mut total_row = vec![Cell::Empty; naming.len()];
-    let shown = naming.iter().position(|head| head.show != Show::Data).unwrap_or(0);
+    let mut total_row = vec![SheetValue::Empty; blob_ref.len()];
+    let shown = blob_ref.iter().position(|head| head.show != ShownIn::Data).unwrap_or(0);
     total_row[shown] = total_name();
     total_row.extend(cells(&total));
     let rows = rows.into_iter().map(|(named, figures)| [named, cells(&figures)].concat()).collect();
@@ -203,36 +203,36 @@ pub(super) fn with_figures(
         name,
         title,
         days: Some((request.from, request.to)),
-        heads: [naming, &FIGURES].concat(),
+        heads: [blob_ref, &FIGURES].concat(),
         rows,
         total: Some(total_row),
         completeness: Some(total.completeness),
     }
 }
 
-fn cells(figures: &Figures) -> Vec<Cell> {
+fn cells(figures: &Figures) -> Vec<SheetValue> {
     let Figures { visits, products, stock_units, issues, completeness } = figures;
     vec![
         visits.planned.into(),
         visits.planned_done.into(),
-        Cell::Ratio(visits.call_compliance()),
+        SheetValue::Ratio(visits.call_compliance()),
         visits.visits.into(),
         visits.done.into(),
         visits.aborted.into(),
-        Cell::Quotient(visits.day_load()),
+        SheetValue::Quotient(visits.day_load()),
         visits.mean_time_in_store_s().into(),
         products.audited.into(),
         products.absent.into(),
         products.backroom_only.into(),
-        Cell::Ratio(products.oos()),
-        Cell::Ratio(products.osa()),
-        Cell::Ratio(products.share_of_shelf()),
+        SheetValue::Ratio(products.oos()),
+        SheetValue::Ratio(products.osa()),
+        SheetValue::Ratio(products.share_of_shelf()),
         products.counts.into(),
         products.counted_units.into(),
         (*stock_units).into(),
         issues.raised.into(),
         issues.closed.into(),
-        Cell::Ratio(issues.on_time()),
+        SheetValue::Ratio(issues.on_time()),
         issues.open.into(),
         issues.overdue.into(),
         completeness.devices.into(),
@@ -261,10 +261,10 @@ pub(super) fn products(
         sum.1 += stock_units;
     }
     let row = |(gtin, found, stock_units): (Gtin, ProductFigures, i64)| {
-        let name = names.get(&gtin).map_or(Cell::Empty, |name| name.as_str().into());
-        [vec![Cell::from(gtin.to_string()), name], product_cells(&found, stock_units)].concat()
+        let name = names.get(&gtin).map_or(SheetValue::Empty, |name| name.as_str().into());
+        [vec![SheetValue::from(gtin.to_string()), name], product_cells(&found, stock_units)].concat()
     };
-    let total = [vec![total_name(), Cell::Empty], product_cells(&sum.0, sum.1)].concat();
+    let total = [vec![total_name(), SheetValue::Empty], product_cells(&sum.0, sum.1)].concat();
     Ok(Sheet {
         name,
         title,
@@ -276,15 +276,15 @@ pub(super) fn products(
     })
 }
 
-fn product_cells(found: &ProductFigures, stock_units: i64) -> Vec<Cell> {
+fn product_cells(found: &ProductFigures, stock_units: i64) -> Vec<SheetValue> {
     vec![
         found.audited.into(),
         found.absent.into(),
         found.backroom_only.into(),
-        Cell::Ratio(found.oos()),
-        Cell::Ratio(found.osa()),
+        SheetValue::Ratio(found.oos()),
+        SheetValue::Ratio(found.osa()),
         found.facings_own.into(),
-        Cell::Ratio(found.share_of_shelf()),
+        SheetValue::Ratio(found.share_of_shelf()),
         found.counts.into(),
         found.counted_units.into(),
         stock_units.into(),

@@ -13,7 +13,7 @@ mod tests;
 mod visit;
 
 pub(crate) use sheet::moment;
-pub use sheet::{Cell, Head, Sheet, Show};
+pub use sheet::{Column, Sheet, SheetValue, ShownIn};
 
 use crate::server::Server;
 use crate::store::StoreError;
@@ -25,7 +25,7 @@ use xundian_protocol::calendar::Day;
 /// What a report is about.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum What {
+pub enum ReportSubject {
     /// All regions, the outlets of none, and their sum.
     Nation,
     /// A unit, by its code or name, and what lies right below it.
@@ -41,10 +41,11 @@ pub enum What {
 /// What each row stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum By {
+pub enum GroupBy {
     /// A unit; for an outlet a visit.
     #[default]
-    Place,
+    #[serde(rename = "place")]
+    Unit,
     /// A product.
     Product,
     /// A person.
@@ -74,11 +75,11 @@ pub struct ChoiceError {
     known: &'static str,
 }
 
-impl FromStr for By {
+impl FromStr for GroupBy {
     type Err = ChoiceError;
     fn from_str(text: &str) -> Result<Self, ChoiceError> {
         match text {
-            "place" | "unit" => Ok(Self::Place),
+            "place" | "unit" => Ok(Self::Unit),
             "product" => Ok(Self::Product),
             "person" => Ok(Self::Person),
             "day" => Ok(Self::Day),
@@ -103,7 +104,7 @@ impl FromStr for Format {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Request {
     /// About what.
-    pub what: What,
+    pub what: ReportSubject,
     /// The first day.
     #[serde(with = "day_text")]
     pub from: Day,
@@ -111,7 +112,7 @@ pub struct Request {
     #[serde(with = "day_text")]
     pub to: Day,
     /// What each row stands for.
-    pub by: By,
+    pub by: GroupBy,
     /// How it is written.
     pub format: Format,
     /// Whether CSV begins with the mark by which Excel knows UTF-8.
@@ -186,22 +187,22 @@ pub fn read(server: &Server, request: &Request) -> Result<Sheet, ReportError> {
         return Err(ReportError::Days { from, to });
     }
     let days = i64::from(to.0) - i64::from(from.0) + 1;
-    if request.by == By::Day && days > DAYS_MAX {
+    if request.by == GroupBy::Day && days > DAYS_MAX {
         return Err(ReportError::TooManyDays { days });
     }
     match &request.what {
-        What::Nation => figures::nation(server, request),
-        What::Unit(name) => figures::unit(server, name, request),
-        What::Unassigned => figures::unassigned(server, request),
-        What::Outlet(code) => outlet::read(server, code, request),
-        What::Visit(id) => visit::read(server, id),
+        ReportSubject::Nation => figures::nation(server, request),
+        ReportSubject::Unit(name) => figures::unit(server, name, request),
+        ReportSubject::Unassigned => figures::unassigned(server, request),
+        ReportSubject::Outlet(code) => outlet::read(server, code, request),
+        ReportSubject::Visit(id) => visit::read(server, id),
     }
 }
 
-impl fmt::Display for By {
+impl fmt::Display for GroupBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Place => "unit",
+            Self::Unit => "unit",
             Self::Product => "product",
             Self::Person => "person",
             Self::Day => "day",

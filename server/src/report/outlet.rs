@@ -2,34 +2,34 @@
 //! grain of an outlet, so these are summed from the records that its figures lead down to.
 
 use super::figures::{people as people_sheet, period, products, with_figures};
-use super::sheet::{Cell, Head, Sheet, Show, moment};
-use super::{By, ReportError, Request};
-use crate::figures::{Figures, Scope};
+use super::sheet::{Column, Sheet, SheetValue, ShownIn, moment};
+use super::{GroupBy, ReportError, Request};
+use crate::figures::{Figures, RollUp};
 use crate::server::Server;
 use crate::store::{Owner, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use xundian_protocol::access::Directory;
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
-use xundian_protocol::ids::{OutletId, PersonId};
-use xundian_protocol::kinds::{self, Choice, Gtin, Header, Typed, Visit, header};
-use xundian_protocol::record::Record;
-use xundian_protocol::views::{
-    Completeness, Contribution, IssueFigures, Measures, Nature, ProductFigures, View,
+use xundian_protocol::figures::{
+    Completeness, Contribution, IssueFigures, MeasureFamily, Measures, Nature, ProductFigures,
 };
+use xundian_protocol::ids::{OutletId, PersonId};
+use xundian_protocol::kinds::{self, Choice, Entity, Gtin, Header, Visit, header};
+use xundian_protocol::record::Record;
 
-const VISITS: [Head; 12] = [
-    Head { key: "visit", zh: "拜访编号", show: Show::Always },
-    Head { key: "day", zh: "日期", show: Show::Always },
-    Head { key: "person_code", zh: "工号", show: Show::Always },
-    Head { key: "person", zh: "姓名", show: Show::Always },
-    Head { key: "opened", zh: "进店", show: Show::Always },
-    Head { key: "closed", zh: "离店", show: Show::Always },
-    Head { key: "aborted", zh: "中止", show: Show::Always },
-    Head { key: "abort_reason", zh: "中止原因", show: Show::Always },
-    Head { key: "time_in_store_s", zh: "在店秒数", show: Show::Always },
-    Head { key: "planned", zh: "计划内", show: Show::Data },
-    Head { key: "corrected", zh: "已更正", show: Show::Always },
-    Head { key: "note", zh: "备注", show: Show::Always },
+const VISITS: [Column; 12] = [
+    Column { key: "visit", zh: "拜访编号", show: ShownIn::Always },
+    Column { key: "day", zh: "日期", show: ShownIn::Always },
+    Column { key: "person_code", zh: "工号", show: ShownIn::Always },
+    Column { key: "person", zh: "姓名", show: ShownIn::Always },
+    Column { key: "opened", zh: "进店", show: ShownIn::Always },
+    Column { key: "closed", zh: "离店", show: ShownIn::Always },
+    Column { key: "aborted", zh: "中止", show: ShownIn::Always },
+    Column { key: "abort_reason", zh: "中止原因", show: ShownIn::Always },
+    Column { key: "time_in_store_s", zh: "在店秒数", show: ShownIn::Always },
+    Column { key: "planned", zh: "计划内", show: ShownIn::Data },
+    Column { key: "corrected", zh: "已更正", show: ShownIn::Always },
+    Column { key: "note", zh: "备注", show: ShownIn::Always },
 ];
 
 pub(super) fn read(server: &Server, code: &str, request: &Request) -> Result<Sheet, ReportError> {
@@ -39,7 +39,7 @@ pub(super) fn read(server: &Server, code: &str, request: &Request) -> Result<She
         found.ok_or_else(|| ReportError::Outlet { code: code.chars().take(64).collect() })?;
     let title = format!("{} {} {}", entry.code, entry.name, period(request));
     let completeness = completeness(server, &directory, outlet, request.to)?;
-    if request.by == By::Place {
+    if request.by == GroupBy::Unit {
         let sheet = visits(server, &directory, outlet, title, request)?;
         return Ok(Sheet { completeness: Some(completeness), ..sheet });
     }
@@ -47,29 +47,29 @@ pub(super) fn read(server: &Server, code: &str, request: &Request) -> Result<She
     let added = contributions(server, outlet, to)?;
     let total = Figures { completeness, ..sum(added.iter(), from) };
     Ok(match request.by {
-        By::Product => {
+        GroupBy::Product => {
             let sheet = products(server, "outlet", title, request, by_product(&added, from))?;
             Sheet { completeness: Some(completeness), ..sheet }
         }
-        By::Person => {
+        GroupBy::Person => {
             let people: BTreeSet<PersonId> = added.iter().filter_map(|added| added.person).collect();
             let mut rows = Vec::new();
             for person in people {
-                let completeness = server.completeness(Scope::Person(person), to)?;
+                let completeness = server.completeness(RollUp::Person(person), to)?;
                 let of = sum(added.iter().filter(|added| added.person == Some(person)), from);
                 rows.push((person, Figures { completeness, ..of }));
             }
             people_sheet(&directory, "outlet", title, request, rows, total)
         }
-        By::Day | By::Place => {
+        GroupBy::Day | GroupBy::Unit => {
             let mut rows = Vec::new();
             for day in (from.0..=to.0).map(Day) {
                 let completeness = self::completeness(server, &directory, outlet, day)?;
                 let of = sum(added.iter().filter(|added| added.day <= day), day);
                 rows.push((vec![day.to_string().into()], Figures { completeness, ..of }));
             }
-            let naming = [Head { key: "day", zh: "日期", show: Show::Always }];
-            with_figures("outlet", title, request, &naming, rows, total)
+            let blob_ref = [Column { key: "day", zh: "日期", show: ShownIn::Always }];
+            with_figures("outlet", title, request, &blob_ref, rows, total)
         }
     })
 }
@@ -87,7 +87,7 @@ fn completeness(
         directory.held_on(*person, day).is_some_and(|(position, _)| position == assignment.position)
     };
     for person in directory.people().map(|(id, _)| id).filter(holds) {
-        let found = server.completeness(Scope::Person(person), day)?;
+        let found = server.completeness(RollUp::Person(person), day)?;
         sum.through_ms = match (sum.devices, found.devices) {
             (0, _) => found.through_ms,
             (_, 0) => sum.through_ms,
@@ -128,32 +128,32 @@ fn visits(
     })
 }
 
-fn visit_row(directory: &Directory, record: &Record, header: &Header, zone: &str) -> Vec<Cell> {
+fn visit_row(directory: &Directory, record: &Record, header: &Header, zone: &str) -> Vec<SheetValue> {
     let visit = Visit::read(record);
     let person = directory.person(header.actor);
-    let at = |ms: Option<i64>| ms.map_or(Cell::Empty, |ms| moment(ms, zone).into());
-    let yes = |is: bool| if is { Cell::from("是") } else { Cell::from("否") };
+    let at = |ms: Option<i64>| ms.map_or(SheetValue::Empty, |ms| moment(ms, zone).into());
+    let yes = |is: bool| if is { SheetValue::from("是") } else { SheetValue::from("否") };
     vec![
         record.key.id.to_string().into(),
         header.business_day.to_string().into(),
         person.map_or_else(|| header.actor.to_string().into(), |entry| entry.code.as_str().into()),
-        person.map_or(Cell::Empty, |entry| entry.name.as_str().into()),
+        person.map_or(SheetValue::Empty, |entry| entry.name.as_str().into()),
         at(visit.opened_at_ms),
         at(visit.closed_at_ms),
         at(visit.aborted_at_ms),
-        visit.abort_reason.map_or(Cell::Empty, |reason| reason.label().zh.into()),
+        visit.abort_reason.map_or(SheetValue::Empty, |reason| reason.label().zh.into()),
         visit.time_in_store_ms.map(|ms| ms / 1000).into(),
         yes(visit.plan.is_some()),
         yes(header::is_corrected(record)),
-        visit.note.map_or(Cell::Empty, Cell::from),
+        visit.note.map_or(SheetValue::Empty, SheetValue::from),
     ]
 }
 
 /// What the outlet's records add to any figure up to a day.
 fn contributions(server: &Server, outlet: OutletId, to: Day) -> Result<Vec<Contribution>, StoreError> {
-    let traces = server.traces(Owner::Outlet(outlet), None, Day(0), to)?;
+    let provenance = server.provenance(Owner::Outlet(outlet), None, Day(0), to)?;
     // A record that adds to several days is traced under each.
-    let keys: BTreeSet<_> = traces.into_iter().map(|(_, key)| key).collect();
+    let keys: BTreeSet<_> = provenance.into_iter().map(|(_, key)| key).collect();
     let mut found = server.stock_changes(outlet)?;
     for key in keys {
         if let (Some(spec), Some(record)) = (kinds::spec(key.kind), server.record(key)?) {
@@ -166,16 +166,16 @@ fn contributions(server: &Server, outlet: OutletId, to: Day) -> Result<Vec<Contr
 
 /// Flows from a day on, and levels at the end.
 fn sum<'a>(added: impl Iterator<Item = &'a Contribution>, from: Day) -> Figures {
-    let mut views: BTreeMap<View, Measures> = BTreeMap::new();
-    for added in added.filter(|added| added.view.nature() == Nature::Level || added.day >= from) {
-        *views.entry(added.view).or_default() += added.measures;
+    let mut views: BTreeMap<MeasureFamily, Measures> = BTreeMap::new();
+    for added in added.filter(|added| added.family.nature() == Nature::Level || added.day >= from) {
+        *views.entry(added.family).or_default() += added.measures;
     }
-    let of = |view| views.get(&view).copied().unwrap_or_default();
+    let of = |family| views.get(&family).copied().unwrap_or_default();
     Figures {
-        visits: of(View::Visits).into(),
-        products: of(View::Products).into(),
-        stock_units: of(View::Stock).0[0],
-        issues: IssueFigures::new(of(View::Issues), of(View::OpenIssues)),
+        visits: of(MeasureFamily::Visits).into(),
+        products: of(MeasureFamily::Products).into(),
+        stock_units: of(MeasureFamily::Stock).0[0],
+        issues: IssueFigures::new(of(MeasureFamily::Issues), of(MeasureFamily::OpenIssues)),
         completeness: Completeness::default(),
     }
 }

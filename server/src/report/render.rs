@@ -1,13 +1,13 @@
 //! Sheets as a table, as CSV and as JSON.
 
-use super::sheet::{Cell, Head, Sheet, Show, completeness_line, through};
+use super::sheet::{Column, Sheet, SheetValue, ShownIn, completeness_line, through};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::{Map, Value, json};
-use xundian_protocol::views::Ratio;
+use xundian_protocol::figures::Ratio;
 
 /// A table for people, with its title above and its completeness below.
 pub(super) fn table(sheet: &Sheet) -> String {
-    let places = places(sheet, Show::Data);
+    let places = places(sheet, ShownIn::Data);
     let mut table = Table::new();
     table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(places.iter().map(|place| sheet.heads[*place].zh));
@@ -15,7 +15,7 @@ pub(super) fn table(sheet: &Sheet) -> String {
         table.add_row(places.iter().map(|place| shown(&row[*place])));
     }
     for (shown, place) in places.iter().enumerate() {
-        let is_text = |row: &Vec<Cell>| matches!(row[*place], Cell::Text(_) | Cell::Empty);
+        let is_text = |row: &Vec<SheetValue>| matches!(row[*place], SheetValue::Text(_) | SheetValue::Empty);
         if !sheet.rows.iter().chain(&sheet.total).all(is_text)
             && let Some(column) = table.column_mut(shown)
         {
@@ -34,9 +34,9 @@ pub(super) fn table(sheet: &Sheet) -> String {
 pub(super) fn csv(sheet: &Sheet, bom: bool) -> String {
     let start = if bom { vec![0xEF, 0xBB, 0xBF] } else { Vec::new() };
     let mut writer = csv::Writer::from_writer(start);
-    let places = places(sheet, Show::Table);
+    let places = places(sheet, ShownIn::Table);
     let heads = places.iter().flat_map(|place| {
-        let Head { zh, key, .. } = sheet.heads[*place];
+        let Column { zh, key, .. } = sheet.heads[*place];
         parts_of(sheet, *place).iter().map(move |part| format!("{zh} {key}{part}"))
     });
     // Writing to memory cannot fail.
@@ -50,8 +50,8 @@ pub(super) fn csv(sheet: &Sheet, bom: bool) -> String {
 
 /// JSON: an object with the rows as objects.
 pub(super) fn json(sheet: &Sheet) -> String {
-    let places = places(sheet, Show::Table);
-    let object = |row: &Vec<Cell>| {
+    let places = places(sheet, ShownIn::Table);
+    let object = |row: &Vec<SheetValue>| {
         places
             .iter()
             .map(|place| (sheet.heads[*place].key.to_owned(), value(&row[*place])))
@@ -80,38 +80,38 @@ pub(super) fn json(sheet: &Sheet) -> String {
     format!("{report:#}\n")
 }
 
-fn places(sheet: &Sheet, hidden: Show) -> Vec<usize> {
+fn places(sheet: &Sheet, hidden: ShownIn) -> Vec<usize> {
     sheet.heads.iter().enumerate().filter(|(_, head)| head.show != hidden).map(|(place, _)| place).collect()
 }
 
 /// Ratio columns are three columns in CSV, whatever single rows hold.
 fn parts_of(sheet: &Sheet, place: usize) -> &'static [&'static str] {
-    let of = |row: &Vec<Cell>| match row[place] {
-        Cell::Ratio(_) => Some(&["_numerator", "_denominator", "_percent"][..]),
-        Cell::Quotient(_) => Some(&["_numerator", "_denominator", ""][..]),
-        Cell::Empty | Cell::Text(_) | Cell::Int(_) => None,
+    let of = |row: &Vec<SheetValue>| match row[place] {
+        SheetValue::Ratio(_) => Some(&["_numerator", "_denominator", "_percent"][..]),
+        SheetValue::Quotient(_) => Some(&["_numerator", "_denominator", ""][..]),
+        SheetValue::Empty | SheetValue::Text(_) | SheetValue::Int(_) => None,
     };
     sheet.rows.iter().chain(&sheet.total).find_map(of).unwrap_or(&[""])
 }
 
-fn shown(cell: &Cell) -> String {
+fn shown(cell: &SheetValue) -> String {
     match cell {
-        Cell::Empty => String::new(),
-        Cell::Text(text) => text.clone(),
-        Cell::Int(number) => number.to_string(),
-        Cell::Ratio(ratio) if ratio.denominator == 0 => "–".into(),
-        Cell::Ratio(ratio) => format!("{}/{} {}", ratio.numerator, ratio.denominator, ratio.percent()),
-        Cell::Quotient(ratio) => decimal(*ratio, 100).unwrap_or_else(|| "–".into()),
+        SheetValue::Empty => String::new(),
+        SheetValue::Text(text) => text.clone(),
+        SheetValue::Int(number) => number.to_string(),
+        SheetValue::Ratio(ratio) if ratio.denominator == 0 => "–".into(),
+        SheetValue::Ratio(ratio) => format!("{}/{} {}", ratio.numerator, ratio.denominator, ratio.percent()),
+        SheetValue::Quotient(ratio) => decimal(*ratio, 100).unwrap_or_else(|| "–".into()),
     }
 }
 
-fn plain(cell: &Cell, parts: usize) -> Vec<String> {
+fn plain(cell: &SheetValue, parts: usize) -> Vec<String> {
     match cell {
-        Cell::Text(text) => vec![not_a_formula(text)],
-        Cell::Int(number) => vec![number.to_string()],
-        Cell::Ratio(ratio) => fraction(*ratio, decimal(*ratio, 1)),
-        Cell::Quotient(ratio) => fraction(*ratio, decimal(*ratio, 100)),
-        Cell::Empty => vec![String::new(); parts],
+        SheetValue::Text(text) => vec![not_a_formula(text)],
+        SheetValue::Int(number) => vec![number.to_string()],
+        SheetValue::Ratio(ratio) => fraction(*ratio, decimal(*ratio, 1)),
+        SheetValue::Quotient(ratio) => fraction(*ratio, decimal(*ratio, 100)),
+        SheetValue::Empty => vec![String::new(); parts],
     }
 }
 
@@ -126,18 +126,18 @@ fn fraction(ratio: Ratio, quotient: Option<String>) -> Vec<String> {
     vec![ratio.numerator.to_string(), ratio.denominator.to_string(), quotient.unwrap_or_default()]
 }
 
-fn value(cell: &Cell) -> Value {
+fn value(cell: &SheetValue) -> Value {
     let number =
         |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null);
     match cell {
-        Cell::Empty => Value::Null,
-        Cell::Text(text) => json!(text),
-        Cell::Int(int) => json!(int),
-        Cell::Ratio(Ratio { numerator, denominator }) => {
+        SheetValue::Empty => Value::Null,
+        SheetValue::Text(text) => json!(text),
+        SheetValue::Int(int) => json!(int),
+        SheetValue::Ratio(Ratio { numerator, denominator }) => {
             let percent = number(decimal(Ratio { numerator: *numerator, denominator: *denominator }, 1));
             json!({ "numerator": numerator, "denominator": denominator, "percent": percent })
         }
-        Cell::Quotient(Ratio { numerator, denominator }) => {
+        SheetValue::Quotient(Ratio { numerator, denominator }) => {
             let quotient = number(decimal(Ratio { numerator: *numerator, denominator: *denominator }, 100));
             json!({ "numerator": numerator, "denominator": denominator, "value": quotient })
         }

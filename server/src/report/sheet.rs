@@ -1,11 +1,11 @@
 //! A report before it is written: heads, rows, a total, and how complete it all is.
 
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day, utc_offset_min};
-use xundian_protocol::views::{Completeness, Ratio};
+use xundian_protocol::figures::{Completeness, Ratio};
 
 /// Where a column appears. A table on a screen has less room than a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Show {
+pub enum ShownIn {
     /// In tables, CSV and JSON.
     Always,
     /// In CSV and JSON.
@@ -16,18 +16,18 @@ pub enum Show {
 
 /// A column.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Head {
+pub struct Column {
     /// Its name in JSON and, behind the Chinese one, in CSV; stable.
     pub key: &'static str,
     /// Its name for people.
     pub zh: &'static str,
     /// Where it appears.
-    pub show: Show,
+    pub show: ShownIn,
 }
 
 /// What stands in a row.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Cell {
+pub enum SheetValue {
     /// Nothing.
     Empty,
     /// A text.
@@ -50,42 +50,42 @@ pub struct Sheet {
     /// The first and the last day.
     pub days: Option<(Day, Day)>,
     /// The columns.
-    pub heads: Vec<Head>,
+    pub heads: Vec<Column>,
     /// The rows, each as wide as the heads.
-    pub rows: Vec<Vec<Cell>>,
+    pub rows: Vec<Vec<SheetValue>>,
     /// The row below all others.
-    pub total: Option<Vec<Cell>>,
+    pub total: Option<Vec<SheetValue>>,
     /// How much of it has arrived.
     pub completeness: Option<Completeness>,
 }
 
-impl From<&str> for Cell {
+impl From<&str> for SheetValue {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
 }
 
-impl From<String> for Cell {
+impl From<String> for SheetValue {
     fn from(text: String) -> Self {
         Self::Text(text)
     }
 }
 
-impl From<i64> for Cell {
+impl From<i64> for SheetValue {
     fn from(number: i64) -> Self {
         Self::Int(number)
     }
 }
 
-impl From<Option<i64>> for Cell {
+impl From<Option<i64>> for SheetValue {
     fn from(number: Option<i64>) -> Self {
         number.map_or(Self::Empty, Self::Int)
     }
 }
 
 /// What names a total row.
-pub(super) fn total_name() -> Cell {
-    Cell::from("合计")
+pub(super) fn total_name() -> SheetValue {
+    SheetValue::from("合计")
 }
 
 /// A moment as `2026-11-23 17:02`, in an IANA zone or, where it is unknown, in the default one.

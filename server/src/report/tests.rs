@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{DeviceNo, OpSeq, OutletId, PersonId, RecordId, VisitId};
 use xundian_protocol::kinds::{
-    Channel, ClockGrade, Gtin, Header, Outlet, Person, RoutePlan, ShelfObservation, StockCount, Typed, Visit,
+    Channel, ClockGrade, Entity, Gtin, Header, Outlet, Person, RoutePlan, ShelfObservation, StockCount, Visit,
 };
 use xundian_protocol::record::{Home, Op};
 
@@ -34,7 +34,7 @@ struct Fixture {
     visit: RecordId,
 }
 
-fn id<T: Typed>(key: &str) -> RecordId {
+fn id<T: Entity>(key: &str) -> RecordId {
     RecordId::derived(T::SPEC.kind, key)
 }
 
@@ -49,7 +49,7 @@ fn header() -> Header {
     }
 }
 
-fn op<T: Typed>(seq: u64, of: RecordId, form: &T) -> Op {
+fn op<T: Entity>(seq: u64, of: RecordId, form: &T) -> Op {
     let stamp = Stamp { hlc: Hlc(Hlc::at_ms(OPENED_MS).0 + seq), device: DeviceNo(1) };
     let mut writes = [header().writes(), form.writes()].concat();
     writes.sort_by(|a, b| a.at.cmp(&b.at));
@@ -111,12 +111,12 @@ impl Fixture {
         Self { _folder: folder, server, visit }
     }
 
-    fn text(&self, what: What, by: By, format: Format) -> String {
+    fn text(&self, what: ReportSubject, by: GroupBy, format: Format) -> String {
         let day = DAY.parse().unwrap();
         run(&self.server, &Request { what, from: day, to: day, by, format, bom: false }).unwrap()
     }
 
-    fn json(&self, what: What, by: By) -> serde_json::Value {
+    fn json(&self, what: ReportSubject, by: GroupBy) -> serde_json::Value {
         serde_json::from_str(&self.text(what, by, Format::Json)).unwrap()
     }
 }
@@ -150,7 +150,7 @@ fn ops(visit: RecordId) -> Vec<Op> {
 
 #[test]
 fn the_nation_is_its_regions_the_unassigned_and_their_sum() {
-    let report = Fixture::new().json(What::Nation, By::Place);
+    let report = Fixture::new().json(ReportSubject::Nation, GroupBy::Unit);
     let codes: Vec<_> =
         report["rows"].as_array().unwrap().iter().map(|row| row["code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["HB", "XB", "unassigned"]);
@@ -178,7 +178,7 @@ fn the_nation_is_its_regions_the_unassigned_and_their_sum() {
 
 #[test]
 fn a_table_is_in_chinese_and_tells_how_complete_it_is() {
-    let text = Fixture::new().text(What::Nation, By::Place, Format::Table);
+    let text = Fixture::new().text(ReportSubject::Nation, GroupBy::Unit, Format::Table);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "全国 2026-11-23");
     assert!(lines[2].starts_with("│ 组织     ┆   拜访完成率 ┆ 拜访 ┆ 完成"), "{text}");
@@ -196,7 +196,7 @@ fn a_table_is_in_chinese_and_tells_how_complete_it_is() {
 #[test]
 fn csv_has_a_ratio_in_three_columns_and_a_mark_where_asked() {
     let fixture = Fixture::new();
-    let text = fixture.text(What::Unit("华北大区".into()), By::Product, Format::Csv);
+    let text = fixture.text(ReportSubject::Unit("华北大区".into()), GroupBy::Product, Format::Csv);
     let mut lines = text.lines();
     assert_eq!(
         lines.next(),
@@ -212,16 +212,22 @@ fn csv_has_a_ratio_in_three_columns_and_a_mark_where_asked() {
     assert_eq!(lines.next(), Some("06901234567892,牛奶,1,0,0,0,1,0.00,1,1,100.00,3,3,12,25.00,1,12,12"));
     assert_eq!(lines.next(), Some("合计,,2,1,0,1,2,50.00,1,2,50.00,3,3,12,25.00,1,12,12"));
     let day = DAY.parse().unwrap();
-    let request =
-        Request { what: What::Nation, from: day, to: day, by: By::Day, format: Format::Csv, bom: true };
+    let request = Request {
+        what: ReportSubject::Nation,
+        from: day,
+        to: day,
+        by: GroupBy::Day,
+        format: Format::Csv,
+        bom: true,
+    };
     assert!(run(&fixture.server, &request).unwrap().starts_with("\u{FEFF}日期 day,"));
 }
 
 #[test]
 fn an_outlet_s_figures_are_those_of_its_unit() {
     let fixture = Fixture::new();
-    let outlet = || What::Outlet("S1".into());
-    let unit = || What::Unit("HB".into());
+    let outlet = || ReportSubject::Outlet("S1".into());
+    let unit = || ReportSubject::Unit("HB".into());
     let same = |by| {
         let (mut a, mut b) = (fixture.json(outlet(), by), fixture.json(unit(), by));
         for report in [&mut a, &mut b] {
@@ -232,8 +238,8 @@ fn an_outlet_s_figures_are_those_of_its_unit() {
         assert_eq!(a["rows"], b["rows"], "{by}");
         assert_eq!(a["total"], b["total"], "{by}");
     };
-    [By::Product, By::Person, By::Day].into_iter().for_each(same);
-    let visits = fixture.json(outlet(), By::Place);
+    [GroupBy::Product, GroupBy::Person, GroupBy::Day].into_iter().for_each(same);
+    let visits = fixture.json(outlet(), GroupBy::Unit);
     let row = &visits["rows"][0];
     assert_eq!(row["visit"], fixture.visit.to_string());
     assert_eq!((&row["opened"], &row["closed"]), (&"2026-11-23 10:00".into(), &"2026-11-23 10:30".into()));
@@ -246,7 +252,7 @@ fn an_outlet_s_figures_are_those_of_its_unit() {
 #[test]
 fn a_visit_shows_all_that_was_recorded() {
     let fixture = Fixture::new();
-    let report = fixture.json(What::Visit(fixture.visit.to_string()), By::Place);
+    let report = fixture.json(ReportSubject::Visit(fixture.visit.to_string()), GroupBy::Unit);
     let rows = report["rows"].as_array().unwrap();
     let value = |record: &str, field: &str, line: &str| {
         let found =
@@ -258,7 +264,7 @@ fn a_visit_shows_all_that_was_recorded() {
     assert_eq!(value("visit", "time_in_store_ms", ""), "1800.000 s");
     assert_eq!(value("shelf_observation", "present", "06901028075831"), "否");
     assert_eq!(value("stock_count", "backroom_units", "06901234567892"), 7);
-    let table = fixture.text(What::Visit(fixture.visit.to_string()), By::Place, Format::Table);
+    let table = fixture.text(ReportSubject::Visit(fixture.visit.to_string()), GroupBy::Unit, Format::Table);
     assert!(table.contains("06901028075831 饼干,大"), "{table}");
 }
 
@@ -271,11 +277,19 @@ fn what_there_is_not_is_told() {
         run(&fixture.server, &request).unwrap_err().to_string()
     };
     assert_eq!(
-        refused(What::Unit("东北".into()), day, By::Place),
+        refused(ReportSubject::Unit("东北".into()), day, GroupBy::Unit),
         "\"东北\" names no unit (no unit has this code or name); the units are: HB 华北大区, XB 西北大区"
     );
-    assert!(refused(What::Outlet("S9".into()), day, By::Place).contains("no outlet has the code \"S9\""));
-    assert!(refused(What::Visit("7".into()), day, By::Place).contains("there is no visit \"7\""));
-    assert!(refused(What::Nation, day.next(), By::Place).contains("before it begins"));
-    assert!(refused(What::Nation, Day(day.0 - 400), By::Day).contains("at most 366 days, this one 401"));
+    assert!(
+        refused(ReportSubject::Outlet("S9".into()), day, GroupBy::Unit)
+            .contains("no outlet has the code \"S9\"")
+    );
+    assert!(
+        refused(ReportSubject::Visit("7".into()), day, GroupBy::Unit).contains("there is no visit \"7\"")
+    );
+    assert!(refused(ReportSubject::Nation, day.next(), GroupBy::Unit).contains("before it begins"));
+    assert!(
+        refused(ReportSubject::Nation, Day(day.0 - 400), GroupBy::Day)
+            .contains("at most 366 days, this one 401")
+    );
 }

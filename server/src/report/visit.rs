@@ -1,24 +1,24 @@
 //! The report of one visit: every field of every record that was saved during it.
 
 use super::ReportError;
-use super::sheet::{Cell, Head, Sheet, Show, moment};
+use super::sheet::{Column, Sheet, SheetValue, ShownIn, moment};
 use crate::server::Server;
 use std::collections::BTreeMap;
 use xundian_protocol::access::Directory;
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::ids::{OrgUnitId, OutletId, PersonId, PositionId, RecordId};
-use xundian_protocol::kinds::{self, FieldSpec, KindSpec, Product, Typed, Unit, Visit};
+use xundian_protocol::kinds::{self, Entity, FieldSpec, KindSpec, Product, Unit, Visit};
 use xundian_protocol::record::{Field, Home, Key, Record, Value};
 
-const HEADS: [Head; 8] = [
-    Head { key: "record", zh: "记录类型", show: Show::Data },
-    Head { key: "record_name", zh: "记录", show: Show::Table },
-    Head { key: "id", zh: "编号", show: Show::Data },
-    Head { key: "field", zh: "字段名", show: Show::Data },
-    Head { key: "field_name", zh: "字段", show: Show::Table },
-    Head { key: "line", zh: "行", show: Show::Data },
-    Head { key: "line_name", zh: "明细", show: Show::Table },
-    Head { key: "value", zh: "值", show: Show::Always },
+const HEADS: [Column; 8] = [
+    Column { key: "record", zh: "记录类型", show: ShownIn::Data },
+    Column { key: "record_name", zh: "记录", show: ShownIn::Table },
+    Column { key: "id", zh: "编号", show: ShownIn::Data },
+    Column { key: "field", zh: "字段名", show: ShownIn::Data },
+    Column { key: "field_name", zh: "字段", show: ShownIn::Table },
+    Column { key: "line", zh: "行", show: ShownIn::Data },
+    Column { key: "line_name", zh: "明细", show: ShownIn::Table },
+    Column { key: "value", zh: "值", show: ShownIn::Always },
 ];
 
 pub(super) fn read(server: &Server, text: &str) -> Result<Sheet, ReportError> {
@@ -50,7 +50,7 @@ pub(super) fn read(server: &Server, text: &str) -> Result<Sheet, ReportError> {
     })
 }
 
-fn rows(spec: &KindSpec, record: &Record, names: &Names<'_>) -> Vec<Vec<Cell>> {
+fn rows(spec: &KindSpec, record: &Record, names: &Names<'_>) -> Vec<Vec<SheetValue>> {
     let row = |field: &Field| {
         if field.register.value == Value::Absent {
             return None;
@@ -124,9 +124,9 @@ impl<'a> Names<'a> {
         person.or_else(outlet).or_else(unit).or_else(position).unwrap_or_else(|| id.to_string())
     }
 
-    fn value(&self, field: Option<&FieldSpec>, value: &Value) -> Cell {
+    fn value(&self, field: Option<&FieldSpec>, value: &Value) -> SheetValue {
         match value {
-            Value::Absent => Cell::Empty,
+            Value::Absent => SheetValue::Empty,
             Value::Bool(yes) => if *yes { "是" } else { "否" }.into(),
             Value::Text(text) => text.as_str().into(),
             Value::Id(id) => self.id(*id).into(),
@@ -135,14 +135,16 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn number(&self, field: Option<&FieldSpec>, number: i64) -> Cell {
+    fn number(&self, field: Option<&FieldSpec>, number: i64) -> SheetValue {
         let choice = field.and_then(|field| field.choices.iter().find(|choice| choice.0 == number));
         if let Some((_, _, label)) = choice {
             return label.zh.into();
         }
         match field.map_or(Unit::None, |field| field.unit) {
             Unit::UnixMs => moment(number, &self.zone).into(),
-            Unit::Day => i32::try_from(number).map_or(Cell::Int(number), |day| Day(day).to_string().into()),
+            Unit::Day => {
+                i32::try_from(number).map_or(SheetValue::Int(number), |day| Day(day).to_string().into())
+            }
             Unit::Ms => format!("{} s", fixed(number, 3)).into(),
             Unit::DegreesE7 => fixed(number, 7).into(),
             Unit::MinorUnits => fixed(number, 2).into(),
@@ -150,7 +152,7 @@ impl<'a> Names<'a> {
             Unit::Mm => format!("{number} mm").into(),
             Unit::Min => format!("{number} min").into(),
             Unit::None | Unit::Days | Unit::BaseUnits | Unit::Facings | Unit::Count | Unit::Bytes => {
-                Cell::Int(number)
+                SheetValue::Int(number)
             }
         }
     }

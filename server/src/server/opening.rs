@@ -1,11 +1,11 @@
 //! Opening what is in the data folder.
 
 use super::Server;
+use super::backfill::backfill_kinds;
 use super::folder_lock::FolderLock;
-use super::learning::learn_kinds;
 use crate::authority::{Authority, AuthorityError};
 use crate::disk;
-use crate::ingest::namings;
+use crate::ingest::blob_refs;
 use crate::store::{Changes, Reader, Store, StoreError, StoredRecord};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
@@ -62,7 +62,7 @@ impl Server {
         epoch: FeedEpoch,
     ) -> Result<Self, OpenError> {
         if store.is_of_format_before()? {
-            note_namings(&store)?;
+            note_blob_refs(&store)?;
         }
         let reader = store.reader();
         let mut directory = Directory::default();
@@ -74,7 +74,7 @@ impl Server {
         epochs.begin(epoch, reader.feed_head()?);
         drop(reader);
         store.commit(&Changes { epochs: Some(epochs.clone()), ..Changes::default() })?;
-        learn_kinds(&store, &directory)?;
+        backfill_kinds(&store, &directory)?;
         Ok(Self {
             folder: folder.to_path_buf(),
             store,
@@ -95,13 +95,13 @@ impl Server {
 }
 
 /// Notes the pictures that all records name, as the present format has it. Cut off, it begins anew.
-fn note_namings(store: &Store) -> Result<(), StoreError> {
+fn note_blob_refs(store: &Store) -> Result<(), StoreError> {
     const AT_ONCE: usize = 10_000;
     let reader = store.reader();
     let mut changes = Changes::default();
     for stored in reader.records(None) {
-        changes.namings.extend(namings(&stored?.record).into_iter().map(|naming| (naming, true)));
-        if changes.namings.len() >= AT_ONCE {
+        changes.blob_refs.extend(blob_refs(&stored?.record).into_iter().map(|blob_ref| (blob_ref, true)));
+        if changes.blob_refs.len() >= AT_ONCE {
             store.commit(&std::mem::take(&mut changes))?;
         }
     }

@@ -7,22 +7,23 @@
 use super::Served;
 use crate::authority::DeviceCertificate;
 use crate::enrolment::{EnrolError, printable};
-use crate::figures::Of;
-use crate::photos::{Answer as PictureAnswer, Photos, Whole};
+use crate::figures::CellSubjects;
+use crate::photos::{Photos, UploadStep, Whole};
 use crate::pull::Puller;
 use crate::server::Server;
 use crate::store::StoreError;
 use std::sync::Arc;
 use xundian_protocol::access::Grant;
 use xundian_protocol::calendar::Day;
+use xundian_protocol::figures::Nature;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
 use xundian_protocol::limits::FIGURE_ROWS_MAX;
 use xundian_protocol::record::Home;
 use xundian_protocol::sync::server::{ServerSession, Step, refusal};
-use xundian_protocol::views::Nature;
 use xundian_protocol::wire::DecodeError;
 use xundian_protocol::wire::v1::{
-    Answer, Ask, ClientFrame, Declined, Held, Hello, Pull, Refusal, ServerFrame, decode_client, encode_server,
+    ClientFrame, Declined, FigureRequest, FigureResponse, Hello, Pull, Refusal, ServerFrame, UploadStatus,
+    decode_client, encode_server,
 };
 
 /// The days of flows that one question may span.
@@ -85,7 +86,7 @@ impl Worker {
     }
 
     /// Goes on after a picture was stored, or was not.
-    pub(super) fn stored(mut self, stored: Result<Held, Declined>, now_ms: i64) -> (Self, Turn) {
+    pub(super) fn stored(mut self, stored: Result<UploadStatus, Declined>, now_ms: i64) -> (Self, Turn) {
         self.session.picture(stored);
         self.go_on(now_ms)
     }
@@ -114,8 +115,8 @@ impl Worker {
                 }
                 Step::Refuse(frame) => return Err(frame),
                 Step::Greet(hello) => self.greet(&hello, now_ms)?,
-                Step::FindPlace(resume) => {
-                    let resumed = self.server.find_place(resume).map_err(unavailable)?;
+                Step::FindFeedPosition(resume) => {
+                    let resumed = self.server.find_feed_position(resume).map_err(unavailable)?;
                     self.session.resumed(resumed);
                 }
                 Step::Ingest(ops) => {
@@ -125,8 +126,8 @@ impl Worker {
                 Step::CheckScope(pull) => self.check_scope(pull, now_ms)?,
                 Step::ReadChanges { home, after } => self.read_changes(home, after)?,
                 Step::Compare(check) => {
-                    let checked = self.puller()?.compare(&self.server, &check).map_err(unavailable)?;
-                    self.session.checked(checked);
+                    let verdict = self.puller()?.compare(&self.server, &check).map_err(unavailable)?;
+                    self.session.verdict(verdict);
                 }
                 Step::CompareRecords(check) => {
                     let repair = self.puller()?.compare_records(&self.server, check).map_err(unavailable)?;
@@ -137,12 +138,12 @@ impl Worker {
                     self.session.figures(answer);
                 }
                 Step::FindPicture(offer) => match self.photos.find(self.no, self.person, offer, now_ms) {
-                    PictureAnswer::Say(said) => self.session.picture(said),
-                    PictureAnswer::Store(whole) => return Ok(Turn::Store(whole)),
+                    UploadStep::Say(said) => self.session.picture(said),
+                    UploadStep::Store(whole) => return Ok(Turn::Store(whole)),
                 },
                 Step::KeepPiece(piece) => match self.photos.keep(self.no, self.person, &piece, now_ms) {
-                    PictureAnswer::Say(said) => self.session.picture(said),
-                    PictureAnswer::Store(whole) => return Ok(Turn::Store(whole)),
+                    UploadStep::Say(said) => self.session.picture(said),
+                    UploadStep::Store(whole) => return Ok(Turn::Store(whole)),
                 },
             }
         }
@@ -253,17 +254,22 @@ fn note_watermark(server: &Server, no: DeviceNo, pull: &Pull, now_ms: i64) -> Re
 }
 
 /// Figures by region and product, for who sees the whole nation.
-fn answer(server: &Server, person: PersonId, ask: Ask, now_ms: i64) -> Result<Answer, ServerFrame> {
+fn answer(
+    server: &Server,
+    person: PersonId,
+    request: FigureRequest,
+    now_ms: i64,
+) -> Result<FigureResponse, ServerFrame> {
     if server.directory().grant(person, Day::in_default_zone(now_ms)) != Some(Grant::Nation) {
         let message = "only headquarters may ask for figures of all regions";
         return Err(refusal(Refusal::OutOfScope, message));
     }
-    let Ask { view, from, to } = ask;
-    if view.nature() == Nature::Flow && i64::from(to.0) - i64::from(from.0) > ASKED_DAYS_MAX {
+    let FigureRequest { family, from, to } = request;
+    if family.nature() == Nature::Flow && i64::from(to.0) - i64::from(from.0) > ASKED_DAYS_MAX {
         let message = format!("ask for at most {ASKED_DAYS_MAX} days at a time");
         return Err(refusal(Refusal::OutOfScope, message));
     }
-    let rows = server.cells(view, Of::Units, from, to).map_err(unavailable)?;
+    let rows = server.cells(family, CellSubjects::Units, from, to).map_err(unavailable)?;
     if rows.len() > FIGURE_ROWS_MAX {
         let message = format!(
             "these are {} figures, at most {FIGURE_ROWS_MAX} are told at once: ask for fewer days",
@@ -271,5 +277,5 @@ fn answer(server: &Server, person: PersonId, ask: Ask, now_ms: i64) -> Result<An
         );
         return Err(refusal(Refusal::OutOfScope, message));
     }
-    Ok(Answer { rows })
+    Ok(FigureResponse { rows })
 }

@@ -4,7 +4,7 @@
 //! counted together lies together: one row read and written instead of dozens.
 
 use super::StoreError;
-use xundian_protocol::views::{Cell, Dimension, MEASURES_MAX, Measures, Period, Subject, View};
+use xundian_protocol::figures::{Cell, Dimension, MEASURES_MAX, MeasureFamily, Measures, Period, Subject};
 use xundian_protocol::wire::stored;
 
 /// Numbers of products that share a row. The last digit is a check digit, so a row holds at most a tenth of it.
@@ -12,9 +12,9 @@ const DIMENSIONS_PER_BLOCK: u64 = 10_000;
 
 /// The address of a row of cells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Block {
+pub(super) struct CellRowKey {
     /// The family of figures.
-    pub(super) view: View,
+    pub(super) family: MeasureFamily,
     /// Of when.
     pub(super) period: Period,
     /// Whose.
@@ -23,11 +23,11 @@ pub(super) struct Block {
     pub(super) number: u64,
 }
 
-impl Block {
+impl CellRowKey {
     /// The row that a cell lies in.
     pub(super) const fn of(cell: &Cell) -> Self {
         Self {
-            view: cell.view,
+            family: cell.family,
             period: cell.period,
             subject: cell.subject,
             number: cell.dimension.0 / DIMENSIONS_PER_BLOCK,
@@ -36,15 +36,15 @@ impl Block {
 
     const fn cell(self, offset: u64) -> Cell {
         let dimension = Dimension(self.number.saturating_mul(DIMENSIONS_PER_BLOCK).saturating_add(offset));
-        Cell { view: self.view, subject: self.subject, period: self.period, dimension }
+        Cell { family: self.family, subject: self.subject, period: self.period, dimension }
     }
 }
 
 /// The cells of one row by their place in it; none of them is zero.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(super) struct Cells(Vec<(u64, Measures)>);
+pub(super) struct CellRow(Vec<(u64, Measures)>);
 
-impl Cells {
+impl CellRow {
     /// Adds to a cell; one that becomes zero leaves.
     pub(super) fn add(&mut self, cell: &Cell, added: Measures) {
         let offset = cell.dimension.0 % DIMENSIONS_PER_BLOCK;
@@ -87,7 +87,7 @@ impl Cells {
 
     /// The cells of a row with their addresses, by dimension, straight from its bytes.
     pub(super) fn read_block(
-        block: Block,
+        block: CellRowKey,
         bytes: &[u8],
         mut each: impl FnMut(Cell, Measures),
     ) -> Result<(), StoreError> {
@@ -127,7 +127,7 @@ mod tests {
 
     fn cell(dimension: u64) -> Cell {
         Cell {
-            view: View::Products,
+            family: MeasureFamily::Products,
             subject: Subject::Unit(None),
             period: Period::Day(Day(1)),
             dimension: Dimension(dimension),
@@ -140,7 +140,7 @@ mod tests {
             added in prop::collection::vec((0..8u64, prop::collection::vec(-2..3i64, 0..=MEASURES_MAX)), 0..40),
         ) {
             let first = 6_901_137_020_000u64;
-            let mut row = Cells::default();
+            let mut row = CellRow::default();
             let mut model: BTreeMap<Cell, Measures> = BTreeMap::new();
             for (n, measures) in added {
                 let cell = cell(first + n * 1_249);
@@ -149,16 +149,16 @@ mod tests {
             }
             model.retain(|_, measures| !measures.is_zero());
             prop_assert_eq!(row.is_empty(), model.is_empty());
-            prop_assert_eq!(&Cells::decode(&row.encode()).expect("its own bytes"), &row);
+            prop_assert_eq!(&CellRow::decode(&row.encode()).expect("its own bytes"), &row);
             let mut read = Vec::new();
-            Cells::read_block(Block::of(&cell(first)), &row.encode(), |cell, measures| read.push((cell, measures)))
+            CellRow::read_block(CellRowKey::of(&cell(first)), &row.encode(), |cell, measures| read.push((cell, measures)))
                 .expect("its own bytes");
             prop_assert_eq!(read, model.into_iter().collect::<Vec<_>>());
         }
 
         #[test]
         fn other_bytes_are_an_error(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            let _ = Cells::decode(&bytes);
+            let _ = CellRow::decode(&bytes);
         }
     }
 }

@@ -2,9 +2,11 @@
 //! records and mends it.
 
 use super::engine::{Row, Table};
-use super::{Block, Cells, Levels, Owner, Reader, Statement, StoreError, Trace, keys, rows, stock};
+use super::{
+    CellRow, CellRowKey, Levels, Owner, ProvenanceKey, Reader, Statement, StoreError, keys, rows, stock,
+};
+use xundian_protocol::figures::{Cell, Measures};
 use xundian_protocol::ids::{KindId, OrgUnitId, OutletId, PersonId, RecordId};
-use xundian_protocol::views::{Cell, Measures};
 
 /// A row of figures that cannot be read, or that stands where no row of its content belongs.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -25,8 +27,10 @@ impl Reader<'_> {
     }
 
     /// Every row of traces.
-    pub fn trace_rows(&self) -> impl Iterator<Item = Result<Readable<Vec<Trace>>, StoreError>> + use<'_> {
-        self.at.all(Table::Traces).map(|row| read(Table::Traces, row, read_traces))
+    pub fn provenance_rows(
+        &self,
+    ) -> impl Iterator<Item = Result<Readable<Vec<ProvenanceKey>>, StoreError>> + use<'_> {
+        self.at.all(Table::Provenance).map(|row| read(Table::Provenance, row, read_provenance))
     }
 
     /// Every statement of stock, by outlet and place.
@@ -72,11 +76,11 @@ fn read<T>(
 fn read_cells(key: &[u8], value: &[u8]) -> Option<Vec<(Cell, Measures)>> {
     let block = keys::read_block(key).filter(|block| keys::cells(*block) == key)?;
     let mut cells = Vec::new();
-    Cells::read_block(block, value, |cell, measures| cells.push((cell, measures))).ok()?;
-    cells.iter().all(|(cell, _)| Block::of(cell) == block).then_some(cells)
+    CellRow::read_block(block, value, |cell, measures| cells.push((cell, measures))).ok()?;
+    cells.iter().all(|(cell, _)| CellRowKey::of(cell) == block).then_some(cells)
 }
 
-fn read_traces(key: &[u8], value: &[u8]) -> Option<Vec<Trace>> {
+fn read_provenance(key: &[u8], value: &[u8]) -> Option<Vec<ProvenanceKey>> {
     let (owner, _) = key.split_first_chunk::<17>()?;
     let id = RecordId::from_bytes(owner[1..].try_into().ok()?);
     let owner = match owner[0] {
@@ -86,10 +90,11 @@ fn read_traces(key: &[u8], value: &[u8]) -> Option<Vec<Trace>> {
         3 => Owner::Outlet(OutletId(id)),
         _ => return None,
     };
-    let (day, id) = keys::read_trace(key)?;
-    let trace = |kind: KindId| Trace { owner, day, id, kind };
-    let traces: Vec<Trace> = rows::read_kinds(value).ok()?.into_iter().map(trace).collect();
-    traces.first().is_some_and(|first| keys::trace(first) == key).then_some(traces)
+    let (day, id) = keys::read_provenance_key(key)?;
+    let provenance_key = |kind: KindId| ProvenanceKey { owner, day, id, kind };
+    let provenance: Vec<ProvenanceKey> =
+        rows::read_kinds(value).ok()?.into_iter().map(provenance_key).collect();
+    provenance.first().is_some_and(|first| keys::provenance_key(first) == key).then_some(provenance)
 }
 
 fn read_statement(key: &[u8], value: &[u8]) -> Option<(OutletId, Statement)> {

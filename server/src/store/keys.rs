@@ -2,12 +2,12 @@
 
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Hlc, Stamp};
+use xundian_protocol::figures::stock_ledger::EntryKey;
+use xundian_protocol::figures::{MeasureFamily, Period, Subject};
 use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, OrgUnitId, OutletId, PersonId, RecordId};
 use xundian_protocol::record::{Home, RecordKey};
-use xundian_protocol::views::ledger::At;
-use xundian_protocol::views::{Period, Subject, View};
 
-use super::cells::Block;
+use super::cells::CellRowKey;
 
 /// Whose figures a record adds to: the owner of a trace.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -23,7 +23,7 @@ pub enum Owner {
 /// That a record adds to the figures of an owner on a day. The records of a visit share their id, so they
 /// follow each other.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Trace {
+pub struct ProvenanceKey {
     /// Whose figures.
     pub owner: Owner,
     /// On which day.
@@ -110,20 +110,20 @@ fn read_subject(bytes: [u8; 17]) -> Option<Subject> {
 }
 
 /// The front of `cells`: view u8, grain u8 (year, month, day), period i32.
-pub(super) fn cell_period(view: View, period: Period) -> Vec<u8> {
+pub(super) fn cell_period(family: MeasureFamily, period: Period) -> Vec<u8> {
     let (grain, number) = match period {
         Period::Year(year) => (0, year),
         Period::Month(month) => (1, month),
         Period::Day(day) => (2, day.0),
     };
-    let mut out = vec![view.number(), grain];
+    let mut out = vec![family.number(), grain];
     out.extend(ordered_i32(number));
     out
 }
 
 /// `cells`: view, grain, period, subject (tag u8, id), number of the block u64.
-pub(super) fn cells(block: Block) -> Vec<u8> {
-    let mut out = cell_period(block.view, block.period);
+pub(super) fn cells(block: CellRowKey) -> Vec<u8> {
+    let mut out = cell_period(block.family, block.period);
     out.extend(subject(block.subject));
     out.extend(block.number.to_be_bytes());
     out
@@ -152,19 +152,19 @@ impl Subjects {
 }
 
 /// The first and the last key that cells of one period can have.
-pub(super) fn cells_range(view: View, period: Period, of: Subjects) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn cells_range(family: MeasureFamily, period: Period, of: Subjects) -> (Vec<u8>, Vec<u8>) {
     let (first, last) = match of {
         Subjects::Units => (tagged(0, RecordId::NIL), tagged(1, RecordId::from_bytes([0xff; 16]))),
         Subjects::People => (tagged(2, RecordId::NIL), tagged(2, RecordId::from_bytes([0xff; 16]))),
         Subjects::One(one) => (subject(one), subject(one)),
     };
-    let period = cell_period(view, period);
+    let period = cell_period(family, period);
     let key = |of: [u8; 17], block: u64| [&period[..], &of, &block.to_be_bytes()].concat();
     (key(first, 0), key(last, u64::MAX))
 }
 
-pub(super) fn read_block(bytes: &[u8]) -> Option<Block> {
-    let (&view, rest) = bytes.split_first()?;
+pub(super) fn read_block(bytes: &[u8]) -> Option<CellRowKey> {
+    let (&family, rest) = bytes.split_first()?;
     let (&grain, rest) = rest.split_first()?;
     let (number, rest) = rest.split_first_chunk::<4>()?;
     let (subject, block) = rest.split_first_chunk::<17>()?;
@@ -176,7 +176,12 @@ pub(super) fn read_block(bytes: &[u8]) -> Option<Block> {
         _ => return None,
     };
     let number = u64::from_be_bytes(block.try_into().ok()?);
-    Some(Block { view: View::from_number(view)?, period, subject: read_subject(*subject)?, number })
+    Some(CellRowKey {
+        family: MeasureFamily::from_number(family)?,
+        period,
+        subject: read_subject(*subject)?,
+        number,
+    })
 }
 
 fn owner(of: Owner) -> [u8; 17] {
@@ -188,23 +193,23 @@ fn owner(of: Owner) -> [u8; 17] {
     }
 }
 
-/// The front of `traces` of one owner and day.
-pub(super) fn trace_day(of: Owner, day: Day) -> Vec<u8> {
+/// The front of `provenance` of one owner and day.
+pub(super) fn provenance_day(of: Owner, day: Day) -> Vec<u8> {
     [&owner(of)[..], &ordered_i32(day.0)].concat()
 }
 
-/// The front of `traces` of one owner.
-pub(super) fn trace_owner(of: Owner) -> Vec<u8> {
+/// The front of `provenance` of one owner.
+pub(super) fn provenance_owner(of: Owner) -> Vec<u8> {
     owner(of).to_vec()
 }
 
-/// `traces`: owner (tag u8, id), day i32, id. Its value: the kinds u16 of the records of this id.
-pub(super) fn trace(of: &Trace) -> Vec<u8> {
-    [&trace_day(of.owner, of.day)[..], of.id.as_bytes()].concat()
+/// `provenance`: owner (tag u8, id), day i32, id. Its value: the kinds u16 of the records of this id.
+pub(super) fn provenance_key(of: &ProvenanceKey) -> Vec<u8> {
+    [&provenance_day(of.owner, of.day)[..], of.id.as_bytes()].concat()
 }
 
-/// The day and the id of a `traces` key.
-pub(super) fn read_trace(bytes: &[u8]) -> Option<(Day, RecordId)> {
+/// The day and the id of a `provenance` key.
+pub(super) fn read_provenance_key(bytes: &[u8]) -> Option<(Day, RecordId)> {
     let (_, rest) = bytes.split_first_chunk::<17>()?;
     let (day, id) = rest.split_first_chunk::<4>()?;
     Some((Day(read_ordered_i32(*day)), RecordId::from_bytes(id.try_into().ok()?)))
@@ -214,19 +219,19 @@ pub(super) fn read_trace(bytes: &[u8]) -> Option<(Day, RecordId)> {
 pub(super) const AT_BYTES: usize = 38;
 
 /// A place in a stock timeline: captured i64, stamp (u64, u32), record.
-pub(super) fn at(place: &At) -> Vec<u8> {
-    let mut out = ordered_i64(place.captured_at_ms).to_vec();
-    out.extend(place.stamp.hlc.0.to_be_bytes());
-    out.extend(place.stamp.device.0.to_be_bytes());
-    out.extend(record(place.record));
+pub(super) fn at(key: &EntryKey) -> Vec<u8> {
+    let mut out = ordered_i64(key.captured_at_ms).to_vec();
+    out.extend(key.stamp.hlc.0.to_be_bytes());
+    out.extend(key.stamp.device.0.to_be_bytes());
+    out.extend(record(key.record));
     out
 }
 
-pub(super) fn read_at(bytes: &[u8]) -> Option<At> {
+pub(super) fn read_at(bytes: &[u8]) -> Option<EntryKey> {
     let (captured, rest) = bytes.split_first_chunk::<8>()?;
     let (hlc, rest) = rest.split_first_chunk::<8>()?;
     let (device, key) = rest.split_first_chunk::<4>()?;
-    Some(At {
+    Some(EntryKey {
         captured_at_ms: read_ordered_i64(*captured),
         stamp: Stamp { hlc: Hlc(u64::from_be_bytes(*hlc)), device: DeviceNo(u32::from_be_bytes(*device)) },
         record: read_record(key)?,
@@ -234,8 +239,8 @@ pub(super) fn read_at(bytes: &[u8]) -> Option<At> {
 }
 
 /// `stock`: outlet, place. (`levels`: the outlet alone.)
-pub(super) fn stock(outlet: OutletId, place: &At) -> Vec<u8> {
-    [&outlet.0.as_bytes()[..], &at(place)].concat()
+pub(super) fn stock(outlet: OutletId, key: &EntryKey) -> Vec<u8> {
+    [&outlet.0.as_bytes()[..], &at(key)].concat()
 }
 
 /// The front of an outlet's `stock` keys, and what none of them is greater than.
@@ -243,7 +248,7 @@ pub(super) fn stock_range(outlet: OutletId) -> (Vec<u8>, Vec<u8>) {
     (outlet.0.as_bytes().to_vec(), [&outlet.0.as_bytes()[..], &[0xff; AT_BYTES]].concat())
 }
 
-pub(super) fn read_stock(bytes: &[u8]) -> Option<(OutletId, At)> {
+pub(super) fn read_stock(bytes: &[u8]) -> Option<(OutletId, EntryKey)> {
     let (outlet, at) = bytes.split_first_chunk::<16>()?;
     Some((OutletId(RecordId::from_bytes(*outlet)), read_at(at)?))
 }
@@ -264,8 +269,8 @@ mod tests {
 
     #[test]
     fn rows_of_cells_come_back_and_sort_by_day() {
-        let on = |day| Block {
-            view: View::Stock,
+        let on = |day| CellRowKey {
+            family: MeasureFamily::Stock,
             period: Period::Day(Day(day)),
             subject: Subject::Unit(None),
             number: 7,
@@ -279,13 +284,13 @@ mod tests {
     #[test]
     fn stock_places_come_back() {
         let stamp = Stamp { hlc: Hlc(9), device: DeviceNo(3) };
-        let place = At {
+        let key = EntryKey {
             captured_at_ms: -5,
             stamp,
             record: RecordKey { kind: KindId(11), id: RecordId::from_bytes([1; 16]) },
         };
         let outlet = OutletId(RecordId::from_bytes([2; 16]));
-        assert_eq!(at(&place).len(), AT_BYTES);
-        assert_eq!(read_stock(&stock(outlet, &place)), Some((outlet, place)));
+        assert_eq!(at(&key).len(), AT_BYTES);
+        assert_eq!(read_stock(&stock(outlet, &key)), Some((outlet, key)));
     }
 }

@@ -12,7 +12,7 @@ mod reader;
 mod rows;
 mod stock;
 
-use cells::{Block, Cells};
+use cells::{CellRow, CellRowKey};
 pub use derived::{Readable, UnreadableRow};
 #[cfg(not(feature = "simulation"))]
 pub(crate) use engine::Table;
@@ -20,8 +20,8 @@ use engine::{Batch, Engine, Snapshot};
 #[cfg(feature = "simulation")]
 pub use engine::{Disk, RowWrite, Table};
 pub use epochs::Epochs;
-pub use keys::{Owner, Subjects, Trace};
-pub use pictures::{Naming, Picture, PictureRow, Preview};
+pub use keys::{Owner, ProvenanceKey, Subjects};
+pub use pictures::{BlobRef, Picture, PictureRow, Preview};
 pub use reader::Reader;
 pub use rows::{AuditEntry, Device, InvitationEntry, RejectedOp};
 pub use stock::{LatestLevel, Levels, Statement, StatementLine};
@@ -32,11 +32,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 use xundian_protocol::clock::Hlc;
+use xundian_protocol::figures::stock_ledger::EntryKey;
+use xundian_protocol::figures::{Cell, Measures};
 use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, OutletId, RecordId};
-use xundian_protocol::planted::Bug;
 use xundian_protocol::record::{Home, Record};
-use xundian_protocol::views::ledger::At;
-use xundian_protocol::views::{Cell, Measures};
+use xundian_protocol::simulation::fault_injection::Bug;
 
 /// The format of the folder.
 const FORMAT: &[u8] = b"3";
@@ -111,12 +111,12 @@ pub struct StoredRecord {
     /// The record.
     pub record: Record,
     /// Its latest change.
-    pub place: FeedPlace,
+    pub position: FeedPosition,
 }
 
 /// The latest change of a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FeedPlace {
+pub struct FeedPosition {
     /// Its place.
     pub seq: FeedSeq,
     /// The device that made it, which needs no echo of it.
@@ -128,7 +128,7 @@ pub struct FeedPlace {
 
 /// The kinds whose records count to the figures.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CountedIn {
+pub struct CountedKinds {
     /// All of these.
     pub kinds: Vec<KindId>,
     /// Of the first kind that is not among them, the record up to which they count.
@@ -141,17 +141,17 @@ pub struct Changes {
     /// Records as they stand after, with their places.
     pub records: Vec<StoredRecord>,
     /// Feed places that records have left.
-    pub left_places: Vec<(Home, FeedSeq)>,
+    pub left_positions: Vec<(Home, FeedSeq)>,
     /// What is added to cells.
     pub cells: BTreeMap<Cell, Measures>,
     /// Traces that come (true) or go.
-    pub traces: BTreeMap<Trace, bool>,
+    pub provenance: BTreeMap<ProvenanceKey, bool>,
     /// That records name pictures (true) or no longer do.
-    pub namings: BTreeMap<Naming, bool>,
+    pub blob_refs: BTreeMap<BlobRef, bool>,
     /// Pictures that are stored, as they stand after.
     pub pictures: Vec<Picture>,
     /// Statements of stock as they stand after (`Some`) or that go.
-    pub stock: Vec<(OutletId, At, Option<Statement>)>,
+    pub stock: Vec<(OutletId, EntryKey, Option<Statement>)>,
     /// The ends of the stock timelines of outlets.
     pub levels: Vec<(OutletId, Levels)>,
     /// Outlets whose statements these are all of: what else stands of them goes.
@@ -175,7 +175,7 @@ pub struct Changes {
     /// The epochs of the feed after this commit.
     pub epochs: Option<Epochs>,
     /// The kinds whose records count after this commit.
-    pub counted_in: Option<CountedIn>,
+    pub counted_kinds: Option<CountedKinds>,
     /// Whether a power cut may take these changes back, as one of a device's last sync may be.
     pub may_be_lost: bool,
 }
@@ -238,7 +238,7 @@ impl Store {
     /// Refuses a folder in which records count that this program cannot count: their figures would stay as they are,
     /// whatever becomes of them.
     fn check_kinds(&self) -> Result<(), StoreError> {
-        let counted = self.reader().counted_in()?.kinds;
+        let counted = self.reader().counted_kinds()?.kinds;
         let unknown = counted.into_iter().find(|kind| xundian_protocol::kinds::spec(*kind).is_none());
         let Some(kind) = unknown else { return Ok(()) };
         let known = String::from_utf8_lossy(FORMAT).into_owned();
@@ -272,14 +272,14 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn forget_kinds(&self) -> Result<(), StoreError> {
         let mut batch = Batch::default();
-        for table in [Table::Cells, Table::Traces, Table::Stock, Table::Levels, Table::Pictures] {
+        for table in [Table::Cells, Table::Provenance, Table::Stock, Table::Levels, Table::Pictures] {
             for row in self.engine.snapshot().all(table) {
                 batch.remove(table, &*row?.0);
             }
         }
         self.engine.commit(batch, false)?;
-        let counted_in = Some(CountedIn { kinds: Vec::new(), under_way: None });
-        self.commit(&Changes { counted_in, ..Changes::default() })
+        let counted_kinds = Some(CountedKinds { kinds: Vec::new(), under_way: None });
+        self.commit(&Changes { counted_kinds, ..Changes::default() })
     }
 
     /// The rows of what is made of records, for the test that damages them.
@@ -287,7 +287,7 @@ impl Store {
     pub(crate) fn derived_rows(&self) -> Result<Vec<DerivedRow>, StoreError> {
         let at = self.engine.snapshot();
         let mut rows = Vec::new();
-        for table in [Table::Cells, Table::Traces, Table::Stock, Table::Levels] {
+        for table in [Table::Cells, Table::Provenance, Table::Stock, Table::Levels] {
             for row in at.all(table) {
                 let (key, value) = row?;
                 rows.push((table, key.to_vec(), value.to_vec()));
@@ -310,7 +310,7 @@ impl Store {
     /// Commits changes: all of them or none, and on the disk when it returns unless they may be lost.
     pub fn commit(&self, changes: &Changes) -> Result<(), StoreError> {
         let mut batch = Batch::default();
-        for (home, seq) in &changes.left_places {
+        for (home, seq) in &changes.left_positions {
             batch.remove(Table::Feed, keys::feed(*home, *seq));
         }
         for stored in &changes.records {
@@ -318,8 +318,8 @@ impl Store {
             batch.insert(Table::Records, keys::record(record.key), rows::record(stored));
             batch.insert(
                 Table::Feed,
-                keys::feed(record.home, stored.place.seq),
-                rows::feed(record.key, stored.place),
+                keys::feed(record.home, stored.position.seq),
+                rows::feed(record.key, stored.position),
             );
         }
         let standing = self.engine.snapshot();
@@ -327,7 +327,7 @@ impl Store {
             batch.remove(row.table, row.key.clone());
         }
         self.add_to_cells(&mut batch, &standing, &changes.cells)?;
-        self.put_traces(&mut batch, &standing, &changes.traces)?;
+        self.put_provenance(&mut batch, &standing, &changes.provenance)?;
         Self::clear_stock(&mut batch, &standing, changes)?;
         for (outlet, at, statement) in &changes.stock {
             let key = keys::stock(*outlet, at);
@@ -344,8 +344,8 @@ impl Store {
                 batch.insert(Table::Levels, key, stock::encode_levels(levels));
             }
         }
-        for (naming, comes) in &changes.namings {
-            let key = pictures::naming(naming);
+        for (blob_ref, comes) in &changes.blob_refs {
+            let key = pictures::blob_ref(blob_ref);
             if *comes { batch.insert(Table::Pictures, key, b"") } else { batch.remove(Table::Pictures, key) }
         }
         for (key, value) in changes.pictures.iter().map(pictures::picture) {
@@ -361,10 +361,10 @@ impl Store {
         if let Some(epochs) = &changes.epochs {
             batch.insert(Table::Meta, "epochs", epochs.encode());
         }
-        if let Some(counted_in) = &changes.counted_in {
-            batch.insert(Table::Meta, "counted_in", rows::counted_in(counted_in));
+        if let Some(counted_kinds) = &changes.counted_kinds {
+            batch.insert(Table::Meta, "counted_in", rows::counted_kinds(counted_kinds));
         }
-        self.engine.commit(batch, changes.may_be_lost || Bug::AckBeforeDurability.is_planted())
+        self.engine.commit(batch, changes.may_be_lost || Bug::AckBeforeDurability.is_injected())
     }
 
     /// Removes what stands of outlets whose stock is written anew, but for what is written: of two writes to one row
@@ -392,12 +392,12 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut rest = added.iter().peekable();
         while let Some((first, _)) = rest.peek() {
-            let block = Block::of(first);
+            let block = CellRowKey::of(first);
             let key = keys::cells(block);
             let row = standing.get(Table::Cells, &key)?;
-            let mut cells = row.map_or_else(|| Ok(Cells::default()), |bytes| Cells::decode(&bytes))?;
+            let mut cells = row.map_or_else(|| Ok(CellRow::default()), |bytes| CellRow::decode(&bytes))?;
             // Cells are in the order of their addresses, so those of a row follow each other.
-            while let Some((cell, added)) = rest.next_if(|(cell, _)| Block::of(cell) == block) {
+            while let Some((cell, added)) = rest.next_if(|(cell, _)| CellRowKey::of(cell) == block) {
                 cells.add(cell, *added);
             }
             if cells.is_empty() {
@@ -410,27 +410,31 @@ impl Store {
     }
 
     /// Reads each row of traces once, and notes the kinds that come and go.
-    fn put_traces(
+    fn put_provenance(
         &self,
         batch: &mut Batch,
         standing: &Snapshot<'_>,
-        moved: &BTreeMap<Trace, bool>,
+        moved: &BTreeMap<ProvenanceKey, bool>,
     ) -> Result<(), StoreError> {
         let mut rest = moved.iter().peekable();
         while let Some((first, _)) = rest.peek().copied() {
-            let key = keys::trace(first);
-            let row = standing.get(Table::Traces, &key)?;
+            let key = keys::provenance_key(first);
+            let row = standing.get(Table::Provenance, &key)?;
             let mut kinds = row.map_or_else(|| Ok(Vec::new()), |bytes| rows::read_kinds(&bytes))?;
-            let is_beside =
-                |trace: &Trace| (trace.owner, trace.day, trace.id) == (first.owner, first.day, first.id);
-            while let Some((trace, comes)) = rest.next_if(|(trace, _)| is_beside(trace)) {
-                kinds.retain(|kind| *kind != trace.kind);
-                kinds.extend(comes.then_some(trace.kind));
+            let is_beside = |provenance_key: &ProvenanceKey| {
+                (provenance_key.owner, provenance_key.day, provenance_key.id)
+                    == (first.owner, first.day, first.id)
+            };
+            while let Some((provenance_key, comes)) =
+                rest.next_if(|(provenance_key, _)| is_beside(provenance_key))
+            {
+                kinds.retain(|kind| *kind != provenance_key.kind);
+                kinds.extend(comes.then_some(provenance_key.kind));
             }
             if kinds.is_empty() {
-                batch.remove(Table::Traces, key);
+                batch.remove(Table::Provenance, key);
             } else {
-                batch.insert(Table::Traces, key, rows::kinds(&kinds));
+                batch.insert(Table::Provenance, key, rows::kinds(&kinds));
             }
         }
         Ok(())

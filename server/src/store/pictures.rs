@@ -7,7 +7,7 @@ use xundian_protocol::record::RecordKey;
 
 /// That a record names a picture.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Naming {
+pub struct BlobRef {
     /// The picture.
     pub hash: ContentHash,
     /// Who wrote the record.
@@ -46,7 +46,7 @@ pub enum PictureRow {
     /// A picture that is stored.
     Stored(Picture),
     /// That a record names one.
-    Named(Naming),
+    Named(BlobRef),
 }
 
 /// Bytes of a hash.
@@ -69,9 +69,9 @@ pub(super) fn named_by(hash: ContentHash, author: PersonId, bytes: Option<u64>) 
 }
 
 /// `pictures`: hash, author id, bytes u64, record. Its value is empty.
-pub(super) fn naming(naming: &Naming) -> Vec<u8> {
-    let mut out = named_by(naming.hash, naming.author, Some(naming.bytes));
-    out.extend(keys::record(naming.record));
+pub(super) fn blob_ref(blob_ref: &BlobRef) -> Vec<u8> {
+    let mut out = named_by(blob_ref.hash, blob_ref.author, Some(blob_ref.bytes));
+    out.extend(keys::record(blob_ref.record));
     out
 }
 
@@ -85,7 +85,7 @@ pub(super) fn read_row(key: &[u8], value: &[u8]) -> Result<PictureRow, StoreErro
         let (author, rest) = rest.split_first_chunk::<16>()?;
         let (bytes, record) = rest.split_first_chunk::<8>()?;
         let (author, bytes) = (PersonId(RecordId::from_bytes(*author)), u64::from_be_bytes(*bytes));
-        Some(PictureRow::Named(Naming { hash, author, bytes, record: keys::read_record(record)? }))
+        Some(PictureRow::Named(BlobRef { hash, author, bytes, record: keys::read_record(record)? }))
     };
     row().ok_or_else(|| StoreError::damaged("pictures", "its layout"))
 }
@@ -108,12 +108,12 @@ mod tests {
         let hash = ContentHash::of(b"a shelf");
         let stored = Picture { hash, bytes: 7, preview: Preview::Made };
         let record = RecordKey { kind: KindId(15), id: RecordId::from_bytes([3; 16]) };
-        let named = Naming { hash, author: PersonId(RecordId::from_bytes([0; 16])), bytes: 0, record };
+        let named = BlobRef { hash, author: PersonId(RecordId::from_bytes([0; 16])), bytes: 0, record };
         let (key, value) = picture(&stored);
         assert_eq!(read_row(&key, &value).expect("its own bytes"), PictureRow::Stored(stored));
-        assert_eq!(read_row(&naming(&named), b"").expect("its own bytes"), PictureRow::Named(named));
-        assert!(key[..] < naming(&named)[..]);
-        assert!(naming(&named).starts_with(&named_by(hash, named.author, Some(0))));
+        assert_eq!(read_row(&blob_ref(&named), b"").expect("its own bytes"), PictureRow::Named(named));
+        assert!(key[..] < blob_ref(&named)[..]);
+        assert!(blob_ref(&named).starts_with(&named_by(hash, named.author, Some(0))));
     }
 
     proptest! {
@@ -122,7 +122,7 @@ mod tests {
             if let Ok(row) = read_row(&key, &value) {
                 let written = match row {
                     PictureRow::Stored(stored) => { let (key, value) = picture(&stored); (key.to_vec(), value) }
-                    PictureRow::Named(named) => (naming(&named), value.clone()),
+                    PictureRow::Named(named) => (blob_ref(&named), value.clone()),
                 };
                 prop_assert_eq!(written, (key, value));
             }

@@ -2,17 +2,17 @@
 
 use super::engine::{Row, Rows, Snapshot, Table};
 use super::{
-    AuditEntry, Cells, CountedIn, Device, Epochs, FeedPlace, InvitationEntry, Levels, Owner, Picture,
+    AuditEntry, CellRow, CountedKinds, Device, Epochs, FeedPosition, InvitationEntry, Levels, Owner, Picture,
     PictureRow, RejectedOp, Statement, StoreError, StoredRecord, Subjects, keys, pictures, rows, stock,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::Hlc;
+use xundian_protocol::figures::stock_ledger::EntryKey;
+use xundian_protocol::figures::{Cell, MeasureFamily, Measures, Nature, Period};
 use xundian_protocol::ids::{ContentHash, DeviceNo, FeedSeq, KindId, OpSeq, OutletId, PersonId, RecordId};
 use xundian_protocol::record::{Home, RecordKey};
-use xundian_protocol::views::ledger::At;
-use xundian_protocol::views::{Cell, Measures, Nature, Period, View};
 
 /// Reads the store as of one moment.
 pub struct Reader<'a> {
@@ -42,9 +42,9 @@ impl Reader<'_> {
     }
 
     /// The kinds whose records count.
-    pub fn counted_in(&self) -> Result<CountedIn, StoreError> {
+    pub fn counted_kinds(&self) -> Result<CountedKinds, StoreError> {
         let bytes = self.at.get(Table::Meta, "counted_in")?;
-        rows::read_counted_in(bytes.as_deref())
+        rows::read_counted_kinds(bytes.as_deref())
     }
 
     /// A record with its place.
@@ -90,7 +90,7 @@ impl Reader<'_> {
     }
 
     /// The changes of a home after a place, in their order: the records and their places.
-    pub fn feed(&self, home: Home, after: FeedSeq) -> Result<Vec<(RecordKey, FeedPlace)>, StoreError> {
+    pub fn feed(&self, home: Home, after: FeedSeq) -> Result<Vec<(RecordKey, FeedPosition)>, StoreError> {
         let from = keys::feed(home, FeedSeq(after.0.saturating_add(1)));
         let to = keys::feed(home, FeedSeq(u64::MAX));
         let read = |row: Result<Row, StoreError>| {
@@ -103,15 +103,15 @@ impl Reader<'_> {
     /// Cells of a view, by subject and dimension: flows summed over the days, levels as of the last one.
     pub fn cells(
         &self,
-        view: View,
+        family: MeasureFamily,
         of: Subjects,
         from: Day,
         to: Day,
         mut each: impl FnMut(Cell, Measures),
     ) -> Result<(), StoreError> {
-        for (first, last) in stretches(view, from, to) {
-            let (start, _) = keys::cells_range(view, first, of);
-            let (_, end) = keys::cells_range(view, last, of);
+        for (first, last) in stretches(family, from, to) {
+            let (start, _) = keys::cells_range(family, first, of);
+            let (_, end) = keys::cells_range(family, last, of);
             // Over several periods the cells of other subjects lie in between.
             let mut wanted = |cell: Cell, measures| {
                 if of.holds(cell.subject) {
@@ -127,19 +127,24 @@ impl Reader<'_> {
         for row in rows {
             let (key, value) = row?;
             let block = keys::read_block(&key).ok_or_else(|| StoreError::damaged("cells", "its key"))?;
-            Cells::read_block(block, &value, &mut *each)?;
+            CellRow::read_block(block, &value, &mut *each)?;
         }
         Ok(())
     }
 
     /// Records that add to the figures of an owner on these days, by day and id.
-    pub fn traces(&self, of: Owner, from: Day, to: Day) -> Result<Vec<(Day, RecordKey)>, StoreError> {
-        read_traces(self.at.range(Table::Traces, keys::trace_day(of, from)..keys::trace_day(of, to.next())))
+    pub fn provenance(&self, of: Owner, from: Day, to: Day) -> Result<Vec<(Day, RecordKey)>, StoreError> {
+        read_provenance(
+            self.at.range(
+                Table::Provenance,
+                keys::provenance_day(of, from)..keys::provenance_day(of, to.next()),
+            ),
+        )
     }
 
     /// All records that add to the figures of an owner.
-    pub fn all_traces(&self, of: Owner) -> Result<Vec<(Day, RecordKey)>, StoreError> {
-        read_traces(self.at.prefix(Table::Traces, keys::trace_owner(of)))
+    pub fn all_provenance(&self, of: Owner) -> Result<Vec<(Day, RecordKey)>, StoreError> {
+        read_provenance(self.at.prefix(Table::Provenance, keys::provenance_owner(of)))
     }
 
     /// The ends of an outlet's stock timelines.
@@ -154,9 +159,9 @@ impl Reader<'_> {
         &self,
         outlet: OutletId,
         products: &BTreeSet<u64>,
-        first: &At,
-        last: &At,
-    ) -> Result<BTreeMap<At, Statement>, StoreError> {
+        first: &EntryKey,
+        last: &EntryKey,
+    ) -> Result<BTreeMap<EntryKey, Statement>, StoreError> {
         let place = keys::stock(outlet, first);
         let (start, end) = keys::stock_range(outlet);
         let mut found = BTreeMap::new();
@@ -283,8 +288,8 @@ const DAYS_READ_APART: i32 = 31;
 
 /// The stretches of periods whose cells make up a figure: the days themselves for a flow; for a level all
 /// years before, all months of the year before, all days of the month up to the last.
-fn stretches(view: View, from: Day, to: Day) -> Vec<(Period, Period)> {
-    match view.nature() {
+fn stretches(family: MeasureFamily, from: Day, to: Day) -> Vec<(Period, Period)> {
+    match family.nature() {
         Nature::Flow if to.0.saturating_sub(from.0) < DAYS_READ_APART => {
             (from.0..=to.0).map(|day| (Period::Day(Day(day)), Period::Day(Day(day)))).collect()
         }
@@ -303,14 +308,15 @@ fn stretches(view: View, from: Day, to: Day) -> Vec<(Period, Period)> {
     }
 }
 
-fn read_traces(found: Rows<'_>) -> Result<Vec<(Day, RecordKey)>, StoreError> {
-    let mut traces = Vec::new();
+fn read_provenance(found: Rows<'_>) -> Result<Vec<(Day, RecordKey)>, StoreError> {
+    let mut provenance = Vec::new();
     for row in found {
         let (key, value) = row?;
-        let (day, id) = keys::read_trace(&key).ok_or_else(|| StoreError::damaged("traces", "its key"))?;
-        traces.extend(rows::read_kinds(&value)?.into_iter().map(|kind| (day, RecordKey { kind, id })));
+        let (day, id) =
+            keys::read_provenance_key(&key).ok_or_else(|| StoreError::damaged("traces", "its key"))?;
+        provenance.extend(rows::read_kinds(&value)?.into_iter().map(|kind| (day, RecordKey { kind, id })));
     }
-    Ok(traces)
+    Ok(provenance)
 }
 
 fn read_statement(row: Result<Row, StoreError>) -> Result<(OutletId, Statement), StoreError> {

@@ -1,6 +1,6 @@
 //! The values of the tables: fixed layouts where there are many, JSON where people may want to look.
 
-use super::{CountedIn, FeedPlace, StoreError, StoredRecord, keys};
+use super::{CountedKinds, FeedPosition, StoreError, StoredRecord, keys};
 use serde::{Deserialize, Serialize};
 use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, PersonId, RecordId};
 use xundian_protocol::record::RecordKey;
@@ -10,17 +10,17 @@ use xundian_protocol::wire::stored;
 const FIRST_KINDS: std::ops::RangeInclusive<u16> = 1..=16;
 
 /// The kinds whose records count: how many u16, each u16; then, while one more is under way, a record's id.
-pub(super) fn counted_in(counted_in: &CountedIn) -> Vec<u8> {
-    let count = u16::try_from(counted_in.kinds.len()).unwrap_or(u16::MAX);
+pub(super) fn counted_kinds(counted_kinds: &CountedKinds) -> Vec<u8> {
+    let count = u16::try_from(counted_kinds.kinds.len()).unwrap_or(u16::MAX);
     let mut out = count.to_be_bytes().to_vec();
-    out.extend(counted_in.kinds.iter().flat_map(|kind| kind.0.to_be_bytes()));
-    out.extend(counted_in.under_way.iter().flat_map(RecordId::as_bytes));
+    out.extend(counted_kinds.kinds.iter().flat_map(|kind| kind.0.to_be_bytes()));
+    out.extend(counted_kinds.under_way.iter().flat_map(RecordId::as_bytes));
     out
 }
 
-pub(super) fn read_counted_in(bytes: Option<&[u8]>) -> Result<CountedIn, StoreError> {
+pub(super) fn read_counted_kinds(bytes: Option<&[u8]>) -> Result<CountedKinds, StoreError> {
     let Some(bytes) = bytes else {
-        return Ok(CountedIn { kinds: FIRST_KINDS.map(KindId).collect(), under_way: None });
+        return Ok(CountedKinds { kinds: FIRST_KINDS.map(KindId).collect(), under_way: None });
     };
     let read = || {
         let (count, rest) = bytes.split_first_chunk::<2>()?;
@@ -31,7 +31,7 @@ pub(super) fn read_counted_in(bytes: Option<&[u8]>) -> Result<CountedIn, StoreEr
             [] => None,
             id => Some(RecordId::from_bytes(id.try_into().ok()?)),
         };
-        Some(CountedIn { kinds, under_way })
+        Some(CountedKinds { kinds, under_way })
     };
     read().ok_or_else(|| StoreError::damaged("meta", "the kinds that count"))
 }
@@ -135,18 +135,18 @@ pub struct AuditEntry {
 
 /// `records`: place u64, author u32, foreign u64, then the record as stored bytes.
 pub(super) fn record(stored: &StoredRecord) -> Vec<u8> {
-    let place = stored.place;
-    let mut out = place.seq.0.to_be_bytes().to_vec();
-    out.extend(place.author.0.to_be_bytes());
-    out.extend(place.foreign.0.to_be_bytes());
+    let position = stored.position;
+    let mut out = position.seq.0.to_be_bytes().to_vec();
+    out.extend(position.author.0.to_be_bytes());
+    out.extend(position.foreign.0.to_be_bytes());
     out.extend(stored::encode_record(&stored.record));
     out
 }
 
 /// The record of a `records` row as stored bytes.
 pub(super) fn stored_record(bytes: &[u8]) -> Result<&[u8], StoreError> {
-    let place_bytes = 8 + 4 + 8;
-    bytes.get(place_bytes..).ok_or_else(|| StoreError::damaged("records", "too short"))
+    let position_bytes = 8 + 4 + 8;
+    bytes.get(position_bytes..).ok_or_else(|| StoreError::damaged("records", "too short"))
 }
 
 pub(super) fn read_record(bytes: &[u8]) -> Result<StoredRecord, StoreError> {
@@ -157,7 +157,7 @@ pub(super) fn read_record(bytes: &[u8]) -> Result<StoredRecord, StoreError> {
     let record = stored::decode_record(rest).map_err(|error| damaged(&error.to_string()))?;
     Ok(StoredRecord {
         record,
-        place: FeedPlace {
+        position: FeedPosition {
             seq: FeedSeq(u64::from_be_bytes(*seq)),
             author: DeviceNo(u32::from_be_bytes(*author)),
             foreign: FeedSeq(u64::from_be_bytes(*foreign)),
@@ -166,28 +166,28 @@ pub(super) fn read_record(bytes: &[u8]) -> Result<StoredRecord, StoreError> {
 }
 
 /// `feed`: author u32, foreign u64, record key.
-pub(super) fn feed(key: RecordKey, place: FeedPlace) -> Vec<u8> {
-    let mut out = place.author.0.to_be_bytes().to_vec();
-    out.extend(place.foreign.0.to_be_bytes());
+pub(super) fn feed(key: RecordKey, position: FeedPosition) -> Vec<u8> {
+    let mut out = position.author.0.to_be_bytes().to_vec();
+    out.extend(position.foreign.0.to_be_bytes());
     out.extend(keys::record(key));
     out
 }
 
-pub(super) fn read_feed(key: &[u8], value: &[u8]) -> Result<(RecordKey, FeedPlace), StoreError> {
+pub(super) fn read_feed(key: &[u8], value: &[u8]) -> Result<(RecordKey, FeedPosition), StoreError> {
     let read = || {
         let (author, rest) = value.split_first_chunk::<4>()?;
         let (foreign, record) = rest.split_first_chunk::<8>()?;
-        let place = FeedPlace {
+        let position = FeedPosition {
             seq: keys::read_feed_seq(key)?,
             author: DeviceNo(u32::from_be_bytes(*author)),
             foreign: FeedSeq(u64::from_be_bytes(*foreign)),
         };
-        Some((keys::read_record(record)?, place))
+        Some((keys::read_record(record)?, position))
     };
     read().ok_or_else(|| StoreError::damaged("feed", "too short"))
 }
 
-/// `traces`: the kinds u16 of the records of one id.
+/// `provenance`: the kinds u16 of the records of one id.
 pub(super) fn kinds(kinds: &[KindId]) -> Vec<u8> {
     kinds.iter().flat_map(|kind| kind.0.to_be_bytes()).collect()
 }

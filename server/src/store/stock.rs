@@ -4,15 +4,15 @@
 use super::{StoreError, keys, rows};
 use std::collections::BTreeMap;
 use xundian_protocol::calendar::Day;
+use xundian_protocol::figures::stock_ledger::{Entry, EntryKey, Level, Stock};
 use xundian_protocol::ids::PersonId;
-use xundian_protocol::views::ledger::{At, Entry, Level, Stock};
 use xundian_protocol::wire::stored;
 
 /// What one record states of the stock in an outlet, with the levels after it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Statement {
     /// Its place in the timelines of all its products.
-    pub at: At,
+    pub at: EntryKey,
     /// The business day.
     pub day: Day,
     /// Who recorded it.
@@ -89,7 +89,7 @@ impl Statement {
         [&rows::person_bytes(self.person)[..], &stored::encode_numbers(&numbers)].concat()
     }
 
-    pub(super) fn decode(at: At, bytes: &[u8]) -> Result<Self, StoreError> {
+    pub(super) fn decode(at: EntryKey, bytes: &[u8]) -> Result<Self, StoreError> {
         let damaged = || StoreError::damaged("stock", "its layout");
         let (person, rest) = bytes.split_first_chunk::<16>().ok_or_else(damaged)?;
         let numbers = stored::decode_numbers(rest).map_err(|error| StoreError::damaged("stock", error))?;
@@ -118,7 +118,7 @@ fn read_lines(numbers: &[i64]) -> Option<(Day, Vec<StatementLine>)> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LatestLevel {
     /// The place of the last entry.
-    pub at: At,
+    pub at: EntryKey,
     /// The level after it.
     pub level: Level,
 }
@@ -129,24 +129,24 @@ pub type Levels = BTreeMap<u64, LatestLevel>;
 /// The count of places u32 (most lines share a few); each as place and person; then numbers: the day of each
 /// place; for each product its GTIN after the one before, which place, the units.
 pub(super) fn encode_levels(levels: &Levels) -> Vec<u8> {
-    let mut places: Vec<LatestLevel> = Vec::new();
+    let mut entries: Vec<LatestLevel> = Vec::new();
     let mut lines = Vec::with_capacity(3 * levels.len());
     let mut last = 0;
     for (gtin, latest) in levels {
-        let is_here = |place: &LatestLevel| place.at == latest.at;
-        let place = places.iter().rposition(is_here).unwrap_or_else(|| {
-            places.push(*latest);
-            places.len() - 1
+        let is_here = |entry: &LatestLevel| entry.at == latest.at;
+        let entry = entries.iter().rposition(is_here).unwrap_or_else(|| {
+            entries.push(*latest);
+            entries.len() - 1
         });
-        lines.extend([(gtin - last).cast_signed(), (place as u64).cast_signed(), latest.level.units]);
+        lines.extend([(gtin - last).cast_signed(), (entry as u64).cast_signed(), latest.level.units]);
         last = *gtin;
     }
-    let mut out = u32::try_from(places.len()).unwrap_or(u32::MAX).to_be_bytes().to_vec();
-    for LatestLevel { at, level } in &places {
+    let mut out = u32::try_from(entries.len()).unwrap_or(u32::MAX).to_be_bytes().to_vec();
+    for LatestLevel { at, level } in &entries {
         out.extend(keys::at(at));
         out.extend(rows::person_bytes(level.person));
     }
-    let days = places.iter().map(|place| i64::from(place.level.day.0));
+    let days = entries.iter().map(|entry| i64::from(entry.level.day.0));
     out.extend(stored::encode_numbers(&days.chain(lines).collect::<Vec<_>>()));
     out
 }
@@ -154,26 +154,26 @@ pub(super) fn encode_levels(levels: &Levels) -> Vec<u8> {
 pub(super) fn decode_levels(bytes: &[u8]) -> Result<Levels, StoreError> {
     let damaged = || StoreError::damaged("levels", "its layout");
     let (count, mut rest) = bytes.split_first_chunk::<4>().ok_or_else(damaged)?;
-    let mut places = Vec::new();
+    let mut entries = Vec::new();
     for _ in 0..u32::from_be_bytes(*count) {
-        let (place, after) = rest.split_first_chunk::<{ keys::AT_BYTES }>().ok_or_else(damaged)?;
+        let (entry, after) = rest.split_first_chunk::<{ keys::AT_BYTES }>().ok_or_else(damaged)?;
         let (person, after) = after.split_first_chunk::<16>().ok_or_else(damaged)?;
-        places.push((keys::read_at(place).ok_or_else(damaged)?, rows::person_of(*person)));
+        entries.push((keys::read_at(entry).ok_or_else(damaged)?, rows::person_of(*person)));
         rest = after;
     }
     let numbers = stored::decode_numbers(rest).map_err(|error| StoreError::damaged("levels", error))?;
-    read_levels(&places, &numbers).ok_or_else(damaged)
+    read_levels(&entries, &numbers).ok_or_else(damaged)
 }
 
-fn read_levels(places: &[(At, Option<PersonId>)], numbers: &[i64]) -> Option<Levels> {
-    let (days, rest) = numbers.split_at_checked(places.len())?;
+fn read_levels(entries: &[(EntryKey, Option<PersonId>)], numbers: &[i64]) -> Option<Levels> {
+    let (days, rest) = numbers.split_at_checked(entries.len())?;
     let (lines, []) = rest.as_chunks::<3>() else { return None };
     let mut gtin = 0u64;
-    let line = |[step, place, units]: &[i64; 3]| {
+    let line = |[step, entry, units]: &[i64; 3]| {
         gtin = gtin.checked_add_signed(*step)?;
-        let place = usize::try_from(*place).ok()?;
-        let (at, person) = *places.get(place)?;
-        let day = Day(i32::try_from(*days.get(place)?).ok()?);
+        let entry = usize::try_from(*entry).ok()?;
+        let (at, person) = *entries.get(entry)?;
+        let day = Day(i32::try_from(*days.get(entry)?).ok()?);
         Some((gtin, LatestLevel { at, level: Level { units: *units, day, person } }))
     };
     lines.iter().map(line).collect()
@@ -187,9 +187,9 @@ mod tests {
     use xundian_protocol::ids::{DeviceNo, KindId, RecordId};
     use xundian_protocol::record::RecordKey;
 
-    fn at() -> impl Strategy<Value = At> {
+    fn at() -> impl Strategy<Value = EntryKey> {
         (any::<i64>(), any::<u64>(), any::<u32>(), 0..3u8).prop_map(
-            |(captured_at_ms, hlc, device, record)| At {
+            |(captured_at_ms, hlc, device, record)| EntryKey {
                 captured_at_ms,
                 stamp: Stamp { hlc: Hlc(hlc), device: DeviceNo(device) },
                 record: RecordKey { kind: KindId(record.into()), id: RecordId::from_bytes([record; 16]) },
@@ -217,11 +217,11 @@ mod tests {
 
         #[test]
         fn levels_come_back(
-            places in prop::collection::vec((at(), any::<i32>(), person()), 1..4),
+            entries in prop::collection::vec((at(), any::<i32>(), person()), 1..4),
             lines in prop::collection::btree_map(0..99_999_999_999_999u64, (any::<prop::sample::Index>(), any::<i64>()), 0..30),
         ) {
-            let line = |(gtin, (place, units)): (u64, (prop::sample::Index, i64))| {
-                let (at, day, person) = *place.get(&places);
+            let line = |(gtin, (entry, units)): (u64, (prop::sample::Index, i64))| {
+                let (at, day, person) = *entry.get(&entries);
                 (gtin, LatestLevel { at, level: Level { units, day: Day(day), person } })
             };
             let levels: Levels = lines.into_iter().map(line).collect();

@@ -6,9 +6,11 @@
 //! holds only where commits find sound stock and traces, so these are mended first and the cells are compared again.
 
 use super::{Difference, VerifyReport};
-use crate::ingest::{FigureChanges, OutletStock, Said, Sign, TouchedStock, Units, namings, plan_stock};
+use crate::ingest::{
+    DerivedFacts, FigureChanges, OutletStock, Sign, TouchedStock, Units, blob_refs, plan_stock,
+};
 use crate::server::{Server, audit};
-use crate::store::{Changes, Reader, StoreError, Trace};
+use crate::store::{Changes, ProvenanceKey, Reader, StoreError};
 use std::ops::ControlFlow;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -42,7 +44,7 @@ pub struct Mended {
     /// Outlets whose stock was made anew.
     pub outlets: usize,
     /// Traces, and what records name.
-    pub traces: usize,
+    pub provenance: usize,
     /// Cells.
     pub cells: usize,
 }
@@ -50,7 +52,7 @@ pub struct Mended {
 impl Mended {
     /// How many pieces.
     pub const fn total(&self) -> usize {
-        self.unreadable + self.outlets + self.traces + self.cells
+        self.unreadable + self.outlets + self.provenance + self.cells
     }
 }
 
@@ -58,17 +60,17 @@ impl std::ops::AddAssign for Mended {
     fn add_assign(&mut self, other: Self) {
         self.unreadable += other.unreadable;
         self.outlets += other.outlets;
-        self.traces += other.traces;
+        self.provenance += other.provenance;
         self.cells += other.cells;
     }
 }
 
 impl std::fmt::Display for Mended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { unreadable, outlets, traces, cells } = self;
+        let Self { unreadable, outlets, provenance, cells } = self;
         write!(
             f,
-            "{cells} cells, {traces} traces, the stock of {outlets} outlets, {unreadable} unreadable rows"
+            "{cells} cells, {provenance} traces, the stock of {outlets} outlets, {unreadable} unreadable rows"
         )
     }
 }
@@ -161,18 +163,18 @@ fn plan(
         mended.outlets += 1;
     }
     while work < at_once
-        && let Some(trace) = difference.traces.pop_first()
+        && let Some(provenance_key) = difference.provenance.pop_first()
     {
-        changes.traces.insert(trace, is_made(reader, &trace, &mut units)?);
-        (work, mended.traces) = (work + 1, mended.traces + 1);
+        changes.provenance.insert(provenance_key, is_made(reader, &provenance_key, &mut units)?);
+        (work, mended.provenance) = (work + 1, mended.provenance + 1);
     }
     while work < at_once
-        && let Some(naming) = difference.namings.pop_first()
+        && let Some(blob_ref) = difference.blob_refs.pop_first()
     {
-        let stored = reader.record(naming.record)?;
-        let is_named = stored.is_some_and(|stored| namings(&stored.record).contains(&naming));
-        changes.namings.insert(naming, is_named);
-        (work, mended.traces) = (work + 1, mended.traces + 1);
+        let stored = reader.record(blob_ref.record)?;
+        let is_named = stored.is_some_and(|stored| blob_refs(&stored.record).contains(&blob_ref));
+        changes.blob_refs.insert(blob_ref, is_named);
+        (work, mended.provenance) = (work + 1, mended.provenance + 1);
     }
     while work < at_once
         && let Some((cell, lacks)) = difference.cells.pop_first()
@@ -185,8 +187,8 @@ fn plan(
 
 impl Difference {
     fn is_of_cells_alone(&self) -> bool {
-        let Self { unreadable, outlets, traces, namings, cells: _ } = self;
-        unreadable.is_empty() && outlets.is_empty() && traces.is_empty() && namings.is_empty()
+        let Self { unreadable, outlets, provenance, blob_refs, cells: _ } = self;
+        unreadable.is_empty() && outlets.is_empty() && provenance.is_empty() && blob_refs.is_empty()
     }
 }
 
@@ -201,7 +203,7 @@ fn plan_outlet(
     let keys = reader.feed(Home::Outlet(outlet), FeedSeq(0))?;
     for (key, _) in &keys {
         if let Some(stored) = reader.record(*key)? {
-            stock.say(&Said::by(&stored.record), Sign::Add);
+            stock.say(&DerivedFacts::by(&stored.record), Sign::Add);
         }
     }
     let touched = stock.0.remove(&outlet).unwrap_or_default();
@@ -215,8 +217,12 @@ fn plan_outlet(
 }
 
 /// Whether a trace's record makes it as it stands.
-fn is_made(reader: &Reader<'_>, trace: &Trace, units: &mut Units<'_>) -> Result<bool, StoreError> {
-    let stored = reader.record(RecordKey { kind: trace.kind, id: trace.id })?;
-    let owners = stored.map(|stored| Said::by(&stored.record).owners(units)).unwrap_or_default();
-    Ok(owners.contains(&(trace.owner, trace.day)))
+fn is_made(
+    reader: &Reader<'_>,
+    provenance_key: &ProvenanceKey,
+    units: &mut Units<'_>,
+) -> Result<bool, StoreError> {
+    let stored = reader.record(RecordKey { kind: provenance_key.kind, id: provenance_key.id })?;
+    let owners = stored.map(|stored| DerivedFacts::by(&stored.record).owners(units)).unwrap_or_default();
+    Ok(owners.contains(&(provenance_key.owner, provenance_key.day)))
 }

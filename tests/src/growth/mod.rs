@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use xundian_client::SyncReport;
 use xundian_protocol::calendar::Day;
-use xundian_server::figures::Scope;
+use xundian_server::figures::RollUp;
 use xundian_server::{OpenError, Server, sessions};
 
 use crate::serving::{Serving, ServingError};
@@ -146,7 +146,7 @@ fn line(
     let at = |hundredths: usize| millis(sorted[(sorted.len() * hundredths / 100).min(sorted.len() - 1)]);
     let nation = |from: Day| -> Result<String, GrowthError> {
         let begun = Instant::now();
-        let (total, regions) = (server.figures(Scope::Nation, from, day)?, server.by_region(from, day)?);
+        let (total, regions) = (server.figures(RollUp::Nation, from, day)?, server.by_region(from, day)?);
         let took = begun.elapsed();
         let sum: i64 = regions.iter().map(|(_, figures)| figures.visits.done).sum();
         if sum != total.visits.done || sum == 0 {

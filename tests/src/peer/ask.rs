@@ -9,10 +9,12 @@ use std::sync::Arc;
 use rustls::CipherSuite;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use xundian_protocol::figures::{MeasureFamily, ProductFigures, Subject};
 use xundian_protocol::limits::FRAME_BYTES_MAX;
-use xundian_protocol::views::{ProductFigures, Subject, View};
 use xundian_protocol::wire::framing::{FrameReader, frame_prefix};
-use xundian_protocol::wire::v1::{ALPN, Answer, Ask, ClientFrame, ServerFrame, decode_server, encode_client};
+use xundian_protocol::wire::v1::{
+    ALPN, ClientFrame, FigureRequest, FigureResponse, ServerFrame, decode_server, encode_client,
+};
 
 use super::PeerError;
 use super::contract::{done, env, number, ready_go, say};
@@ -31,7 +33,9 @@ pub(super) async fn view() -> Result<(), PeerError> {
     ready_go()?;
     let connection =
         endpoint.connect_with(config, server, SERVER_NAME).map_err(asking)?.await.map_err(asking)?;
-    let answer = ask(&connection, Ask { view: View::Products, from: LAB_DAY, to: LAB_DAY }).await?;
+    let answer =
+        ask(&connection, FigureRequest { family: MeasureFamily::Products, from: LAB_DAY, to: LAB_DAY })
+            .await?;
     done()?;
     connection.close(0u32.into(), b"answered");
     let regions = regions();
@@ -49,21 +53,21 @@ pub(super) async fn view() -> Result<(), PeerError> {
     say(&format!("{{\"rows\":{}}}", answer.rows.len()))
 }
 
-async fn ask(connection: &quinn::Connection, ask: Ask) -> Result<Answer, PeerError> {
+async fn ask(connection: &quinn::Connection, ask: FigureRequest) -> Result<FigureResponse, PeerError> {
     let (mut send, mut receive) = connection.open_bi().await.map_err(asking)?;
-    let payload = encode_client(&ClientFrame::Ask(ask));
+    let payload = encode_client(&ClientFrame::FigureRequest(ask));
     send.write_all(&frame_prefix(&payload).map_err(asking)?).await.map_err(asking)?;
     send.write_all(&payload).await.map_err(asking)?;
     let mut reader = FrameReader::new(FRAME_BYTES_MAX);
     loop {
         if let Some(payload) = reader.next().map_err(asking)? {
             return match decode_server(&payload).map_err(asking)? {
-                ServerFrame::Answer(answer) => Ok(answer),
-                other => Err(PeerError::Ask(format!("answered {other:?}"))),
+                ServerFrame::FigureResponse(answer) => Ok(answer),
+                other => Err(PeerError::FigureRequest(format!("answered {other:?}"))),
             };
         }
         let chunk = receive.read_chunk(CHUNK_BYTES, true).await.map_err(asking)?;
-        let chunk = chunk.ok_or_else(|| PeerError::Ask("the server ended the stream".into()))?;
+        let chunk = chunk.ok_or_else(|| PeerError::FigureRequest("the server ended the stream".into()))?;
         reader.push(&chunk.bytes);
     }
 }
@@ -94,5 +98,5 @@ fn tls(home: &Path) -> Result<quinn::ClientConfig, PeerError> {
 }
 
 fn asking(error: impl std::fmt::Display) -> PeerError {
-    PeerError::Ask(error.to_string())
+    PeerError::FigureRequest(error.to_string())
 }

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use xundian_client::{Client, Position, VisitBundle, VisitId};
+use xundian_client::{Client, GpsFix, VisitBundle, VisitId};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OrgUnitId, OutletId, RecordId};
 use xundian_protocol::kinds::{
-    Gtin, Header, Outlet, Role, ShelfObservation, StockCount, Typed, UnitType, Visit as VisitForm,
+    Entity, Gtin, Header, Outlet, Role, ShelfObservation, StockCount, UnitType, Visit as VisitForm,
 };
 use xundian_protocol::record::{Home, Record};
 
@@ -83,7 +83,7 @@ pub(super) fn bundle(visit: &Visit, outlet: OutletId) -> Result<VisitBundle, Pee
     let mut bundle = VisitBundle::new(outlet, visit.check_in * 1000, visit.check_out * 1000);
     let id = u128::from_str_radix(&visit.visit_id, 16).map_err(|_| wrong("its id is no number"))?;
     bundle.id = Some(VisitId(RecordId::from_bytes(id.to_be_bytes())));
-    bundle.position = Some(Position {
+    bundle.fix = Some(GpsFix {
         latitude_e7: i64::from(visit.lat_e6) * E7_PER_E6,
         longitude_e7: i64::from(visit.lon_e6) * E7_PER_E6,
         accuracy_m: None,
@@ -133,9 +133,9 @@ impl<'a> Reader<'a> {
         let header = Header::read(record).ok_or_else(|| wrong("its header"))?;
         let form = VisitForm::read(record);
         let Home::Outlet(outlet) = record.home else { return Err(wrong("its outlet")) };
-        let shelf: ShelfObservation = self.client.form(id)?.ok_or_else(|| wrong("its shelf"))?;
-        let count: StockCount = self.client.form(id)?.ok_or_else(|| wrong("its count"))?;
-        let outlet_form: Outlet = self.client.form(outlet.0)?.ok_or_else(|| wrong("its outlet"))?;
+        let shelf: ShelfObservation = self.client.entity(id)?.ok_or_else(|| wrong("its shelf"))?;
+        let count: StockCount = self.client.entity(id)?.ok_or_else(|| wrong("its count"))?;
+        let outlet_form: Outlet = self.client.entity(outlet.0)?.ok_or_else(|| wrong("its outlet"))?;
         let region = outlet_form.unit.and_then(|unit| self.regions.get(&unit)).copied();
         let seconds = |ms: Option<i64>| ms.filter(|ms| ms % 1000 == 0).map(|ms| ms / 1000);
         let e6 = |e7: Option<i64>| e7.and_then(|e7| i32::try_from(e7 / E7_PER_E6).ok());

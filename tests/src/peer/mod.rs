@@ -53,7 +53,7 @@ pub enum PeerError {
     #[error("{0}")]
     Wrong(String),
     #[error("asking the server: {0}")]
-    Ask(String),
+    FigureRequest(String),
 }
 
 /// Runs one command of the contract.

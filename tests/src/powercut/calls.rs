@@ -72,10 +72,10 @@ pub(super) struct Call {
 }
 
 /// What the kernel answers: a number, or an error's with a minus.
-pub(super) type Answer = i64;
+pub(super) type FigureResponse = i64;
 
 /// What does the calls.
-pub(super) type Answering = fn(&Call) -> Answer;
+pub(super) type Answering = fn(&Call) -> FigureResponse;
 
 static ANSWERING: OnceLock<Answering> = OnceLock::new();
 
@@ -198,7 +198,7 @@ impl Call {
     }
 
     /// Has the kernel do it. No call that is met and passed on needs its last argument.
-    pub(super) fn pass(&self) -> Answer {
+    pub(super) fn pass(&self) -> FigureResponse {
         let [a, b, c, d, e, _] = self.arguments;
         // SAFETY: it is what this process has asked for, with the arguments that it gave.
         let answer = unsafe { libc::syscall(self.number, a, b, c, d, e, SIGN) };

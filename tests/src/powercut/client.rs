@@ -17,7 +17,7 @@ use xundian_client::{
     PhotoSubject, RecordError, Severity, ShelfObservation, StockCount, StoreError, StoreKey, Visit, VisitId,
 };
 use xundian_protocol::ids::KindId;
-use xundian_protocol::kinds::{Outlet, Product, Typed};
+use xundian_protocol::kinds::{Entity, Outlet, Product};
 use xundian_protocol::record::{Record, RecordKey};
 use xundian_server::sessions;
 

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use libc::c_int;
 
-use super::calls::{self, Answer, Call};
+use super::calls::{self, Call, FigureResponse};
 use super::trace::Event;
 
 /// A file takes room in such blocks.
@@ -139,7 +139,7 @@ impl Recorder {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, call: &Call) -> Answer {
+    fn answer(&self, call: &Call) -> FigureResponse {
         const HERE: c_int = libc::AT_FDCWD;
         match call.number {
             libc::SYS_open => self.open(call, self.inside(HERE, &call.path(0)), call.flags(1)),
@@ -215,7 +215,7 @@ impl Recorder {
         })
     }
 
-    fn open(&self, call: &Call, inside: Option<String>, flags: c_int) -> Answer {
+    fn open(&self, call: &Call, inside: Option<String>, flags: c_int) -> FigureResponse {
         let Some(path) = inside else { return call.pass() };
         if flags & libc::O_TMPFILE == libc::O_TMPFILE {
             return -i64::from(libc::EOPNOTSUPP);
@@ -241,7 +241,7 @@ impl Recorder {
         answer
     }
 
-    fn write(&self, call: &Call, at: Option<u64>) -> Answer {
+    fn write(&self, call: &Call, at: Option<u64>) -> FigureResponse {
         let file = call.file(0);
         let Some(inside) = self.opened(file).filter(|inside| !inside.is_folder) else { return call.pass() };
         let mut state = self.lock();
@@ -267,7 +267,7 @@ impl Recorder {
         answer
     }
 
-    fn set_length(&self, call: &Call) -> Answer {
+    fn set_length(&self, call: &Call) -> FigureResponse {
         let Some(inside) = self.opened(call.file(0)) else { return call.pass() };
         let mut state = self.lock();
         if let Some(refusal) = state.refusal(0) {
@@ -278,11 +278,11 @@ impl Recorder {
         answer
     }
 
-    fn rename(&self, call: &Call, from: (c_int, usize), to: (c_int, usize)) -> Answer {
+    fn rename(&self, call: &Call, from: (c_int, usize), to: (c_int, usize)) -> FigureResponse {
         self.two_names(call, from, to, |from, to| Event::Renamed { from, to })
     }
 
-    fn link(&self, call: &Call, from: (c_int, usize), to: (c_int, usize)) -> Answer {
+    fn link(&self, call: &Call, from: (c_int, usize), to: (c_int, usize)) -> FigureResponse {
         self.two_names(call, from, to, |from, to| Event::Linked { from, to })
     }
 
@@ -292,7 +292,7 @@ impl Recorder {
         from: (c_int, usize),
         to: (c_int, usize),
         event: impl FnOnce(String, String) -> Event,
-    ) -> Answer {
+    ) -> FigureResponse {
         let [from, to] = [from, to].map(|(above, nth)| self.inside(above, &call.path(nth)));
         match (from, to) {
             (None, None) => call.pass(),
@@ -303,7 +303,7 @@ impl Recorder {
         }
     }
 
-    fn remove(&self, call: &Call, inside: Option<String>, is_folder: bool) -> Answer {
+    fn remove(&self, call: &Call, inside: Option<String>, is_folder: bool) -> FigureResponse {
         let Some(path) = inside else { return call.pass() };
         // A socket's name comes by a call of its own, and a socket holds nothing.
         let about = fs::symlink_metadata(self.root.join(&path));
@@ -315,7 +315,7 @@ impl Recorder {
         })
     }
 
-    fn make_folder(&self, call: &Call, inside: Option<String>) -> Answer {
+    fn make_folder(&self, call: &Call, inside: Option<String>) -> FigureResponse {
         let Some(path) = inside else { return call.pass() };
         // Many ask for a folder that is there.
         if self.root.join(&path).exists() {
@@ -324,7 +324,7 @@ impl Recorder {
         self.name_change(call, BLOCK_BYTES, || Event::MadeFolder { path })
     }
 
-    fn name_change(&self, call: &Call, room_bytes: u64, event: impl FnOnce() -> Event) -> Answer {
+    fn name_change(&self, call: &Call, room_bytes: u64, event: impl FnOnce() -> Event) -> FigureResponse {
         let mut state = self.lock();
         if let Some(refusal) = state.refusal(room_bytes) {
             return refusal;
@@ -334,7 +334,7 @@ impl Recorder {
         answer
     }
 
-    fn sync(&self, call: &Call, is_data: bool) -> Answer {
+    fn sync(&self, call: &Call, is_data: bool) -> FigureResponse {
         let Some(inside) = self.opened(call.file(0)) else { return call.pass() };
         let mut state = self.lock();
         let answer = call.pass();
@@ -347,7 +347,7 @@ impl Recorder {
 }
 
 impl State {
-    fn note_if(&mut self, answer: Answer, event: impl FnOnce() -> Event) {
+    fn note_if(&mut self, answer: FigureResponse, event: impl FnOnce() -> Event) {
         if answer >= 0 {
             self.note(&event());
         }
@@ -378,7 +378,7 @@ impl State {
     }
 
     /// The answer to a change that the disk does not take.
-    fn refusal(&mut self, room_bytes: u64) -> Option<Answer> {
+    fn refusal(&mut self, room_bytes: u64) -> Option<FigureResponse> {
         let error = match &mut self.trouble {
             None => return None,
             Some(Trouble::ReadOnly) => libc::EROFS,
@@ -393,7 +393,7 @@ impl State {
     }
 
     /// How many of so many bytes at a place fit on the disk. What lies there already is overwritten without more room.
-    fn room_for(&mut self, file: c_int, at: u64, count: u64) -> Result<u64, Answer> {
+    fn room_for(&mut self, file: c_int, at: u64, count: u64) -> Result<u64, FigureResponse> {
         if !matches!(self.trouble, Some(Trouble::Full { .. })) {
             return self.refusal(0).map_or(Ok(count), Err);
         }

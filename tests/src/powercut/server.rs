@@ -13,9 +13,9 @@ use xundian_client::{
     Client, ContentHash, NewPhoto, Photo, PhotoOf, PhotoSource, PhotoState, PhotoSubject, Visit, VisitId,
 };
 use xundian_protocol::ids::{DeviceNo, OpSeq, RecordId};
-use xundian_protocol::kinds::{ShelfObservation, StockCount, Typed};
+use xundian_protocol::kinds::{Entity, ShelfObservation, StockCount};
 use xundian_protocol::record::{Home, Op, Record, RecordKey};
-use xundian_server::photos::{Photos, Place, SpoolLimits};
+use xundian_server::photos::{Photos, SpoolLimits, StorageLocation};
 use xundian_server::{Server, sessions};
 
 use super::client::{Line, line_of};
@@ -384,7 +384,7 @@ async fn look(data: &Path, expected: &Expected, goes_on: bool) -> Result<Expecte
     let server =
         Server::open(data, sessions::now_ms()).map_err(|error| format!("it does not open: {error}"))?;
     let server = Arc::new(server);
-    let place = Place::read(None, data).map_err(|error| error.to_string())?;
+    let place = StorageLocation::read(None, data).map_err(|error| error.to_string())?;
     let photos = Photos::open(Arc::clone(&server), &place, SpoolLimits::default());
     let photos = Arc::new(photos.map_err(|error| format!("its photos do not open: {error}"))?);
     photos.probe().await.map_err(|error| format!("its photos cannot be kept: {error}"))?;

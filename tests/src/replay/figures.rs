@@ -5,20 +5,20 @@ use std::path::Path;
 use std::process::Command;
 
 use xundian_protocol::calendar::Day;
-use xundian_protocol::views::ProductFigures;
+use xundian_protocol::figures::ProductFigures;
 use xundian_server::Server;
-use xundian_server::figures::Scope;
+use xundian_server::figures::RollUp;
 
 use super::series::{Series, Source, UNASSIGNED};
 use super::{ReplayError, scopes_of};
 
 /// Where a figure stands: its level, and the region, week and product where the level splits by them.
-type Place = (String, String, String, String);
+type StorageLocation = (String, String, String, String);
 /// Rows, and of these out of stock.
 type Count = (i64, i64);
 
 /// What an independent program counted.
-pub(super) struct Truth(BTreeMap<Place, Count>);
+pub(super) struct Truth(BTreeMap<StorageLocation, Count>);
 
 impl Truth {
     /// Runs `truth.py`.
@@ -51,7 +51,7 @@ impl Truth {
 
 /// What the server answers.
 #[derive(Default)]
-pub(super) struct Cells(BTreeMap<Place, Count>);
+pub(super) struct Cells(BTreeMap<StorageLocation, Count>);
 
 impl Cells {
     /// Asks the server for every figure that the truth has: each level by its own way of rolling up.
@@ -73,16 +73,16 @@ impl Cells {
         (from, to): (Day, Day),
         week: Option<Day>,
     ) -> Result<(), ReplayError> {
-        let nation = server.figures(Scope::Nation, from, to)?;
+        let nation = server.figures(RollUp::Nation, from, to)?;
         self.add(None, week, None, &nation.products);
         for (scope, figures) in server.by_region(from, to)? {
             let region = match scope {
-                Scope::Unit(unit) => server.directory().unit(unit).map(|unit| unit.name_zh.clone()),
+                RollUp::Unit(unit) => server.directory().unit(unit).map(|unit| unit.name_zh.clone()),
                 _ => None,
             };
             self.add(Some(region.as_deref().unwrap_or(UNASSIGNED)), week, None, &figures.products);
         }
-        for (gtin, figures, _) in server.by_product(Scope::Nation, from, to)? {
+        for (gtin, figures, _) in server.by_product(RollUp::Nation, from, to)? {
             self.add(None, week, series.labels.get(&gtin).map(String::as_str), &figures);
         }
         let regions = series.regions().into_iter().map(Some).chain([None]);

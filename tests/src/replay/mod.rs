@@ -258,10 +258,10 @@ impl fmt::Display for Report {
         for difference in self.differences.iter().take(20) {
             writeln!(f, "    {difference}")?;
         }
-        let VerifyReport { records, cells, traces, findings, .. } = verify;
+        let VerifyReport { records, cells, provenance, findings, .. } = verify;
         writeln!(
             f,
-            "  verify: {records} records, {cells} cells, {traces} traces, {} findings",
+            "  verify: {records} records, {cells} cells, {provenance} traces, {} findings",
             findings.len()
         )?;
         for finding in findings.iter().take(20) {
@@ -276,10 +276,10 @@ impl fmt::Display for Report {
 }
 
 /// Whether a server holds anything of a series is asked by unit; the two units of no region are both meant.
-fn scopes_of(server: &Server, region: Option<&str>) -> Vec<xundian_server::figures::Scope> {
-    use xundian_server::figures::Scope;
+fn scopes_of(server: &Server, region: Option<&str>) -> Vec<xundian_server::figures::RollUp> {
+    use xundian_server::figures::RollUp;
     let directory = server.directory();
     let name = region.unwrap_or(DIRECT);
-    let units = directory.units().filter(|(_, unit)| unit.name_zh == name).map(|(id, _)| Scope::Unit(id));
-    units.chain(region.is_none().then_some(Scope::Unassigned)).collect()
+    let units = directory.units().filter(|(_, unit)| unit.name_zh == name).map(|(id, _)| RollUp::Unit(id));
+    units.chain(region.is_none().then_some(RollUp::Unassigned)).collect()
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use xundian_protocol::planted::Bug;
+use xundian_protocol::simulation::fault_injection::Bug;
 
 use super::{Fault, Parts, Phase, Script, SimulationError, Tally, run, run_with, shrink};
 

@@ -1,8 +1,8 @@
 //! What goes wrong in a run, and what that is for the parts of its world.
 
+use super::release::Release;
 use rand::Rng;
 use rand::rngs::StdRng;
-use xundian_protocol::kinds::Release;
 
 use super::disk::PowerCut;
 use super::network::Spell;

@@ -16,6 +16,7 @@ mod network;
 mod oracle;
 mod parts;
 mod phone;
+mod release;
 mod script;
 mod shrink;
 mod site;
@@ -31,7 +32,7 @@ pub use script::{DEVICES_MAX, Fault, HOURS_MAX, Script};
 pub use shrink::shrink;
 pub use tally::{Phase, Tally};
 use world::World;
-use xundian_protocol::planted::{self, Bug};
+use xundian_protocol::simulation::fault_injection::{self, Bug};
 
 const MINUTE_MS: i64 = 60_000;
 /// After the storm everything must have come to rest within so many rounds of syncs.
@@ -64,9 +65,9 @@ pub struct Outcome {
 /// # Errors
 /// As [`run`].
 pub fn run_with(bug: Bug, parts: &Arc<Parts>, script: &Script) -> Result<Outcome, SimulationError> {
-    planted::plant(Some(bug));
+    fault_injection::inject(Some(bug));
     let outcome = run(parts, script);
-    planted::plant(None);
+    fault_injection::inject(None);
     outcome
 }
 

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::{fs, io};
 
+use super::release::Release;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use xundian_client::{Client, Identity, Moment, SimulatedSync, StoreError};
 use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId};
-use xundian_protocol::kinds::Release;
 use xundian_protocol::record::Op;
 use xundian_protocol::wire::stored::decode_op;
 

@@ -3,9 +3,9 @@
 //! Each happening has dice of its own, so that a script with some of them taken out does the rest as before: that is
 //! what shrinks a failing run.
 
+use super::release::Release;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use xundian_protocol::kinds::Release;
 
 /// How large a run is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,7 +26,7 @@ const HOUR_MS: i64 = 60 * MINUTE_MS;
 
 /// What happens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum What {
+pub(super) enum ReportSubject {
     /// Somebody works with their phone.
     Work,
     /// A phone syncs, or pushes only.
@@ -151,7 +151,7 @@ pub(super) struct Happening {
     pub(super) after_ms: i64,
     /// Which phone; what concerns none takes none.
     pub(super) phone: usize,
-    pub(super) what: What,
+    pub(super) what: ReportSubject,
     /// What is left open is decided by these.
     pub(super) dice: u64,
 }
@@ -191,18 +191,18 @@ impl Script {
             let mut at_ms = rng.random_range(0..HOUR_MS);
             while at_ms < storm_ms {
                 let what = match rng.random_range(0..100) {
-                    0..60 => What::Work,
-                    60..80 => What::Sync,
-                    80..86 => What::Push,
-                    86..89 => What::Office,
-                    89 => What::HandOver,
-                    90 if rng.random_bool(0.3) => What::Move,
-                    91 if rng.random_bool(0.05) => What::Revoke,
+                    0..60 => ReportSubject::Work,
+                    60..80 => ReportSubject::Sync,
+                    80..86 => ReportSubject::Push,
+                    86..89 => ReportSubject::Office,
+                    89 => ReportSubject::HandOver,
+                    90 if rng.random_bool(0.3) => ReportSubject::Move,
+                    91 if rng.random_bool(0.05) => ReportSubject::Revoke,
                     _ if rng.random_bool(f64::from(wildness) / 20.0) => {
                         let fault = fault(&mut rng);
-                        What::Fault(if is_servers { fault.of_server() } else { fault })
+                        ReportSubject::Fault(if is_servers { fault.of_server() } else { fault })
                     }
-                    _ => What::Work,
+                    _ => ReportSubject::Work,
                 };
                 happenings.push(Happening { after_ms: at_ms, phone, what, dice: rng.random() });
                 at_ms += rng.random_range(MINUTE_MS..HOUR_MS);
@@ -257,7 +257,12 @@ fn releases(seed: u64, size: Size, happenings: &mut Vec<Happening>) -> Releases 
     let mut begin = |phone, update| {
         for _ in 0..rng.random_range(0..3) {
             let after_ms = rng.random_range(0..storm_ms);
-            happenings.push(Happening { after_ms, phone, what: What::Fault(update), dice: rng.random() });
+            happenings.push(Happening {
+                after_ms,
+                phone,
+                what: ReportSubject::Fault(update),
+                dice: rng.random(),
+            });
         }
         all[rng.random_range(0..all.len())]
     };

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::release::Release;
 use xundian_protocol::ids::FeedEpoch;
-use xundian_protocol::kinds::{self, Release};
-use xundian_server::photos::{Photos, PhotosError, Place, SpoolLimits};
+use xundian_protocol::kinds;
+use xundian_server::photos::{Photos, PhotosError, SpoolLimits, StorageLocation};
 use xundian_server::store::Table;
 use xundian_server::{OpenError, Server};
 
@@ -69,7 +70,7 @@ impl Site {
         let open = || Server::simulated(disk, &self.folder, authority, FeedEpoch(epoch));
         let server = self.release.run(open)?;
         let server = Arc::new(server);
-        let place = Place::Folder(self.folder.join("pictures"));
+        let place = StorageLocation::Folder(self.folder.join("pictures"));
         let photos = Photos::open(Arc::clone(&server), &place, SpoolLimits::default())?;
         self.up = Some((server, Arc::new(photos)));
         Ok(())

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use xundian_client::{SyncError, SyncReport};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::sync::SessionError;
-use xundian_protocol::sync::client::Aim;
+use xundian_protocol::sync::client::SyncMode;
 use xundian_protocol::wire::v1::{ClientFrame, Refusal, decode_client};
 use xundian_server::SimulatedSession;
 
@@ -21,7 +21,7 @@ use super::world::{Event, Link, MINUTE_MS, World};
 const PATIENCE_MS: i64 = 120_000;
 
 impl World {
-    pub(super) fn sync(&mut self, phone: usize, aim: Aim, dice: u64) {
+    pub(super) fn sync(&mut self, phone: usize, aim: SyncMode, dice: u64) {
         let this = &mut self.phones[phone];
         let (Some(client), Some(device), None) = (&this.client, this.device(), &this.underway) else {
             return;

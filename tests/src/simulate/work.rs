@@ -10,7 +10,7 @@ use xundian_client::{
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::KindId;
 use xundian_protocol::kinds::{
-    self, DayReport, KindSpec, OutletAssignment, Person, Product, RoutePlan, Typed,
+    self, DayReport, Entity, KindSpec, OutletAssignment, Person, Product, RoutePlan,
 };
 use xundian_protocol::record::{FieldKey, Home, RecordKey, Value, Write};
 use xundian_server::Draft;
@@ -43,7 +43,7 @@ fn records(client: &Client, kind: &KindSpec) -> Result<Vec<RecordId>, RecordErro
 }
 
 /// Whether the app knows a kind; what an earlier release does not know it does not write.
-fn knows<T: Typed>() -> bool {
+fn knows<T: Entity>() -> bool {
     kinds::spec(T::SPEC.kind).is_some()
 }
 
@@ -113,7 +113,7 @@ fn open_visit(client: &Client, outlet: OutletId, rng: &mut StdRng) -> Result<(),
 }
 
 fn edit_outlet(client: &Client, outlet: OutletId, rng: &mut StdRng) -> Result<(), RecordError> {
-    let Some(before) = client.form::<Outlet>(outlet.0)? else { return Ok(()) };
+    let Some(before) = client.entity::<Outlet>(outlet.0)? else { return Ok(()) };
     let text = format!("{}", rng.random_range(0..1000));
     let form = match rng.random_range(0..3) {
         0 => Outlet { phone: Some(text), ..before.clone() },
@@ -171,7 +171,7 @@ fn attach(client: &Client, now_ms: i64, rng: &mut StdRng) -> Result<(), RecordEr
         subject: PhotoSubject::Shelf,
         source: PhotoSource::InApp,
         taken_at_ms: Some(now_ms),
-        position: None,
+        fix: None,
         note: None,
     };
     let mut taken = StdRng::seed_from_u64(if rng.random_bool(0.2) { 7 } else { rng.random() });
@@ -199,7 +199,7 @@ fn newer_app(client: &Client, outlet: OutletId, rng: &mut StdRng) -> Result<(), 
     client.save_unknown(record, home, writes)
 }
 
-fn draft<T: Typed>(form: &T, id: RecordId, home: Home) -> Draft {
+fn draft<T: Entity>(form: &T, id: RecordId, home: Home) -> Draft {
     Draft { key: RecordKey { kind: T::SPEC.kind, id }, home, writes: form.writes() }
 }
 

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::release::Release;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
 use xundian_client::Identity;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{DeviceNo, PersonId};
-use xundian_protocol::kinds::Release;
 use xundian_protocol::record::Home;
-use xundian_protocol::sync::client::Aim;
+use xundian_protocol::sync::client::SyncMode;
 use xundian_protocol::wire::v1::Enrol;
 use xundian_server::SimulatedSession;
 use xundian_server::authority::DeviceCertificate;
@@ -22,7 +22,7 @@ use super::SimulationError;
 use super::company::Staff;
 use super::parts::Parts;
 use super::phone::{Phone, Underway};
-use super::script::{Fault, Happening, Script, What};
+use super::script::{Fault, Happening, ReportSubject, Script};
 use super::site::Site;
 use super::tally::{Phase, Tally};
 use super::work;
@@ -190,7 +190,7 @@ impl World {
             } else if this.is_to_enrol {
                 self.enrol(phone);
             } else {
-                self.sync(phone, Aim::Sync, self.order);
+                self.sync(phone, SyncMode::Sync, self.order);
             }
         }
     }
@@ -254,17 +254,17 @@ impl World {
         let mut rng = StdRng::seed_from_u64(dice);
         let today = Day::in_default_zone(self.site.now_ms());
         match what {
-            What::Work => self.work(phone, &mut rng),
-            What::Sync => self.sync(phone, Aim::Sync, dice),
-            What::Push => self.sync(phone, Aim::Push, dice),
-            What::Office => self.write(work::office(&self.staff, today, &mut rng)),
-            What::HandOver => {
+            ReportSubject::Work => self.work(phone, &mut rng),
+            ReportSubject::Sync => self.sync(phone, SyncMode::Sync, dice),
+            ReportSubject::Push => self.sync(phone, SyncMode::Push, dice),
+            ReportSubject::Office => self.write(work::office(&self.staff, today, &mut rng)),
+            ReportSubject::HandOver => {
                 self.epoch += 1;
                 self.write(work::hand_over(&self.staff, today, self.epoch, &mut rng));
             }
-            What::Move => self.write(work::move_person(&self.staff, today, &mut rng)),
-            What::Revoke => self.revoke(phone),
-            What::Fault(fault) => self.go_wrong(phone, fault, &mut rng),
+            ReportSubject::Move => self.write(work::move_person(&self.staff, today, &mut rng)),
+            ReportSubject::Revoke => self.revoke(phone),
+            ReportSubject::Fault(fault) => self.go_wrong(phone, fault, &mut rng),
         }
     }
 

@@ -12,8 +12,8 @@
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::ids::{OrgUnitId, OutletId, PersonId, PositionId, RecordId};
 use xundian_protocol::kinds::{
-    Channel, Gtin, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position, Product,
-    Role, RoutePlan, Typed, UnitType,
+    Channel, Entity, Gtin, OrgUnit, Outlet, OutletAssignment, OutletStatus, Person, PersonStatus, Position,
+    Product, Role, RoutePlan, UnitType,
 };
 use xundian_protocol::record::Home;
 use xundian_server::{Draft, Server, sessions};
@@ -45,7 +45,7 @@ const UNITS: [(&str, &str, UnitType, Option<&str>); 4] = [
 const DAYS_OF_HISTORY: i32 = 60;
 
 /// The id of a record that imports and this company name by a code.
-pub fn id<T: Typed>(code: &str) -> RecordId {
+pub fn id<T: Entity>(code: &str) -> RecordId {
     RecordId::derived(T::SPEC.kind, code)
 }
 
@@ -86,7 +86,7 @@ pub fn today() -> Day {
 }
 
 /// A form as headquarters writes it.
-pub fn draft<T: Typed>(form: &T, id: RecordId, home: Home) -> Draft {
+pub fn draft<T: Entity>(form: &T, id: RecordId, home: Home) -> Draft {
     Draft { key: T::key(id), home, writes: form.writes() }
 }
 

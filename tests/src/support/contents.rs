@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use xundian_protocol::calendar::Day;
+use xundian_protocol::figures::{MeasureFamily, Measures, Subject};
 use xundian_protocol::kinds;
 use xundian_protocol::record::Record;
-use xundian_protocol::views::{Measures, Subject, View};
 use xundian_server::Server;
-use xundian_server::figures::Of;
+use xundian_server::figures::CellSubjects;
 
 /// Days before and after everything in these tests.
 pub const ALWAYS: (Day, Day) = (Day(0), Day(36_500));
@@ -15,7 +15,7 @@ pub const ALWAYS: (Day, Day) = (Day(0), Day(36_500));
 #[derive(Clone, PartialEq, Debug)]
 pub struct Contents {
     records: BTreeMap<&'static str, Vec<Record>>,
-    figures: Vec<(View, Vec<CellSum>)>,
+    figures: Vec<(MeasureFamily, Vec<CellSum>)>,
 }
 
 /// A subject, a dimension and what its cells add up to.
@@ -29,9 +29,9 @@ impl Contents {
     pub fn of(server: &Server) -> Self {
         let (from, to) = ALWAYS;
         let mut figures = Vec::new();
-        for view in View::ALL {
-            for of in [Of::Units, Of::People] {
-                figures.push((view, server.cells(view, of, from, to).expect("readable cells")));
+        for family in MeasureFamily::ALL {
+            for of in [CellSubjects::Units, CellSubjects::People] {
+                figures.push((family, server.cells(family, of, from, to).expect("readable cells")));
             }
         }
         let records =
@@ -65,6 +65,6 @@ impl Contents {
     /// Where the figures of two contents differ.
     pub fn figure_differences(&self, other: &Self) -> Vec<String> {
         let pairs = self.figures.iter().zip(&other.figures).filter(|((_, rows), (_, others))| rows != others);
-        pairs.map(|((view, rows), (_, others))| format!("{view:?}: {rows:?} and {others:?}")).collect()
+        pairs.map(|((family, rows), (_, others))| format!("{family:?}: {rows:?} and {others:?}")).collect()
     }
 }

@@ -3,7 +3,7 @@
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId, RecordId};
-use xundian_protocol::kinds::{ClockGrade, Header, Typed};
+use xundian_protocol::kinds::{ClockGrade, Entity, Header};
 use xundian_protocol::record::{Home, Op, Record, RecordKey, Write};
 
 /// Who writes ops: a device, its person, and the place of the next one.
@@ -22,7 +22,7 @@ impl Author {
     ///
     /// # Panics
     /// Where the moment lies outside the calendar.
-    pub fn op<T: Typed>(
+    pub fn op<T: Entity>(
         &mut self,
         form: &T,
         id: RecordId,

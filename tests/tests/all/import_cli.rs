@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 use xundian_protocol::calendar::Day;
-use xundian_protocol::kinds::{Outlet, Typed};
-use xundian_server::figures::Scope;
+use xundian_protocol::kinds::{Entity, Outlet};
+use xundian_server::figures::RollUp;
 use xundian_server::{Server, sessions};
 use xundian_tests::support::company;
 use xundian_tests::support::contents::Contents;
@@ -119,7 +119,7 @@ fn assert_every_shop_is_in_its_region(data: &Path, shops: &Path) {
     let day = Day(0);
     let regions = server.by_region(day, day).expect("readable");
     assert_eq!(regions.len(), 10, "nine regions, and the outlets of none");
-    assert_eq!(regions.last().map(|(scope, _)| *scope), Some(Scope::Unassigned));
+    assert_eq!(regions.last().map(|(scope, _)| *scope), Some(RollUp::Unassigned));
 }
 
 #[test]

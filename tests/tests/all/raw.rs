@@ -11,7 +11,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use xundian_protocol::access::scope_digest;
 use xundian_protocol::ids::{DeviceNo, FeedSeq, OpSeq, RecordId};
-use xundian_protocol::kinds::Typed;
+use xundian_protocol::kinds::Entity;
 use xundian_protocol::limits::FRAME_BYTES_MAX;
 use xundian_protocol::record::{Home, Op, Record};
 use xundian_protocol::wire::framing::{FrameReader, encode_frame};
@@ -226,7 +226,7 @@ impl RawDevice {
     }
 
     /// The op by which this device's person writes a form at a moment, having seen a record or nothing.
-    pub(crate) fn op<T: Typed>(
+    pub(crate) fn op<T: Entity>(
         &mut self,
         form: &T,
         id: RecordId,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use xundian_protocol::planted::Bug;
+use xundian_protocol::simulation::fault_injection::Bug;
 use xundian_tests::simulate::{Parts, Script, run, run_with};
 
 /// Seeds of the normal run; `./test long` has many more in release (`simulate --seeds`).

@@ -9,7 +9,7 @@ import xundian.client.ClientException
 import xundian.client.Due
 import xundian.client.IssueKind
 import xundian.client.NewIssue
-import xundian.client.Place
+import xundian.client.GpsFix
 import xundian.client.Severity
 import xundian.client.ShelfObservation
 import xundian.client.StockCount
@@ -21,7 +21,7 @@ const val BISCUITS = "6901028075831"
 /** What happens in the shop. No network is needed. */
 fun record(client: Client, outletCode: String) {
     val outlet = client.outletNamed(outletCode)
-    val visit = client.openVisit(outlet, Place(latitude = 39.9076, longitude = 116.4591, accuracyM = 8.0))
+    val visit = client.openVisit(outlet, GpsFix(latitude = 39.9076, longitude = 116.4591, accuracyM = 8.0))
     client.observeShelf(
         visit,
         ShelfObservation(present = mapOf(MILK to true, BISCUITS to false), facingsOwn = mapOf(MILK to 4)),

@@ -13,7 +13,7 @@ from xundian_client import (
     Due,
     IssueKind,
     NewIssue,
-    Place,
+    GpsFix,
     Severity,
     ShelfObservation,
     StockCount,
@@ -25,7 +25,7 @@ MILK, BISCUITS = "6901234567892", "6901028075831"
 def record(client: Client, outlet_code: str) -> None:
     """What happens in the shop. No network is needed."""
     outlet = client.outlet_named(outlet_code)
-    visit = client.open_visit(outlet, Place(latitude=39.9076, longitude=116.4591, accuracy_m=8.0))
+    visit = client.open_visit(outlet, GpsFix(latitude=39.9076, longitude=116.4591, accuracy_m=8.0))
     client.observe_shelf(visit, ShelfObservation(present={MILK: True, BISCUITS: False}, facings_own={MILK: 4}))
     client.count_stock(visit, StockCount(shelf_units={MILK: 12}, backroom_units={MILK: 48}))
     issue = NewIssue(issue_kind=IssueKind.OUT_OF_STOCK, severity=Severity.SEVERE, text="饼干缺货", due=Due.NEXT_DAY)

@@ -14,7 +14,7 @@ import sys
 from enum import Enum
 from typing import Any
 
-from xundian_client import Channel, Client, Decision, Form, Home, Kind, Outlet
+from xundian_client import Channel, Client, Decision, RecordContent, Home, Kind, Outlet
 
 STUCK_AFTER_S = 120
 
@@ -36,7 +36,7 @@ class Peer:
         form = Outlet()
         for name, value in fields.items():
             setattr(form, name, Channel[value] if name == "channel" else value)
-        self.client.edit(outlet, Form.OUTLET(form))
+        self.client.edit(outlet, RecordContent.OUTLET(form))
 
     def offset(self) -> int:
         return self.client.status().server_offset_ms or 0

@@ -12,7 +12,7 @@ from xundian_client import (
     ClientError,
     Decision,
     ErrorCode,
-    Form,
+    RecordContent,
     Home,
     Kind,
     Outlet,
@@ -39,15 +39,15 @@ async def desk(server: Server, tmp_path: Path) -> Client:
 
 def outlet_of(client: Client, outlet: str) -> Outlet:
     line = client.find(Kind.OUTLET, outlet)
-    assert line is not None and isinstance(line.content, Form.OUTLET)
-    return line.content.form
+    assert line is not None and isinstance(line.content, RecordContent.OUTLET)
+    return line.content.entity
 
 
 async def test_two_edit_one_outlet_offline_and_all_see_both_values(phone: Client, tablet: Client, desk: Client) -> None:
     outlet = phone.outlet_named("BJ-1")
-    tablet.edit(outlet, Form.OUTLET(Outlet(note="周一盘点", channel=Channel.SUPERMARKET)))
+    tablet.edit(outlet, RecordContent.OUTLET(Outlet(note="周一盘点", channel=Channel.SUPERMARKET)))
     later(tablet, desk)
-    desk.edit(outlet, Form.OUTLET(Outlet(note="周二盘点", channel=Channel.CONVENIENCE)))
+    desk.edit(outlet, RecordContent.OUTLET(Outlet(note="周二盘点", channel=Channel.CONVENIENCE)))
     assert outlet_of(tablet, outlet).note == "周一盘点", "seen at once"
     for client in (desk, tablet, desk, phone):
         await client.sync()
@@ -59,13 +59,13 @@ async def test_two_edit_one_outlet_offline_and_all_see_both_values(phone: Client
         assert (note.kind, note.record, note.home) == (Kind.OUTLET, outlet, Home.OUTLET(outlet))
         assert (note.field_zh, note.field_en, note.line) == ("备注", "Note", None)
         assert (note.kept.text_zh, note.lost.text_zh) == ("周二盘点", "周一盘点")
-        assert note.lost.content == Form.OUTLET(Outlet(note="周一盘点"))
+        assert note.lost.content == RecordContent.OUTLET(Outlet(note="周一盘点"))
         assert (note.lost.person_name, note.kept.person_name) == ("李强", "李强")
         identity = tablet.identity()
         assert identity is not None and (note.lost.device, note.lost.person) == (identity.device, identity.person)
         assert (channel.kept.text_zh, channel.kept.text_en) == ("便利店", "Convenience")
         assert (channel.lost.text_zh, channel.lost.text_en) == ("超市", "Supermarket")
-        assert channel.lost.content == Form.OUTLET(Outlet(channel=Channel.SUPERMARKET))
+        assert channel.lost.content == RecordContent.OUTLET(Outlet(channel=Channel.SUPERMARKET))
         assert note.may_restore and note.state.is_CONFIRMED()
 
     tablet.settle_conflict(note.id, Decision.RESTORED)
@@ -89,16 +89,16 @@ async def test_two_edit_one_outlet_offline_and_all_see_both_values(phone: Client
 
 async def test_a_form_writes_what_the_person_changed(tablet: Client, desk: Client) -> None:
     outlet = tablet.outlet_named("BJ-2")
-    tablet.edit(outlet, Form.OUTLET(Outlet(phone="010-1", open_hours="9-21")))
+    tablet.edit(outlet, RecordContent.OUTLET(Outlet(phone="010-1", open_hours="9-21")))
     await tablet.sync()
     await desk.sync()
     before = outlet_of(desk, outlet)
     after = copy.copy(before)
-    tablet.edit(outlet, Form.OUTLET(Outlet(phone="010-2")))
+    tablet.edit(outlet, RecordContent.OUTLET(Outlet(phone="010-2")))
     await tablet.sync()
     await desk.sync()
     after.phone, after.open_hours = "010-3", None
-    desk.edit(outlet, Form.OUTLET(after), Form.OUTLET(before))
+    desk.edit(outlet, RecordContent.OUTLET(after), RecordContent.OUTLET(before))
     await desk.sync()
     assert (outlet_of(desk, outlet).phone, outlet_of(desk, outlet).open_hours) == ("010-3", None)
     [conflict] = [line for line in desk.conflicts(Home.OUTLET(outlet)) if line.field == "phone"]
@@ -117,15 +117,15 @@ async def test_lines_are_named_by_their_products(phone: Client, server: Server, 
         await client.sync()
     [line] = [line for line in other.conflicts(Home.OUTLET(outlet)) if line.record == visit]
     assert (line.kind, line.field, line.line) == (Kind.STOCK_COUNT, "shelf_units", f"纯牛奶 {MILK}")
-    assert line.lost.content == Form.STOCK_COUNT(StockCount(shelf_units={MILK: 3}))
+    assert line.lost.content == RecordContent.STOCK_COUNT(StockCount(shelf_units={MILK: 3}))
     assert not line.may_restore
     with pytest.raises(ClientError.Failed) as raised:
         other.settle_conflict(line.id, Decision.RESTORED)
     assert code(raised) is ErrorCode.NOT_EDITED and "盘点" in raised.value.message_zh
     # A conflict is a record like any other, with its values as they were.
     record = other.find(Kind.CONFLICT, line.id)
-    assert record is not None and isinstance(record.content, Form.CONFLICT)
-    lost = record.content.form.lost
+    assert record is not None and isinstance(record.content, RecordContent.CONFLICT)
+    lost = record.content.entity.lost
     assert lost is not None and lost.value == Value.INT(3) and lost.key.is_NUMBER()
     phone.close_visit(visit)
     await phone.sync()
@@ -134,31 +134,31 @@ async def test_lines_are_named_by_their_products(phone: Client, server: Server, 
 async def test_what_the_server_refused_is_mended_and_taken(tablet: Client) -> None:
     outlet = tablet.outlet_named("BJ-2")
     # Headquarters alone says where an outlet belongs.
-    units = {line.content.form.code: line.id for line in tablet.list(Kind.ORG_UNIT) if isinstance(line.content, Form.ORG_UNIT)}
-    tablet.edit(outlet, Form.OUTLET(Outlet(unit=units["HQ"], address="望京街9号")))
+    units = {line.content.entity.code: line.id for line in tablet.list(Kind.ORG_UNIT) if isinstance(line.content, RecordContent.ORG_UNIT)}
+    tablet.edit(outlet, RecordContent.OUTLET(Outlet(unit=units["HQ"], address="望京街9号")))
     assert (await tablet.sync()).rejected == 1
     [refused] = tablet.rejected()
-    assert refused.why is Refusal.NOT_A_WRITER and isinstance(refused.content, Form.OUTLET)
+    assert refused.why is Refusal.NOT_A_WRITER and isinstance(refused.content, RecordContent.OUTLET)
     with pytest.raises(ClientError.Failed) as raised:
-        tablet.mend_rejected(refused.id, Form.VISIT(Visit(note="?")))
+        tablet.mend_rejected(refused.id, RecordContent.VISIT(Visit(note="?")))
     assert code(raised) is ErrorCode.ARGUMENT
-    form = refused.content.form
+    form = refused.content.entity
     form.unit = None
-    tablet.mend_rejected(refused.id, Form.OUTLET(form))
+    tablet.mend_rejected(refused.id, RecordContent.OUTLET(form))
     assert tablet.rejected() == [] and tablet.status().unsent_ops == 1
     assert (await tablet.sync()).merged == 1
     assert outlet_of(tablet, outlet).address == "望京街9号"
     with pytest.raises(ClientError.Failed) as raised:
-        tablet.mend_rejected(refused.id, Form.OUTLET(form))
+        tablet.mend_rejected(refused.id, RecordContent.OUTLET(form))
     assert code(raised) is ErrorCode.REJECTED_UNKNOWN
 
 
 def test_what_is_not_edited(phone: Client) -> None:
     outlet = phone.outlet_named("BJ-1")
-    calls: list[tuple[str, Form, Form | None, ErrorCode]] = [
-        (outlet, Form.VISIT(Visit(note="改")), None, ErrorCode.NOT_EDITED),
-        (outlet, Form.OUTLET(Outlet(note="改")), Form.VISIT(Visit()), ErrorCode.ARGUMENT),
-        ("01890a5d-ac96-774b-bcce-b302099a8057", Form.OUTLET(Outlet(note="改")), None, ErrorCode.RECORD_UNKNOWN),
+    calls: list[tuple[str, RecordContent, RecordContent | None, ErrorCode]] = [
+        (outlet, RecordContent.VISIT(Visit(note="改")), None, ErrorCode.NOT_EDITED),
+        (outlet, RecordContent.OUTLET(Outlet(note="改")), RecordContent.VISIT(Visit()), ErrorCode.ARGUMENT),
+        ("01890a5d-ac96-774b-bcce-b302099a8057", RecordContent.OUTLET(Outlet(note="改")), None, ErrorCode.RECORD_UNKNOWN),
     ]
     for id, form, before, expected in calls:
         with pytest.raises(ClientError.Failed) as raised:

@@ -8,14 +8,14 @@ from xundian_client import (
     Client,
     DepartureCheck,
     Due,
-    Form,
+    RecordContent,
     Home,
     IssueKind,
     IssueState,
     Kind,
     MovementCause,
     NewIssue,
-    Place,
+    GpsFix,
     SaveState,
     Severity,
     ShelfObservation,
@@ -36,7 +36,7 @@ def test_the_route_names_the_calls_of_the_day(phone: Client) -> None:
 
 async def test_a_visit_is_saved_offline_and_synced_later(phone: Client) -> None:
     outlet = phone.outlet_named("BJ-2")
-    place = Place(latitude=39.9901, longitude=116.4701, accuracy_m=8.0)
+    place = GpsFix(latitude=39.9901, longitude=116.4701, accuracy_m=8.0)
     visit = phone.open_visit(outlet, place)
     assert phone.current_visit() == visit
     phone.update_visit(visit, {"poster": True}, "店长下周休假")
@@ -46,15 +46,15 @@ async def test_a_visit_is_saved_offline_and_synced_later(phone: Client) -> None:
     assert phone.current_visit() is None
 
     line = phone.find(Kind.VISIT, visit)
-    assert line is not None and isinstance(line.content, Form.VISIT)
+    assert line is not None and isinstance(line.content, RecordContent.VISIT)
     assert line.state.is_SAVED() and line.home == Home.OUTLET(outlet)
     assert line.header is not None and line.header.business_day == str(TODAY)
-    assert line.content.form.task_answers == {"poster": True}
-    assert line.content.form.distance_m is not None and line.content.form.distance_m < 50
+    assert line.content.entity.task_answers == {"poster": True}
+    assert line.content.entity.distance_m is not None and line.content.entity.distance_m < 50
     count = phone.find(Kind.STOCK_COUNT, visit)
-    assert count is not None and isinstance(count.content, Form.STOCK_COUNT)
-    assert count.content.form.shelf_units == {MILK_14: 12}
-    assert count.content.form.lot_units == {f"{MILK_14}/L7": 12}
+    assert count is not None and isinstance(count.content, RecordContent.STOCK_COUNT)
+    assert count.content.entity.shelf_units == {MILK_14: 12}
+    assert count.content.entity.lot_units == {f"{MILK_14}/L7": 12}
     assert phone.status().unsent_ops > 0
     assert next(call.visit for call in phone.route(phone.today()) if call.code == "BJ-2") == visit
 
@@ -75,15 +75,15 @@ async def test_the_manager_sees_it_and_takes_the_issue_up(phone: Client, server:
 
     manager = await device(server, tmp_path / "manager", "R001")
     line = manager.find(Kind.ISSUE, raised)
-    assert line is not None and isinstance(line.content, Form.ISSUE)
-    assert line.content.form.text == "缺货" and line.content.form.due_on == str(TODAY)
+    assert line is not None and isinstance(line.content, RecordContent.ISSUE)
+    assert line.content.entity.text == "缺货" and line.content.entity.due_on == str(TODAY)
     manager.acknowledge_issue(raised)
     await manager.sync()
 
     await phone.sync()
     seen = phone.find(Kind.ISSUE, raised)
-    assert seen is not None and isinstance(seen.content, Form.ISSUE)
-    assert seen.content.form.state is IssueState.ACKNOWLEDGED
+    assert seen is not None and isinstance(seen.content, RecordContent.ISSUE)
+    assert seen.content.entity.state is IssueState.ACKNOWLEDGED
 
 
 async def test_a_whole_visit_is_one_save(phone: Client) -> None:
@@ -92,7 +92,7 @@ async def test_a_whole_visit_is_one_save(phone: Client) -> None:
         outlet=outlet,
         opened_at_ms=1_795_400_000_000,
         ended_at_ms=1_795_400_600_000,
-        position=Place(latitude=39.9, longitude=116.4),
+        fix=GpsFix(latitude=39.9, longitude=116.4),
         shelf=ShelfObservation(present={MILK: False}),
         count=StockCount(),
     )
@@ -100,7 +100,7 @@ async def test_a_whole_visit_is_one_save(phone: Client) -> None:
     bundle.id = visit
     assert phone.record_visit(bundle) == visit, "a second time it is there already"
     kinds = {type(line.content) for line in phone.list_home(Home.OUTLET(outlet)) if line.id == visit}
-    assert kinds == {Form.VISIT, Form.SHELF_OBSERVATION}
+    assert kinds == {RecordContent.VISIT, RecordContent.SHELF_OBSERVATION}
 
 
 def test_the_rest_of_the_day(phone: Client) -> None:
@@ -111,14 +111,14 @@ def test_the_rest_of_the_day(phone: Client) -> None:
     phone.move_stock(outlet, StockMovement(cause=MovementCause.SELL_IN, units={MILK: 24}))
     report = phone.report_day("两店一访", 3)
     line = phone.find(Kind.DAY_REPORT, report)
-    assert line is not None and isinstance(line.content, Form.DAY_REPORT)
-    assert (line.content.form.visits_planned, line.content.form.documents) == (2, 3)
+    assert line is not None and isinstance(line.content, RecordContent.DAY_REPORT)
+    assert (line.content.entity.visits_planned, line.content.entity.documents) == (2, 3)
     assert phone.day_summary(phone.today()).visits_aborted >= 1
 
 
 def test_every_kind_can_be_listed(phone: Client) -> None:
     for kind in Kind:
         for line in phone.list(kind):
-            assert isinstance(line.content, getattr(Form, kind.name))
+            assert isinstance(line.content, getattr(RecordContent, kind.name))
             assert isinstance(line.state, SaveState)
     assert len(phone.list(Kind.OUTLET)) == 2

@@ -17,11 +17,11 @@ from xundian_client import (
     ClientError,
     Due,
     ErrorCode,
-    Form,
+    RecordContent,
     IssueKind,
     Kind,
     NewIssue,
-    Place,
+    GpsFix,
     Refusal,
     Severity,
     ShelfObservation,
@@ -57,7 +57,7 @@ def test_arguments_that_are_not_of_their_form(phone: Client) -> None:
     calls: list[Callable[[], object]] = [
         lambda: phone.find(Kind.VISIT, "no id"),
         lambda: phone.route("yesterday"),
-        lambda: phone.open_visit(outlet, Place(latitude=91.0, longitude=0.0)),
+        lambda: phone.open_visit(outlet, GpsFix(latitude=91.0, longitude=0.0)),
         lambda: phone.count_stock(outlet, StockCount(shelf_units={"6901234567893": 1})),
         lambda: phone.count_stock(outlet, StockCount(lot_units={"6901234567892": 1})),
         lambda: phone.drop_rejected("twelve"),
@@ -258,7 +258,7 @@ async def test_a_rejected_save_is_seen_sent_again_and_dropped(server: Server, tm
         assert report.rejected == 2
         tray = phone.rejected()
         assert {save.why for save in tray} == {Refusal.OUT_OF_SCOPE} and tray[0].record == visit
-        assert isinstance(tray[0].content, Form.VISIT) and "范围" in tray[0].message_zh
+        assert isinstance(tray[0].content, RecordContent.VISIT) and "范围" in tray[0].message_zh
         phone.drop_rejected(tray[1].id)
     finally:
         people.write_text(f"code,name,position,position_from\nM001,王芳,HB-M1,{phone.today()}\n", encoding="utf-8")

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from conftest import Server
-from xundian_client import Client, Form, Kind
+from xundian_client import Client, RecordContent, Kind
 
 SAVES = 200
 KILLS = int(os.environ.get("XUNDIAN_KILLS", "10"))
@@ -44,8 +44,8 @@ async def test_a_kill_loses_no_acknowledged_save(server: Server, tmp_path: Path)
         phone = Client.open(str(folder), key=KEY)
         found = {}
         for line in phone.list(Kind.STOCK_MOVEMENT):
-            assert isinstance(line.content, Form.STOCK_MOVEMENT)
-            found[line.id] = next(iter(line.content.form.units.values()))
+            assert isinstance(line.content, RecordContent.STOCK_MOVEMENT)
+            found[line.id] = next(iter(line.content.entity.units.values()))
         missing = [id for id, units in acknowledged.items() if found.get(id) != units]
         assert missing == [], f"XUNDIAN_SEED={seed}: {missing} were acknowledged"
         # One more may be durable at each kill, whose acknowledgement died with the process.

@@ -18,7 +18,7 @@ from xundian_client import (
     PhotoSource,
     PhotoState,
     PhotoSubject,
-    Place,
+    GpsFix,
     ProgressObserver,
     Refusal,
     Severity,
@@ -29,7 +29,7 @@ from xundian_client import (
 )
 
 PICTURES = Path(__file__).parents[4] / "tests" / "data" / "pictures"
-SHELF = NewPhoto(subject=PhotoSubject.SHELF, source=PhotoSource.IN_APP, position=Place(latitude=39.9076, longitude=116.4591))
+SHELF = NewPhoto(subject=PhotoSubject.SHELF, source=PhotoSource.IN_APP, fix=GpsFix(latitude=39.9076, longitude=116.4591))
 
 
 def picture() -> bytes:

@@ -11,13 +11,13 @@ use xundian_protocol::limits::{
 };
 use xundian_protocol::record::RecordKey;
 use xundian_protocol::sync::upload::Outcome as Sent;
-use xundian_protocol::wire::v1::Held;
+use xundian_protocol::wire::v1::UploadStatus;
 
 use super::super::upload::{Next, Sending};
 use super::*;
-use crate::day::{NewPhoto, PhotoOf};
 use crate::photos::PhotoFileError;
 use crate::store::{Attached, Decline, PictureState, Save};
+use crate::visit_ops::{NewPhoto, PhotoOf};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -81,8 +81,8 @@ fn send(device: &Device, picture: &[u8]) -> Result<(Sent, Vec<u8>), PhotoFileErr
                 }
                 let mut front = ContentHasher::default();
                 front.update(&held);
-                let held = Held { hash, bytes: held.len() as u64, front: front.hash() };
-                sending.handle(ServerFrame::Held(held)).expect("in its place");
+                let held = UploadStatus { hash, bytes: held.len() as u64, front: front.hash() };
+                sending.handle(ServerFrame::UploadStatus(held)).expect("in its place");
             }
             Next::Done(outcome) => return Ok((outcome, held)),
         }
@@ -93,18 +93,10 @@ fn send(device: &Device, picture: &[u8]) -> Result<(Sent, Vec<u8>), PhotoFileErr
 fn a_photo_says_what_it_proves_and_waits_until_its_record_is_merged() {
     let device = device();
     let visit = device.client.open_visit(outlet(1), None).expect("opened");
-    let at = Position {
-        latitude_e7: 312_397_000,
-        longitude_e7: 1_214_998_000,
-        accuracy_m: Some(9),
-        mocked: false,
-    };
-    let photo = NewPhoto {
-        taken_at_ms: Some(MORNING_MS),
-        position: Some(at),
-        note: Some("主货架".into()),
-        ..shelf()
-    };
+    let at =
+        GpsFix { latitude_e7: 312_397_000, longitude_e7: 1_214_998_000, accuracy_m: Some(9), mocked: false };
+    let photo =
+        NewPhoto { taken_at_ms: Some(MORNING_MS), fix: Some(at), note: Some("主货架".into()), ..shelf() };
     let picture = jpeg(40_000, 1);
     let of = PhotoOf::Visit(visit);
     let id = device.client.attach_photo(of, &photo, &picture).expect("attached");
@@ -119,7 +111,7 @@ fn a_photo_says_what_it_proves_and_waits_until_its_record_is_merged() {
     );
     assert_eq!((form.source, form.taken_at_ms), (Some(PhotoSource::InApp), Some(MORNING_MS)));
     assert!(form.distance_m.is_some_and(|metres| (900..970).contains(&metres)));
-    assert_eq!(form.position_grade, Some(PositionGrade::Measured));
+    assert_eq!(form.position_grade, Some(FixGrade::Measured));
     let header = Header::read(&line.line.record).expect("a header");
     assert_eq!(header.clock_grade, ClockGrade::Unverified);
     assert_eq!(device.client.photo_bytes(ContentHash::of(&picture)).expect("reads"), picture);

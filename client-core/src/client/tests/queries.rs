@@ -5,7 +5,7 @@ use xundian_protocol::ids::KindId;
 
 use super::*;
 
-fn condition<T: Typed>(field: &str, one_of: &[&str]) -> Result<Condition, QueryError> {
+fn condition<T: Entity>(field: &str, one_of: &[&str]) -> Result<Condition, QueryError> {
     let one_of: Vec<String> = one_of.iter().map(|text| (*text).to_owned()).collect();
     Condition::parse(xundian_protocol::kinds::spec(T::SPEC.kind).expect("declared"), field, &one_of)
 }

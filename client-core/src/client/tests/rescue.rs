@@ -305,7 +305,7 @@ fn what_cannot_be_rescued_is_refused_and_leaves_nothing_behind() {
     for (wreck, key) in [(&plain, Some(&wrong)), (&sealed, Some(&wrong)), (&sealed, None)] {
         let error = rescue(wreck.folder.path(), key, &file).expect_err("refused");
         let RescueError::Store(error) = error else { panic!("{error}") };
-        assert!(matches!(error.trouble(), StoreTrouble::OtherKey | StoreTrouble::OtherForm), "{error}");
+        assert!(matches!(error.trouble(), StoreTrouble::OtherKey | StoreTrouble::OtherKind), "{error}");
     }
     sealed.change(&sealed.store().join("key"), |bytes| bytes[20] ^= 1);
     let error = rescue(sealed.folder.path(), Some(&key()), &file).expect_err("refused");

@@ -7,8 +7,8 @@ use xundian_protocol::ids::ContentHash;
 use xundian_protocol::kinds::{PhotoSource, PhotoSubject};
 
 use super::*;
-use crate::day::{NewPhoto, PhotoOf};
 use crate::store::StoreTrouble;
+use crate::visit_ops::{NewPhoto, PhotoOf};
 
 /// What a picture of two pieces holds in its second one.
 const IN_THE_PICTURE: &[u8] = b"a label on the shelf, in the picture's own bytes";

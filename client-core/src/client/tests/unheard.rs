@@ -4,8 +4,8 @@ use std::io;
 use std::sync::atomic::AtomicBool;
 
 use super::*;
-use crate::day::{NewPhoto, PhotoOf};
 use crate::store::Disk;
+use crate::visit_ops::{NewPhoto, PhotoOf};
 use xundian_protocol::kinds::{PhotoSource, PhotoSubject};
 
 /// Keys and values.

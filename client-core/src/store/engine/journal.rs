@@ -18,7 +18,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::layout::{Fault, Malformed};
-use crate::sealing::{Cover, Place};
+use crate::sealing::{AssociatedData, Cover};
 
 /// How long the file is when it is made, and about how much waits in it to be folded in: a commit that does
 /// not fit into the rest begins at the front, and one that is longer than the file makes it longer.
@@ -93,7 +93,8 @@ impl Journal {
             }
             let entry_bytes = (HEADER_BYTES + entry.content.len()) as u64;
             if entry.number >= folded {
-                let content = cover.open(Place::Entry { number: entry.number, chain }, entry.content);
+                let content =
+                    cover.open(AssociatedData::Entry { number: entry.number, chain }, entry.content);
                 replay(&content.ok_or("a journal entry that this store's key did not seal")?)?;
             }
             next = Some(entry.number + 1);
@@ -132,7 +133,7 @@ impl Journal {
 
     /// Writes the next commit, a [`draft`] with its content, and returns when it is durable.
     pub(super) fn append(&mut self, cover: &Cover, mut entry: Vec<u8>) -> io::Result<()> {
-        let place = Place::Entry { number: self.next, chain: self.chain };
+        let place = AssociatedData::Entry { number: self.next, chain: self.chain };
         cover.seal(place, &mut entry, HEADER_BYTES)?;
         let content = &entry[HEADER_BYTES..];
         let length = u32::try_from(content.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;

@@ -17,7 +17,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use crate::sealing::{Cover, Place};
+use crate::sealing::{AssociatedData, Cover};
 
 /// The longest value that stays one entry, as it is stored.
 pub(super) const PIECE_BYTES_MAX: usize = 6 * 1024;
@@ -149,7 +149,7 @@ pub(super) fn read_value(
 ) -> Result<Vec<u8>, Fault> {
     let value = read_covered(tree, key, stored)?;
     Ok(cover
-        .open(Place::Value(key), value)
+        .open(AssociatedData::Value(key), value)
         .ok_or("a value that this store's key did not seal for its place")?)
 }
 
@@ -204,7 +204,7 @@ fn whole(cover: &Cover, key: &[u8], value: &[u8]) -> io::Result<Vec<u8>> {
     stored.push(WHOLE);
     stored.resize(1 + cover.front_bytes(), 0);
     stored.extend_from_slice(value);
-    cover.seal(Place::Value(key), &mut stored, 1)?;
+    cover.seal(AssociatedData::Value(key), &mut stored, 1)?;
     Ok(stored)
 }
 

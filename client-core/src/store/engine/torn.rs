@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::journal::{HEADER_BYTES, crc_of};
 use super::layout::{Writes, decode_writes};
-use crate::sealing::{Cover, Place};
+use crate::sealing::{AssociatedData, Cover};
 
 /// How many commits in a row a damaged place may hide.
 const GAP_COMMITS_MAX: u64 = 1 << 20;
@@ -200,5 +200,5 @@ fn entry(bytes: &[u8], cover: &Cover, spot: &Spot) -> Option<Found> {
 }
 
 fn open(cover: &Cover, number: u64, chain: u32, content: &[u8]) -> Option<Writes> {
-    decode_writes(&cover.open(Place::Entry { number, chain }, content.to_vec())?).ok()
+    decode_writes(&cover.open(AssociatedData::Entry { number, chain }, content.to_vec())?).ok()
 }

@@ -1,8 +1,8 @@
 //! A device's store in memory, and its driver.
 
 use super::super::SessionError;
-use super::super::check::HeldRecords;
-use super::super::client::{ClientSession, Outcome, Position, Step};
+use super::super::client::{ClientSession, Outcome, PullCursors, Step};
+use super::super::reconciliation::RecordDigests;
 use super::home;
 use crate::access::scope_digest;
 use crate::clock::{Clock, Hlc, Stamp};
@@ -86,8 +86,8 @@ impl Device {
     /// Where the device stands when a session begins.
     pub(super) fn begin(&mut self) -> Resume {
         self.confirmed_before = OpSeq(self.outbox_first().0 - 1);
-        let places = self.held.values().flatten().copied();
-        Resume { epoch: self.epoch, reached: places.fold(self.cursor, FeedSeq::max) }
+        let pull_progress = self.held.values().flatten().copied();
+        Resume { epoch: self.epoch, reached: pull_progress.fold(self.cursor, FeedSeq::max) }
     }
 
     /// What the server has lost waits again, as it was.
@@ -183,7 +183,7 @@ impl Device {
                     self.commit_scope(&homes);
                     session.ready_to_pull(self.position());
                 }
-                Step::ReadPosition => session.ready_to_pull(self.position()),
+                Step::ReadCursors => session.ready_to_pull(self.position()),
                 Step::CommitChanges(changes) => self.commit_changes(&changes),
                 Step::ReadDigests => session.digests(self.digests()),
                 Step::ReadRecords { home, after } => session.records(self.held_records(home, after)),
@@ -192,9 +192,9 @@ impl Device {
         }
     }
 
-    pub(super) fn position(&self) -> Position {
+    pub(super) fn position(&self) -> PullCursors {
         let saved = self.next_seq.0 - 1;
-        Position {
+        PullCursors {
             scope_digest: scope_digest(&self.homes()),
             cursor: self.cursor,
             behind: self.held.iter().filter_map(|(home, place)| Some((*home, (*place)?))).collect(),
@@ -212,13 +212,13 @@ impl Device {
         self.held.keys().copied().map(digest).collect()
     }
 
-    fn held_records(&self, home: Home, after: Option<RecordKey>) -> HeldRecords {
+    fn held_records(&self, home: Home, after: Option<RecordKey>) -> RecordDigests {
         let of_home = self.confirmed.values().filter(|record| record.home == home);
         let behind = of_home.filter(|record| Some(record.key) > after);
         let mut records: Vec<_> = behind.map(|record| (record.key, digest_of(record).short())).collect();
         let is_cut = records.len() > CHECK_RECORDS;
         records.truncate(CHECK_RECORDS);
-        HeldRecords { through: records.last().filter(|_| is_cut).map(|(key, _)| *key), records }
+        RecordDigests { through: records.last().filter(|_| is_cut).map(|(key, _)| *key), records }
     }
 
     fn commit_repair(&mut self, repair: &Repair) {

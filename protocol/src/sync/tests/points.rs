@@ -9,10 +9,10 @@ use crate::limits::{
 };
 use crate::record::Op;
 use crate::sync::SessionError;
-use crate::sync::client::{Aim, ClientSession, Outcome, Position, Step as ClientStep};
+use crate::sync::client::{ClientSession, Outcome, PullCursors, Step as ClientStep, SyncMode};
 use crate::sync::server::{ServerSession, Step as ServerStep, refusal};
 use crate::wire::v1::{
-    Changes, Checked, ClientFrame, Hello, Push, Receipt, Refusal, Repair, Resume, Resumed, ServerFrame,
+    Changes, ClientFrame, DigestVerdict, Hello, Push, Receipt, Refusal, Repair, Resume, Resumed, ServerFrame,
     Welcome,
 };
 
@@ -35,15 +35,15 @@ fn receipt(first: u64, through: u64) -> ServerFrame {
 }
 
 /// A client whose oldest op is the first one, with the server's welcome under way to it.
-fn welcomed(aim: Aim, next_seq: u64) -> ClientSession {
-    let mut client = ClientSession::new(aim, hello(next_seq), OpSeq(1));
+fn welcomed(mode: SyncMode, next_seq: u64) -> ClientSession {
+    let mut client = ClientSession::new(mode, hello(next_seq), OpSeq(1));
     client.handle(welcome()).unwrap();
     client
 }
 
 /// A client that has sent pushes of these ops, starting with op 1.
 fn pushed(batches: &[u64]) -> ClientSession {
-    let mut client = welcomed(Aim::Sync, 1);
+    let mut client = welcomed(SyncMode::Sync, 1);
     let mut from = 1;
     for count in batches.iter().copied() {
         poll_until_read(&mut client, from);
@@ -78,7 +78,7 @@ fn a_receipt_after_a_lost_one_drops_nothing_from_the_outbox() {
 
 #[test]
 fn what_the_server_applied_is_sent_again_where_its_receipt_never_came() {
-    let mut client = ClientSession::new(Aim::Sync, hello(9), OpSeq(3));
+    let mut client = ClientSession::new(SyncMode::Sync, hello(9), OpSeq(3));
     let welcome = Welcome { now_ms: 0, applied_through: OpSeq(8), person: PersonId(RecordId::NIL) };
     client.handle(ServerFrame::Welcome(welcome)).unwrap();
     poll_until_read(&mut client, 3);
@@ -98,7 +98,7 @@ fn a_receipt_never_reaches_beyond_its_push() {
 
 #[test]
 fn a_receipt_for_a_push_that_was_not_sent_yet_drops_nothing_from_the_outbox() {
-    let mut client = ClientSession::new(Aim::Sync, hello(3), OpSeq(1));
+    let mut client = ClientSession::new(SyncMode::Sync, hello(3), OpSeq(1));
     poll_until_read(&mut client, 1);
     client.ops(ops(1, 2));
     client.handle(receipt(1, 2)).unwrap();
@@ -114,7 +114,7 @@ fn a_receipt_for_a_push_that_was_not_sent_yet_drops_nothing_from_the_outbox() {
 fn a_renewed_certificate_is_kept_whenever_it_comes_and_nobody_waits_for_it() {
     let renewed = || ServerFrame::Renewed(vec![7]);
     let kept = ClientStep::KeepCertificate(vec![7]);
-    let mut pushing = ClientSession::new(Aim::Push, hello(1), OpSeq(1));
+    let mut pushing = ClientSession::new(SyncMode::Push, hello(1), OpSeq(1));
     pushing.handle(welcome()).unwrap();
     pushing.handle(renewed()).unwrap();
     poll_until(&mut pushing, &kept);
@@ -127,7 +127,7 @@ fn a_renewed_certificate_is_kept_whenever_it_comes_and_nobody_waits_for_it() {
 
 #[test]
 fn a_server_that_gets_no_further_ends_the_session_instead_of_looping() {
-    let mut client = ClientSession::new(Aim::Sync, hello(9), OpSeq(5));
+    let mut client = ClientSession::new(SyncMode::Sync, hello(9), OpSeq(5));
     client.handle(welcome()).unwrap();
     for _ in 0..1_000 {
         match client.poll() {
@@ -152,7 +152,7 @@ fn what_was_saved_while_pushing_goes_before_the_pull() {
     client.handle(receipt(1, 2)).unwrap();
     assert!(matches!(client.poll(), ClientStep::CommitReceipt(_)));
     client.receipt_committed(OpSeq(2)).unwrap();
-    assert_eq!(client.poll(), ClientStep::ReadPosition);
+    assert_eq!(client.poll(), ClientStep::ReadCursors);
     let mut device = Device::new(0);
     device.next_seq = OpSeq(4);
     client.ready_to_pull(device.position());
@@ -161,7 +161,7 @@ fn what_was_saved_while_pushing_goes_before_the_pull() {
 
 /// A client that only pushes, with two ops sent and nothing more to read.
 fn pushing() -> ClientSession {
-    let mut client = welcomed(Aim::Push, 3);
+    let mut client = welcomed(SyncMode::Push, 3);
     poll_until_read(&mut client, 1);
     client.ops(ops(1, 2));
     poll_until_read(&mut client, 3);
@@ -198,7 +198,7 @@ fn what_was_saved_while_pushing_is_pushed_as_well() {
 
 #[test]
 fn a_push_with_nothing_to_send_still_waits_for_the_servers_welcome() {
-    let mut client = ClientSession::new(Aim::Push, hello(1), OpSeq(1));
+    let mut client = ClientSession::new(SyncMode::Push, hello(1), OpSeq(1));
     poll_until_read(&mut client, 1);
     client.ops(Vec::new());
     assert_eq!(client.poll(), ClientStep::Wait);
@@ -209,10 +209,10 @@ fn a_push_with_nothing_to_send_still_waits_for_the_servers_welcome() {
 
 #[test]
 fn a_sync_is_not_done_before_the_servers_welcome() {
-    let mut client = ClientSession::new(Aim::Sync, hello(1), OpSeq(1));
+    let mut client = ClientSession::new(SyncMode::Sync, hello(1), OpSeq(1));
     poll_until_read(&mut client, 1);
     client.ops(Vec::new());
-    poll_until(&mut client, &ClientStep::ReadPosition);
+    poll_until(&mut client, &ClientStep::ReadCursors);
     client.ready_to_pull(Device::new(0).position());
     poll_until(&mut client, &ClientStep::Wait);
     client.handle(ServerFrame::Pulled(FeedSeq(0))).unwrap();
@@ -232,14 +232,14 @@ fn a_push_takes_no_records() {
 
 #[test]
 fn a_pull_with_a_frame_missing_is_asked_for_again() {
-    let mut client = ClientSession::new(Aim::Sync, hello(1), OpSeq(1));
+    let mut client = ClientSession::new(SyncMode::Sync, hello(1), OpSeq(1));
     poll_until_read(&mut client, 1);
     client.ops(Vec::new());
-    assert_eq!(client.poll(), ClientStep::ReadPosition);
+    assert_eq!(client.poll(), ClientStep::ReadCursors);
     client.ready_to_pull(Device::new(0).position());
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))));
     client.handle(ServerFrame::Pulled(FeedSeq(7))).unwrap();
-    assert_eq!(client.poll(), ClientStep::ReadPosition, "the frame up to 7 never came");
+    assert_eq!(client.poll(), ClientStep::ReadCursors, "the frame up to 7 never came");
 }
 
 #[test]
@@ -267,11 +267,11 @@ fn a_pull_that_comes_before_the_last_is_answered_takes_its_place() {
 #[test]
 fn a_pull_from_a_place_that_is_not_there_is_made_again_and_a_sync_waits_for_that_word() {
     let resume = Resume { epoch: FeedEpoch([1; 16]), reached: FeedSeq(7) };
-    let mut client = ClientSession::new(Aim::Sync, hello(1), OpSeq(1)).resuming(resume);
+    let mut client = ClientSession::new(SyncMode::Sync, hello(1), OpSeq(1)).resuming(resume);
     poll_until_read(&mut client, 1);
     client.ops(Vec::new());
-    poll_until(&mut client, &ClientStep::ReadPosition);
-    let position = |at| Position { cursor: FeedSeq(at), ..Device::new(0).position() };
+    poll_until(&mut client, &ClientStep::ReadCursors);
+    let position = |at| PullCursors { cursor: FeedSeq(at), ..Device::new(0).position() };
     client.ready_to_pull(position(7));
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))), "it costs no round trip");
     client.handle(welcome()).unwrap();
@@ -284,7 +284,7 @@ fn a_pull_from_a_place_that_is_not_there_is_made_again_and_a_sync_waits_for_that
     let resumed = Resumed { epoch: FeedEpoch([2; 16]), continues: false };
     client.handle(ServerFrame::Resumed(resumed)).unwrap();
     assert_eq!(client.poll(), ClientStep::Resumed(resumed));
-    assert_eq!(client.poll(), ClientStep::ReadPosition);
+    assert_eq!(client.poll(), ClientStep::ReadCursors);
     client.ready_to_pull(position(0));
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(pull)) if pull.cursor == FeedSeq(0)));
     client.handle(ServerFrame::Pulled(FeedSeq(0))).unwrap();
@@ -295,8 +295,8 @@ fn a_pull_from_a_place_that_is_not_there_is_made_again_and_a_sync_waits_for_that
 #[test]
 fn nothing_is_pulled_before_the_receipt_of_what_was_saved_while_two_scopes_came() {
     let mut client = pushed(&[]);
-    poll_until(&mut client, &ClientStep::ReadPosition);
-    let position = |saved| Position { sent_through: OpSeq(saved), ..Device::new(0).position() };
+    poll_until(&mut client, &ClientStep::ReadCursors);
+    let position = |saved| PullCursors { sent_through: OpSeq(saved), ..Device::new(0).position() };
     client.ready_to_pull(position(0));
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))));
     for _ in 0..2 {
@@ -316,25 +316,25 @@ fn nothing_is_pulled_before_the_receipt_of_what_was_saved_while_two_scopes_came(
     client.handle(receipt(1, 1)).unwrap();
     assert!(matches!(client.poll(), ClientStep::CommitReceipt(_)));
     client.receipt_committed(OpSeq(1)).unwrap();
-    assert_eq!(client.poll(), ClientStep::ReadPosition);
+    assert_eq!(client.poll(), ClientStep::ReadCursors);
 }
 
 #[test]
 fn a_check_looks_into_no_home_that_the_device_does_not_hold() {
-    let mut client = ClientSession::new(Aim::Sync, hello(1), OpSeq(1)).checked();
+    let mut client = ClientSession::new(SyncMode::Sync, hello(1), OpSeq(1)).reconciling();
     poll_until_read(&mut client, 1);
     client.ops(Vec::new());
     client.handle(welcome()).unwrap();
-    poll_until(&mut client, &ClientStep::ReadPosition);
+    poll_until(&mut client, &ClientStep::ReadCursors);
     client.ready_to_pull(Device::new(0).position());
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))));
     client.handle(ServerFrame::Pulled(FeedSeq(0))).unwrap();
     assert_eq!(client.poll(), ClientStep::ReadDigests);
     client.digests(vec![(home(1), Digest::default())]);
-    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Check(_))));
-    client.handle(ServerFrame::Checked(Checked::Differs)).unwrap();
-    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Check(_))));
-    client.handle(ServerFrame::Checked(Checked::DifferIn(vec![home(0), home(1)]))).unwrap();
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::CompareDigests(_))));
+    client.handle(ServerFrame::DigestVerdict(DigestVerdict::Differs)).unwrap();
+    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::CompareDigests(_))));
+    client.handle(ServerFrame::DigestVerdict(DigestVerdict::DifferIn(vec![home(0), home(1)]))).unwrap();
     assert_eq!(client.poll(), ClientStep::ReadRecords { home: home(1), after: None });
     let repair = Repair { home: home(1), after: None, through: None, records: Vec::new(), gone: Vec::new() };
     client.handle(ServerFrame::Repair(repair)).unwrap();
@@ -344,7 +344,7 @@ fn a_check_looks_into_no_home_that_the_device_does_not_hold() {
 
 #[test]
 fn a_refusal_ends_the_session_with_its_reason() {
-    let mut client = ClientSession::new(Aim::Sync, hello(1), OpSeq(1));
+    let mut client = ClientSession::new(SyncMode::Sync, hello(1), OpSeq(1));
     let ServerFrame::Refused(refused) = refusal(Refusal::Revoked, "gone") else { panic!("no refusal") };
     let ended = client.handle(ServerFrame::Refused(refused.clone()));
     assert_eq!(ended, Err(SessionError::Refused(refused)));
@@ -364,10 +364,10 @@ fn a_hello_of_another_device_is_refused_and_an_empty_push_too() {
 #[test]
 fn the_first_of_many_pushes_is_small_so_that_the_server_works_while_the_next_is_made() {
     let read = |from, bytes_target| ClientStep::ReadOps { from: OpSeq(from), bytes_target };
-    let mut few = ClientSession::new(Aim::Sync, hello(1 + BATCH_MANY_OPS), OpSeq(1));
+    let mut few = ClientSession::new(SyncMode::Sync, hello(1 + BATCH_MANY_OPS), OpSeq(1));
     assert!(matches!(few.poll(), ClientStep::Send(ClientFrame::Hello(_))));
     assert_eq!(few.poll(), read(1, BATCH_PLAIN_BYTES_TARGET), "a few days' work is one frame");
-    let mut client = ClientSession::new(Aim::Sync, hello(2 + BATCH_MANY_OPS), OpSeq(1));
+    let mut client = ClientSession::new(SyncMode::Sync, hello(2 + BATCH_MANY_OPS), OpSeq(1));
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Hello(_))));
     assert_eq!(client.poll(), read(1, BATCH_FIRST_PLAIN_BYTES_TARGET));
     client.ops(ops(1, 2));
@@ -379,7 +379,7 @@ fn the_first_of_many_pushes_is_small_so_that_the_server_works_while_the_next_is_
 
 #[test]
 fn no_push_goes_out_before_the_welcome_was_taken_as_the_store_may_be_a_copy() {
-    let mut client = ClientSession::new(Aim::Sync, hello(9), OpSeq(1));
+    let mut client = ClientSession::new(SyncMode::Sync, hello(9), OpSeq(1));
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Hello(_))));
     assert_eq!(reads_from(&client.poll()), Some(OpSeq(1)), "one push is made ready meanwhile");
     client.ops(ops(1, 2));
@@ -391,7 +391,7 @@ fn no_push_goes_out_before_the_welcome_was_taken_as_the_store_may_be_a_copy() {
 
 #[test]
 fn a_full_pipe_is_filled_again_before_the_receipt_that_made_room_is_committed() {
-    let mut client = welcomed(Aim::Sync, 9);
+    let mut client = welcomed(SyncMode::Sync, 9);
     for from in 1..=PUSH_FRAMES_IN_FLIGHT_MAX as u64 {
         poll_until_read(&mut client, from);
         client.ops(ops(from, 1));

@@ -10,8 +10,8 @@ use crate::digest::Digest;
 use crate::ids::{DeviceNo, FeedEpoch, FeedSeq, OpSeq};
 use crate::record::{Home, Op, Record, RecordKey};
 use crate::wire::v1::{
-    Answer, Changes, Check, CheckRecords, Checked, Pull, Receipt, Refusal, Rejection, Repair, Resume,
-    Resumed, encode_server,
+    Changes, CompareDigests, CompareRecords, DigestVerdict, FigureResponse, Pull, Receipt, Refusal,
+    Rejection, Repair, Resume, Resumed, encode_server,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -115,7 +115,7 @@ impl Server {
                     return Err(SessionError::Unexpected { got: "a refusal", expected: "none" });
                 }
                 Step::Greet(_) => {}
-                Step::FindPlace(resume) => session.resumed(self.resumed(resume)),
+                Step::FindFeedPosition(resume) => session.resumed(self.resumed(resume)),
                 Step::Ingest(ops) => session.ingested(self.ingest(device, ops, now_ms)),
                 Step::CheckScope(pull) => self.check_scope(device, session, puller, pull),
                 Step::ReadChanges { home, after } => {
@@ -128,9 +128,9 @@ impl Server {
                     let (changes, more) = self.changes(&homes, reader, after);
                     session.changes(Changes { home, ..changes }, more);
                 }
-                Step::Compare(check) => session.checked(self.compare(device, &check)),
+                Step::Compare(check) => session.verdict(self.compare(device, &check)),
                 Step::CompareRecords(check) => session.repair(self.compare_records(check)),
-                Step::ReadFigures(_) => session.figures(Answer { rows: Vec::new() }),
+                Step::ReadFigures(_) => session.figures(FigureResponse { rows: Vec::new() }),
                 Step::FindPicture(_) | Step::KeepPiece(_) => {
                     unreachable!("pictures have tests of their own")
                 }
@@ -166,21 +166,21 @@ impl Server {
         self.of_home(home).any(|stored| stored.seq > at)
     }
 
-    fn compare(&self, device: DeviceNo, check: &Check) -> Checked {
+    fn compare(&self, device: DeviceNo, check: &CompareDigests) -> DigestVerdict {
         let digest = |home| self.of_home(home).map(|stored| digest_of(&stored.record)).collect::<Digest>();
         let scope = &self.scopes[&device];
         if check.homes.is_empty() {
             let all: Digest = scope.iter().map(|home| digest(*home)).collect();
-            return if all == check.all { Checked::Agrees } else { Checked::Differs };
+            return if all == check.all { DigestVerdict::Agrees } else { DigestVerdict::Differs };
         }
         let told = |home: &Home| check.homes.iter().find(|(of, _)| of == home).map(|(_, told)| *told);
         let differs = |home: &&Home| told(home) != Some(digest(**home)) && !self.moved(**home, check.at);
-        Checked::DifferIn(scope.iter().filter(differs).copied().collect())
+        DigestVerdict::DifferIn(scope.iter().filter(differs).copied().collect())
     }
 
     /// One record in each answer.
-    fn compare_records(&self, check: CheckRecords) -> Repair {
-        let CheckRecords { at, home, after, through, records } = check;
+    fn compare_records(&self, check: CompareRecords) -> Repair {
+        let CompareRecords { at, home, after, through, records } = check;
         let mut repair = Repair { home, after, through: None, records: Vec::new(), gone: Vec::new() };
         if self.moved(home, at) {
             return repair;

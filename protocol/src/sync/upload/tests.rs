@@ -28,7 +28,11 @@ impl Server {
         }
         let mut front = ContentHasher::default();
         front.update(&self.held);
-        ServerFrame::Held(Held { hash: whole.0, bytes: self.held.len() as u64, front: front.hash() })
+        ServerFrame::UploadStatus(UploadStatus {
+            hash: whole.0,
+            bytes: self.held.len() as u64,
+            front: front.hash(),
+        })
     }
 }
 
@@ -127,8 +131,8 @@ fn a_server_that_never_keeps_the_picture_is_given_up() {
             Step::Send(_) | Step::HashFront(_) => {}
             Step::Read { bytes, .. } => upload.piece(vec![0; bytes]),
             Step::Wait => {
-                let nothing = Held { hash: whole.0, bytes: 0, front: ContentHash::of(b"") };
-                upload.handle(ServerFrame::Held(nothing)).expect("a frame of its place");
+                let nothing = UploadStatus { hash: whole.0, bytes: 0, front: ContentHash::of(b"") };
+                upload.handle(ServerFrame::UploadStatus(nothing)).expect("a frame of its place");
             }
             Step::Done(outcome) => break outcome,
         }

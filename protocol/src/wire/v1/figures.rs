@@ -1,8 +1,8 @@
 //! Figures on the wire: each subject once, and each measure a column.
 
+use crate::figures::{MEASURES_MAX, Measures, Subject};
 use crate::ids::{OrgUnitId, PersonId, RecordId};
 use crate::limits::FIGURE_ROWS_MAX;
-use crate::views::{MEASURES_MAX, Measures, Subject};
 use crate::wire::DecodeError;
 use crate::wire::codec::Numbers;
 use bincode::{Decode, Encode};

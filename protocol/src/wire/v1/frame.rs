@@ -3,9 +3,9 @@
 use crate::calendar::Day;
 use crate::clock::Hlc;
 use crate::digest::{Digest, ShortDigest};
+use crate::figures::{MeasureFamily, Measures, Subject};
 use crate::ids::{ContentHash, DeviceNo, FeedEpoch, FeedSeq, OpSeq, PersonId};
 use crate::record::{Home, Op, Record, RecordKey};
-use crate::views::{Measures, Subject, View};
 
 /// What a device says.
 #[derive(Clone, PartialEq, Debug)]
@@ -17,7 +17,7 @@ pub enum ClientFrame {
     /// Asks for everything new, after all pushes of the session.
     Pull(Pull),
     /// Asks for figures.
-    Ask(Ask),
+    FigureRequest(FigureRequest),
     /// Asks for a certificate, with an invitation; the only frame that needs none.
     Enrol(Enrol),
     /// Offers a photo's picture, once the record that names it was sent.
@@ -25,9 +25,9 @@ pub enum ClientFrame {
     /// A piece of an offered picture.
     Piece(Piece),
     /// Tells what the device holds, after a pull came to its end.
-    Check(Check),
+    CompareDigests(CompareDigests),
     /// Tells the records of a home that differs, one by one.
-    CheckRecords(CheckRecords),
+    CompareRecords(CompareRecords),
     /// Says where in the feed the device stands, before it goes on from there.
     Resume(Resume),
 }
@@ -51,19 +51,19 @@ pub enum ServerFrame {
     Changes(Changes),
     /// Nothing more to pull; the device is up to date as of this place.
     Pulled(FeedSeq),
-    /// Answers [`Ask`].
-    Answer(Answer),
+    /// Answers [`FigureRequest`].
+    FigureResponse(FigureResponse),
     /// Answers [`Enrol`].
     Granted(Granted),
     /// The session ends here, and why.
     Refused(Refused),
     /// Answers [`Offer`] and [`Piece`]: what the server holds of the picture now.
-    Held(Held),
+    UploadStatus(UploadStatus),
     /// The server does not take a picture. The session goes on.
     Declined(Declined),
-    /// Answers [`Check`].
-    Checked(Checked),
-    /// Answers [`CheckRecords`].
+    /// Answers [`CompareDigests`].
+    DigestVerdict(DigestVerdict),
+    /// Answers [`CompareRecords`].
     Repair(Repair),
     /// Answers [`Resume`].
     Resumed(Resumed),
@@ -128,9 +128,9 @@ pub struct Pull {
 
 /// A question for figures of whole days.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ask {
+pub struct FigureRequest {
     /// The family of figures.
-    pub view: View,
+    pub family: MeasureFamily,
     /// The first day.
     pub from: Day,
     /// The last day.
@@ -139,7 +139,7 @@ pub struct Ask {
 
 /// Cells summed over the days asked for, by subject and dimension.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Answer {
+pub struct FigureResponse {
     /// One row a subject and dimension.
     pub rows: Vec<(Subject, u64, Measures)>,
 }
@@ -177,7 +177,7 @@ pub struct Piece {
 
 /// How much of a picture the server holds. All of it means that it is whole, verified and durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Held {
+pub struct UploadStatus {
     /// The picture.
     pub hash: ContentHash,
     /// So many bytes of its front.
@@ -199,7 +199,7 @@ pub struct Declined {
 
 /// What a device holds as of a place in the feed, as sums of [`crate::digest::Digest`]s.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Check {
+pub struct CompareDigests {
     /// The place to which the device has pulled.
     pub at: FeedSeq,
     /// Of all records of its scope.
@@ -210,7 +210,7 @@ pub struct Check {
 
 /// What of a check does not agree.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Checked {
+pub enum DigestVerdict {
     /// All agrees, or nothing can be said of what does not, as it changed meanwhile.
     Agrees,
     /// The whole does not: which homes do is to be told.
@@ -221,7 +221,7 @@ pub enum Checked {
 
 /// Records of a home that a device holds: all of those in a stretch of keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CheckRecords {
+pub struct CompareRecords {
     /// The place to which the device has pulled.
     pub at: FeedSeq,
     /// The home.

@@ -8,9 +8,9 @@ mod frame;
 mod wire;
 
 pub use frame::{
-    Answer, Ask, Changes, Check, CheckRecords, Checked, ClientFrame, Declined, Enrol, Granted, Held, Hello,
-    Offer, Piece, Pull, Push, Receipt, Refusal, Refused, Rejection, Repair, Resume, Resumed, ServerFrame,
-    Welcome,
+    Changes, ClientFrame, CompareDigests, CompareRecords, Declined, DigestVerdict, Enrol, FigureRequest,
+    FigureResponse, Granted, Hello, Offer, Piece, Pull, Push, Receipt, Refusal, Refused, Rejection, Repair,
+    Resume, Resumed, ServerFrame, UploadStatus, Welcome,
 };
 pub use wire::{decode_client, decode_server, encode_client, encode_server};
 

@@ -3,21 +3,21 @@
 use super::VERSION;
 use super::figures::WireFigures;
 use super::frame::{
-    Answer, Ask, Changes, Check, CheckRecords, Checked, ClientFrame, Declined, Enrol, Granted, Held, Hello,
-    Offer, Piece, Pull, Push, Receipt, Refusal, Refused, Rejection, Repair, Resume, Resumed, ServerFrame,
-    Welcome,
+    Changes, ClientFrame, CompareDigests, CompareRecords, Declined, DigestVerdict, Enrol, FigureRequest,
+    FigureResponse, Granted, Hello, Offer, Piece, Pull, Push, Receipt, Refusal, Refused, Rejection, Repair,
+    Resume, Resumed, ServerFrame, UploadStatus, Welcome,
 };
 use crate::calendar::Day;
 use crate::clock::Hlc;
 use crate::digest::{Digest, ShortDigest};
+use crate::figures::MeasureFamily;
 use crate::ids::{ContentHash, DeviceNo, FeedEpoch, FeedSeq, OpSeq, PersonId, RecordId};
 use crate::limits::{
-    BATCH_OPS_MAX, CERTIFICATE_BYTES_MAX, CHANGES_RECORDS_MAX, CHECK_HOMES_MAX, CHECK_RECORDS_MAX,
-    FRAME_BYTES_MAX, FRAME_PLAIN_BYTES_MAX, MESSAGE_BYTES_MAX, PHOTO_PIECE_BYTES_MAX, RECEIPT_REJECTIONS_MAX,
-    SCOPE_HOMES_MAX,
+    BATCH_OPS_MAX, CERTIFICATE_BYTES_MAX, CHANGES_RECORDS_MAX, FRAME_BYTES_MAX, FRAME_PLAIN_BYTES_MAX,
+    MESSAGE_BYTES_MAX, PHOTO_PIECE_BYTES_MAX, RECEIPT_REJECTIONS_MAX, RECONCILE_HOMES_MAX,
+    RECONCILE_RECORDS_MAX, SCOPE_HOMES_MAX,
 };
 use crate::record::{Op, Record};
-use crate::views::View;
 use crate::wire::DecodeError;
 use crate::wire::codec::{put, take_all, version};
 use crate::wire::columns::Columns;
@@ -52,8 +52,8 @@ enum WireClient {
         sent_through: u64,
         captured_through_ms: i64,
     },
-    Ask {
-        view: u8,
+    FigureRequest {
+        family: u8,
         from: i32,
         to: i32,
     },
@@ -71,12 +71,12 @@ enum WireClient {
         from: u64,
         bytes: Vec<u8>,
     },
-    Check {
+    CompareDigests {
         at: u64,
         all: [u8; 16],
         homes: Vec<(WireHome, [u8; 16])>,
     },
-    CheckRecords {
+    CompareRecords {
         at: u64,
         home: WireHome,
         after: Option<WireRecordKey>,
@@ -110,7 +110,7 @@ enum WireServer {
         columns: Columns,
     },
     Pulled(u64),
-    Answer(WireFigures),
+    FigureResponse(WireFigures),
     Granted {
         device: u32,
         certificate_der: Vec<u8>,
@@ -122,7 +122,7 @@ enum WireServer {
         why: u16,
         message: String,
     },
-    Held {
+    UploadStatus {
         hash: [u8; 32],
         bytes: u64,
         front: [u8; 32],
@@ -132,7 +132,7 @@ enum WireServer {
         why: u16,
         message: String,
     },
-    Checked(WireChecked),
+    DigestVerdict(WireDigestVerdict),
     Repair {
         home: WireHome,
         after: Option<WireRecordKey>,
@@ -150,7 +150,7 @@ enum WireServer {
 }
 
 #[derive(Encode, Decode)]
-enum WireChecked {
+enum WireDigestVerdict {
     Agrees,
     Differs,
     DifferIn(Vec<WireHome>),
@@ -170,8 +170,8 @@ pub fn encode_client(frame: &ClientFrame) -> Vec<u8> {
             sent_through: pull.sent_through.0,
             captured_through_ms: pull.captured_through_ms,
         },
-        ClientFrame::Ask(Ask { view, from, to }) => {
-            WireClient::Ask { view: view.number(), from: from.0, to: to.0 }
+        ClientFrame::FigureRequest(FigureRequest { family, from, to }) => {
+            WireClient::FigureRequest { family: family.number(), from: from.0, to: to.0 }
         }
         ClientFrame::Enrol(Enrol { secret, request_der, label }) => {
             WireClient::Enrol { secret: *secret, request_der: request_der.clone(), label: label.clone() }
@@ -180,13 +180,13 @@ pub fn encode_client(frame: &ClientFrame) -> Vec<u8> {
         ClientFrame::Piece(Piece { hash, from, bytes }) => {
             WireClient::Piece { hash: hash.0, from: *from, bytes: bytes.clone() }
         }
-        ClientFrame::Check(Check { at, all, homes }) => WireClient::Check {
+        ClientFrame::CompareDigests(CompareDigests { at, all, homes }) => WireClient::CompareDigests {
             at: at.0,
             all: all.0.to_be_bytes(),
             homes: homes.iter().map(|(home, digest)| ((*home).into(), digest.0.to_be_bytes())).collect(),
         },
-        ClientFrame::CheckRecords(CheckRecords { at, home, after, through, records }) => {
-            WireClient::CheckRecords {
+        ClientFrame::CompareRecords(CompareRecords { at, home, after, through, records }) => {
+            WireClient::CompareRecords {
                 at: at.0,
                 home: (*home).into(),
                 after: after.map(Into::into),
@@ -218,10 +218,10 @@ pub fn decode_client(payload: &[u8]) -> Result<ClientFrame, DecodeError> {
                 captured_through_ms,
             })
         }
-        WireClient::Ask { view, from, to } => {
-            let view = View::from_number(view);
-            let view = view.ok_or_else(|| DecodeError::malformed("a question for an unknown view"))?;
-            ClientFrame::Ask(Ask { view, from: Day(from), to: Day(to) })
+        WireClient::FigureRequest { family, from, to } => {
+            let family = MeasureFamily::from_number(family);
+            let family = family.ok_or_else(|| DecodeError::malformed("a question for an unknown view"))?;
+            ClientFrame::FigureRequest(FigureRequest { family, from: Day(from), to: Day(to) })
         }
         WireClient::Enrol { secret, request_der, label } => {
             DecodeError::bound("bytes of a certificate request", request_der.len(), CERTIFICATE_BYTES_MAX)?;
@@ -233,20 +233,20 @@ pub fn decode_client(payload: &[u8]) -> Result<ClientFrame, DecodeError> {
             DecodeError::bound("bytes of a piece", bytes.len(), PHOTO_PIECE_BYTES_MAX)?;
             ClientFrame::Piece(Piece { hash: ContentHash(hash), from, bytes })
         }
-        WireClient::Check { at, all, homes } => {
-            DecodeError::bound("homes of a check", homes.len(), CHECK_HOMES_MAX)?;
+        WireClient::CompareDigests { at, all, homes } => {
+            DecodeError::bound("homes of a check", homes.len(), RECONCILE_HOMES_MAX)?;
             let digest = |bytes| Digest(u128::from_be_bytes(bytes));
             let homes = homes.into_iter().map(|(home, bytes)| (home.into(), digest(bytes))).collect();
-            ClientFrame::Check(Check { at: FeedSeq(at), all: digest(all), homes })
+            ClientFrame::CompareDigests(CompareDigests { at: FeedSeq(at), all: digest(all), homes })
         }
-        WireClient::CheckRecords { at, home, after, through, records } => {
-            DecodeError::bound("records of a check", records.len(), CHECK_RECORDS_MAX)?;
+        WireClient::CompareRecords { at, home, after, through, records } => {
+            DecodeError::bound("records of a check", records.len(), RECONCILE_RECORDS_MAX)?;
             let (at, home) = (FeedSeq(at), home.into());
             let (after, through) = (after.map(Into::into), through.map(Into::into));
             let record =
                 |(key, short): (WireRecordKey, _)| (key.into(), ShortDigest(u64::from_be_bytes(short)));
             let records = records.into_iter().map(record).collect();
-            ClientFrame::CheckRecords(CheckRecords { at, home, after, through, records })
+            ClientFrame::CompareRecords(CompareRecords { at, home, after, through, records })
         }
         WireClient::Resume { epoch, reached } => {
             ClientFrame::Resume(Resume { epoch: FeedEpoch(epoch), reached: FeedSeq(reached) })
@@ -278,7 +278,9 @@ pub fn encode_server(frame: &ServerFrame) -> Vec<u8> {
             columns: Columns::of(changes.records.iter().map(record_row)),
         },
         ServerFrame::Pulled(seq) => WireServer::Pulled(seq.0),
-        ServerFrame::Answer(Answer { rows }) => WireServer::Answer(WireFigures::of(rows)),
+        ServerFrame::FigureResponse(FigureResponse { rows }) => {
+            WireServer::FigureResponse(WireFigures::of(rows))
+        }
         ServerFrame::Granted(granted) => WireServer::Granted {
             device: granted.device.0,
             certificate_der: granted.certificate_der.clone(),
@@ -289,17 +291,17 @@ pub fn encode_server(frame: &ServerFrame) -> Vec<u8> {
         ServerFrame::Refused(Refused { why, message }) => {
             WireServer::Refused { why: *why as u16, message: message.clone() }
         }
-        ServerFrame::Held(Held { hash, bytes, front }) => {
-            WireServer::Held { hash: hash.0, bytes: *bytes, front: front.0 }
+        ServerFrame::UploadStatus(UploadStatus { hash, bytes, front }) => {
+            WireServer::UploadStatus { hash: hash.0, bytes: *bytes, front: front.0 }
         }
         ServerFrame::Declined(Declined { hash, why, message }) => {
             WireServer::Declined { hash: hash.0, why: *why as u16, message: message.clone() }
         }
-        ServerFrame::Checked(checked) => WireServer::Checked(match checked {
-            Checked::Agrees => WireChecked::Agrees,
-            Checked::Differs => WireChecked::Differs,
-            Checked::DifferIn(homes) => {
-                WireChecked::DifferIn(homes.iter().map(|home| (*home).into()).collect())
+        ServerFrame::DigestVerdict(verdict) => WireServer::DigestVerdict(match verdict {
+            DigestVerdict::Agrees => WireDigestVerdict::Agrees,
+            DigestVerdict::Differs => WireDigestVerdict::Differs,
+            DigestVerdict::DifferIn(homes) => {
+                WireDigestVerdict::DifferIn(homes.iter().map(|home| (*home).into()).collect())
             }
         }),
         ServerFrame::Repair(Repair { home, after, through, records, gone }) => WireServer::Repair {
@@ -347,7 +349,9 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
             records: records_of(columns)?,
         }),
         WireServer::Pulled(seq) => ServerFrame::Pulled(FeedSeq(seq)),
-        WireServer::Answer(figures) => ServerFrame::Answer(Answer { rows: figures.rows()? }),
+        WireServer::FigureResponse(figures) => {
+            ServerFrame::FigureResponse(FigureResponse { rows: figures.rows()? })
+        }
         WireServer::Granted { device, certificate_der, authority_der, person, person_name } => {
             let (device, person) = (DeviceNo(device), PersonId(RecordId::from_bytes(person)));
             let (certificate_der, authority_der) =
@@ -357,23 +361,25 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
         WireServer::Refused { why, message } => {
             ServerFrame::Refused(Refused { why: Refusal::from_number(why), message })
         }
-        WireServer::Held { hash, bytes, front } => {
-            ServerFrame::Held(Held { hash: ContentHash(hash), bytes, front: ContentHash(front) })
-        }
+        WireServer::UploadStatus { hash, bytes, front } => ServerFrame::UploadStatus(UploadStatus {
+            hash: ContentHash(hash),
+            bytes,
+            front: ContentHash(front),
+        }),
         WireServer::Declined { hash, why, message } => {
             let (hash, why) = (ContentHash(hash), Refusal::from_number(why));
             ServerFrame::Declined(Declined { hash, why, message })
         }
-        WireServer::Checked(checked) => ServerFrame::Checked(match checked {
-            WireChecked::Agrees => Checked::Agrees,
-            WireChecked::Differs => Checked::Differs,
-            WireChecked::DifferIn(homes) => {
-                DecodeError::bound("homes that differ", homes.len(), CHECK_HOMES_MAX)?;
-                Checked::DifferIn(homes.into_iter().map(Into::into).collect())
+        WireServer::DigestVerdict(verdict) => ServerFrame::DigestVerdict(match verdict {
+            WireDigestVerdict::Agrees => DigestVerdict::Agrees,
+            WireDigestVerdict::Differs => DigestVerdict::Differs,
+            WireDigestVerdict::DifferIn(homes) => {
+                DecodeError::bound("homes that differ", homes.len(), RECONCILE_HOMES_MAX)?;
+                DigestVerdict::DifferIn(homes.into_iter().map(Into::into).collect())
             }
         }),
         WireServer::Repair { home, after, through, columns, gone } => {
-            DecodeError::bound("records that are gone", gone.len(), CHECK_RECORDS_MAX)?;
+            DecodeError::bound("records that are gone", gone.len(), RECONCILE_RECORDS_MAX)?;
             ServerFrame::Repair(Repair {
                 home: home.into(),
                 after: after.map(Into::into),

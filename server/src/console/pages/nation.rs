@@ -1,53 +1,53 @@
 //! The first page: the nation by regions, or what the user sees instead.
 
 use super::{person, trend, unit};
-use crate::console::ask::Ask;
-use crate::console::failure::Failure;
-use crate::console::metrics::{self, UNIT_COLUMNS};
-use crate::console::select::{Period, Whose};
-use crate::console::shell::{self, Page};
+use crate::console::error::PageError;
+use crate::console::kpis::{self, UNIT_COLUMNS};
+use crate::console::layout::{self, Page};
+use crate::console::params::{FigureScope, Period};
+use crate::console::request_context::RequestContext;
 use crate::console::texts as t;
-use crate::figures::{Figures, Scope};
+use crate::figures::{Figures, RollUp};
 use maud::html;
 
 /// The nation, or the user's own unit or day.
-pub(in crate::console) fn first(ask: &Ask) -> Result<Page, Failure> {
-    match ask.first_whose() {
-        Some(Whose::Unit(id)) => unit::of(ask, Whose::Unit(id)),
-        Some(Whose::Person(id)) => person::of(ask, id),
-        Some(_) => nation(ask),
-        None => Err(Failure::NoPosition),
+pub(in crate::console) fn first(ctx: &RequestContext) -> Result<Page, PageError> {
+    match ctx.first_scope() {
+        Some(FigureScope::Unit(id)) => unit::of(ctx, FigureScope::Unit(id)),
+        Some(FigureScope::Person(id)) => person::of(ctx, id),
+        Some(_) => nation(ctx),
+        None => Err(PageError::NoPosition),
     }
 }
 
-fn nation(ask: &Ask) -> Result<Page, Failure> {
-    let whose = ask.allowed(Whose::Nation)?;
-    let period = ask.period()?;
-    let total = ask.server.figures(Scope::Nation, period.from, period.to).map_err(Failure::broken)?;
-    let regions = by_region(ask, period)?;
+fn nation(ctx: &RequestContext) -> Result<Page, PageError> {
+    let scope = ctx.allowed(FigureScope::Nation)?;
+    let period = ctx.period()?;
+    let total = ctx.server.figures(RollUp::Nation, period.from, period.to).map_err(PageError::internal)?;
+    let regions = by_region(ctx, period)?;
     let body = html! {
-        h1 { (ask.t(t::NATION)) }
-        (metrics::completeness(ask, whose, period, &total))
-        (metrics::cards(ask, whose, period, &total))
-        h2 { (ask.t(t::REGIONS)) }
-        (metrics::table(ask, t::REGIONS, UNIT_COLUMNS, period, &regions, Some((whose, &total))))
-        (trend::fortnight(ask, whose, Scope::Nation, period.to)?)
+        h1 { (ctx.t(t::NATION)) }
+        (kpis::completeness(ctx, scope, period, &total))
+        (kpis::cards(ctx, scope, period, &total))
+        h2 { (ctx.t(t::REGIONS)) }
+        (kpis::table(ctx, t::REGIONS, UNIT_COLUMNS, period, &regions, Some((scope, &total))))
+        (trend::fortnight(ctx, scope, RollUp::Nation, period.to)?)
     };
-    let crumbs = shell::crumbs(ask, whose, Some(period));
-    Ok(Page { title: ask.t(t::NATION).into(), crumbs, period: Some(period), body })
+    let crumbs = layout::crumbs(ctx, scope, Some(period));
+    Ok(Page { title: ctx.t(t::NATION).into(), crumbs, period: Some(period), body })
 }
 
-fn by_region(ask: &Ask, period: Period) -> Result<Vec<(Whose, Figures)>, Failure> {
-    let regions = ask.server.by_region(period.from, period.to).map_err(Failure::broken)?;
-    Ok(regions.into_iter().map(|(scope, figures)| (whose_of(scope), figures)).collect())
+fn by_region(ctx: &RequestContext, period: Period) -> Result<Vec<(FigureScope, Figures)>, PageError> {
+    let regions = ctx.server.by_region(period.from, period.to).map_err(PageError::internal)?;
+    Ok(regions.into_iter().map(|(roll_up, figures)| (scope_of(roll_up), figures)).collect())
 }
 
 /// Whose figures a scope stands for.
-fn whose_of(scope: Scope) -> Whose {
-    match scope {
-        Scope::Nation => Whose::Nation,
-        Scope::Unit(id) => Whose::Unit(id),
-        Scope::Unassigned => Whose::Unassigned,
-        Scope::Person(id) => Whose::Person(id),
+fn scope_of(roll_up: RollUp) -> FigureScope {
+    match roll_up {
+        RollUp::Nation => FigureScope::Nation,
+        RollUp::Unit(id) => FigureScope::Unit(id),
+        RollUp::Unassigned => FigureScope::Unassigned,
+        RollUp::Person(id) => FigureScope::Person(id),
     }
 }

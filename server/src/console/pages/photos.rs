@@ -1,16 +1,16 @@
 //! The photos of a visit and of the issues that were raised during it.
 
-use crate::console::ask::{Ask, anchor};
-use crate::console::failure::Failure;
-use crate::console::select::Link;
-use crate::console::show;
+use crate::console::error::PageError;
+use crate::console::format;
+use crate::console::params::Link;
+use crate::console::request_context::{RequestContext, anchor};
 use crate::console::texts as t;
 use crate::store::Preview;
 use maud::{Markup, html};
 use std::collections::BTreeSet;
 use xundian_protocol::ids::{OutletId, RecordId, VisitId};
 use xundian_protocol::kinds::{
-    ClockGrade, Header, Label, MediaType, Outlet, Photo, PhotoSource, PositionGrade, Typed as _, header,
+    ClockGrade, Entity as _, FixGrade, Header, Label, MediaType, Outlet, Photo, PhotoSource, header,
 };
 use xundian_protocol::record::{Home, Record};
 
@@ -29,26 +29,26 @@ struct Shown {
 
 /// The photos of a visit, those that stand first; `None` where there are none.
 pub(super) fn of_visit(
-    ask: &Ask,
+    ctx: &RequestContext,
     visit: VisitId,
     outlet: OutletId,
     issues: &[Record],
-) -> Result<Option<Markup>, Failure> {
+) -> Result<Option<Markup>, PageError> {
     let issues: BTreeSet<RecordId> = issues.iter().map(|record| record.key.id).collect();
     let is_of = |photo: &Photo| {
         photo.visit == Some(visit) || photo.issue.is_some_and(|issue| issues.contains(&issue))
     };
     let records =
-        ask.server.records_of_home(Home::Outlet(outlet), Photo::SPEC.kind).map_err(Failure::broken)?;
+        ctx.server.records_of_home(Home::Outlet(outlet), Photo::SPEC.kind).map_err(PageError::internal)?;
     let mut shown = Vec::new();
     for record in &records {
         let form = Photo::read(record);
         let Some(header) = Header::read(record).filter(|_| is_of(&form)) else { continue };
-        if !ask.may_see_event(outlet, header.business_day, Some(header.actor)) {
+        if !ctx.may_see_event(outlet, header.business_day, Some(header.actor)) {
             continue;
         }
-        let stored = form.content_hash.map(|hash| ask.photos.stored(hash)).transpose();
-        let preview = stored.map_err(Failure::broken)?.flatten().map(|picture| picture.preview);
+        let stored = form.content_hash.map(|hash| ctx.photos.stored(hash)).transpose();
+        let preview = stored.map_err(PageError::internal)?.flatten().map(|picture| picture.preview);
         let corrected = header::is_corrected(record);
         shown.push(Shown { id: record.key.id, header, form, corrected, preview });
     }
@@ -56,36 +56,36 @@ pub(super) fn of_visit(
         return Ok(None);
     }
     shown.sort_by_key(|photo| (photo.corrected, photo.form.taken_at_ms, photo.id));
-    let fence_m = ask.record(Outlet::key(outlet.0))?.and_then(|record| Outlet::read(&record).geofence_m);
+    let fence_m = ctx.record(Outlet::key(outlet.0))?.and_then(|record| Outlet::read(&record).geofence_m);
     Ok(Some(html! {
-        h2 { (ask.t(t::PHOTOS)) small { (shown.len()) } }
-        div.photos { @for photo in &shown { (figure(ask, photo, outlet, fence_m.unwrap_or(FAR_M))) } }
+        h2 { (ctx.t(t::PHOTOS)) small { (shown.len()) } }
+        div.photos { @for photo in &shown { (figure(ctx, photo, outlet, fence_m.unwrap_or(FAR_M))) } }
     }))
 }
 
-fn figure(ask: &Ask, photo: &Shown, outlet: OutletId, fence_m: i64) -> Markup {
+fn figure(ctx: &RequestContext, photo: &Shown, outlet: OutletId, fence_m: i64) -> Markup {
     let Shown { header, form, corrected, .. } = photo;
     let taken = form.taken_at_ms.unwrap_or(header.captured_at_ms);
     let doubts = doubts(form, header, fence_m);
     html! {
         figure.photo .corrected[*corrected] {
-            (picture(ask, photo))
+            (picture(ctx, photo))
             figcaption {
-                b { (show::choice(ask.lang, form.subject)) }
-                @if form.issue.is_some() { " " span.tag { (ask.t(t::ISSUES)) } }
-                @if *corrected { " " span.tag.bad { (ask.t(t::CORRECTED)) } }
+                b { (format::choice(ctx.lang, form.subject)) }
+                @if form.issue.is_some() { " " span.tag { (ctx.t(t::ISSUES)) } }
+                @if *corrected { " " span.tag.bad { (ctx.t(t::CORRECTED)) } }
                 div.small {
-                    (show::time_at(ask, taken, Some(outlet), Some(header.business_day)))
-                    " · " (show::choice(ask.lang, form.source))
-                    @if let Some(metres) = form.distance_m { " · " (ask.t(t::DISTANCE)) " " (show::number(metres)) " m" }
+                    (format::time_at(ctx, taken, Some(outlet), Some(header.business_day)))
+                    " · " (format::choice(ctx.lang, form.source))
+                    @if let Some(metres) = form.distance_m { " · " (ctx.t(t::DISTANCE)) " " (format::number(metres)) " m" }
                 }
                 @if !doubts.is_empty() {
-                    div.doubts { @for doubt in &doubts { span.tag.bad { (ask.t(*doubt)) } " " } }
+                    div.doubts { @for doubt in &doubts { span.tag.bad { (ctx.t(*doubt)) } " " } }
                 }
                 @if let Some(position) = position(form) { div.small.code { (position) } }
                 @if let Some(note) = &form.note { p { (note) } }
                 @if let Some(earlier) = header.corrects {
-                    div.small { (ask.t(t::CORRECTS)) " " (earlier) }
+                    div.small { (ctx.t(t::CORRECTS)) " " (earlier) }
                 }
             }
         }
@@ -93,26 +93,26 @@ fn figure(ask: &Ask, photo: &Shown, outlet: OutletId, fence_m: i64) -> Markup {
 }
 
 /// The thumbnail, or what stands in its place.
-fn picture(ask: &Ask, photo: &Shown) -> Markup {
+fn picture(ctx: &RequestContext, photo: &Shown) -> Markup {
     let link = Link::to(format!("/photo/{}", photo.id));
-    let label = ask.t(photo.form.subject.map_or(t::PHOTOS, xundian_protocol::kinds::Choice::label));
+    let label = ctx.t(photo.form.subject.map_or(t::PHOTOS, xundian_protocol::kinds::Choice::label));
     let is_decoded = photo.form.media_type != Some(MediaType::Heic);
     html! {
         @match photo.preview {
-            None => div.frame.waiting { (ask.t(t::PICTURE_WAITING)) },
+            None => div.frame.waiting { (ctx.t(t::PICTURE_WAITING)) },
             Some(Preview::Untried | Preview::Made) if is_decoded => {
                 a.frame href=(link) {
                     img src={ (link) "/preview" } alt=(label) loading="lazy";
                 }
             }
-            Some(_) => div.frame.waiting { (anchor(&link, &form_and_size(ask, &photo.form))) },
+            Some(_) => div.frame.waiting { (anchor(&link, &format_and_size(ctx, &photo.form))) },
         }
     }
 }
 
-fn form_and_size(ask: &Ask, form: &Photo) -> String {
+fn format_and_size(ctx: &RequestContext, form: &Photo) -> String {
     let kibibytes = (form.size_bytes.unwrap_or(0).max(0) + 1023) / 1024;
-    format!("{} · {} KiB", show::choice(ask.lang, form.media_type), show::number(kibibytes))
+    format!("{} · {} KiB", format::choice(ctx.lang, form.media_type), format::number(kibibytes))
 }
 
 /// What speaks against a photo as evidence.
@@ -122,9 +122,9 @@ fn doubts(form: &Photo, header: &Header, fence_m: i64) -> Vec<Label> {
         doubts.push(t::DOUBT_CHOSEN);
     }
     match form.position_grade {
-        Some(PositionGrade::Measured) => {}
-        Some(PositionGrade::Mocked) => doubts.push(t::DOUBT_MOCKED),
-        Some(PositionGrade::Missing) | None => doubts.push(t::DOUBT_NO_POSITION),
+        Some(FixGrade::Measured) => {}
+        Some(FixGrade::Mocked) => doubts.push(t::DOUBT_MOCKED),
+        Some(FixGrade::Missing) | None => doubts.push(t::DOUBT_NO_POSITION),
     }
     // What the device itself says it may be off counts for the person.
     if form.distance_m.is_some_and(|metres| metres - form.accuracy_m.unwrap_or(0) > fence_m) {
@@ -139,6 +139,6 @@ fn doubts(form: &Photo, header: &Header, fence_m: i64) -> Vec<Label> {
 fn position(form: &Photo) -> Option<String> {
     let (latitude, longitude) = form.latitude_e7.zip(form.longitude_e7)?;
     let accuracy =
-        form.accuracy_m.map_or_else(String::new, |metres| format!(" ± {} m", show::number(metres)));
-    Some(format!("{}, {}{accuracy}", show::degrees(latitude), show::degrees(longitude)))
+        form.accuracy_m.map_or_else(String::new, |metres| format!(" ± {} m", format::number(metres)));
+    Some(format!("{}, {}{accuracy}", format::degrees(latitude), format::degrees(longitude)))
 }

@@ -1,18 +1,18 @@
 //! By product: what was looked for, absent, counted, and the stock on hand.
 
 use super::list;
-use crate::console::ask::Ask;
-use crate::console::behind::{self, Behind};
-use crate::console::failure::Failure;
-use crate::console::select::{Link, Period, Whose};
-use crate::console::shell::Page;
-use crate::console::show;
+use crate::console::drilldown::{self, DrillDown};
+use crate::console::error::PageError;
+use crate::console::format;
+use crate::console::layout::Page;
+use crate::console::params::{FigureScope, Link, Period};
+use crate::console::request_context::RequestContext;
 use crate::console::texts as t;
-use crate::figures::Of;
+use crate::figures::CellSubjects;
 use maud::{Markup, html};
 use std::collections::BTreeMap;
+use xundian_protocol::figures::{MeasureFamily, Measures, ProductFigures, Subject};
 use xundian_protocol::kinds::{Gtin, Label, ShelfObservation, StockCount};
-use xundian_protocol::views::{Measures, ProductFigures, Subject, View};
 
 /// The lists of [`mod@super::shelf`] and the stock, as `what` names them; a column each.
 pub(super) const WHAT: [(&str, Label); 7] = [
@@ -33,26 +33,26 @@ struct Row {
 }
 
 /// The page of all products.
-pub(in crate::console) fn products(ask: &Ask) -> Result<Page, Failure> {
-    let (whose, period) = (ask.whose()?, ask.period()?);
-    let (what, label) = list::choice(ask, "what", &WHAT)?;
-    let name = ask.name(whose);
+pub(in crate::console) fn products(ctx: &RequestContext) -> Result<Page, PageError> {
+    let (scope, period) = (ctx.scope()?, ctx.period()?);
+    let (what, label) = list::choice(ctx, "what", &WHAT)?;
+    let name = ctx.name(scope);
     let body = html! {
-        h1 { (name) " · " (ask.t(t::PRODUCTS)) " · " (ask.t(label)) }
-        (table(ask, whose, period, Some(what))?)
+        h1 { (name) " · " (ctx.t(t::PRODUCTS)) " · " (ctx.t(label)) }
+        (table(ctx, scope, period, Some(what))?)
     };
-    let crumbs = behind::crumbs(ask, whose, period, ask.t(t::PRODUCTS));
-    Ok(Page { title: format!("{name} · {}", ask.t(t::PRODUCTS)), crumbs, period: Some(period), body })
+    let crumbs = drilldown::crumbs(ctx, scope, period, ctx.t(t::PRODUCTS));
+    Ok(Page { title: format!("{name} · {}", ctx.t(t::PRODUCTS)), crumbs, period: Some(period), body })
 }
 
 /// The table of all products; `chosen` is the column that the page is about.
 pub(super) fn table(
-    ask: &Ask,
-    whose: Whose,
+    ctx: &RequestContext,
+    scope: FigureScope,
     period: Period,
     chosen: Option<&str>,
-) -> Result<Markup, Failure> {
-    let mut rows = rows(ask, whose, period)?;
+) -> Result<Markup, PageError> {
+    let mut rows = rows(ctx, scope, period)?;
     rows.sort_by_key(|row| std::cmp::Reverse(chosen.map_or(row.products.absent, |what| value(row, what))));
     let total = rows.iter().fold(Row::none(), |mut sum, row| {
         sum.add(row);
@@ -62,51 +62,57 @@ pub(super) fn table(
         div.scroll {
             table {
                 thead { tr {
-                    th scope="col" { (ask.t(t::PRODUCT_COLUMN)) }
-                    @for (what, label) in WHAT { th.n scope="col" .chosen[chosen == Some(what)] { (ask.t(label)) } }
-                    th.n scope="col" { (ask.t(t::OOS)) }
+                    th scope="col" { (ctx.t(t::PRODUCT_COLUMN)) }
+                    @for (what, label) in WHAT { th.n scope="col" .chosen[chosen == Some(what)] { (ctx.t(label)) } }
+                    th.n scope="col" { (ctx.t(t::OOS)) }
                 } }
                 tbody {
                     @for row in &rows {
-                        tr { th scope="row" { (ask.product(row.gtin)?) } (row_cells(row, whose, period, chosen)) }
+                        tr { th scope="row" { (ctx.product(row.gtin)?) } (row_cells(row, scope, period, chosen)) }
                     }
-                    @if rows.is_empty() { (list::nothing(ask, WHAT.len() + 2)) }
+                    @if rows.is_empty() { (list::nothing(ctx, WHAT.len() + 2)) }
                 }
-                tfoot { tr { th scope="row" { (ask.t(t::TOTAL)) } (total_cells(ask, &total, whose, period, chosen)) } }
+                tfoot { tr { th scope="row" { (ctx.t(t::TOTAL)) } (total_cells(ctx, &total, scope, period, chosen)) } }
             }
         }
     })
 }
 
-fn row_cells(row: &Row, whose: Whose, period: Period, chosen: Option<&str>) -> Markup {
+fn row_cells(row: &Row, scope: FigureScope, period: Period, chosen: Option<&str>) -> Markup {
     let link = |what: &str| match what {
-        "stock" => Link::to("/stock").with("gtin", row.gtin).whose(whose).period(period),
-        _ => Link::to("/shelf").with("what", what).with("gtin", row.gtin).whose(whose).period(period),
+        "stock" => Link::to("/stock").with("gtin", row.gtin).scope(scope).period(period),
+        _ => Link::to("/shelf").with("what", what).with("gtin", row.gtin).scope(scope).period(period),
     };
     html! {
         @for (what, _) in WHAT {
             td.n .chosen[chosen == Some(what)] { a.figure .zero[value(row, what) == 0] href=(link(what)) { (text(row, what)) } }
         }
-        td.n { a.figure href=(link("absent")) { (show::percent(row.products.oos())) } }
+        td.n { a.figure href=(link("absent")) { (format::percent(row.products.oos())) } }
     }
 }
 
-fn total_cells(ask: &Ask, total: &Row, whose: Whose, period: Period, chosen: Option<&str>) -> Markup {
-    let shelf = |what: &str| Link::to("/shelf").with("what", what).whose(whose).period(period);
+fn total_cells(
+    ctx: &RequestContext,
+    total: &Row,
+    scope: FigureScope,
+    period: Period,
+    chosen: Option<&str>,
+) -> Markup {
+    let shelf = |what: &str| Link::to("/shelf").with("what", what).scope(scope).period(period);
     html! {
         @for (what, _) in WHAT {
             td.n .chosen[chosen == Some(what)] {
                 @if what == "stock" { (text(total, what)) } @else { a.figure href=(shelf(what)) { (text(total, what)) } }
             }
         }
-        td.n { a.figure href=(shelf("absent")) title=(ask.t(t::OOS)) { (show::percent(total.products.oos())) } }
+        td.n { a.figure href=(shelf("absent")) title=(ctx.t(t::OOS)) { (format::percent(total.products.oos())) } }
     }
 }
 
 fn text(row: &Row, what: &str) -> String {
     match what {
-        "facings" => show::percent(row.products.share_of_shelf()),
-        _ => show::number(value(row, what)),
+        "facings" => format::percent(row.products.share_of_shelf()),
+        _ => format::number(value(row, what)),
     }
 }
 
@@ -141,22 +147,22 @@ impl Row {
     }
 }
 
-fn rows(ask: &Ask, whose: Whose, period: Period) -> Result<Vec<Row>, Failure> {
+fn rows(ctx: &RequestContext, scope: FigureScope, period: Period) -> Result<Vec<Row>, PageError> {
     let mut sums: BTreeMap<u64, (Measures, i64)> = BTreeMap::new();
-    if let Whose::Outlet(_) = whose {
+    if let FigureScope::Outlet(_) = scope {
         // An outlet has no cells of its own.
         let kinds = [ShelfObservation::SPEC.kind, StockCount::SPEC.kind];
-        for part in &Behind::of(ask, View::Products, &kinds, whose, period)?.parts {
+        for part in &DrillDown::of(ctx, MeasureFamily::Products, &kinds, scope, period)?.parts {
             sums.entry(part.adds.dimension.0).or_default().0 += part.adds.measures;
         }
-        for stock in behind::on_hand(ask, whose, None, period.to)? {
+        for stock in drilldown::on_hand(ctx, scope, None, period.to)? {
             sums.entry(stock.gtin).or_default().1 += stock.level.units;
         }
     } else {
-        for (gtin, measures) in cells(ask, View::Products, whose, period)? {
+        for (gtin, measures) in cells(ctx, MeasureFamily::Products, scope, period)? {
             sums.entry(gtin).or_default().0 += measures;
         }
-        for (gtin, measures) in cells(ask, View::Stock, whose, period)? {
+        for (gtin, measures) in cells(ctx, MeasureFamily::Stock, scope, period)? {
             sums.entry(gtin).or_default().1 += measures.0[0];
         }
     }
@@ -166,12 +172,21 @@ fn rows(ask: &Ask, whose: Whose, period: Period) -> Result<Vec<Row>, Failure> {
     Ok(sums.into_iter().filter_map(row).collect())
 }
 
-/// The cells of a view that count to `whose`, with their product.
-fn cells(ask: &Ask, view: View, whose: Whose, period: Period) -> Result<Vec<(u64, Measures)>, Failure> {
-    let of = if let Whose::Person(person) = whose { Of::Person(person) } else { Of::Units };
-    let cells = ask.server.cells(view, of, period.from, period.to).map_err(Failure::broken)?;
+/// The cells of a view that count to `scope`, with their product.
+fn cells(
+    ctx: &RequestContext,
+    family: MeasureFamily,
+    scope: FigureScope,
+    period: Period,
+) -> Result<Vec<(u64, Measures)>, PageError> {
+    let of = if let FigureScope::Person(person) = scope {
+        CellSubjects::Person(person)
+    } else {
+        CellSubjects::Units
+    };
+    let cells = ctx.server.cells(family, of, period.from, period.to).map_err(PageError::internal)?;
     let counts = |subject: &Subject| match subject {
-        Subject::Unit(leaf) => whose.holds(&ask.directory, *leaf),
+        Subject::Unit(leaf) => scope.holds(&ctx.directory, *leaf),
         Subject::Person(_) => true,
     };
     Ok(cells.into_iter().filter(|(of, ..)| counts(of)).map(|(_, gtin, measures)| (gtin, measures)).collect())

@@ -1,63 +1,63 @@
 //! A visit with everything that was recorded during it.
 
 use super::{issues, list, photos, visits};
-use crate::console::ask::{Ask, anchor};
-use crate::console::failure::Failure;
-use crate::console::select::{Link, Period, Whose, read_id};
-use crate::console::shell::{self, Page};
-use crate::console::show;
+use crate::console::error::PageError;
+use crate::console::format;
+use crate::console::layout::{self, Page};
+use crate::console::params::{FigureScope, Link, Period, read_id};
+use crate::console::request_context::{RequestContext, anchor};
 use crate::console::texts as t;
 use maud::{Markup, html};
 use std::collections::{BTreeMap, BTreeSet};
 use xundian_protocol::ids::{OutletId, RecordId, VisitId};
 use xundian_protocol::kinds::types::FieldValue as _;
 use xundian_protocol::kinds::{
-    Gtin, Header, Issue, ShelfObservation, StockCount, StockMovement, Typed, Visit, header,
+    Entity, Gtin, Header, Issue, ShelfObservation, StockCount, StockMovement, Visit, header,
 };
 use xundian_protocol::record::{Home, Record};
 
 /// The page of the visit in the path.
-pub(in crate::console) fn visit(ask: &Ask) -> Result<Page, Failure> {
-    let id: VisitId = read_id(ask.id.as_deref().ok_or(Failure::NotFound)?)?;
+pub(in crate::console) fn visit(ctx: &RequestContext) -> Result<Page, PageError> {
+    let id: VisitId = read_id(ctx.id.as_deref().ok_or(PageError::NotFound)?)?;
     // To all who do not see the nation, a visit that does not exist looks like one outside their scope.
-    let missing = || if ask.sight.is_nation() { Failure::NotFound } else { Failure::Denied };
-    let record = ask.record(Visit::key(id.0))?.ok_or_else(missing)?;
+    let missing = || if ctx.visibility.is_nation() { PageError::NotFound } else { PageError::Denied };
+    let record = ctx.record(Visit::key(id.0))?.ok_or_else(missing)?;
     let (Home::Outlet(outlet), Some(header)) = (record.home, Header::read(&record)) else {
         return Err(missing());
     };
-    if !ask.may_see_event(outlet, header.business_day, Some(header.actor)) {
-        return Err(Failure::Denied);
+    if !ctx.may_see_event(outlet, header.business_day, Some(header.actor)) {
+        return Err(PageError::Denied);
     }
     let form = Visit::read(&record);
-    let raised = issues_of(ask, id, outlet)?;
-    let name = format!("{} · {}", ask.name(Whose::Outlet(outlet)), header.business_day);
+    let raised = issues_of(ctx, id, outlet)?;
+    let name = format!("{} · {}", ctx.name(FigureScope::Outlet(outlet)), header.business_day);
     let body = html! {
-        h1 { (name) " " (visits::state(ask, &form)) }
-        (corrections(ask, &record, &header))
+        h1 { (name) " " (visits::state(ctx, &form)) }
+        (corrections(ctx, &record, &header))
         div.columns {
-            section { h2 { (ask.t(t::VISIT)) } (facts(ask, &form, &header, outlet)) }
+            section { h2 { (ctx.t(t::VISIT)) } (facts(ctx, &form, &header, outlet)) }
             section {
-                h2 { (ask.t(t::POSITION)) } (position(ask, &form))
-                h2 { (ask.t(t::TASKS)) } (tasks(ask, &form))
+                h2 { (ctx.t(t::POSITION)) } (position(ctx, &form))
+                h2 { (ctx.t(t::TASKS)) } (tasks(ctx, &form))
             }
         }
-        @if let Some(note) = &form.note { h2 { (spec_label(ask, 29)) } p.note { (note) } }
-        @if let Some(photos) = photos::of_visit(ask, id, outlet, &raised)? { (photos) }
-        (parts(ask, id, outlet)?)
-        h2 { (ask.t(t::ISSUES)) }
-        (issues::table(ask, &raised, header.business_day))
+        @if let Some(note) = &form.note { h2 { (spec_label(ctx, 29)) } p.note { (note) } }
+        @if let Some(photos) = photos::of_visit(ctx, id, outlet, &raised)? { (photos) }
+        (parts(ctx, id, outlet)?)
+        h2 { (ctx.t(t::ISSUES)) }
+        (issues::table(ctx, &raised, header.business_day))
     };
     let day = Some(Period::day(header.business_day));
-    let mut crumbs = shell::crumbs(ask, Whose::Outlet(outlet), day);
+    let mut crumbs = layout::crumbs(ctx, FigureScope::Outlet(outlet), day);
     if let Some(last) = crumbs.last_mut() {
-        *last = ask.link(Whose::Outlet(outlet), None);
+        *last = ctx.link(FigureScope::Outlet(outlet), None);
     }
-    crumbs.push(html! { (ask.t(t::VISIT)) });
+    crumbs.push(html! { (ctx.t(t::VISIT)) });
     Ok(Page { title: name, crumbs, period: None, body })
 }
 
-fn spec_label(ask: &Ask, tag: u16) -> &'static str {
-    Visit::SPEC.field(tag).map_or("", |field| ask.t(field.label))
+fn spec_label(ctx: &RequestContext, tag: u16) -> &'static str {
+    Visit::SPEC.field(tag).map_or("", |field| ctx.t(field.label))
 }
 
 fn line(name: &str, value: Markup) -> Markup {
@@ -68,61 +68,61 @@ fn corrected_by(record: &Record) -> Option<RecordId> {
     record.value(header::CORRECTED_BY).and_then(RecordId::from_value)
 }
 
-fn corrections(ask: &Ask, record: &Record, header: &Header) -> Markup {
+fn corrections(ctx: &RequestContext, record: &Record, header: &Header) -> Markup {
     let visit = |id: RecordId| anchor(&Link::to(format!("/visit/{id}")), &id.to_string());
     html! {
         @if let Some(later) = corrected_by(record) {
-            p.warning { (ask.t(t::NOT_COUNTED)) " " (ask.t(t::CORRECTED_BY)) " " (visit(later)) }
+            p.warning { (ctx.t(t::NOT_COUNTED)) " " (ctx.t(t::CORRECTED_BY)) " " (visit(later)) }
         }
-        @if let Some(earlier) = header.corrects { p.small { (ask.t(t::CORRECTS)) " " (visit(earlier)) } }
+        @if let Some(earlier) = header.corrects { p.small { (ctx.t(t::CORRECTS)) " " (visit(earlier)) } }
     }
 }
 
-fn facts(ask: &Ask, form: &Visit, header: &Header, outlet: OutletId) -> Markup {
+fn facts(ctx: &RequestContext, form: &Visit, header: &Header, outlet: OutletId) -> Markup {
     let day = Some(header.business_day);
-    let time = |ms| html! { (show::time_at(ask, ms, Some(outlet), day)) };
+    let time = |ms| html! { (format::time_at(ctx, ms, Some(outlet), day)) };
     let grade = header.clock_grade;
     let label =
-        |tag| header::FIELDS.iter().find(|field| field.tag == tag).map_or("", |field| ask.t(field.label));
+        |tag| header::FIELDS.iter().find(|field| field.tag == tag).map_or("", |field| ctx.t(field.label));
     let trusted = grade == xundian_protocol::kinds::ClockGrade::Trusted;
     html! {
         dl.record {
-            (line(ask.t(t::OUTLET), ask.link(Whose::Outlet(outlet), None)))
-            (line(label(header::ACTOR), ask.link(Whose::Person(header.actor), day.map(Period::day))))
+            (line(ctx.t(t::OUTLET), ctx.link(FigureScope::Outlet(outlet), None)))
+            (line(label(header::ACTOR), ctx.link(FigureScope::Person(header.actor), day.map(Period::day))))
             (line(label(header::BUSINESS_DAY), html! { (header.business_day) }))
-            @if let Some(ms) = form.opened_at_ms { (line(spec_label(ask, 16), time(ms))) }
-            @if let Some(ms) = form.closed_at_ms { (line(spec_label(ask, 17), time(ms))) }
-            @if let Some(ms) = form.aborted_at_ms { (line(spec_label(ask, 18), time(ms))) }
-            @if form.abort_reason.is_some() { (line(spec_label(ask, 19), html! { (show::choice(ask.lang, form.abort_reason)) })) }
-            @if let Some(ms) = form.time_in_store_ms { (line(spec_label(ask, 20), html! { (show::duration(ms)) })) }
-            (line(spec_label(ask, 22), html! { (show::choice(ask.lang, form.channel)) }))
-            (line(spec_label(ask, 21), html! { (ask.t(if form.plan.is_some() { t::PLANNED } else { t::UNPLANNED })) }))
-            (line(label(header::CLOCK_GRADE), html! { span .warn[!trusted] { (show::choice(ask.lang, Some(grade))) } }))
+            @if let Some(ms) = form.opened_at_ms { (line(spec_label(ctx, 16), time(ms))) }
+            @if let Some(ms) = form.closed_at_ms { (line(spec_label(ctx, 17), time(ms))) }
+            @if let Some(ms) = form.aborted_at_ms { (line(spec_label(ctx, 18), time(ms))) }
+            @if form.abort_reason.is_some() { (line(spec_label(ctx, 19), html! { (format::choice(ctx.lang, form.abort_reason)) })) }
+            @if let Some(ms) = form.time_in_store_ms { (line(spec_label(ctx, 20), html! { (format::duration(ms)) })) }
+            (line(spec_label(ctx, 22), html! { (format::choice(ctx.lang, form.channel)) }))
+            (line(spec_label(ctx, 21), html! { (ctx.t(if form.plan.is_some() { t::PLANNED } else { t::UNPLANNED })) }))
+            (line(label(header::CLOCK_GRADE), html! { span .warn[!trusted] { (format::choice(ctx.lang, Some(grade))) } }))
         }
     }
 }
 
-fn position(ask: &Ask, form: &Visit) -> Markup {
-    let measured = form.position_grade == Some(xundian_protocol::kinds::PositionGrade::Measured);
+fn position(ctx: &RequestContext, form: &Visit) -> Markup {
+    let measured = form.position_grade == Some(xundian_protocol::kinds::FixGrade::Measured);
     html! {
         dl.record {
-            (line(spec_label(ask, 26), html! { span .warn[!measured] { (show::choice(ask.lang, form.position_grade)) } }))
+            (line(spec_label(ctx, 26), html! { span .warn[!measured] { (format::choice(ctx.lang, form.position_grade)) } }))
             @if let (Some(latitude), Some(longitude)) = (form.latitude_e7, form.longitude_e7) {
-                (line("WGS-84", html! { (show::degrees(latitude)) ", " (show::degrees(longitude)) }))
+                (line("WGS-84", html! { (format::degrees(latitude)) ", " (format::degrees(longitude)) }))
             }
-            @if let Some(metres) = form.accuracy_m { (line(spec_label(ask, 25), html! { "± " (show::number(metres)) " m" })) }
-            @if let Some(metres) = form.distance_m { (line(spec_label(ask, 27), html! { (show::number(metres)) " m" })) }
+            @if let Some(metres) = form.accuracy_m { (line(spec_label(ctx, 25), html! { "± " (format::number(metres)) " m" })) }
+            @if let Some(metres) = form.distance_m { (line(spec_label(ctx, 27), html! { (format::number(metres)) " m" })) }
         }
     }
 }
 
-fn tasks(ask: &Ask, form: &Visit) -> Markup {
+fn tasks(ctx: &RequestContext, form: &Visit) -> Markup {
     html! {
-        @if form.task_answers.is_empty() { p.empty { (ask.t(t::NOTHING)) } }
+        @if form.task_answers.is_empty() { p.empty { (ctx.t(t::NOTHING)) } }
         @else {
             dl.record {
                 @for (task, answer) in &form.task_answers {
-                    (line(task, html! { span.tag .good[*answer] .bad[!*answer] { (show::yes_no(ask.lang, *answer)) } }))
+                    (line(task, html! { span.tag .good[*answer] .bad[!*answer] { (format::yes_no(ctx.lang, *answer)) } }))
                 }
             }
         }
@@ -130,12 +130,13 @@ fn tasks(ask: &Ask, form: &Visit) -> Markup {
 }
 
 /// Records of an outlet that name the visit, those that stand first.
-fn of_visit<K: Typed>(
-    ask: &Ask,
+fn of_visit<K: Entity>(
+    ctx: &RequestContext,
     outlet: OutletId,
     is: impl Fn(&K) -> bool,
-) -> Result<Vec<(Record, K)>, Failure> {
-    let records = ask.server.records_of_home(Home::Outlet(outlet), K::SPEC.kind).map_err(Failure::broken)?;
+) -> Result<Vec<(Record, K)>, PageError> {
+    let records =
+        ctx.server.records_of_home(Home::Outlet(outlet), K::SPEC.kind).map_err(PageError::internal)?;
     let forms = records.into_iter().map(|record| {
         let form = K::read(&record);
         (record, form)
@@ -146,55 +147,56 @@ fn of_visit<K: Typed>(
 }
 
 /// Shelf, counts and movements.
-fn parts(ask: &Ask, id: VisitId, outlet: OutletId) -> Result<Markup, Failure> {
-    let shelves = of_visit(ask, outlet, |form: &ShelfObservation| form.visit == Some(id))?;
-    let counts = of_visit(ask, outlet, |form: &StockCount| form.visit == Some(id))?;
-    let movements = of_visit(ask, outlet, |form: &StockMovement| form.visit == Some(id))?;
-    let mark = |record: &Record| html! { @if header::is_corrected(record) { " " span.tag.bad { (ask.t(t::CORRECTED)) } } };
+fn parts(ctx: &RequestContext, id: VisitId, outlet: OutletId) -> Result<Markup, PageError> {
+    let shelves = of_visit(ctx, outlet, |form: &ShelfObservation| form.visit == Some(id))?;
+    let counts = of_visit(ctx, outlet, |form: &StockCount| form.visit == Some(id))?;
+    let movements = of_visit(ctx, outlet, |form: &StockMovement| form.visit == Some(id))?;
+    let mark = |record: &Record| html! { @if header::is_corrected(record) { " " span.tag.bad { (ctx.t(t::CORRECTED)) } } };
     Ok(html! {
-        @for (record, form) in &shelves { h2 { (ask.t(t::SHELF_LINES)) (mark(record)) } (shelf(ask, form)?) }
-        @if shelves.is_empty() { h2 { (ask.t(t::SHELF_LINES)) } p.empty { (ask.t(t::NOTHING)) } }
-        @for (record, form) in &counts { h2 { (ask.t(t::STOCK_COUNTS)) (mark(record)) } (count(ask, form)?) }
-        @if counts.is_empty() { h2 { (ask.t(t::STOCK_COUNTS)) } p.empty { (ask.t(t::NOTHING)) } }
+        @for (record, form) in &shelves { h2 { (ctx.t(t::SHELF_LINES)) (mark(record)) } (shelf(ctx, form)?) }
+        @if shelves.is_empty() { h2 { (ctx.t(t::SHELF_LINES)) } p.empty { (ctx.t(t::NOTHING)) } }
+        @for (record, form) in &counts { h2 { (ctx.t(t::STOCK_COUNTS)) (mark(record)) } (count(ctx, form)?) }
+        @if counts.is_empty() { h2 { (ctx.t(t::STOCK_COUNTS)) } p.empty { (ctx.t(t::NOTHING)) } }
         @if !movements.is_empty() {
-            h2 { (ask.t(t::STOCK_MOVEMENTS)) }
+            h2 { (ctx.t(t::STOCK_MOVEMENTS)) }
             div.scroll { table {
-                (list::heads(ask, &[(t::CAUSE, false), (t::PRODUCT_COLUMN, false), (t::UNITS, true)]))
-                tbody { @for (record, form) in &movements { (movement(ask, record, form)?) } }
+                (list::heads(ctx, &[(t::CAUSE, false), (t::PRODUCT_COLUMN, false), (t::UNITS, true)]))
+                tbody { @for (record, form) in &movements { (movement(ctx, record, form)?) } }
             } }
         }
     })
 }
 
-fn shelf(ask: &Ask, form: &ShelfObservation) -> Result<Markup, Failure> {
+fn shelf(ctx: &RequestContext, form: &ShelfObservation) -> Result<Markup, PageError> {
     let heads = [(t::PRODUCT_COLUMN, false), (t::PRESENT, false), (t::FACINGS, true), (t::PRICE, true)];
     let products: BTreeSet<Gtin> =
         form.present.keys().chain(form.facings_own.keys()).chain(form.price_minor.keys()).copied().collect();
-    let number =
-        |of: &BTreeMap<Gtin, i64>, gtin: &Gtin| of.get(gtin).map_or_else(|| "–".into(), |n| show::number(*n));
+    let number = |of: &BTreeMap<Gtin, i64>, gtin: &Gtin| {
+        of.get(gtin).map_or_else(|| "–".into(), |n| format::number(*n))
+    };
     Ok(html! {
         div.scroll { table {
-            (list::heads(ask, &heads))
+            (list::heads(ctx, &heads))
             tbody { @for gtin in &products { tr {
-                td { (ask.product(*gtin)?) }
+                td { (ctx.product(*gtin)?) }
                 td {
                     @match form.present.get(gtin) {
-                        Some(true) => span.tag.good { (ask.t(t::PRESENT)) },
+                        Some(true) => span.tag.good { (ctx.t(t::PRESENT)) },
                         Some(false) => {
-                            span.tag.bad { (ask.t(t::ABSENT)) }
-                            @if form.in_backroom.get(gtin) == Some(&true) { " " (ask.t(t::BACKROOM_ONLY)) }
+                            span.tag.bad { (ctx.t(t::ABSENT)) }
+                            @if form.in_backroom.get(gtin) == Some(&true) { " " (ctx.t(t::BACKROOM_ONLY)) }
                         },
                         None => "–",
                     }
                 }
                 td.n { (number(&form.facings_own, gtin)) " / " (number(&form.facings_category, gtin)) }
-                td.n { (form.price_minor.get(gtin).map_or_else(|| "–".into(), |minor| show::money(*minor))) }
+                td.n { (form.price_minor.get(gtin).map_or_else(|| "–".into(), |minor| format::money(*minor))) }
             } } }
         } }
     })
 }
 
-fn count(ask: &Ask, form: &StockCount) -> Result<Markup, Failure> {
+fn count(ctx: &RequestContext, form: &StockCount) -> Result<Markup, PageError> {
     let places = [&form.shelf_units, &form.stack_units, &form.backroom_units];
     let heads = [
         (t::PRODUCT_COLUMN, false),
@@ -207,11 +209,11 @@ fn count(ask: &Ask, form: &StockCount) -> Result<Markup, Failure> {
     let products: BTreeSet<Gtin> = places.iter().flat_map(|place| place.keys().copied()).collect();
     Ok(html! {
         div.scroll { table {
-            (list::heads(ask, &heads))
+            (list::heads(ctx, &heads))
             tbody { @for gtin in &products { tr {
-                td { (ask.product(*gtin)?) }
-                @for place in places { td.n { (place.get(gtin).map_or_else(|| "–".into(), |units| show::number(*units))) } }
-                td.n { b { (show::number(places.iter().filter_map(|place| place.get(gtin)).sum())) } }
+                td { (ctx.product(*gtin)?) }
+                @for place in places { td.n { (place.get(gtin).map_or_else(|| "–".into(), |units| format::number(*units))) } }
+                td.n { b { (format::number(places.iter().filter_map(|place| place.get(gtin)).sum())) } }
                 td { (lots(form, *gtin)) }
             } } }
         } }
@@ -223,27 +225,27 @@ fn lots(form: &StockCount, gtin: Gtin) -> Markup {
     html! {
         @for ((product, lot), units) in of_product {
             span.lot {
-                (lot) " × " (show::number(*units))
+                (lot) " × " (format::number(*units))
                 @if let Some(expires) = form.lot_expires_on.get(&(*product, lot.clone())) { " → " (expires) }
             } " "
         }
     }
 }
 
-fn movement(ask: &Ask, record: &Record, form: &StockMovement) -> Result<Markup, Failure> {
+fn movement(ctx: &RequestContext, record: &Record, form: &StockMovement) -> Result<Markup, PageError> {
     let corrected = header::is_corrected(record);
     Ok(html! {
         @for (gtin, units) in &form.units {
             tr {
-                td { (show::choice(ask.lang, form.cause)) @if corrected { " " span.tag.bad { (ask.t(t::CORRECTED)) } } }
-                td { (ask.product(*gtin)?) }
-                td.n { @if *units > 0 { "+" } (show::number(*units)) }
+                td { (format::choice(ctx.lang, form.cause)) @if corrected { " " span.tag.bad { (ctx.t(t::CORRECTED)) } } }
+                td { (ctx.product(*gtin)?) }
+                td.n { @if *units > 0 { "+" } (format::number(*units)) }
             }
         }
     })
 }
 
-fn issues_of(ask: &Ask, id: VisitId, outlet: OutletId) -> Result<Vec<Record>, Failure> {
-    let found = of_visit(ask, outlet, |form: &Issue| form.visit == Some(id))?;
+fn issues_of(ctx: &RequestContext, id: VisitId, outlet: OutletId) -> Result<Vec<Record>, PageError> {
+    let found = of_visit(ctx, outlet, |form: &Issue| form.visit == Some(id))?;
     Ok(found.into_iter().map(|(record, _)| record).collect())
 }

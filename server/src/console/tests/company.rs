@@ -49,7 +49,7 @@ pub(super) struct Size {
     pub(super) days: i32,
 }
 
-fn draft<K: Typed>(id: RecordId, home: Home, form: &K) -> Draft {
+fn draft<K: Entity>(id: RecordId, home: Home, form: &K) -> Draft {
     Draft { key: K::key(id), home, writes: form.writes() }
 }
 
@@ -241,7 +241,7 @@ struct Recorder {
 }
 
 impl Recorder {
-    fn save<K: Typed>(&mut self, id: RecordId, home: Home, at_ms: i64, day: Day, form: &K) {
+    fn save<K: Entity>(&mut self, id: RecordId, home: Home, at_ms: i64, day: Day, form: &K) {
         let header = Header {
             actor: self.actor,
             captured_at_ms: at_ms,
@@ -312,7 +312,7 @@ fn visit(recorder: &mut Recorder, region: &str, p: usize, o: usize, day: Day, at
         latitude_e7: Some(312_304_000),
         longitude_e7: Some(1_214_737_000),
         accuracy_m: Some(12),
-        position_grade: Some(PositionGrade::Measured),
+        position_grade: Some(FixGrade::Measured),
         distance_m: Some(35),
         task_answers: BTreeMap::from([("price_tag".into(), true), ("stack_built".into(), o != 2)]),
         note: text("店长要求周五前补货。"),
@@ -329,7 +329,7 @@ pub(super) fn visit_id(region: &str, p: usize, o: usize, day: Day) -> VisitId {
 }
 
 /// Saves a form later than all else, as a person's device does.
-pub(super) fn save_more<K: Typed>(
+pub(super) fn save_more<K: Entity>(
     server: &Server,
     (region, p, size): (&str, usize, Size),
     (record, home): (RecordId, Home),

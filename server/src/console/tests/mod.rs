@@ -6,7 +6,7 @@ mod figures;
 mod photos;
 
 use super::{Users, router_at, serve};
-use crate::photos::{Photos, Place, SpoolLimits};
+use crate::photos::{Photos, SpoolLimits, StorageLocation};
 use crate::server::Server;
 use browser::Browser;
 use company::{HOSTILE, NOW_MS, Size, TODAY, id, visit_id};
@@ -37,7 +37,7 @@ impl Running {
         }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let place = Place::Folder(folder.path().join("photos"));
+        let place = StorageLocation::Folder(folder.path().join("photos"));
         let photos = Arc::new(Photos::open(Arc::clone(&server), &place, SpoolLimits::default()).unwrap());
         let router = router_at(Arc::clone(&server), Arc::clone(&photos), users, || NOW_MS);
         tokio::spawn(serve(listener, router, std::future::pending()));
@@ -203,9 +203,9 @@ async fn nobody_sees_past_their_scope() {
         format!("/visit/{}", id("no visit at all")),
     ];
     let lists = ["/visits", "/issues", "/products", "/shelf", "/stock", "/devices"];
-    let whose =
+    let scopes =
         ["", "?unit=none", &format!("?unit={}", id("HUA_NAN")), &format!("?person={}", id("HUA_NAN-P0"))];
-    let lists = lists.iter().flat_map(|list| whose.iter().map(move |whose| format!("{list}{whose}")));
+    let lists = lists.iter().flat_map(|list| scopes.iter().map(move |scope| format!("{list}{scope}")));
     let denied: Vec<String> = others.into_iter().chain(lists).collect();
     for user in ["north", "wang", "loose"] {
         let mut browser = running.logged_in(user).await;

@@ -2,11 +2,9 @@
 
 use super::company::{self, NOW_MS, TODAY, id, visit_id};
 use super::{Running, SMALL};
-use crate::photos::Answer;
+use crate::photos::UploadStep;
 use xundian_protocol::ids::{ContentHash, DeviceNo, OutletId, PersonId, RecordId};
-use xundian_protocol::kinds::{
-    ClockGrade, Header, MediaType, Photo, PhotoSource, PhotoSubject, PositionGrade,
-};
+use xundian_protocol::kinds::{ClockGrade, FixGrade, Header, MediaType, Photo, PhotoSource, PhotoSubject};
 use xundian_protocol::limits::PHOTO_PIECE_BYTES_MAX;
 use xundian_protocol::record::Home;
 use xundian_protocol::wire::v1::{Offer, Piece};
@@ -49,7 +47,7 @@ fn photo(picture: &[u8]) -> Photo {
         latitude_e7: Some(312_304_000),
         longitude_e7: Some(1_214_737_000),
         accuracy_m: Some(12),
-        position_grade: Some(PositionGrade::Measured),
+        position_grade: Some(FixGrade::Measured),
         distance_m: Some(35),
         ..Photo::default()
     }
@@ -72,7 +70,7 @@ async fn send(running: &Running, picture: &[u8]) {
         answer = running.photos.keep(device, actor(), &piece, NOW_MS);
         from += bytes.len() as u64;
     }
-    let Answer::Store(whole) = answer else { panic!("it should be whole: {answer:?}") };
+    let UploadStep::Store(whole) = answer else { panic!("it should be whole: {answer:?}") };
     assert_eq!(running.photos.store(whole).await.unwrap().bytes, picture.len() as u64);
 }
 
@@ -105,14 +103,14 @@ async fn a_visit_shows_its_photos_and_what_speaks_against_them() {
     assert!(!doubts.iter().any(|doubt| page.body.contains(doubt)), "nothing speaks against it");
 
     let mocked = Photo {
-        position_grade: Some(PositionGrade::Mocked),
+        position_grade: Some(FixGrade::Mocked),
         distance_m: Some(213),
         source: Some(PhotoSource::Chosen),
         note: Some("<b>急</b>".into()),
         ..photo(&shelf)
     };
     save(&running, "doubtful", header(ClockGrade::Unverified), &mocked);
-    let missing = Photo { position_grade: Some(PositionGrade::Missing), issue: None, ..photo(&shelf) };
+    let missing = Photo { position_grade: Some(FixGrade::Missing), issue: None, ..photo(&shelf) };
     save(&running, "no position", header(ClockGrade::Trusted), &missing);
     let page = hq.get(&page_of_the_visit()).await;
     for doubt in doubts {
@@ -156,7 +154,7 @@ struct Correction {
 
 impl Correction {
     fn save(&self, running: &Running, old: RecordId) {
-        use xundian_protocol::kinds::{Typed as _, header};
+        use xundian_protocol::kinds::{Entity as _, header};
         use xundian_protocol::record::{FieldKey, Key, Value, Write};
         let record = running.server.record(Photo::key(old)).unwrap().unwrap();
         let at = FieldKey { tag: header::CORRECTED_BY, key: Key::Single };

@@ -1,6 +1,6 @@
 //! Figures that were damaged on the disk and are mended from the records.
 
-use super::learnt::all_figures;
+use super::backfilled::all_figures;
 use super::*;
 use crate::store::Table;
 use std::ops::ControlFlow;
@@ -119,14 +119,14 @@ fn mending_says_what_was_wrong_and_is_in_the_audit_trail_and_leaves_records_alon
     let records = || server.store.reader().records(None).collect::<Result<Vec<_>, _>>().expect("records");
     let (before, audited) = (records(), server.store.reader().audit().expect("a trail").len());
     let rows = server.store.derived_rows().expect("rows");
-    for table in [Table::Cells, Table::Traces, Table::Stock, Table::Levels] {
+    for table in [Table::Cells, Table::Provenance, Table::Stock, Table::Levels] {
         let (_, key, _) = rows.iter().find(|(of, ..)| *of == table).expect("a row of each");
         server.store.damage(table, key, None).expect("a write");
     }
     let report = server.repair_views("the night shift", NOW_MS).expect("it mends");
     assert!(!report.found.is_clean() && report.left.is_clean(), "{report:#?}");
     assert_eq!((report.mended.outlets, report.mended.unreadable), (1, 0));
-    assert!(report.mended.cells > 0 && report.mended.traces > 0, "{}", report.mended);
+    assert!(report.mended.cells > 0 && report.mended.provenance > 0, "{}", report.mended);
     assert_eq!(records(), before);
     let trail = server.store.reader().audit().expect("a trail");
     assert_eq!(trail.len(), audited + 2, "one commit for stock and traces, one for cells");

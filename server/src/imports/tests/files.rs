@@ -1,6 +1,6 @@
 //! Encodings, headers, lines, and what Excel does to files.
 
-use super::super::cells::{Finer, decimal};
+use super::super::row_reader::{Finer, decimal};
 use super::*;
 use xundian_protocol::kinds::Person;
 

@@ -9,7 +9,7 @@ use super::{BadRow, ImportError, ImportKind, Outcome, Request, run};
 use crate::server::Server;
 use tempfile::TempDir;
 use xundian_protocol::ids::RecordId;
-use xundian_protocol::kinds::Typed;
+use xundian_protocol::kinds::Entity;
 
 const NOW_MS: i64 = 1_800_000_000_000;
 
@@ -69,7 +69,7 @@ impl Fixture {
     }
 
     /// The one record of a kind that a natural key names.
-    fn read<T: Typed>(&self, key: &str) -> T {
+    fn read<T: Entity>(&self, key: &str) -> T {
         let id = RecordId::derived(T::SPEC.kind, key);
         T::read(&self.server.record(T::key(id)).unwrap().unwrap())
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, OrgUnitId, OutletId, PersonId, PositionId, RecordId};
 use xundian_protocol::kinds::{
-    Channel, Conflict, OrgUnit, Outlet, OutletStatus, Person, PersonStatus, Position, Role, Side, Typed,
+    Channel, Conflict, Entity, OrgUnit, Outlet, OutletStatus, Person, PersonStatus, Position, Role, Side,
     UnitType,
 };
 use xundian_protocol::record::{FieldKey, Home, Op, Record, Value, Write};

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use xundian_client::{Client, Issue, Photo, RecordError, RecordId, SaveState};
-use xundian_protocol::kinds::{Outlet, Typed};
+use xundian_protocol::kinds::{Entity, Outlet};
 
 use super::super::trace::Event;
 use super::{Line, OWN, PULLED, Word, issue, line_of, open};

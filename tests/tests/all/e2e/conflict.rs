@@ -7,7 +7,7 @@ use xundian_client::{
 };
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::DeviceNo;
-use xundian_protocol::kinds::{Conflict, Held, Typed};
+use xundian_protocol::kinds::{Conflict, Entity, KeyedValue};
 use xundian_protocol::record::{FieldKey, Home, Key, Op, Value};
 use xundian_server::{Draft, sessions};
 use xundian_tests::support::company::{self, outlet, person, product, today};
@@ -62,7 +62,7 @@ fn assert_same(service: &Service, device: &Device) {
 }
 
 fn note_of_b1(device: &Device) -> Option<String> {
-    device.client.form::<Outlet>(outlet("B1").0).expect("readable").expect("there").note
+    device.client.entity::<Outlet>(outlet("B1").0).expect("readable").expect("there").note
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,7 +81,7 @@ async fn what_two_people_wrote_offline_reaches_everybody_concerned_with_both_val
         ("周一盘点", "周二盘点"),
         "the later stamp stands"
     );
-    assert_eq!(lost.side.held, Held { key: Key::Single, value: Value::Text("周二盘点".into()) });
+    assert_eq!(lost.side.held, KeyedValue { key: Key::Single, value: Value::Text("周二盘点".into()) });
     assert_eq!(kept.side.person, Some(person("W4")));
     assert_eq!((lost.side.person, lost.side.name.as_deref()), (Some(person("W2")), Some("李雷")));
     assert_eq!(Some(lost.side.device), devices[0].client.identity().map(|identity| identity.device));
@@ -167,7 +167,7 @@ async fn two_who_settle_it_at_once_end_with_what_the_record_holds_whoever_comes_
             let settlement = settled.settlement.expect("settled");
             assert_eq!((settlement.decision, settlement.by), (Decision::Restored, person("W4")));
             assert_eq!(note_of_b1(device).as_deref(), Some("周二盘点"));
-            let form: Conflict = device.client.form(conflict.id).expect("readable").expect("there");
+            let form: Conflict = device.client.entity(conflict.id).expect("readable").expect("there");
             assert_eq!(form.settled_kept_by, Some(person("W2")), "who kept it stays on record");
             assert_same(&service, device);
         }
@@ -179,7 +179,7 @@ async fn what_a_sync_brought_while_a_form_was_open_is_not_written_over_unseen() 
     let service = Service::start().await;
     let (representative, manager) = (service.device("W2").await, service.device("W4").await);
     let id = outlet("B1").0;
-    let before: Outlet = representative.client.form(id).expect("readable").expect("there");
+    let before: Outlet = representative.client.entity(id).expect("readable").expect("there");
     let phone = Outlet { phone: Some("010-1111".into()), note: Some("早".into()), ..Outlet::default() };
     manager.client.edit(id, &phone, None).expect("saved");
     manager.sync().await;
@@ -193,7 +193,7 @@ async fn what_a_sync_brought_while_a_form_was_open_is_not_written_over_unseen() 
     assert_eq!(note_of_b1(&representative).as_deref(), Some("早"), "what was not touched stays");
 
     // With what stands before them they remove it, and nobody else's change is in the way.
-    let before: Outlet = representative.client.form(id).expect("readable").expect("there");
+    let before: Outlet = representative.client.entity(id).expect("readable").expect("there");
     representative.client.edit(id, &Outlet { phone: None, ..before.clone() }, Some(&before)).expect("saved");
     representative.client.edit(id, &before, Some(&before)).expect("nothing to save");
     assert_eq!(representative.client.status().expect("readable").unsent_ops, 1);
@@ -235,7 +235,7 @@ async fn two_people_who_close_one_issue_offline_end_alike_and_the_losing_solutio
     assert_eq!(author.sync().await.rejected, 0);
     manager.sync().await;
     for device in [&author, &manager] {
-        let stands: Issue = device.client.form(id).expect("readable").expect("there");
+        let stands: Issue = device.client.entity(id).expect("readable").expect("there");
         assert_eq!(stands.resolution.as_ref(), Some(&lost));
     }
     service.verify();

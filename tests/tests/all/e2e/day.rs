@@ -7,9 +7,9 @@ use xundian_client::{
     Severity, ShelfObservation, StockCount, StockMovement,
 };
 use xundian_protocol::calendar::Day;
+use xundian_protocol::figures::{Completeness, IssueFigures, ProductFigures, VisitFigures};
 use xundian_protocol::kinds::{Gtin, Outlet, Product, RoutePlan, Visit};
-use xundian_protocol::views::{Completeness, IssueFigures, ProductFigures, VisitFigures};
-use xundian_server::figures::{Figures, Scope};
+use xundian_server::figures::{Figures, RollUp};
 use xundian_tests::support::company::{self, product, today};
 use xundian_tests::support::contents::Contents;
 use xundian_tests::support::device::Device;
@@ -155,14 +155,14 @@ fn sum(parts: &[Figures]) -> Figures {
     sum
 }
 
-fn of(service: &Service, scope: Scope, day: Day) -> Figures {
+fn of(service: &Service, scope: RollUp, day: Day) -> Figures {
     let figures = service.server().figures(scope, day, day).expect("readable");
     Figures { completeness: Completeness::default(), ..figures }
 }
 
 fn codes(device: &Device) -> Vec<String> {
     let records = device.client.list(Outlet::SPEC.kind, None).expect("readable");
-    let code = |record| xundian_protocol::kinds::Typed::read(record);
+    let code = |record| xundian_protocol::kinds::Entity::read(record);
     let mut codes: Vec<String> =
         records.iter().map(|line| code(&line.record)).filter_map(|outlet: Outlet| outlet.code).collect();
     codes.sort();
@@ -196,26 +196,26 @@ async fn a_day_is_worked_offline_and_its_figures_are_those_made_by_hand() {
     }
 
     let (one, two, three) = (figures_of_w1(), figures_of_one_visit(2, true), figures_of_one_visit(3, false));
-    let person = |code| Scope::Person(company::person(code));
-    let unit = |code| Scope::Unit(company::unit(code));
+    let person = |code| RollUp::Person(company::person(code));
+    let unit = |code| RollUp::Unit(company::unit(code));
     assert_eq!(of(&service, person("W1"), day), one);
     assert_eq!(of(&service, person("W2"), day), two);
     assert_eq!(of(&service, unit("HB-1"), day), one, "the area is that of W1 alone");
     assert_eq!(of(&service, unit("HB"), day), sum(&[one, two]), "the region is all below it");
     assert_eq!(of(&service, unit("HN"), day), three);
-    assert_eq!(of(&service, Scope::Unassigned, day), Figures::default());
-    assert_eq!(of(&service, Scope::Nation, day), sum(&[one, two, three]));
-    assert_eq!(of(&service, Scope::Nation, Day(day.0 - 1)), Figures::default(), "nothing the day before");
+    assert_eq!(of(&service, RollUp::Unassigned, day), Figures::default());
+    assert_eq!(of(&service, RollUp::Nation, day), sum(&[one, two, three]));
+    assert_eq!(of(&service, RollUp::Nation, Day(day.0 - 1)), Figures::default(), "nothing the day before");
     service.verify();
     reports_say_the_same(&service, day);
 }
 
 fn reports_say_the_same(service: &Service, day: Day) {
     let reports = service.server().records(DayReport::SPEC.kind).expect("readable");
-    let report: DayReport = xundian_protocol::kinds::Typed::read(&reports[0]);
+    let report: DayReport = xundian_protocol::kinds::Entity::read(&reports[0]);
     assert_eq!((reports.len(), report.visits_done, report.visits_planned), (1, Some(2), Some(3)));
     let issues = service.server().records(Issue::SPEC.kind).expect("readable");
-    let issue: Issue = xundian_protocol::kinds::Typed::read(&issues[0]);
+    let issue: Issue = xundian_protocol::kinds::Entity::read(&issues[0]);
     assert_eq!((issues.len(), issue.state, issue.due_on), (1, Some(IssueState::Open), Some(day.next())));
 }
 
@@ -271,16 +271,16 @@ async fn completeness_counts_the_devices_that_have_sent_the_day() {
         let figures = service.server().figures(scope, day, day).expect("readable").completeness;
         (figures.devices, figures.complete, figures.through_ms.is_some())
     };
-    assert_eq!(complete(Scope::Nation), (0, 0, false));
+    assert_eq!(complete(RollUp::Nation), (0, 0, false));
     let w1 = service.device("W1").await;
     let silent = Device::enrol(&service.invitation("W3"), "W3").await;
-    assert_eq!(complete(Scope::Nation), (2, 1, false), "a device that never synced may hold anything");
-    assert_eq!(complete(Scope::Unit(company::unit("HB"))), (1, 1, true));
-    assert_eq!(complete(Scope::Unit(company::unit("HN"))), (1, 0, false));
+    assert_eq!(complete(RollUp::Nation), (2, 1, false), "a device that never synced may hold anything");
+    assert_eq!(complete(RollUp::Unit(company::unit("HB"))), (1, 1, true));
+    assert_eq!(complete(RollUp::Unit(company::unit("HN"))), (1, 0, false));
 
     silent.sync().await;
-    assert_eq!(complete(Scope::Nation), (2, 2, true));
-    let later = service.server().figures(Scope::Nation, day, today().next()).expect("readable").completeness;
+    assert_eq!(complete(RollUp::Nation), (2, 2, true));
+    let later = service.server().figures(RollUp::Nation, day, today().next()).expect("readable").completeness;
     assert_eq!((later.devices, later.complete), (2, 0), "tomorrow is not over");
     let watermarks = service.server().devices().expect("readable");
     let earliest = watermarks.iter().filter_map(|device| device.captured_through_ms).min();
@@ -288,5 +288,5 @@ async fn completeness_counts_the_devices_that_have_sent_the_day() {
 
     let lost = w1.client.identity().expect("enrolled").device;
     service.server().revoke(lost, "test", w1.clock.read_ms()).expect("a device");
-    assert_eq!(complete(Scope::Nation), (1, 1, true), "nobody waits for a revoked device");
+    assert_eq!(complete(RollUp::Nation), (1, 1, true), "nobody waits for a revoked device");
 }

@@ -6,7 +6,7 @@ use xundian_client::{SyncReport, rescue};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Hlc, Stamp};
 use xundian_protocol::ids::{DeviceNo, OpSeq, RecordId};
-use xundian_protocol::kinds::{StockCount, Typed as _, Visit};
+use xundian_protocol::kinds::{Entity as _, StockCount, Visit};
 use xundian_protocol::record::{FieldKey, Op, Record, RecordKey, Value, Write};
 use xundian_protocol::wire::stored::{decode_record, encode_record};
 use xundian_tests::support::company::today;

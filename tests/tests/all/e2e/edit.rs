@@ -1,7 +1,7 @@
 //! Acceptance: what people edit together is edited offline, and what the server refused is mended and sent again.
 
 use xundian_client::{Outlet, RecordError, Rejected, StockCount};
-use xundian_protocol::kinds::{Product, Typed, Visit};
+use xundian_protocol::kinds::{Entity, Product, Visit};
 use xundian_protocol::wire::v1::Refusal;
 use xundian_tests::support::company::{outlet, product, today, unit};
 use xundian_tests::support::device::Device;
@@ -25,7 +25,7 @@ async fn a_refused_edit_is_mended_in_one_step_that_a_restart_does_not_undo() {
 
     let other = device.client.mend_rejected(refused.id, &StockCount { visit: None, ..count() });
     assert!(
-        matches!(other, Err(RecordError::OtherForm { of: "outlet", form: "stock_count", .. })),
+        matches!(other, Err(RecordError::OtherKind { of: "outlet", form: "stock_count", .. })),
         "{other:?}"
     );
     let empty = device.client.mend_rejected(refused.id, &Outlet::default());

@@ -2,10 +2,10 @@
 
 use xundian_client::{RecordError, SaveState, Visit};
 use xundian_protocol::calendar::Day;
-use xundian_protocol::kinds::{Person, ShelfObservation, StockCount, Typed};
+use xundian_protocol::kinds::{Entity, Person, ShelfObservation, StockCount};
 use xundian_protocol::record::Home;
 use xundian_protocol::wire::v1::Refusal;
-use xundian_server::figures::Scope;
+use xundian_server::figures::RollUp;
 use xundian_tests::support::company::{self, assignment, draft, outlet, today};
 use xundian_tests::support::device::Device;
 use xundian_tests::support::service::Service;
@@ -22,7 +22,7 @@ fn hand_over(service: &Service, to: &str, epoch: i64, from: Day) {
 }
 
 fn visits_done(service: &Service) -> i64 {
-    let figures = service.server().figures(Scope::Nation, Day(today().0 - 30), today());
+    let figures = service.server().figures(RollUp::Nation, Day(today().0 - 30), today());
     figures.expect("readable").visits.done
 }
 
@@ -87,7 +87,7 @@ async fn work_done_before_its_author_moved_to_another_position_counts_however_la
         tray.iter().all(|rejected| rejected.op.record.id == late.0 && rejected.why == Refusal::OutOfScope)
     );
     assert_eq!(history(&device), [0, 0, 0], "the phone holds what the new position sees");
-    let of_region = |unit| service.server().figures(Scope::Unit(company::unit(unit)), change, today());
+    let of_region = |unit| service.server().figures(RollUp::Unit(company::unit(unit)), change, today());
     assert_eq!(of_region("HN").expect("readable").visits.done, 0);
     service.verify();
 }

@@ -3,7 +3,7 @@
 use xundian_client::SyncError;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::kinds::RoutePlan;
-use xundian_server::figures::Scope;
+use xundian_server::figures::RollUp;
 use xundian_tests::support::company::{self, today};
 use xundian_tests::support::device::Device;
 use xundian_tests::support::relay::Relay;
@@ -18,7 +18,7 @@ async fn a_push_moves_the_figures_and_leaves_the_pull_to_the_next_sync() {
     let service = Service::start().await;
     let day = Day(today().0 - 1);
     let device = service.device("W1").await;
-    let w1 = Scope::Person(company::person("W1"));
+    let w1 = RollUp::Person(company::person("W1"));
     let figures = || service.server().figures(w1, day, day).expect("readable");
     let watermark_ms = figures().completeness.through_ms;
     company::write(service.server(), vec![company::route("W1", today(), &["A1"])]);

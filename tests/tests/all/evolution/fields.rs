@@ -3,7 +3,7 @@
 use xundian_client::{Outlet, ShelfObservation, StockCount, VisitId};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::RecordId;
-use xundian_protocol::kinds::{Conflict, Typed, Visit};
+use xundian_protocol::kinds::{Conflict, Entity, Visit};
 use xundian_protocol::record::{FieldKey, Home, Op, Record, Value};
 use xundian_tests::support::company::{outlet, product, today};
 use xundian_tests::support::contents::Contents;

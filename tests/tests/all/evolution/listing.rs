@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use xundian_client::{Client, PhotoOf, PhotoState, SaveState, VisitId};
+use xundian_protocol::figures::stock_ledger::Stock;
+use xundian_protocol::figures::{Cell, Period, Subject};
 use xundian_protocol::ids::ContentHash;
 use xundian_protocol::kinds::{self, Visit};
 use xundian_protocol::record::{Home, Key, Op, Record, Value, Write};
-use xundian_protocol::views::ledger::Stock;
-use xundian_protocol::views::{Cell, Period, Subject};
 use xundian_protocol::wire::stored;
-use xundian_server::store::{Naming, Picture, PictureRow, Reader, Store};
+use xundian_server::store::{BlobRef, Picture, PictureRow, Reader, Store};
 
 use super::kinds::FUTURE;
 
@@ -76,8 +76,8 @@ fn devices_and_records(out: &mut String, reader: &Reader<'_>) {
     }
     for found in reader.records(None) {
         let found = found.expect("readable");
-        let place = found.place;
-        let state = format!("at {} by {}, foreign {}", place.seq.0, place.author, place.foreign.0);
+        let position = found.position;
+        let state = format!("at {} by {}, foreign {}", position.seq.0, position.author, position.foreign.0);
         record(out, &found.record, &state);
     }
     for rejected in reader.rejected().expect("readable") {
@@ -89,9 +89,9 @@ fn devices_and_records(out: &mut String, reader: &Reader<'_>) {
 
 fn figures(out: &mut String, reader: &Reader<'_>) {
     for (cell, measures) in reader.cell_rows().flat_map(|row| row.expect("a store").expect("readable")) {
-        let Cell { view, dimension, .. } = cell;
+        let Cell { family, dimension, .. } = cell;
         let (subject, period) = (subject(cell.subject), period(cell.period));
-        line(out, format!("cell {} {subject} {period} {} {:?}", view.number(), dimension.0, measures.0));
+        line(out, format!("cell {} {subject} {period} {} {:?}", family.number(), dimension.0, measures.0));
     }
     for row in reader.statement_rows() {
         let (outlet, statement) = row.expect("a store").expect("readable");
@@ -104,8 +104,8 @@ fn figures(out: &mut String, reader: &Reader<'_>) {
             line(out, format!("stock in {outlet} on {day} of {gtin}: {said}, then {after}"));
         }
     }
-    let traces = reader.trace_rows().map(|row| row.expect("a store").expect("readable").len());
-    line(out, format!("traces {}", traces.sum::<usize>()));
+    let provenance = reader.provenance_rows().map(|row| row.expect("a store").expect("readable").len());
+    line(out, format!("traces {}", provenance.sum::<usize>()));
 }
 
 fn pictures(out: &mut String, reader: &Reader<'_>) {
@@ -114,7 +114,7 @@ fn pictures(out: &mut String, reader: &Reader<'_>) {
             PictureRow::Stored(Picture { hash, bytes, preview }) => {
                 line(out, format!("picture {hash} of {bytes} bytes, thumbnail {}", preview as u8));
             }
-            PictureRow::Named(Naming { hash, author, record, .. }) => {
+            PictureRow::Named(BlobRef { hash, author, record, .. }) => {
                 line(out, format!("picture {hash} named by {} {} of {author}", record.kind.0, record.id));
             }
         }

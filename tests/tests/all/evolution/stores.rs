@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use xundian_client::{Client, StoreKey};
-use xundian_protocol::kinds::{Typed, Visit};
+use xundian_protocol::kinds::{Entity, Visit};
 use xundian_server::{Server, sessions};
 use xundian_tests::support::packed;
 use xundian_tests::support::service::Service;

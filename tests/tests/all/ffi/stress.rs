@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use xundian_client::ffi::{
-    Client, ClientError, ErrorCode, FormLine, Kind, ObserverError, ProgressObserver, Query, RecordPage,
+    Client, ClientError, ErrorCode, Kind, ListedRecord, ObserverError, ProgressObserver, Query, RecordPage,
     RecordsObserver, StatusObserver,
 };
 use xundian_client::{
@@ -116,7 +116,7 @@ fn call(client: &Arc<Client>, rng: &mut StdRng) {
         }
         8 => {
             let issues = allowed(client.list(Kind::Issue, None)).unwrap_or_default();
-            let issue: Option<FormLine> = some(&issues, rng);
+            let issue: Option<ListedRecord> = some(&issues, rng);
             issue.map(|issue| allowed(client.close_issue(issue.id, "已解决".into())));
         }
         9 => _ = allowed(client.status()),

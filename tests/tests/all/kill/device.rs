@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use tempfile::TempDir;
 use xundian_client::{Client, ShelfObservation, StockCount, StoreKey, Visit, VisitId};
 use xundian_protocol::calendar::Day;
-use xundian_protocol::kinds::Typed;
+use xundian_protocol::kinds::Entity;
 use xundian_tests::support::company::{product, today};
 use xundian_tests::support::process::{Program, Running};
 use xundian_tests::support::seed;

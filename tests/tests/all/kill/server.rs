@@ -8,7 +8,7 @@ use rand::Rng;
 use tokio::task::JoinSet;
 use xundian_client::Visit;
 use xundian_protocol::calendar::Day;
-use xundian_server::figures::Scope;
+use xundian_server::figures::RollUp;
 use xundian_server::{Server, sessions};
 use xundian_tests::support::company::{self, today};
 use xundian_tests::support::contents::Contents;
@@ -87,7 +87,7 @@ async fn everything_acknowledged_is_there_once_after_the_server_was_killed_twent
     for kind in ["visit", "shelf_observation", "stock_count"] {
         assert_eq!(contents.count(kind), saved, "{kind}: what was saved is there once");
     }
-    let figures = server.figures(Scope::Nation, day, day).expect("readable");
+    let figures = server.figures(RollUp::Nation, day, day).expect("readable");
     let saved = i64::try_from(saved).expect("not so many");
     let lines = i64::try_from(LINES).expect("not so many");
     assert_eq!((figures.visits.visits, figures.visits.done), (saved, saved));

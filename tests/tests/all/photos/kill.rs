@@ -9,7 +9,7 @@ use rand::Rng as _;
 use tokio::task::JoinSet;
 use xundian_protocol::ids::ContentHash;
 use xundian_protocol::sync::upload::Outcome;
-use xundian_server::photos::{Photos, Place, SpoolLimits};
+use xundian_server::photos::{Photos, SpoolLimits, StorageLocation};
 use xundian_server::{Server, sessions};
 use xundian_tests::support::device::Device;
 use xundian_tests::support::process::ServerProcess;
@@ -111,7 +111,7 @@ async fn every_picture_that_was_said_to_be_held_is_there_whole_however_often_the
 
     let server =
         Arc::new(Server::open(folder.path(), sessions::now_ms()).expect("it was killed, not damaged"));
-    let place = Place::read(None, folder.path()).expect("the default");
+    let place = StorageLocation::read(None, folder.path()).expect("the default");
     let photos = Photos::open(Arc::clone(&server), &place, SpoolLimits::default()).expect("it was killed");
     let photos = Arc::new(photos);
     let mut report = server.verify().expect("readable");

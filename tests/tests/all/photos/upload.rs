@@ -5,7 +5,7 @@ use xundian_protocol::ids::{ContentHash, RecordId};
 use xundian_protocol::limits::{PHOTO_PIECE_BYTES_MAX, PHOTO_PIECES_IN_FLIGHT_MAX};
 use xundian_protocol::record::Home;
 use xundian_protocol::sync::upload::Outcome;
-use xundian_protocol::wire::v1::{ClientFrame, Declined, Held, Offer, Piece, Refusal, ServerFrame};
+use xundian_protocol::wire::v1::{ClientFrame, Declined, Offer, Piece, Refusal, ServerFrame, UploadStatus};
 use xundian_server::photos::preview_of;
 use xundian_tests::support::company::{outlet, today};
 use xundian_tests::support::device::Device;
@@ -83,7 +83,7 @@ async fn a_stranger_hears_the_same_of_every_picture_and_the_session_goes_on() {
     let id = RecordId::v7(at_ms.unsigned_abs(), [9; 10]);
     let op = raw.op(&photo(&not_there), id, Home::Outlet(outlet("C1")), at_ms, None);
     assert!(raw.push(vec![op]).await.rejections.is_empty());
-    let ServerFrame::Held(held) = ask(&mut raw.wire, offer(&not_there)).await else {
+    let ServerFrame::UploadStatus(held) = ask(&mut raw.wire, offer(&not_there)).await else {
         panic!("its own picture was not taken");
     };
     assert_eq!(held.bytes, 0);
@@ -173,15 +173,19 @@ async fn sizes_and_places_that_cannot_be_are_told_one_by_one() {
         let said = ask(&mut wire, ClientFrame::Offer(Offer { hash, bytes })).await;
         assert!(matches!(&said, ServerFrame::Declined(declined) if declined.why == why), "{said:?}");
     }
-    let nothing = Held { hash, bytes: 0, front: ContentHash::of(b"") };
-    assert_eq!(ask(&mut wire, offer(&shelf)).await, ServerFrame::Held(nothing));
+    let nothing = UploadStatus { hash, bytes: 0, front: ContentHash::of(b"") };
+    assert_eq!(ask(&mut wire, offer(&shelf)).await, ServerFrame::UploadStatus(nothing));
     let piece = |from: u64, bytes: &[u8]| ClientFrame::Piece(Piece { hash, from, bytes: bytes.to_vec() });
     for from in [1, 49_999, u64::MAX] {
         let said = ask(&mut wire, piece(from, b"late")).await;
-        assert_eq!(said, ServerFrame::Held(nothing), "a piece past the end is passed over");
+        assert_eq!(said, ServerFrame::UploadStatus(nothing), "a piece past the end is passed over");
     }
     let held = |bytes: &[u8]| {
-        ServerFrame::Held(Held { hash, bytes: bytes.len() as u64, front: ContentHash::of(bytes) })
+        ServerFrame::UploadStatus(UploadStatus {
+            hash,
+            bytes: bytes.len() as u64,
+            front: ContentHash::of(bytes),
+        })
     };
     assert_eq!(ask(&mut wire, piece(0, &shelf[..16_000])).await, held(&shelf[..16_000]));
     assert_eq!(ask(&mut wire, piece(8_000, b"other")).await, held(&[&shelf[..8_000], b"other"].concat()));

@@ -2,7 +2,7 @@
 
 use xundian_client::{Decision, Outlet};
 use xundian_protocol::ids::RecordId;
-use xundian_protocol::kinds::{Conflict, Held, Person, PersonStatus, Position, Role, Typed};
+use xundian_protocol::kinds::{Conflict, Entity, KeyedValue, Person, PersonStatus, Position, Role};
 use xundian_protocol::record::{FieldKey, Home, Key, Op, Record, Value};
 use xundian_protocol::wire::v1::Refusal;
 use xundian_server::Draft;
@@ -70,8 +70,8 @@ async fn no_device_forges_a_conflict_or_alters_what_was_found_not_even_at_headqu
     let conflict = conflict(&service).await;
     let found = Conflict::read(&conflict);
     let before = Contents::of(service.server());
-    let held = |text: &str| Some(Held { key: Key::Single, value: Value::Text(text.into()) });
-    let line = Some(Held { key: Key::Text("line".into()), value: Value::Int(1) });
+    let held = |text: &str| Some(KeyedValue { key: Key::Single, value: Value::Text(text.into()) });
+    let line = Some(KeyedValue { key: Key::Text("line".into()), value: Value::Int(1) });
     for of in ["W4", "W9"] {
         let (device, mut raw) = raw(&service, of).await;
         let at_ms = device.clock.read_ms();

@@ -2,7 +2,7 @@
 
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OutletId, RecordId};
-use xundian_protocol::kinds::{Issue, OrgUnit, Outlet, Person, Typed, Visit};
+use xundian_protocol::kinds::{Entity, Issue, OrgUnit, Outlet, Person, Visit};
 use xundian_protocol::record::{Home, Value};
 use xundian_protocol::wire::v1::Refusal;
 use xundian_tests::support::company::{self, assignment, outlet, today};

@@ -82,7 +82,7 @@ class Value:
     def is_bytes(self) -> bool: ...
     ...
 
-class Held:
+class KeyedValue:
     """A value with the key of its line, of whatever type."""
     key: Key
     value: Value
@@ -98,12 +98,12 @@ class Conflict:
     record_kind: typing.Optional[int]
     record: typing.Optional[RecordId]
     field: typing.Optional[int]
-    kept: typing.Optional[Held]
+    kept: typing.Optional[KeyedValue]
     kept_device: typing.Optional[int]
     kept_by: typing.Optional[PersonId]
     kept_by_name: typing.Optional[str]
     kept_at_ms: typing.Optional[int]
-    lost: typing.Optional[Held]
+    lost: typing.Optional[KeyedValue]
     lost_device: typing.Optional[int]
     lost_by: typing.Optional[PersonId]
     lost_by_name: typing.Optional[str]
@@ -113,7 +113,7 @@ class Conflict:
     settled_kept_at_ms: typing.Optional[int]
     settled_restored_by: typing.Optional[PersonId]
     settled_restored_at_ms: typing.Optional[int]
-    def __init__(self, *, record_kind: typing.Optional[int]=None, record: typing.Optional[RecordId]=None, field: typing.Optional[int]=None, kept: typing.Optional[Held]=None, kept_device: typing.Optional[int]=None, kept_by: typing.Optional[PersonId]=None, kept_by_name: typing.Optional[str]=None, kept_at_ms: typing.Optional[int]=None, lost: typing.Optional[Held]=None, lost_device: typing.Optional[int]=None, lost_by: typing.Optional[PersonId]=None, lost_by_name: typing.Optional[str]=None, lost_at_ms: typing.Optional[int]=None, found_at_ms: typing.Optional[int]=None, settled_kept_by: typing.Optional[PersonId]=None, settled_kept_at_ms: typing.Optional[int]=None, settled_restored_by: typing.Optional[PersonId]=None, settled_restored_at_ms: typing.Optional[int]=None) -> None: ...
+    def __init__(self, *, record_kind: typing.Optional[int]=None, record: typing.Optional[RecordId]=None, field: typing.Optional[int]=None, kept: typing.Optional[KeyedValue]=None, kept_device: typing.Optional[int]=None, kept_by: typing.Optional[PersonId]=None, kept_by_name: typing.Optional[str]=None, kept_at_ms: typing.Optional[int]=None, lost: typing.Optional[KeyedValue]=None, lost_device: typing.Optional[int]=None, lost_by: typing.Optional[PersonId]=None, lost_by_name: typing.Optional[str]=None, lost_at_ms: typing.Optional[int]=None, found_at_ms: typing.Optional[int]=None, settled_kept_by: typing.Optional[PersonId]=None, settled_kept_at_ms: typing.Optional[int]=None, settled_restored_by: typing.Optional[PersonId]=None, settled_restored_at_ms: typing.Optional[int]=None) -> None: ...
     ...
 
 OrgUnitId = str
@@ -333,7 +333,7 @@ class AbortReason(enum.Enum):
 
 RoutePlanId = str
 
-class PositionGrade(enum.Enum):
+class FixGrade(enum.Enum):
     """How sure the position of a check-in is."""
     MEASURED = 0
     MOCKED = 1
@@ -353,11 +353,11 @@ class Visit:
     latitude_e7: typing.Optional[int]
     longitude_e7: typing.Optional[int]
     accuracy_m: typing.Optional[int]
-    position_grade: typing.Optional[PositionGrade]
+    position_grade: typing.Optional[FixGrade]
     distance_m: typing.Optional[int]
     task_answers: dict[str, bool]
     note: typing.Optional[str]
-    def __init__(self, *, opened_at_ms: typing.Optional[int]=None, closed_at_ms: typing.Optional[int]=None, aborted_at_ms: typing.Optional[int]=None, abort_reason: typing.Optional[AbortReason]=None, time_in_store_ms: typing.Optional[int]=None, plan: typing.Optional[RoutePlanId]=None, channel: typing.Optional[Channel]=None, latitude_e7: typing.Optional[int]=None, longitude_e7: typing.Optional[int]=None, accuracy_m: typing.Optional[int]=None, position_grade: typing.Optional[PositionGrade]=None, distance_m: typing.Optional[int]=None, task_answers: dict[str, bool]=..., note: typing.Optional[str]=None) -> None: ...
+    def __init__(self, *, opened_at_ms: typing.Optional[int]=None, closed_at_ms: typing.Optional[int]=None, aborted_at_ms: typing.Optional[int]=None, abort_reason: typing.Optional[AbortReason]=None, time_in_store_ms: typing.Optional[int]=None, plan: typing.Optional[RoutePlanId]=None, channel: typing.Optional[Channel]=None, latitude_e7: typing.Optional[int]=None, longitude_e7: typing.Optional[int]=None, accuracy_m: typing.Optional[int]=None, position_grade: typing.Optional[FixGrade]=None, distance_m: typing.Optional[int]=None, task_answers: dict[str, bool]=..., note: typing.Optional[str]=None) -> None: ...
     ...
 
 VisitId = str
@@ -506,75 +506,75 @@ class Photo:
     latitude_e7: typing.Optional[int]
     longitude_e7: typing.Optional[int]
     accuracy_m: typing.Optional[int]
-    position_grade: typing.Optional[PositionGrade]
+    position_grade: typing.Optional[FixGrade]
     distance_m: typing.Optional[int]
     note: typing.Optional[str]
-    def __init__(self, *, visit: typing.Optional[VisitId]=None, issue: typing.Optional[RecordId]=None, subject: typing.Optional[PhotoSubject]=None, content_hash: typing.Optional[ContentHash]=None, size_bytes: typing.Optional[int]=None, media_type: typing.Optional[MediaType]=None, source: typing.Optional[PhotoSource]=None, taken_at_ms: typing.Optional[int]=None, latitude_e7: typing.Optional[int]=None, longitude_e7: typing.Optional[int]=None, accuracy_m: typing.Optional[int]=None, position_grade: typing.Optional[PositionGrade]=None, distance_m: typing.Optional[int]=None, note: typing.Optional[str]=None) -> None: ...
+    def __init__(self, *, visit: typing.Optional[VisitId]=None, issue: typing.Optional[RecordId]=None, subject: typing.Optional[PhotoSubject]=None, content_hash: typing.Optional[ContentHash]=None, size_bytes: typing.Optional[int]=None, media_type: typing.Optional[MediaType]=None, source: typing.Optional[PhotoSource]=None, taken_at_ms: typing.Optional[int]=None, latitude_e7: typing.Optional[int]=None, longitude_e7: typing.Optional[int]=None, accuracy_m: typing.Optional[int]=None, position_grade: typing.Optional[FixGrade]=None, distance_m: typing.Optional[int]=None, note: typing.Optional[str]=None) -> None: ...
     ...
 
-class Form:
+class RecordContent:
     """The content of a record of any kind."""
-    class ORG_UNIT(Form):
+    class ORG_UNIT(RecordContent):
         """The content of a record of this kind."""
         form: OrgUnit
         def __init__(self, form: OrgUnit) -> None: ...
-    class POSITION(Form):
+    class POSITION(RecordContent):
         """The content of a record of this kind."""
         form: Position
         def __init__(self, form: Position) -> None: ...
-    class PERSON(Form):
+    class PERSON(RecordContent):
         """The content of a record of this kind."""
         form: Person
         def __init__(self, form: Person) -> None: ...
-    class OUTLET(Form):
+    class OUTLET(RecordContent):
         """The content of a record of this kind."""
         form: Outlet
         def __init__(self, form: Outlet) -> None: ...
-    class OUTLET_ASSIGNMENT(Form):
+    class OUTLET_ASSIGNMENT(RecordContent):
         """The content of a record of this kind."""
         form: OutletAssignment
         def __init__(self, form: OutletAssignment) -> None: ...
-    class PRODUCT(Form):
+    class PRODUCT(RecordContent):
         """The content of a record of this kind."""
         form: Product
         def __init__(self, form: Product) -> None: ...
-    class ROUTE_PLAN(Form):
+    class ROUTE_PLAN(RecordContent):
         """The content of a record of this kind."""
         form: RoutePlan
         def __init__(self, form: RoutePlan) -> None: ...
-    class DEPARTURE_CHECK(Form):
+    class DEPARTURE_CHECK(RecordContent):
         """The content of a record of this kind."""
         form: DepartureCheck
         def __init__(self, form: DepartureCheck) -> None: ...
-    class VISIT(Form):
+    class VISIT(RecordContent):
         """The content of a record of this kind."""
         form: Visit
         def __init__(self, form: Visit) -> None: ...
-    class SHELF_OBSERVATION(Form):
+    class SHELF_OBSERVATION(RecordContent):
         """The content of a record of this kind."""
         form: ShelfObservation
         def __init__(self, form: ShelfObservation) -> None: ...
-    class STOCK_COUNT(Form):
+    class STOCK_COUNT(RecordContent):
         """The content of a record of this kind."""
         form: StockCount
         def __init__(self, form: StockCount) -> None: ...
-    class STOCK_MOVEMENT(Form):
+    class STOCK_MOVEMENT(RecordContent):
         """The content of a record of this kind."""
         form: StockMovement
         def __init__(self, form: StockMovement) -> None: ...
-    class ISSUE(Form):
+    class ISSUE(RecordContent):
         """The content of a record of this kind."""
         form: Issue
         def __init__(self, form: Issue) -> None: ...
-    class DAY_REPORT(Form):
+    class DAY_REPORT(RecordContent):
         """The content of a record of this kind."""
         form: DayReport
         def __init__(self, form: DayReport) -> None: ...
-    class PHOTO(Form):
+    class PHOTO(RecordContent):
         """The content of a record of this kind."""
         form: Photo
         def __init__(self, form: Photo) -> None: ...
-    class CONFLICT(Form):
+    class CONFLICT(RecordContent):
         """The content of a record of this kind."""
         form: Conflict
         def __init__(self, form: Conflict) -> None: ...
@@ -618,12 +618,12 @@ class ConflictValue:
     """One of the two values of a conflict, and who wrote it when."""
     text_zh: str
     text_en: str
-    content: typing.Optional[Form]
+    content: typing.Optional[RecordContent]
     device: DeviceNo
     person: typing.Optional[PersonId]
     person_name: typing.Optional[str]
     at_ms: int
-    def __init__(self, *, text_zh: str, text_en: str, content: typing.Optional[Form], device: DeviceNo, person: typing.Optional[PersonId], person_name: typing.Optional[str], at_ms: int) -> None: ...
+    def __init__(self, *, text_zh: str, text_en: str, content: typing.Optional[RecordContent], device: DeviceNo, person: typing.Optional[PersonId], person_name: typing.Optional[str], at_ms: int) -> None: ...
     ...
 
 class Decision(enum.Enum):
@@ -739,15 +739,15 @@ class Header:
     def __init__(self, *, actor: PersonId, captured_at_ms: int, utc_offset_min: int, clock_grade: ClockGrade, business_day: Day, corrects: typing.Optional[RecordId]) -> None: ...
     ...
 
-class FormLine:
+class ListedRecord:
     """A record and where it stands."""
     id: RecordId
     home: Home
     header: typing.Optional[Header]
     is_corrected: bool
     state: SaveState
-    content: Form
-    def __init__(self, *, id: RecordId, home: Home, header: typing.Optional[Header], is_corrected: bool, state: SaveState, content: Form) -> None: ...
+    content: RecordContent
+    def __init__(self, *, id: RecordId, home: Home, header: typing.Optional[Header], is_corrected: bool, state: SaveState, content: RecordContent) -> None: ...
     ...
 
 class Identity:
@@ -775,7 +775,7 @@ class NewIssue:
     def __init__(self, *, issue_kind: IssueKind, severity: Severity, text: str, due: Due, assignee: typing.Optional[PersonId]=None) -> None: ...
     ...
 
-class Place:
+class GpsFix:
     """Where the device was, WGS-84."""
     latitude: float
     longitude: float
@@ -789,9 +789,9 @@ class NewPhoto:
     subject: PhotoSubject
     source: PhotoSource
     taken_at_ms: typing.Optional[int]
-    position: typing.Optional[Place]
+    position: typing.Optional[GpsFix]
     note: typing.Optional[str]
-    def __init__(self, *, subject: PhotoSubject, source: PhotoSource, taken_at_ms: typing.Optional[int]=None, position: typing.Optional[Place]=None, note: typing.Optional[str]=None) -> None: ...
+    def __init__(self, *, subject: PhotoSubject, source: PhotoSource, taken_at_ms: typing.Optional[int]=None, position: typing.Optional[GpsFix]=None, note: typing.Optional[str]=None) -> None: ...
     ...
 
 class Refusal(enum.Enum):
@@ -905,9 +905,9 @@ class Query:
 
 class RecordPage:
     """A part of a query's result."""
-    lines: typing.List[FormLine]
+    lines: typing.List[ListedRecord]
     total: int
-    def __init__(self, *, lines: typing.List[FormLine], total: int) -> None: ...
+    def __init__(self, *, lines: typing.List[ListedRecord], total: int) -> None: ...
     ...
 
 class RejectedSave:
@@ -918,8 +918,8 @@ class RejectedSave:
     why: Refusal
     message_zh: str
     message: str
-    content: typing.Optional[Form]
-    def __init__(self, *, id: RejectedId, record: RecordId, home: Home, why: Refusal, message_zh: str, message: str, content: typing.Optional[Form]) -> None: ...
+    content: typing.Optional[RecordContent]
+    def __init__(self, *, id: RejectedId, record: RecordId, home: Home, why: Refusal, message_zh: str, message: str, content: typing.Optional[RecordContent]) -> None: ...
     ...
 
 class RescueReport:
@@ -966,13 +966,13 @@ class VisitBundle:
     ended_at_ms: int
     abort_reason: typing.Optional[AbortReason]
     time_in_store_ms: typing.Optional[int]
-    position: typing.Optional[Place]
+    position: typing.Optional[GpsFix]
     task_answers: dict[str, bool]
     note: typing.Optional[str]
     shelf: ShelfObservation
     count: StockCount
     issues: typing.List[NewIssue]
-    def __init__(self, *, id: typing.Optional[VisitId]=None, outlet: OutletId, opened_at_ms: int, ended_at_ms: int, abort_reason: typing.Optional[AbortReason]=None, time_in_store_ms: typing.Optional[int]=None, position: typing.Optional[Place]=None, task_answers: dict[str, bool]=..., note: typing.Optional[str]=None, shelf: ShelfObservation, count: StockCount, issues: typing.List[NewIssue]=...) -> None: ...
+    def __init__(self, *, id: typing.Optional[VisitId]=None, outlet: OutletId, opened_at_ms: int, ended_at_ms: int, abort_reason: typing.Optional[AbortReason]=None, time_in_store_ms: typing.Optional[int]=None, position: typing.Optional[GpsFix]=None, task_answers: dict[str, bool]=..., note: typing.Optional[str]=None, shelf: ShelfObservation, count: StockCount, issues: typing.List[NewIssue]=...) -> None: ...
     ...
 
 class ErrorCode(enum.Enum):
@@ -1226,7 +1226,7 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the tray has no such entry."""
-    def edit(self, id: RecordId, form: Form, before: typing.Union[typing.Optional[Form]]=...) -> None:
+    def edit(self, id: RecordId, form: RecordContent, before: typing.Union[typing.Optional[RecordContent]]=...) -> None:
         """Writes the filled-in fields of a form into a record that people edit, such as an outlet or an issue. With the
         form that the person had before them, just what differs from it is written, what they emptied is removed, and
         what somebody else changed in the meantime ends as a conflict instead of being lost.
@@ -1252,7 +1252,7 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the client was closed or its store does not open."""
-    def find(self, kind: Kind, id: RecordId) -> typing.Optional[FormLine]:
+    def find(self, kind: Kind, id: RecordId) -> typing.Optional[ListedRecord]:
         """A record; none where the device has no such one.
         
         # Errors
@@ -1262,12 +1262,12 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the client was closed."""
-    def list(self, kind: Kind, day: typing.Union[typing.Optional[Day]]=...) -> typing.List[FormLine]:
+    def list(self, kind: Kind, day: typing.Union[typing.Optional[Day]]=...) -> typing.List[ListedRecord]:
         """The records of a kind, of one business day or all.
         
         # Errors
         Where the store cannot be read."""
-    def list_home(self, home: Home, kind: typing.Union[typing.Optional[Kind]]=...) -> typing.List[FormLine]:
+    def list_home(self, home: Home, kind: typing.Union[typing.Optional[Kind]]=...) -> typing.List[ListedRecord]:
         """The records of a home, such as all that happened in an outlet, of one kind or of all that this version
         knows.
         
@@ -1279,7 +1279,7 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the client was closed."""
-    def mend_rejected(self, id: RejectedId, form: Form) -> None:
+    def mend_rejected(self, id: RejectedId, form: RecordContent) -> None:
         """Saves what lies in the rejected tray anew, with the fields of a form in the place of those that were refused.
         It leaves the tray.
         
@@ -1312,7 +1312,7 @@ class ClientProtocol(typing.Protocol):
         
         # Errors
         Where the client was closed."""
-    def open_visit(self, outlet: OutletId, position: typing.Union[typing.Optional[Place]]=...) -> VisitId:
+    def open_visit(self, outlet: OutletId, position: typing.Union[typing.Optional[GpsFix]]=...) -> VisitId:
         """Opens a visit. One visit is open at a time.
         
         # Errors
@@ -1513,7 +1513,7 @@ class Client(ClientProtocol):
         
         # Errors
         Where the tray has no such entry."""
-    def edit(self, id: RecordId, form: Form, before: typing.Union[typing.Optional[Form]]=...) -> None:
+    def edit(self, id: RecordId, form: RecordContent, before: typing.Union[typing.Optional[RecordContent]]=...) -> None:
         """Writes the filled-in fields of a form into a record that people edit, such as an outlet or an issue. With the
         form that the person had before them, just what differs from it is written, what they emptied is removed, and
         what somebody else changed in the meantime ends as a conflict instead of being lost.
@@ -1539,7 +1539,7 @@ class Client(ClientProtocol):
         
         # Errors
         Where the client was closed or its store does not open."""
-    def find(self, kind: Kind, id: RecordId) -> typing.Optional[FormLine]:
+    def find(self, kind: Kind, id: RecordId) -> typing.Optional[ListedRecord]:
         """A record; none where the device has no such one.
         
         # Errors
@@ -1549,12 +1549,12 @@ class Client(ClientProtocol):
         
         # Errors
         Where the client was closed."""
-    def list(self, kind: Kind, day: typing.Union[typing.Optional[Day]]=...) -> typing.List[FormLine]:
+    def list(self, kind: Kind, day: typing.Union[typing.Optional[Day]]=...) -> typing.List[ListedRecord]:
         """The records of a kind, of one business day or all.
         
         # Errors
         Where the store cannot be read."""
-    def list_home(self, home: Home, kind: typing.Union[typing.Optional[Kind]]=...) -> typing.List[FormLine]:
+    def list_home(self, home: Home, kind: typing.Union[typing.Optional[Kind]]=...) -> typing.List[ListedRecord]:
         """The records of a home, such as all that happened in an outlet, of one kind or of all that this version
         knows.
         
@@ -1566,7 +1566,7 @@ class Client(ClientProtocol):
         
         # Errors
         Where the client was closed."""
-    def mend_rejected(self, id: RejectedId, form: Form) -> None:
+    def mend_rejected(self, id: RejectedId, form: RecordContent) -> None:
         """Saves what lies in the rejected tray anew, with the fields of a form in the place of those that were refused.
         It leaves the tray.
         
@@ -1599,7 +1599,7 @@ class Client(ClientProtocol):
         
         # Errors
         Where the client was closed."""
-    def open_visit(self, outlet: OutletId, position: typing.Union[typing.Optional[Place]]=...) -> VisitId:
+    def open_visit(self, outlet: OutletId, position: typing.Union[typing.Optional[GpsFix]]=...) -> VisitId:
         """Opens a visit. One visit is open at a time.
         
         # Errors

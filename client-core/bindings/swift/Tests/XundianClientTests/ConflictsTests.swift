@@ -8,9 +8,9 @@ final class ConflictsTests: CompanyTest {
         let phone = try await enrolled("phone", person: "R001")
         let manager = try await enrolled("manager", person: "R001")
         let outlet = try phone.outletNamed(name: "BJ-1")
-        try phone.edit(id: outlet, form: .outlet(form: Outlet(channel: .supermarket, note: "周一盘点")))
+        try phone.edit(id: outlet, content: .outlet(entity: Outlet(channel: .supermarket, note: "周一盘点")))
         later()
-        try manager.edit(id: outlet, form: .outlet(form: Outlet(channel: .convenience, note: "周二盘点")))
+        try manager.edit(id: outlet, content: .outlet(entity: Outlet(channel: .convenience, note: "周二盘点")))
         for client in [phone, manager, phone] { _ = try await client.sync() }
 
         for client in [phone, manager] {
@@ -19,7 +19,7 @@ final class ConflictsTests: CompanyTest {
             XCTAssertEqual(note.kind, .outlet)
             XCTAssertEqual(note.fieldZh, "备注")
             XCTAssertEqual([note.kept.textZh, note.lost.textZh], ["周二盘点", "周一盘点"])
-            XCTAssertEqual(note.lost.content, .outlet(form: Outlet(note: "周一盘点")))
+            XCTAssertEqual(note.lost.content, .outlet(entity: Outlet(note: "周一盘点")))
             XCTAssertEqual(note.lost.personName, "李强")
             XCTAssertEqual(note.lost.device, try phone.identity()?.device)
             XCTAssertTrue(note.mayRestore)
@@ -45,17 +45,17 @@ final class ConflictsTests: CompanyTest {
     func testAFormWritesWhatThePersonChanged() async throws {
         let manager = try await enrolled("manager", person: "R001")
         let outlet = try manager.outletNamed(name: "BJ-2")
-        try manager.edit(id: outlet, form: .outlet(form: Outlet(openHours: "9-21", phone: "010-1")))
+        try manager.edit(id: outlet, content: .outlet(entity: Outlet(openHours: "9-21", phone: "010-1")))
         let before = try content(manager, outlet)
         var after = before
         after.phone = "010-2"
         after.openHours = nil
-        try manager.edit(id: outlet, form: .outlet(form: after), before: .outlet(form: before))
+        try manager.edit(id: outlet, content: .outlet(entity: after), before: .outlet(entity: before))
         XCTAssertEqual(try content(manager, outlet).phone, "010-2")
         XCTAssertNil(try content(manager, outlet).openHours)
-        let visit = Form.visit(form: Visit(note: "改"))
-        try await fails(.notEdited) { try manager.edit(id: outlet, form: visit) }
-        try await fails(.argument) { try manager.edit(id: outlet, form: visit, before: .outlet(form: before)) }
+        let visit = RecordContent.visit(entity: Visit(note: "改"))
+        try await fails(.notEdited) { try manager.edit(id: outlet, content: visit) }
+        try await fails(.argument) { try manager.edit(id: outlet, content: visit, before: .outlet(entity: before)) }
         _ = try await manager.sync()
     }
 
@@ -68,19 +68,19 @@ final class ConflictsTests: CompanyTest {
             if case .orgUnit(let unit) = line.content { return unit.code == "HQ" }
             return false
         }
-        try manager.edit(id: outlet, form: .outlet(form: Outlet(address: "望京街9号", unit: headquarters?.id)))
+        try manager.edit(id: outlet, content: .outlet(entity: Outlet(address: "望京街9号", unit: headquarters?.id)))
         let refused = try await manager.sync()
         XCTAssertEqual(refused.rejected, 1)
         let save = try XCTUnwrap(manager.rejected().first)
         XCTAssertEqual(save.why, .notAWriter)
         guard case .outlet(var form) = save.content else { return XCTFail("\(save)") }
         form.unit = nil
-        try manager.mendRejected(id: save.id, form: .outlet(form: form))
+        try manager.mendRejected(id: save.id, content: .outlet(entity: form))
         let mended = try await manager.sync()
         XCTAssertEqual(mended.merged, 1)
         XCTAssertEqual(try content(manager, outlet).address, "望京街9号")
-        let again = Form.outlet(form: form)
-        try await fails(.rejectedUnknown) { try manager.mendRejected(id: save.id, form: again) }
+        let again = RecordContent.outlet(entity: form)
+        try await fails(.rejectedUnknown) { try manager.mendRejected(id: save.id, content: again) }
     }
 
     private func conflict(_ client: Client, _ outlet: String, _ field: String) throws -> ConflictLine {

@@ -16,7 +16,7 @@ final class DayTests: CompanyTest {
     func testAVisitIsSavedOfflineAndSyncedLater() async throws {
         let phone = try await enrolled()
         let outlet = try phone.outletNamed(name: "BJ-2")
-        let place = Place(latitude: 39.9901, longitude: 116.4701, accuracyM: 8.0)
+        let place = GpsFix(latitude: 39.9901, longitude: 116.4701, accuracyM: 8.0)
         let visit = try phone.openVisit(outlet: outlet, position: place)
         XCTAssertEqual(try phone.currentVisit(), visit)
         try phone.updateVisit(visit: visit, taskAnswers: ["poster": true], note: "店长下周休假")
@@ -71,7 +71,7 @@ final class DayTests: CompanyTest {
             outlet: outlet,
             openedAtMs: now - 60_000,
             endedAtMs: now,
-            position: Place(latitude: 39.9, longitude: 116.4),
+            fix: GpsFix(latitude: 39.9, longitude: 116.4),
             shelf: ShelfObservation(present: [milk: false]),
             count: StockCount()
         )

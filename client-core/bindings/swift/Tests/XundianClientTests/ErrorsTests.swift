@@ -16,7 +16,7 @@ final class ErrorsTests: CompanyTest {
         let outlet = try phone.outletNamed(name: "BJ-1")
         try await fails(.argument) { try phone.find(kind: .visit, id: "no id") }
         try await fails(.argument) { try phone.route(day: "yesterday") }
-        try await fails(.argument) { try phone.openVisit(outlet: outlet, position: Place(latitude: 91, longitude: 0)) }
+        try await fails(.argument) { try phone.openVisit(outlet: outlet, fix: GpsFix(latitude: 91, longitude: 0)) }
         try await fails(.argument) { try phone.dropRejected(id: "twelve") }
     }
 

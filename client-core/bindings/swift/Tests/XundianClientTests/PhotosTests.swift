@@ -2,7 +2,7 @@ import XCTest
 
 @testable import XundianClient
 
-private let shelf = NewPhoto(subject: .shelf, source: .inApp, position: Place(latitude: 39.9076, longitude: 116.4591))
+private let shelf = NewPhoto(subject: .shelf, source: .inApp, fix: GpsFix(latitude: 39.9076, longitude: 116.4591))
 
 /// Photos: attached offline, sent after the records, and found again if their files come to harm.
 final class PhotosTests: CompanyTest {

@@ -10,8 +10,8 @@ use xundian_protocol::ids::{
 };
 use xundian_protocol::limits::PUSH_FRAMES_IN_FLIGHT_MAX;
 use xundian_protocol::record::{FieldKey, Home, Op, RecordKey, Value, Write};
-use xundian_protocol::sync::check::HeldRecords;
-use xundian_protocol::sync::client::{Aim, ClientSession, Outcome, Position, Step, Synced};
+use xundian_protocol::sync::client::{ClientSession, Outcome, PullCursors, Step, SyncMode, Synced};
+use xundian_protocol::sync::reconciliation::RecordDigests;
 use xundian_protocol::wire::v1::{ClientFrame, Hello, Receipt, Resume, Resumed, ServerFrame, encode_client};
 
 use super::super::random::Random;
@@ -46,7 +46,7 @@ pub(super) struct Device {
 /// One session, with what has happened in it.
 struct Session {
     inner: ClientSession,
-    aim: Aim,
+    aim: SyncMode,
     is_welcomed: bool,
     is_checked: bool,
     is_resuming: bool,
@@ -56,7 +56,7 @@ struct Session {
     receipts: Vec<(OpSeq, OpSeq)>,
     pulled: Vec<FeedSeq>,
     /// The last pull that was sent.
-    pull: Option<Position>,
+    pull: Option<PullCursors>,
     /// Where the outbox ended when it was last found empty.
     empty_at: OpSeq,
     /// Frames taken since it last waited, and in all; frames sent.
@@ -92,7 +92,7 @@ impl Device {
     }
 
     pub(super) fn connect(&mut self, random: &mut Random) {
-        let aim = if random.below(3) == 0 { Aim::Push } else { Aim::Sync };
+        let aim = if random.below(3) == 0 { SyncMode::Push } else { SyncMode::Sync };
         let hello = Hello { app: "fuzz".into(), device: NO, next_seq: self.next, now_ms: 0 };
         let first = self.outbox.keys().next().copied().unwrap_or(self.next);
         let is_checked = random.below(2) == 0;
@@ -101,7 +101,7 @@ impl Device {
         let resume = Resume { epoch: FeedEpoch::NIL, reached: self.cursor };
         let inner = if is_resuming { inner.resuming(resume) } else { inner };
         self.at = Some(Session {
-            inner: if is_checked { inner.checked() } else { inner },
+            inner: if is_checked { inner.reconciling() } else { inner },
             aim,
             is_welcomed: false,
             is_checked,
@@ -199,7 +199,7 @@ impl Device {
                 }
                 session.inner.ready_to_pull(self.position());
             }
-            Step::ReadPosition => session.inner.ready_to_pull(self.position()),
+            Step::ReadCursors => session.inner.ready_to_pull(self.position()),
             Step::CommitChanges(changes) => {
                 assert!(session.pull.is_some(), "nothing was asked for");
                 let place = match changes.home {
@@ -218,7 +218,7 @@ impl Device {
                 assert!(session.is_checked, "nothing was to be checked");
                 let key = RecordKey { kind: KindId(u16::from(after.is_some())), id: RecordId::NIL };
                 let through = (random.below(3) == 0).then_some(key);
-                session.inner.records(HeldRecords { through, records: Vec::new() });
+                session.inner.records(RecordDigests { through, records: Vec::new() });
             }
             Step::CommitRepair(_) => assert!(session.is_checked, "nothing was to be checked"),
         }
@@ -233,9 +233,9 @@ impl Device {
         }
     }
 
-    fn position(&self) -> Position {
+    fn position(&self) -> PullCursors {
         let held: Vec<Home> = self.held.keys().copied().collect();
-        Position {
+        PullCursors {
             scope_digest: scope_digest(&held),
             cursor: self.cursor,
             behind: self.held.iter().filter_map(|(home, place)| Some((*home, (*place)?))).collect(),
@@ -293,12 +293,12 @@ impl Device {
         assert!(session.is_welcomed);
         match outcome {
             Outcome::Pushed => {
-                assert_eq!(session.aim, Aim::Push);
+                assert_eq!(session.aim, SyncMode::Push);
                 assert!(self.outbox.keys().all(|seq| *seq >= session.empty_at), "some are left");
             }
             Outcome::Synced(Synced { cursor, captured_through_ms }) => {
                 let pull = session.pull.as_ref().expect("a pull");
-                assert_eq!(session.aim, Aim::Sync);
+                assert_eq!(session.aim, SyncMode::Sync);
                 assert!(session.pulled.contains(&cursor), "the server never said so");
                 assert_eq!(self.cursor, cursor);
                 let is_here = |place: &Option<FeedSeq>| place.is_none_or(|place| place >= cursor);

@@ -7,8 +7,8 @@ use xundian_protocol::ids::{FeedEpoch, FeedSeq, OpSeq, PersonId, RecordId};
 use xundian_protocol::record::Home;
 use xundian_protocol::sync::server::{ServerSession, Step};
 use xundian_protocol::wire::v1::{
-    Answer, Changes, CheckRecords, Checked, ClientFrame, Declined, Held, Pull, Push, Receipt, Refusal,
-    Rejection, Repair, Resumed, ServerFrame, encode_server,
+    Changes, ClientFrame, CompareRecords, Declined, DigestVerdict, FigureResponse, Pull, Push, Receipt,
+    Refusal, Rejection, Repair, Resumed, ServerFrame, UploadStatus, encode_server,
 };
 
 use super::super::random::Random;
@@ -139,7 +139,7 @@ impl Server {
                 assert_eq!(hello.device, NO, "its certificate says who it is");
                 session.is_greeted = true;
             }
-            Step::FindPlace(_) => {
+            Step::FindFeedPosition(_) => {
                 assert!(session.is_greeted);
                 let continues = random.below(4) != 0;
                 session.inner.resumed(Resumed { epoch: FeedEpoch::NIL, continues });
@@ -173,19 +173,19 @@ impl Server {
             Step::Compare(check) => {
                 assert!(session.is_greeted);
                 let homes = check.homes.into_iter().map(|(home, _)| home).collect();
-                session.inner.checked(match random.below(3) {
-                    0 => Checked::Agrees,
-                    1 => Checked::Differs,
-                    _ => Checked::DifferIn(homes),
+                session.inner.verdict(match random.below(3) {
+                    0 => DigestVerdict::Agrees,
+                    1 => DigestVerdict::Differs,
+                    _ => DigestVerdict::DifferIn(homes),
                 });
             }
-            Step::CompareRecords(CheckRecords { home, after, through, .. }) => {
+            Step::CompareRecords(CompareRecords { home, after, through, .. }) => {
                 assert!(session.is_greeted);
                 session.inner.repair(Repair { home, after, through, records: Vec::new(), gone: Vec::new() });
             }
-            Step::ReadFigures(_) => session.inner.figures(Answer { rows: Vec::new() }),
+            Step::ReadFigures(_) => session.inner.figures(FigureResponse { rows: Vec::new() }),
             Step::FindPicture(offer) => {
-                session.inner.picture(Ok(Held { hash: offer.hash, bytes: 0, front: offer.hash }))
+                session.inner.picture(Ok(UploadStatus { hash: offer.hash, bytes: 0, front: offer.hash }))
             }
             Step::KeepPiece(piece) => {
                 let declined = Declined { hash: piece.hash, why: Refusal::Unnamed, message: String::new() };

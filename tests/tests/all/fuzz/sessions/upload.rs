@@ -3,7 +3,7 @@
 use xundian_protocol::ids::ContentHash;
 use xundian_protocol::limits::{PHOTO_PIECE_BYTES_MAX, PHOTO_PIECES_IN_FLIGHT_MAX};
 use xundian_protocol::sync::upload::{Outcome, Step, Upload};
-use xundian_protocol::wire::v1::{ClientFrame, Declined, Held, Refusal, ServerFrame};
+use xundian_protocol::wire::v1::{ClientFrame, Declined, Refusal, ServerFrame, UploadStatus};
 
 use super::super::random::Random;
 use super::frames::Pool;
@@ -40,7 +40,7 @@ pub(super) fn run(pool: &Pool, random: &mut Random) -> u64 {
         }
         let Some(frame) = answer(&picture, hash, held, pool, random) else { continue };
         taken += 1;
-        is_whole |= matches!(&frame, ServerFrame::Held(said) if said.hash == hash && said.front == hash && said.bytes == size as u64);
+        is_whole |= matches!(&frame, ServerFrame::UploadStatus(said) if said.hash == hash && said.front == hash && said.bytes == size as u64);
         if upload.handle(frame).is_err() {
             break;
         }
@@ -94,7 +94,11 @@ fn answer(
     match random.below(64) {
         0 => pool.server(None, random),
         1 => Some(ServerFrame::Declined(Declined { hash, why: Refusal::Unnamed, message: String::new() })),
-        2 => Some(ServerFrame::Held(Held { hash: ContentHash([8; 32]), bytes: bytes as u64, front })),
-        _ => Some(ServerFrame::Held(Held { hash, bytes: bytes as u64, front })),
+        2 => Some(ServerFrame::UploadStatus(UploadStatus {
+            hash: ContentHash([8; 32]),
+            bytes: bytes as u64,
+            front,
+        })),
+        _ => Some(ServerFrame::UploadStatus(UploadStatus { hash, bytes: bytes as u64, front })),
     }
 }

@@ -15,9 +15,9 @@ class ConflictsTest {
     fun `two edit one outlet offline, both values reach all, and each conflict is settled`(phones: Phones) = waiting {
         val (phone, tablet) = phones.enrolled("phone", "S001") to phones.enrolled("tablet", "R001")
         val outlet = phone.outletNamed("BJ-3")
-        tablet.edit(outlet, Form.Outlet(Outlet(note = "周一盘点", channel = Channel.SUPERMARKET)))
+        tablet.edit(outlet, RecordContent.Outlet(Outlet(note = "周一盘点", channel = Channel.SUPERMARKET)))
         later(tablet, phone)
-        phone.edit(outlet, Form.Outlet(Outlet(note = "周二盘点", channel = Channel.CONVENIENCE)))
+        phone.edit(outlet, RecordContent.Outlet(Outlet(note = "周二盘点", channel = Channel.CONVENIENCE)))
         assertEquals("周一盘点", tablet.outlet(outlet).note, "seen at once")
         for (client in listOf(tablet, phone, tablet)) client.sync()
 
@@ -29,7 +29,7 @@ class ConflictsTest {
             assertEquals("周二盘点" to "周一盘点", note.kept.textZh to note.lost.textZh)
             assertEquals("赵敏" to "李强", note.kept.personName to note.lost.personName)
             assertEquals(tablet.identity()?.run { device to person }, note.lost.run { device to person })
-            assertEquals(Form.Outlet(Outlet(note = "周一盘点")), note.lost.content)
+            assertEquals(RecordContent.Outlet(Outlet(note = "周一盘点")), note.lost.content)
             val channel = client.open(outlet, "channel")
             assertEquals("便利店" to "Convenience", channel.kept.run { textZh to textEn })
             assertEquals("超市" to "Supermarket", channel.lost.run { textZh to textEn })
@@ -56,13 +56,13 @@ class ConflictsTest {
     fun `a form writes what the person changed, and removes what they emptied`(phones: Phones) = waiting {
         val (tablet, desk) = phones.enrolled("tablet", "R001") to phones.enrolled("desk", "R001")
         val outlet = tablet.outletNamed("BJ-2")
-        tablet.edit(outlet, Form.Outlet(Outlet(phone = "010-1", openHours = "9-21")))
+        tablet.edit(outlet, RecordContent.Outlet(Outlet(phone = "010-1", openHours = "9-21")))
         for (client in listOf(tablet, desk)) client.sync()
         val before = desk.outlet(outlet)
-        tablet.edit(outlet, Form.Outlet(Outlet(phone = "010-2")))
+        tablet.edit(outlet, RecordContent.Outlet(Outlet(phone = "010-2")))
         for (client in listOf(tablet, desk)) client.sync()
         val after = before.copy(phone = "010-3", openHours = null)
-        desk.edit(outlet, Form.Outlet(after), Form.Outlet(before))
+        desk.edit(outlet, RecordContent.Outlet(after), RecordContent.Outlet(before))
         desk.sync()
         assertEquals("010-3" to null, desk.outlet(outlet).run { phone to openHours })
         val conflict = desk.open(outlet, "phone")
@@ -81,12 +81,12 @@ class ConflictsTest {
         for (client in listOf(phone, other)) client.sync()
         val line = other.conflicts().single { it.record == visit }
         assertEquals(Triple(Kind.STOCK_COUNT, "shelf_units", "纯牛奶 $MILK_14"), Triple(line.kind, line.field, line.line))
-        assertEquals(Form.StockCount(StockCount(shelfUnits = mapOf(MILK_14 to 3))), line.lost.content)
+        assertEquals(RecordContent.StockCount(StockCount(shelfUnits = mapOf(MILK_14 to 3))), line.lost.content)
         assertFalse(line.mayRestore)
         val refused = fails(ErrorCode.NOT_EDITED) { other.settleConflict(line.id, Decision.RESTORED) }
         assertTrue("盘点" in refused.messageZh)
         // A conflict is a record like any other, with its values as they were.
-        val record = (checkNotNull(other.find(Kind.CONFLICT, line.id)).content as Form.Conflict).form
+        val record = (checkNotNull(other.find(Kind.CONFLICT, line.id)).content as RecordContent.Conflict).entity
         assertEquals(Value.Int(3), record.lost?.value)
         assertTrue(record.lost?.key is Key.Number)
         phone.closeVisit(visit)
@@ -98,13 +98,13 @@ class ConflictsTest {
         val tablet = phones.enrolled("tablet", "R001")
         val outlet = tablet.outletNamed("BJ-2")
         // Headquarters alone says where an outlet belongs.
-        val headquarters = tablet.list(Kind.ORG_UNIT).single { (it.content as Form.OrgUnit).form.code == "HQ" }.id
-        tablet.edit(outlet, Form.Outlet(Outlet(unit = headquarters, address = "望京街9号")))
+        val headquarters = tablet.list(Kind.ORG_UNIT).single { (it.content as RecordContent.OrgUnit).entity.code == "HQ" }.id
+        tablet.edit(outlet, RecordContent.Outlet(Outlet(unit = headquarters, address = "望京街9号")))
         assertEquals(1uL, tablet.sync().rejected)
         val refused = tablet.rejected().single()
         assertEquals(Refusal.NOT_A_WRITER, refused.why)
-        fails(ErrorCode.ARGUMENT) { tablet.mendRejected(refused.id, Form.Visit(Visit(note = "?"))) }
-        val mended = Form.Outlet((refused.content as Form.Outlet).form.copy(unit = null))
+        fails(ErrorCode.ARGUMENT) { tablet.mendRejected(refused.id, RecordContent.Visit(Visit(note = "?"))) }
+        val mended = RecordContent.Outlet((refused.content as RecordContent.Outlet).entity.copy(unit = null))
         tablet.mendRejected(refused.id, mended)
         assertEquals(0 to 1uL, tablet.rejected().size to tablet.status().unsentOps)
         assertEquals(1uL, tablet.sync().merged)
@@ -115,9 +115,9 @@ class ConflictsTest {
     @Test
     fun `what is not edited`(phones: Phones) = waiting {
         val phone = phones.enrolled()
-        val (outlet, form) = phone.outletNamed("BJ-1") to Form.Outlet(Outlet(note = "改"))
-        fails(ErrorCode.NOT_EDITED) { phone.edit(outlet, Form.Visit(Visit(note = "改"))) }
-        fails(ErrorCode.ARGUMENT) { phone.edit(outlet, form, Form.Visit(Visit())) }
+        val (outlet, form) = phone.outletNamed("BJ-1") to RecordContent.Outlet(Outlet(note = "改"))
+        fails(ErrorCode.NOT_EDITED) { phone.edit(outlet, RecordContent.Visit(Visit(note = "改"))) }
+        fails(ErrorCode.ARGUMENT) { phone.edit(outlet, form, RecordContent.Visit(Visit())) }
         fails(ErrorCode.RECORD_UNKNOWN) { phone.edit(UUID.randomUUID().toString(), form) }
     }
 
@@ -125,4 +125,4 @@ class ConflictsTest {
         conflicts(Home.Outlet(outlet)).single { it.field == field && it.settlement == null }
 }
 
-fun Client.outlet(id: OutletId): Outlet = (checkNotNull(find(Kind.OUTLET, id)).content as Form.Outlet).form
+fun Client.outlet(id: OutletId): Outlet = (checkNotNull(find(Kind.OUTLET, id)).content as RecordContent.Outlet).entity

@@ -25,7 +25,7 @@ class DayTest {
     fun `a visit is saved offline and synced later`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val outlet = phone.outletNamed("BJ-2")
-        val visit = phone.openVisit(outlet, Place(latitude = 39.9901, longitude = 116.4701, accuracyM = 8.0))
+        val visit = phone.openVisit(outlet, GpsFix(latitude = 39.9901, longitude = 116.4701, accuracyM = 8.0))
         assertEquals(visit, phone.currentVisit())
         phone.updateVisit(visit, mapOf("poster" to true), "店长下周休假")
         phone.observeShelf(visit, ShelfObservation(present = mapOf(MILK to true), facingsOwn = mapOf(MILK to 4)))
@@ -36,10 +36,10 @@ class DayTest {
         val line = checkNotNull(phone.find(Kind.VISIT, visit))
         assertEquals(SaveState.Saved to Home.Outlet(outlet), line.state to line.home)
         assertEquals("$TODAY", line.header?.businessDay)
-        val saved = (line.content as Form.Visit).form
+        val saved = (line.content as RecordContent.Visit).entity
         assertEquals(mapOf("poster" to true), saved.taskAnswers)
         assertTrue(checkNotNull(saved.distanceM) < 50)
-        val count = (checkNotNull(phone.find(Kind.STOCK_COUNT, visit)).content as Form.StockCount).form
+        val count = (checkNotNull(phone.find(Kind.STOCK_COUNT, visit)).content as RecordContent.StockCount).entity
         assertEquals(mapOf(MILK_14 to 12L), count.shelfUnits)
         assertEquals(mapOf("$MILK_14/L7" to 12L), count.lotUnits)
         assertEquals(visit, phone.route(phone.today()).single { it.code == "BJ-2" }.visit)
@@ -61,7 +61,7 @@ class DayTest {
         assertEquals(1uL, phone.push().merged)
 
         val manager = phones.enrolled("manager", "R001")
-        val seen = (checkNotNull(manager.find(Kind.ISSUE, raised)).content as Form.Issue).form
+        val seen = (checkNotNull(manager.find(Kind.ISSUE, raised)).content as RecordContent.Issue).entity
         assertEquals("缺货" to "$TODAY", seen.text to seen.dueOn)
         manager.acknowledgeIssue(raised)
         manager.sync()
@@ -74,7 +74,7 @@ class DayTest {
         assertEquals(IssueState.CLOSED to "已补货", phone.issue(raised).run { state to resolution })
     }
 
-    private fun Client.issue(id: RecordId): Issue = (checkNotNull(find(Kind.ISSUE, id)).content as Form.Issue).form
+    private fun Client.issue(id: RecordId): Issue = (checkNotNull(find(Kind.ISSUE, id)).content as RecordContent.Issue).entity
 
     @Test
     fun `a whole visit is one save`(phones: Phones) = waiting {
@@ -84,7 +84,7 @@ class DayTest {
         val visit = phone.recordVisit(bundle)
         assertEquals(visit, phone.recordVisit(bundle.copy(id = visit)), "a second time it is there already")
         val kinds = phone.listHome(Home.Outlet(outlet)).filter { it.id == visit }.map { it.content::class }.toSet()
-        assertEquals(setOf(Form.Visit::class, Form.ShelfObservation::class), kinds)
+        assertEquals(setOf(RecordContent.Visit::class, RecordContent.ShelfObservation::class), kinds)
         assertEquals(1, phone.listHome(Home.Outlet(outlet), Kind.VISIT).count { it.id == visit })
     }
 
@@ -97,7 +97,7 @@ class DayTest {
         phone.abortVisit(visit, AbortReason.CLOSED, "停业装修")
         phone.moveStock(outlet, StockMovement(cause = MovementCause.SELL_IN, units = mapOf(MILK to 24)))
         val report = phone.reportDay("两店一访", 3)
-        val form = (checkNotNull(phone.find(Kind.DAY_REPORT, report)).content as Form.DayReport).form
+        val form = (checkNotNull(phone.find(Kind.DAY_REPORT, report)).content as RecordContent.DayReport).entity
         assertEquals(2L to 3L, form.visitsPlanned to form.documents)
         assertTrue(phone.daySummary(phone.today()).visitsAborted >= 1)
     }

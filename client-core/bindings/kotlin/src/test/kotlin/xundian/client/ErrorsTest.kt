@@ -47,8 +47,8 @@ class ErrorsTest {
         val calls = listOf<() -> Any?>(
             { phone.find(Kind.VISIT, "no id") },
             { phone.route("yesterday") },
-            { phone.openVisit(outlet, Place(latitude = 91.0, longitude = 0.0)) },
-            { phone.openVisit(outlet, Place(latitude = Double.NaN, longitude = 0.0)) },
+            { phone.openVisit(outlet, GpsFix(latitude = 91.0, longitude = 0.0)) },
+            { phone.openVisit(outlet, GpsFix(latitude = Double.NaN, longitude = 0.0)) },
             { phone.countStock(outlet, StockCount(shelfUnits = mapOf("6901234567893" to 1))) },
             { phone.countStock(outlet, StockCount(lotUnits = mapOf(MILK to 1))) },
             { phone.listHome(Home.Person("no id")) },
@@ -165,7 +165,7 @@ class ErrorsTest {
             assertEquals(setOf(Refusal.OUT_OF_SCOPE), phone.rejected().map { it.why }.toSet())
             val (first, second) = phone.rejected()
             assertEquals(visit, first.record)
-            assertTrue(first.content is Form.Visit && "范围" in first.messageZh)
+            assertTrue(first.content is RecordContent.Visit && "范围" in first.messageZh)
             assertEquals(SaveState.Rejected(listOf(first.id, second.id)), phone.saveState(Kind.VISIT, visit))
             phone.dropRejected(second.id)
             fails(ErrorCode.REJECTED_UNKNOWN) { phone.dropRejected(second.id) }

@@ -28,7 +28,7 @@ class LanguagesTest {
             python.call("enrol", "${phones.folder}/python", server.invitation("S001"))
             val outlet = kotlin.outletNamed("BJ-3")
             // What each device holds is asked of each in its own language, and must be the same to the last field.
-            fun record() = same(kotlin.find(Kind.OUTLET, outlet), python.call("outlet", outlet)).content as Form.Outlet
+            fun record() = same(kotlin.find(Kind.OUTLET, outlet), python.call("outlet", outlet)).content as RecordContent.Outlet
             fun conflicts() = same(kotlin.conflicts(Home.Outlet(outlet)), python.call("conflicts", outlet))
             fun found() = conflicts().filter { it.settlement == null }.associateBy { it.field }
             suspend fun syncAll() {
@@ -39,13 +39,13 @@ class LanguagesTest {
 
             server.silent {
                 val ours = Outlet(note = "K", phone = "010-1", address = "东街1号", openHours = "8-20", geofenceM = 80)
-                kotlin.edit(outlet, Form.Outlet(ours))
+                kotlin.edit(outlet, RecordContent.Outlet(ours))
                 later(kotlin.serverOffsetMs(), python.call("offset").jsonPrimitive.long)
                 val theirs = mapOf("note" to "P", "phone" to "010-2", "address" to "西街2号", "open_hours" to "9-21")
                 python.call("edit", outlet, theirs + mapOf("channel" to "CHAIN", "visits_per_28_days" to 4))
             }
             syncAll()
-            val merged = record().form
+            val merged = record().entity
             assertEquals(listOf("P", "010-2", "西街2号", "9-21"), merged.run { listOf(note, phone, address, openHours) })
             assertEquals(80L to 4L, merged.geofenceM to merged.visitsPer28Days, "what one alone wrote stands")
             assertEquals(Channel.CHAIN to "BJ-3", merged.channel to merged.code)
@@ -67,7 +67,7 @@ class LanguagesTest {
                 python.call("settle", found.getValue("open_hours").id, "RESTORED")
             }
             syncAll()
-            val settled = record().form
+            val settled = record().entity
             assertEquals(listOf("P", "010-1", "西街2号", "8-20"), settled.run { listOf(note, phone, address, openHours) })
             val byField = conflicts().filter { it.id in found.values.map(ConflictLine::id) }.associate { it.field to it.settlement }
             val (us, them) = kotlin.identity()?.person to found.getValue("note").kept.person

@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.extension.ExtendWith
 
-private val SHELF = NewPhoto(PhotoSubject.SHELF, PhotoSource.IN_APP, position = Place(39.9076, 116.4591))
+private val SHELF = NewPhoto(PhotoSubject.SHELF, PhotoSource.IN_APP, fix = GpsFix(39.9076, 116.4591))
 private val PROBLEM = NewPhoto(PhotoSubject.PROBLEM, PhotoSource.CHOSEN, takenAtMs = 1_700_000_000_000, note = "缺货")
 private val WAITING = PhotoState.Waiting(0u)
 
@@ -105,7 +105,7 @@ class PhotosTest {
         fails(ErrorCode.PHOTO_TOO_LARGE) { phone.attachPhoto(visit, SHELF, picture() + ByteArray(16 shl 20)) }
         val nowhere = "${phones.folder}/nowhere.jpg"
         assertTrue(nowhere in fails(ErrorCode.PHOTO_UNREADABLE) { phone.attachPhotoFile(visit, SHELF, nowhere) }.messageZh)
-        val (id, place) = UUID.randomUUID().toString() to SHELF.copy(position = Place(91.0, 0.0))
+        val (id, place) = UUID.randomUUID().toString() to SHELF.copy(fix = GpsFix(91.0, 0.0))
         fails(ErrorCode.VISIT_UNKNOWN) { phone.attachPhoto(PhotoOf.Visit(id), SHELF, picture()) }
         fails(ErrorCode.RECORD_UNKNOWN) { phone.attachPhoto(PhotoOf.Issue(id), SHELF, picture()) }
         fails(ErrorCode.VISIT_UNKNOWN) { phone.photosOf(PhotoOf.Visit(id)) }

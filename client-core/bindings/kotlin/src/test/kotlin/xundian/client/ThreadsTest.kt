@@ -138,7 +138,7 @@ fun Client.bundle(minutesAgo: Int): VisitBundle {
         outlet = outletNamed("BJ-2"),
         openedAtMs = ended - 60_000,
         endedAtMs = ended,
-        position = Place(latitude = 39.9, longitude = 116.4),
+        fix = GpsFix(latitude = 39.9, longitude = 116.4),
         shelf = ShelfObservation(present = mapOf(MILK to true)),
         count = StockCount(),
     )

@@ -1,0 +1,64 @@
+//! When a sync compares what the device holds with what the server holds (docs/adr/0013).
+
+use xundian_protocol::ids::FeedSeq;
+use xundian_protocol::limits::RECONCILE_HOMES_MAX;
+
+use crate::store::Store;
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
+/// So long after a store agreed with the server it is compared again: a day, and one more for each further so many
+/// homes, as both ends read all of a device's records for it. So it costs them the reading of about so many homes a
+/// day, however large the scope.
+const HOMES_RECONCILED_A_DAY: u64 = 2_000;
+
+/// Whether a session compares.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Schedule {
+    /// It is not time yet.
+    NotDue,
+    /// Everything comes for the first time, so nothing can have decayed.
+    Fresh,
+    Due,
+}
+
+impl Schedule {
+    pub(super) fn of(store: &Store, now_ms: i64) -> Self {
+        let standing = store.standing();
+        if standing.cursor == FeedSeq(0) {
+            return Self::Fresh;
+        }
+        if standing.homes.len() > RECONCILE_HOMES_MAX {
+            return Self::NotDue;
+        }
+        Self::after(store.last_reconciled_ms(), now_ms, standing.homes.len() as u64)
+    }
+
+    fn after(last_ms: Option<i64>, now_ms: i64, homes: u64) -> Self {
+        let every_ms = DAY_MS * homes.div_ceil(HOMES_RECONCILED_A_DAY).max(1);
+        // A clock that was set back says nothing of how long ago it was.
+        let is_recent = |last_ms: i64| last_ms <= now_ms && last_ms.abs_diff(now_ms) < every_ms;
+        if last_ms.is_some_and(is_recent) { Self::NotDue } else { Self::Due }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_MS: i64 = 1_795_395_600_000;
+
+    #[test]
+    fn the_more_homes_the_rarer_and_never_never() {
+        for (homes, days) in [(0, 1), (1, 1), (2_000, 1), (2_001, 2), (20_000, 10), (100_000, 50)] {
+            let last_ms = NOW_MS - days * DAY_MS.cast_signed();
+            assert_eq!(Schedule::after(Some(last_ms), NOW_MS, homes), Schedule::Due, "{homes} homes");
+            assert_eq!(Schedule::after(Some(last_ms + 1), NOW_MS, homes), Schedule::NotDue, "{homes} homes");
+        }
+    }
+
+    #[test]
+    fn what_was_never_compared_or_at_a_moment_to_come_is_compared_now() {
+        assert_eq!(Schedule::after(None, NOW_MS, 1), Schedule::Due);
+        assert_eq!(Schedule::after(Some(NOW_MS + 1), NOW_MS, 1), Schedule::Due);
+    }
+}

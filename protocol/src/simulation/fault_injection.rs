@@ -1,0 +1,53 @@
+//! Bugs that a test injects, one at a time, to prove that the simulation finds them.
+
+/// A bug that can be injected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bug {
+    /// The server sends a receipt before its commit is durable.
+    AckBeforeDurability,
+    /// The server applies an op again that it has applied already.
+    LostDedupe,
+    /// Of two writes the later arrival wins, whatever its stamp.
+    MergeByArrival,
+    /// A changed record adds its new contribution, and its old one stays.
+    ViewNotTakenBack,
+    /// The device moves its cursor before the records in front of it are durable.
+    CursorBeforeCommit,
+    /// The server checks the scope of what devices write, and not of what they read.
+    ScopeOnWriteOnly,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::AckBeforeDurability,
+        Self::LostDedupe,
+        Self::MergeByArrival,
+        Self::ViewNotTakenBack,
+        Self::CursorBeforeCommit,
+        Self::ScopeOnWriteOnly,
+    ];
+
+    /// Whether it is injected in this thread.
+    #[cfg(feature = "simulation")]
+    pub fn is_injected(self) -> bool {
+        INJECTED.get() == Some(self)
+    }
+
+    /// Whether it is injected: it never is.
+    #[cfg(not(feature = "simulation"))]
+    pub const fn is_injected(self) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "simulation")]
+thread_local! {
+    static INJECTED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Injects a bug in this thread, or removes it.
+#[cfg(feature = "simulation")]
+pub fn inject(bug: Option<Bug>) {
+    INJECTED.set(bug);
+}

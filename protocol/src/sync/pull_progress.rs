@@ -1,0 +1,37 @@
+//! How far a pull has come.
+
+use super::client::PullCursors;
+use crate::ids::FeedSeq;
+use crate::record::Home;
+use crate::wire::v1::Changes;
+use std::collections::BTreeMap;
+
+/// How far a pull has brought the device, as its driver commits the same.
+#[derive(Debug, Default)]
+pub(super) struct PullProgress {
+    cursor: FeedSeq,
+    behind: BTreeMap<Home, FeedSeq>,
+}
+
+impl PullProgress {
+    pub(super) fn of(position: &PullCursors) -> Self {
+        Self { cursor: position.cursor, behind: position.behind.iter().copied().collect() }
+    }
+
+    /// Moves where the frame starts where the device stands. Says whether that got it further.
+    pub(super) fn advance(&mut self, changes: &Changes) -> bool {
+        let place = match changes.home {
+            None => Some(&mut self.cursor),
+            Some(home) => self.behind.get_mut(&home),
+        };
+        let Some(place) = place.filter(|place| **place == changes.from) else { return false };
+        let further = changes.to > *place;
+        *place = changes.to;
+        further
+    }
+
+    /// Whether everything up to `cursor` has come.
+    pub(super) fn reach(&self, cursor: FeedSeq) -> bool {
+        self.cursor == cursor && self.behind.values().all(|place| *place >= cursor)
+    }
+}

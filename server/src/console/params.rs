@@ -1,0 +1,301 @@
+//! What a page is about: whose figures, of which days; how an address says so, and how it is read back.
+
+use super::error::PageError;
+use super::texts as t;
+use std::collections::BTreeMap;
+use std::fmt;
+use xundian_protocol::access::Directory;
+use xundian_protocol::calendar::Day;
+use xundian_protocol::figures::Contribution;
+use xundian_protocol::ids::{OrgUnitId, OutletId, PersonId};
+
+/// The longest period that a page shows.
+pub(super) const PERIOD_DAYS_MAX: i32 = 366;
+/// The first day that a page shows, 2000-01-01, and the last one, 2100-01-01.
+pub(super) const FIRST_DAY: Day = Day(10_957);
+const LAST_DAY: Day = Day(47_482);
+
+/// Whose figures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum FigureScope {
+    /// The whole company's.
+    Nation,
+    /// Those of a unit and all below it.
+    Unit(OrgUnitId),
+    /// Those of a unit without what is below it.
+    UnitOwn(OrgUnitId),
+    /// Those that belong to no region.
+    Unassigned,
+    /// Those that a person recorded.
+    Person(PersonId),
+    /// Those of an outlet.
+    Outlet(OutletId),
+}
+
+impl FigureScope {
+    /// Reads it from a query: `unit` (an id, or `none`) with `own=1`, or `person`, or `outlet`.
+    pub(super) fn read(query: &Query) -> Result<Self, PageError> {
+        let given = ["unit", "person", "outlet"].into_iter().filter(|name| query.get(name).is_some()).count();
+        if given > 1 {
+            return Err(PageError::BadRequest(t::BAD_QUERY));
+        }
+        if let Some(person) = query.id("person")? {
+            return Ok(Self::Person(person));
+        }
+        if let Some(outlet) = query.id("outlet")? {
+            return Ok(Self::Outlet(outlet));
+        }
+        if query.get("unit") == Some("none") {
+            return Ok(Self::Unassigned);
+        }
+        let own = query.get("own") == Some("1");
+        Ok(match query.id("unit")? {
+            Some(unit) if own => Self::UnitOwn(unit),
+            Some(unit) => Self::Unit(unit),
+            None => Self::Nation,
+        })
+    }
+
+    /// Whether what a record contributes counts here; the same rule by which the cells are filled.
+    pub(super) fn owns(self, directory: &Directory, part: &Contribution) -> bool {
+        match self {
+            Self::Person(person) => part.person == Some(person),
+            Self::Outlet(outlet) => part.outlet == Some(outlet),
+            _ => part
+                .outlet
+                .is_some_and(|outlet| self.holds(directory, directory.unit_on(outlet, part.unit_on))),
+        }
+    }
+
+    /// Whether figures of a leaf unit count here.
+    pub(super) fn holds(self, directory: &Directory, leaf: Option<OrgUnitId>) -> bool {
+        match self {
+            Self::Nation => true,
+            Self::Unit(unit) => leaf.is_some_and(|leaf| directory.is_within(leaf, unit)),
+            Self::UnitOwn(unit) => leaf == Some(unit),
+            Self::Unassigned => leaf.and_then(|leaf| directory.region_of(leaf)).is_none(),
+            Self::Person(_) | Self::Outlet(_) => false,
+        }
+    }
+
+    /// The page of the figures themselves.
+    pub(super) fn page(self) -> Link {
+        match self {
+            Self::Nation => Link::to("/"),
+            Self::Unit(unit) | Self::UnitOwn(unit) => Link::to(format!("/unit/{unit}")),
+            Self::Unassigned => Link::to("/unit/none"),
+            Self::Person(person) => Link::to(format!("/person/{person}")),
+            Self::Outlet(outlet) => Link::to(format!("/outlet/{outlet}")),
+        }
+    }
+}
+
+/// The days of a page, both included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Period {
+    /// The first day.
+    pub(super) from: Day,
+    /// The last day.
+    pub(super) to: Day,
+}
+
+impl Period {
+    /// A single day.
+    pub(super) const fn day(day: Day) -> Self {
+        Self { from: day, to: day }
+    }
+
+    /// Reads it from a query: `day`, or `from` and `to`; without them `today`.
+    pub(super) fn read(query: &Query, today: Day) -> Result<Self, PageError> {
+        let day = |name| query.get(name).map(read_day).transpose();
+        let period = match (day("day")?, day("from")?, day("to")?) {
+            (Some(day), None, None) => Self::day(day),
+            (None, Some(from), Some(to)) => Self { from, to },
+            (None, None, None) => Self::day(today),
+            _ => return Err(PageError::BadRequest(t::BAD_DAY)),
+        };
+        let fits = period.from <= period.to && period.days() <= PERIOD_DAYS_MAX;
+        if fits { Ok(period) } else { Err(PageError::BadRequest(t::BAD_DAY)) }
+    }
+
+    /// How many days it has.
+    pub(super) const fn days(self) -> i32 {
+        self.to.0 - self.from.0 + 1
+    }
+
+    /// The period of the same length before it (−1) or after it (1).
+    pub(super) const fn moved(self, by: i32) -> Self {
+        let days = by * self.days();
+        Self { from: Day(self.from.0 + days), to: Day(self.to.0 + days) }
+    }
+
+    /// Whether a day is in it.
+    pub(super) fn contains(self, day: Day) -> bool {
+        (self.from..=self.to).contains(&day)
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.from == self.to { self.from.fmt(f) } else { write!(f, "{} – {}", self.from, self.to) }
+    }
+}
+
+fn read_day(text: &str) -> Result<Day, PageError> {
+    let day: Day = text.parse().map_err(|_| PageError::BadRequest(t::BAD_DAY))?;
+    // Only the one way of writing a day, so that an address means one page.
+    let fits = (FIRST_DAY..=LAST_DAY).contains(&day) && day.to_string() == text;
+    if fits { Ok(day) } else { Err(PageError::BadRequest(t::BAD_DAY)) }
+}
+
+/// The parameters of an address, each once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Query(BTreeMap<String, String>);
+
+impl Query {
+    /// From pairs; a name that stands twice is refused. Empty values, as forms send them, are left out.
+    pub(super) fn from_pairs(pairs: Vec<(String, String)>) -> Result<Self, PageError> {
+        let mut query = BTreeMap::new();
+        for (name, value) in pairs {
+            if query.insert(name, value).is_some() {
+                return Err(PageError::BadRequest(t::BAD_QUERY));
+            }
+        }
+        query.retain(|_, value| !value.is_empty());
+        Ok(Self(query))
+    }
+
+    /// A parameter.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// A parameter that is an id.
+    pub(super) fn id<I: std::str::FromStr>(&self, name: &str) -> Result<Option<I>, PageError> {
+        self.get(name).map(read_id).transpose()
+    }
+
+    /// All parameters but one.
+    pub(super) fn without(&self, name: &str) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter(move |(key, _)| *key != name).map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+}
+
+/// Reads an id as it is written in an address: 36 characters, nothing else.
+pub(super) fn read_id<I: std::str::FromStr>(text: &str) -> Result<I, PageError> {
+    let fits = text.len() == 36 && !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    let id = text.parse().map_err(|_| PageError::BadRequest(t::BAD_ID));
+    if fits { id } else { Err(PageError::BadRequest(t::BAD_ID)) }
+}
+
+/// An address within the console.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Link(String);
+
+impl Link {
+    /// A path.
+    pub(super) fn to(path: impl Into<String>) -> Self {
+        Self(path.into())
+    }
+
+    /// With a parameter more.
+    pub(super) fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.0.push(if self.0.contains('?') { '&' } else { '?' });
+        self.0.push_str(name);
+        self.0.push('=');
+        percent_encode(&value.to_string(), &mut self.0);
+        self
+    }
+
+    /// With whose figures it is about.
+    pub(super) fn scope(self, scope: FigureScope) -> Self {
+        match scope {
+            FigureScope::Nation => self,
+            FigureScope::Unit(unit) => self.with("unit", unit),
+            FigureScope::UnitOwn(unit) => self.with("unit", unit).with("own", 1),
+            FigureScope::Unassigned => self.with("unit", "none"),
+            FigureScope::Person(person) => self.with("person", person),
+            FigureScope::Outlet(outlet) => self.with("outlet", outlet),
+        }
+    }
+
+    /// With the days it is about.
+    pub(super) fn period(self, period: Period) -> Self {
+        if period.from == period.to {
+            self.with("day", period.from)
+        } else {
+            self.with("from", period.from).with("to", period.to)
+        }
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Writes a text so that it can stand in a query (RFC 3986: all but the unreserved characters).
+fn percent_encode(text: &str, into: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            into.push(char::from(byte));
+        } else {
+            into.push('%');
+            into.extend(
+                [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(pairs: &[(&str, &str)]) -> Query {
+        Query::from_pairs(pairs.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect()).unwrap()
+    }
+
+    #[test]
+    fn a_period_is_read_strictly() {
+        let read =
+            |pairs: &[(&str, &str)]| Period::read(&query(pairs), Day(20_000)).map(|p| p.to_string()).ok();
+        assert_eq!(read(&[]).as_deref(), Some("2024-10-04"));
+        assert_eq!(read(&[("day", "2026-11-23")]).as_deref(), Some("2026-11-23"));
+        assert_eq!(
+            read(&[("from", "2026-11-01"), ("to", "2026-11-23")]).as_deref(),
+            Some("2026-11-01 – 2026-11-23")
+        );
+        for bad in ["2026-1-1", "2026-13-01", "+2026-01-01", "1999-12-31", "2100-01-02", "x", "99999-01-01"] {
+            assert_eq!(read(&[("day", bad)]), None, "{bad}");
+        }
+        assert_eq!(read(&[("from", "2026-11-23"), ("to", "2026-11-01")]), None);
+        assert_eq!(read(&[("from", "2026-11-23")]), None);
+        assert_eq!(read(&[("from", "2024-01-01"), ("to", "2026-01-01")]), None);
+    }
+
+    #[test]
+    fn whose_survives_its_address() {
+        let unit = OrgUnitId("01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap());
+        for scope in [
+            FigureScope::Nation,
+            FigureScope::Unit(unit),
+            FigureScope::UnitOwn(unit),
+            FigureScope::Unassigned,
+        ] {
+            let link = Link::to("/visits").scope(scope).to_string();
+            let pairs = link.split_once('?').map_or("", |(_, pairs)| pairs).split('&');
+            let pairs: Vec<_> = pairs.filter_map(|pair| pair.split_once('=')).collect();
+            assert_eq!(FigureScope::read(&query(&pairs)).unwrap(), scope);
+        }
+        assert!(FigureScope::read(&query(&[("unit", "../etc")])).is_err());
+        assert!(FigureScope::read(&query(&[("unit", "none"), ("person", "x")])).is_err());
+    }
+
+    #[test]
+    fn what_stands_in_a_query_is_encoded() {
+        let link = Link::to("/login").with("next", "/?day=1&x=巡");
+        assert_eq!(link.to_string(), "/login?next=%2F%3Fday%3D1%26x%3D%E5%B7%A1");
+    }
+}

@@ -1,0 +1,99 @@
+//! Stage 4: what a checked row would write, compared with what stands. Pure.
+
+use super::rows::Table;
+use crate::server::Draft;
+use xundian_protocol::kinds::{Entity, FieldSpec, KindSpec};
+use xundian_protocol::record::{FieldKey, Home, Record, RecordKey, Value, Write};
+
+/// A column and the field that it fills, by its name in the kind.
+pub(super) type Filled = (&'static str, &'static str);
+
+/// What one record should become.
+#[derive(Clone, Debug)]
+pub(super) struct DraftRecord {
+    pub(super) key: RecordKey,
+    pub(super) home: Home,
+    /// What the file says.
+    writes: Vec<Write>,
+    /// What a new record gets on top, where the file says nothing.
+    defaults: Vec<Write>,
+    /// Fields whose cell is empty: the file says that there is nothing.
+    clears: Vec<u16>,
+    /// Maps of which the file gives all lines.
+    replaces: Vec<u16>,
+}
+
+/// What an import would do to a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Change {
+    Created,
+    Changed,
+    Unchanged,
+}
+
+impl DraftRecord {
+    /// A form from what the file says. A field whose columns are in the file and whose cells are empty is
+    /// cleared; a field whose columns are missing from the file is left alone.
+    pub(super) fn new<T: Entity>(
+        key: RecordKey,
+        home: Home,
+        says: &T,
+        table: &Table,
+        filled: &[Filled],
+    ) -> Self {
+        let writes = says.writes();
+        let empty = |tag: u16| !writes.iter().any(|write| write.at.tag == tag);
+        let columns = filled.iter().filter(|(column, _)| table.has(column));
+        let mut clears: Vec<u16> = columns.filter_map(|(_, field)| tag_of(&T::SPEC, field)).collect();
+        clears.retain(|tag| empty(*tag));
+        Self { key, home, writes, defaults: Vec::new(), clears, replaces: Vec::new() }
+    }
+
+    /// What a new record gets where the file says nothing.
+    pub(super) fn or_new<T: Entity>(mut self, defaults: &T) -> Self {
+        self.defaults = defaults.writes();
+        self
+    }
+
+    /// The file gives all lines of these maps: others go.
+    pub(super) fn replacing(mut self, spec: &KindSpec, fields: &[&str]) -> Self {
+        self.replaces = fields.iter().filter_map(|field| tag_of(spec, field)).collect();
+        self
+    }
+}
+
+fn tag_of(spec: &KindSpec, field: &str) -> Option<u16> {
+    let found = spec.fields.iter().find(|known: &&FieldSpec| known.name == field);
+    debug_assert!(found.is_some(), "{}.{field} is not declared", spec.code);
+    found.map(|field| field.tag)
+}
+
+/// What to write so that a record becomes what the form says: just the fields that differ.
+pub(super) fn compare(draft: DraftRecord, standing: Option<&Record>) -> (Change, Draft) {
+    let Some(record) = standing else {
+        let mut writes = draft.writes;
+        for default in draft.defaults {
+            if !writes.iter().any(|write| write.at.tag == default.at.tag) {
+                writes.push(default);
+            }
+        }
+        writes.sort_by(|a, b| a.at.cmp(&b.at));
+        return (Change::Created, Draft { key: draft.key, home: draft.home, writes });
+    };
+    let removed = |at: &FieldKey| {
+        let cleared = draft.clears.contains(&at.tag);
+        let replaced = draft.replaces.contains(&at.tag);
+        (cleared || replaced) && !draft.writes.iter().any(|write| write.at == *at)
+    };
+    let gone = record.fields().iter().filter(|field| removed(&field.at));
+    let gone = gone.map(|field| Write { at: field.at.clone(), value: Value::Absent, seen: None });
+    let mut writes: Vec<Write> = draft.writes.iter().cloned().chain(gone).collect();
+    writes.retain_mut(|write| {
+        let register = record.register(&write.at);
+        write.seen = register.map(|register| register.stamp);
+        register.is_none_or(|register| register.value != write.value)
+    });
+    writes.sort_by(|a, b| a.at.cmp(&b.at));
+    let change = if writes.is_empty() { Change::Unchanged } else { Change::Changed };
+    (change, Draft { key: draft.key, home: record.home, writes })
+}
