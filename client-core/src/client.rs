@@ -20,6 +20,8 @@ pub(crate) mod rescue;
 mod session_stream;
 #[cfg(feature = "simulation")]
 pub(crate) mod simulated;
+#[cfg(feature = "simulation")]
+mod simulated_link;
 mod sync;
 mod sync_error;
 mod sync_guard;

@@ -5,13 +5,15 @@ mod backfill;
 mod conflicts;
 mod drafts;
 mod folder_lock;
+mod open_error;
 mod opening;
 #[cfg(feature = "simulation")]
 mod simulated;
+mod writer_clock;
 
 use crate::authority::Authority;
 use crate::ingest::{
-    Batch, ChangedRecord, FigureChanges, Loaded, OutletStock, TouchedProducts, TouchedStock, Units,
+    Batch, ChangedRecord, FigureChanges, Loaded, Merged, OutletStock, TouchedProducts, TouchedStock, Units,
     affected_outlets, changed_facts, late, merge, plan_blob_refs, plan_figures, plan_stock,
     reattribute_outlet, stock_changes,
 };
@@ -21,32 +23,21 @@ use crate::store::{
 #[cfg(test)]
 pub(crate) use backfill::backfill;
 use conflicts::conflict_records;
-pub use drafts::Draft;
-use drafts::{draft_op, headquarters_header};
+use drafts::ops_of_drafts;
+pub use drafts::{Draft, Written};
 use folder_lock::FolderLock;
-pub use opening::OpenError;
+pub use open_error::OpenError;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::broadcast;
+use writer_clock::WriterClock;
 use xundian_protocol::access::{Directory, Writer};
 use xundian_protocol::calendar::Day;
-use xundian_protocol::clock::{Clock, Stamp};
 use xundian_protocol::figures::Contribution;
 use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, OutletId};
 use xundian_protocol::record::{Home, Op, Record, RecordKey};
 use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection, Resume, Resumed};
-
-/// What became of drafts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Written {
-    /// Records that did not exist before.
-    pub created: usize,
-    /// Records that changed.
-    pub changed: usize,
-    /// Records that held all of it already.
-    pub unchanged: usize,
-}
 
 /// Why drafts were not written; none of them was.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +72,7 @@ pub struct Server {
     /// Of the feed, this opening's last.
     epochs: Epochs,
     /// Held through load, plan and commit: one writer at a time. The clock is the server's own.
-    writer: Mutex<Clock>,
+    writer: Mutex<WriterClock>,
     /// Held while figures are mended: one at a time.
     pub(crate) repairing: Mutex<()>,
     /// Devices as they are revoked, for the sessions that run.
@@ -106,10 +97,9 @@ impl Server {
         Ok(self.epochs.find(resume, self.store.reader().feed_head()?))
     }
 
-    /// Merges what a device sent; what the receipt says is on the disk when this returns.
+    /// Merges what a device sent. Everything that the receipt confirms is durable when this returns.
     pub fn ingest(&self, device: DeviceNo, ops: Vec<Op>, now_ms: i64) -> Result<Receipt, StoreError> {
         let mut clock = self.lock_writer();
-        let clock_before = clock.last();
         let reader = self.store.reader();
         let Some(entry) = reader.device(device)? else {
             return Err(StoreError::Damaged { table: "devices", detail: format!("{device} is not there") });
@@ -117,75 +107,72 @@ impl Server {
         let applied_through = entry.applied_through;
         let loaded = load(&reader, device, &ops, applied_through)?;
         let batch = Batch { device, writer: Writer::Person(entry.person), ops, now_ms };
-        let directory = self.directory();
-        let mut merged = merge(batch, loaded, &directory, &mut clock);
-        let conflicts = conflict_records(&reader, &merged.conflicts, &directory, &mut clock, now_ms)?;
-        merged.changed.extend(conflicts);
-        let restamped = merged.restamped.iter().map(|(seq, moment)| (device, *seq, *moment)).collect();
-        let mut changes = Changes { rejected: merged.rejected, restamped, ..Default::default() };
-        if merged.receipt.through != applied_through {
-            changes.devices.push(Device { applied_through: merged.receipt.through, ..entry });
-        }
-        changes.clock = (clock.last() != clock_before).then(|| clock.last());
-        self.commit_records(&reader, merged.changed, device, changes)?;
-        Ok(merged.receipt)
+        self.merge_and_commit(&mut clock, &reader, batch, loaded, |merged, changes| {
+            changes.ops.rejected = std::mem::take(&mut merged.rejected);
+            let restamped = std::mem::take(&mut merged.restamped).into_iter();
+            changes.ops.restamped = restamped.map(|(seq, moment)| (device, seq, moment)).collect();
+            if merged.receipt.through != applied_through {
+                changes.devices.push(Device { applied_through: merged.receipt.through, ..entry });
+            }
+            Ok(())
+        })
     }
 
     /// Writes records as headquarters, all of them or none. `by` is who did it, for the audit trail.
     pub fn write(&self, drafts: Vec<Draft>, by: &str, now_ms: i64) -> Result<Written, WriteError> {
         let mut clock = self.lock_writer();
         let reader = self.store.reader();
-        let mut written = Written::default();
-        let mut ops = Vec::new();
-        let mut records = HashMap::new();
-        let header = headquarters_header(now_ms);
-        for draft in drafts {
-            let standing = reader.record(draft.key)?;
-            let op = draft_op(
-                draft,
-                standing.as_ref().map(|stored| &stored.record),
-                &header,
-                OpSeq(ops.len() as u64 + 1),
-            );
-            match (op, &standing) {
-                (None, _) => written.unchanged += 1,
-                (Some(op), standing) => {
-                    if standing.is_some() {
-                        written.changed += 1
-                    } else {
-                        written.created += 1
-                    }
-                    let stamp = Stamp { hlc: clock.tick(now_ms), device: DeviceNo::SERVER };
-                    ops.push(Op { stamp, ..op });
-                }
-            }
-            if let Some(stored) = standing {
-                records.insert(stored.record.key, stored);
-            }
+        let mut current = HashMap::new();
+        for draft in &drafts {
+            current.extend(reader.record(draft.key)?.map(|stored| (draft.key, stored)));
         }
+        let (ops, written) = ops_of_drafts(drafts, &current, clock.hybrid(), now_ms);
         if ops.is_empty() {
             return Ok(written);
         }
-        let count = ops.len();
+        let keys: Vec<RecordKey> = ops.iter().map(|op| op.record).collect();
         let batch = Batch { device: DeviceNo::SERVER, writer: Writer::Headquarters, ops, now_ms };
-        let loaded =
-            Loaded { applied_through: OpSeq(0), records, rejected: Vec::new(), restamped: Vec::new() };
-        let keys: Vec<RecordKey> = batch.ops.iter().map(|op| op.record).collect();
-        let directory = self.directory();
-        let mut merged = merge(batch, loaded, &directory, &mut clock);
-        if let Some(first) = merged.receipt.rejections.first() {
-            let key = keys[usize::try_from(first.seq.0 - 1).unwrap_or(0)];
-            return Err(WriteError::Refused { key, message: first.message.clone() });
-        }
-        if merged.receipt.through != OpSeq(count as u64) {
-            return Err(WriteError::TooManyConflicts { records: count });
-        }
-        let conflicts = conflict_records(&reader, &merged.conflicts, &directory, &mut clock, now_ms)?;
-        merged.changed.extend(conflicts);
-        let audit = audit(now_ms, by, format!("wrote {count} records"));
-        let changes = Changes { audit: vec![audit], clock: Some(clock.last()), ..Default::default() };
-        self.commit_records(&reader, merged.changed, DeviceNo::SERVER, changes)?;
+        let loaded = Loaded {
+            applied_through: OpSeq(0),
+            records: current,
+            rejected: Vec::new(),
+            restamped: Vec::new(),
+        };
+        self.merge_and_commit(&mut clock, &reader, batch, loaded, |merged, changes| {
+            if let Some(first) = merged.receipt.rejections.first() {
+                let key = keys[usize::try_from(first.seq.0 - 1).unwrap_or(0)];
+                return Err(WriteError::Refused { key, message: first.message.clone() });
+            }
+            if merged.receipt.through != OpSeq(keys.len() as u64) {
+                return Err(WriteError::TooManyConflicts { records: keys.len() });
+            }
+            changes.audit.push(audit(now_ms, by, format!("wrote {} records", keys.len())));
+            Ok(())
+        })?;
         Ok(written)
+    }
+
+    /// The one path of every write: merges a batch, plans what its records move, and commits all of it. `accept` adds
+    /// what else belongs to the commit, or refuses the merged batch; then nothing is committed.
+    fn merge_and_commit<E: From<StoreError>>(
+        &self,
+        clock: &mut WriterClock,
+        reader: &Reader<'_>,
+        batch: Batch,
+        loaded: Loaded,
+        accept: impl FnOnce(&mut Merged, &mut Changes) -> Result<(), E>,
+    ) -> Result<Receipt, E> {
+        let (author, now_ms) = (batch.device, batch.now_ms);
+        let directory = self.directory();
+        let mut merged = merge(batch, loaded, &directory, clock.hybrid());
+        let mut changes = Changes::default();
+        accept(&mut merged, &mut changes)?;
+        let conflicts = conflict_records(reader, &merged.conflicts, &directory, clock.hybrid(), now_ms)?;
+        merged.changed.extend(conflicts);
+        changes.meta.clock = clock.uncommitted();
+        self.commit_records(reader, merged.changed, author, changes)?;
+        clock.note_committed();
+        Ok(merged.receipt)
     }
 
     /// Plans what changed records do to feed, figures and stock, and commits all of it. The caller holds
@@ -250,7 +237,7 @@ impl Server {
         (self.store.reader(), self.directory())
     }
 
-    fn lock_writer(&self) -> MutexGuard<'_, Clock> {
+    fn lock_writer(&self) -> MutexGuard<'_, WriterClock> {
         // A panic while planning leaves the store as it was, so the lock may be taken again.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -364,10 +351,11 @@ fn plan_counts(
     for (outlet, touched) in TouchedStock::by(&facts).0 {
         let stock = load_stock(reader, outlet, &touched)?;
         let plan = plan_stock(outlet, &touched, stock, &mut units, &mut figures);
-        changes.stock.extend(plan.statements.into_iter().map(|(at, statement)| (outlet, at, statement)));
-        changes.levels.push((outlet, plan.levels));
+        let statements = plan.statements.into_iter().map(|(at, statement)| (outlet, at, statement));
+        changes.stock.statements.extend(statements);
+        changes.stock.levels.push((outlet, plan.levels));
     }
-    changes.blob_refs = plan_blob_refs(changed);
+    changes.pictures.blob_refs = plan_blob_refs(changed);
     changes.cells = figures.cells();
     let moved = figures.provenance.into_iter().filter(|(_, count)| *count != 0);
     changes.provenance = moved.map(|(provenance_key, count)| (provenance_key, count > 0)).collect();
@@ -412,10 +400,11 @@ fn append_to_feed(
             Some(old) if old.position.author == author => old.position.foreign,
             Some(old) => old.position.seq,
         };
-        changes.left_positions.extend(old.map(|old| (old.record.home, old.position.seq)));
+        changes.feed.left.extend(old.map(|old| (old.record.home, old.position.seq)));
         changes
+            .feed
             .records
             .push(StoredRecord { record: new, position: FeedPosition { seq: head, author, foreign } });
     }
-    changes.feed_head = (!changes.records.is_empty()).then_some(head);
+    changes.meta.feed_head = (!changes.feed.records.is_empty()).then_some(head);
 }

@@ -1,12 +1,7 @@
 //! A connection to the server, with patience.
 
-use std::time::Duration;
-
 use super::sync_error::SyncError;
-use crate::transport::{Connection, FrameStream};
-
-/// How long the server may take for one answer; it answers within a second unless something is wrong.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+use crate::transport::{ANSWER_TIMEOUT, Connection, FrameStream};
 
 /// A connection and its one stream. The server serves one stream of a connection at a time, each a session of its own.
 pub(super) enum SessionStream {
@@ -14,7 +9,7 @@ pub(super) enum SessionStream {
     Quic { connection: Connection, stream: FrameStream },
     /// By a simulation.
     #[cfg(feature = "simulation")]
-    Simulated(super::simulated::SimulatedLink),
+    Simulated(super::simulated_link::SimulatedLink),
 }
 
 impl SessionStream {

@@ -1,11 +1,10 @@
 //! A device whose disk, network, clocks and chance are a simulation's. What decides, what stores and what syncs is what
 //! runs on a phone; only pictures are files.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::future::poll_fn;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use rand::RngCore;
@@ -14,48 +13,11 @@ use xundian_protocol::record::{Home, Op, RecordKey, Write};
 use xundian_protocol::sync::client::SyncMode;
 
 use super::session_stream::SessionStream;
+use super::simulated_link::SimulatedLink;
 use super::sync_guard::SyncGuard;
 use super::{Client, Clocks, SyncError, SyncReport};
 use crate::errors::RecordError;
 use crate::store::{Disk, Identity, Save, Store, StoreError};
-
-/// What is on the way between a sync and whoever carries it.
-#[derive(Debug, Default)]
-struct InTransit {
-    /// Payloads for the server, each with the number of its stream.
-    up: VecDeque<(u32, Vec<u8>)>,
-    /// Payloads of the server.
-    down: VecDeque<Vec<u8>>,
-    stream: u32,
-}
-
-/// One end of the way.
-#[derive(Clone, Debug, Default)]
-pub(super) struct SimulatedLink(Arc<Mutex<InTransit>>);
-
-impl SimulatedLink {
-    fn lock(&self) -> MutexGuard<'_, InTransit> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn next_stream(&self) {
-        let mut link = self.lock();
-        link.stream += 1;
-        // What came for the stream before is nobody's any more.
-        link.down.clear();
-    }
-
-    pub(super) fn send(&self, payload: &[u8]) {
-        let mut link = self.lock();
-        let stream = link.stream;
-        link.up.push_back((stream, payload.to_vec()));
-    }
-
-    pub(super) async fn receive(&self) -> Vec<u8> {
-        // Whoever carries polls again once there is something.
-        poll_fn(|_| self.lock().down.pop_front().map_or(Poll::Pending, Poll::Ready)).await
-    }
-}
 
 /// A sync whose payloads a simulation carries.
 pub struct SimulatedSync {

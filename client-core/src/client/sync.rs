@@ -10,9 +10,9 @@ use xundian_protocol::access::scope_digest;
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::OpSeq;
 use xundian_protocol::sync::SessionError;
-use xundian_protocol::sync::client::{ClientSession, Outcome, PullCursors, Step, SyncMode, Synced};
+use xundian_protocol::sync::client::{ClientSession, Outcome, Step, SyncMode, Synced};
 use xundian_protocol::wire::v1::{
-    Changes, ClientFrame, Hello, Receipt, Refusal, Resumed, Welcome, decode_server, encode_client,
+    Changes, ClientFrame, Hello, Pull, Receipt, Refusal, Resumed, Welcome, decode_server, encode_client,
 };
 
 use super::Client;
@@ -325,14 +325,14 @@ impl<'a> Run<'a> {
             Step::KeepCertificate(certificate_der) => self.client.renew_certificate(&certificate_der),
             Step::CommitReceipt(receipt) => self.commit_receipt(&receipt)?,
             Step::ReadCursors => {
-                let position = self.position();
+                let position = self.pull();
                 self.session.ready_to_pull(position);
             }
             Step::CommitScope(homes) => {
                 let change = self.client.store.set_scope(&homes)?;
                 self.tally.report.homes_added += change.added;
                 self.tally.report.homes_dropped += change.dropped;
-                let position = self.position();
+                let position = self.pull();
                 self.session.ready_to_pull(position);
             }
             Step::CommitChanges(changes) => self.commit_changes(&changes)?,
@@ -416,7 +416,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn position(&self) -> PullCursors {
+    fn pull(&self) -> Pull {
         // Whoever records holds this lock from reading the clock until the save is in the outbox. So where
         // the outbox ends now, everything captured before now is in front of its end.
         let recording = self.client.recording.lock().unwrap_or_else(PoisonError::into_inner);
@@ -424,7 +424,7 @@ impl<'a> Run<'a> {
         let saved_through = OpSeq(self.client.store.next_seq().0 - 1);
         drop(recording);
         let standing = self.client.store.standing();
-        PullCursors {
+        Pull {
             scope_digest: scope_digest(&standing.homes),
             cursor: standing.cursor,
             behind: standing.behind,

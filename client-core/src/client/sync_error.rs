@@ -4,11 +4,10 @@ use xundian_protocol::sync::SessionError;
 use xundian_protocol::wire::DecodeError;
 
 use super::identity::IdentityFileError;
-use super::session_stream::ANSWER_TIMEOUT;
 use crate::photos::PhotoFileError;
 use crate::store::{StoreError, StoreTrouble};
 pub use crate::transport::ConnectionTrouble;
-use crate::transport::{ConnectError, StreamError};
+use crate::transport::{ANSWER_TIMEOUT, ConnectError, StreamError};
 
 /// Why a sync or a push did not come to its end. Nothing saved is lost by any of these.
 #[derive(Debug, thiserror::Error)]

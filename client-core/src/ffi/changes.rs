@@ -1,50 +1,10 @@
-//! Tells observers when the device's state changes.
+//! Signals that the device's state has changed. Whoever changes it does not wait for observers.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 
-use super::device::{Device, Found, OpenCore};
-use super::errors::{ClientError, ObserverError};
-use super::network::runtime;
-use crate::client::DeviceStatus;
-
-/// Is told how the device stands.
-#[uniffi::export(with_foreign)]
-pub trait StatusObserver: Send + Sync {
-    /// Called on a thread of the library, once at the beginning and after saves and steps of a sync; several
-    /// changes in a short time make one call. It may call the client. A failure ends nothing, and is shown nowhere.
-    ///
-    /// # Errors
-    /// Where the app's own code fails.
-    fn on_status(&self, status: DeviceStatus) -> Result<(), ObserverError>;
-}
-
-/// An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed.
-#[derive(Debug, uniffi::Object)]
-pub struct Subscription {
-    task: AbortHandle,
-    is_cancelled: Arc<AtomicBool>,
-}
-
-#[uniffi::export]
-impl Subscription {
-    /// Ends it. A call that has begun, or is just beginning, may still come to its end.
-    pub fn cancel(&self) {
-        self.is_cancelled.store(true, Ordering::SeqCst);
-        self.task.abort();
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.cancel();
-    }
-}
-
-/// Notes that something changed. Whoever changes something does not wait for observers.
+/// Signals changes to all subscribers.
 #[derive(Clone)]
 pub(super) struct Changes(Arc<watch::Sender<()>>);
 
@@ -57,94 +17,16 @@ impl Changes {
         self.0.send_replace(());
     }
 
-    /// Tells somebody what is found in the device, now and after changes, until the device is gone. One telling ends
-    /// before the next begins, and what changes meanwhile makes one more. Nobody is told while the app is in the
-    /// background.
-    pub(super) fn observe<News: 'static>(
-        &self,
-        device: Weak<Device>,
-        find: impl Fn(&OpenCore) -> Option<News> + Send + Sync + 'static,
-        tell: impl Fn(News) + Send + Sync + 'static,
-    ) -> Result<Subscription, ClientError> {
-        let mut changes = self.0.subscribe();
-        changes.mark_changed();
-        let is_cancelled = Arc::new(AtomicBool::new(false));
-        let cancelled = Arc::clone(&is_cancelled);
-        // Says whether there is a device to tell of.
-        let tell_of = Arc::new(move |device: &Weak<Device>| {
-            let Some(found) = device.upgrade().map(|device| device.found()) else { return false };
-            let news = match &found {
-                Found::Open(core) => find(core),
-                // The first call that opens the store again notes a change.
-                Found::Resting => None,
-                Found::Closed => return false,
-            };
-            // Whoever is told may close the client, which then closes at once.
-            drop(found);
-            if let Some(news) = news.filter(|_| !cancelled.load(Ordering::SeqCst)) {
-                tell(news);
-            }
-            true
-        });
-        let task = runtime()?.spawn(async move {
-            while changes.changed().await.is_ok() {
-                let (device, tell_of) = (device.clone(), Arc::clone(&tell_of));
-                // Not on the network's thread: an observer that takes its time holds up no sync.
-                match tokio::task::spawn_blocking(move || tell_of(&device)).await {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => tracing::warn!(%error, "an observer panicked"),
-                }
-            }
-        });
-        Ok(Subscription { task: task.abort_handle(), is_cancelled })
+    pub(super) fn subscribe(&self) -> watch::Receiver<()> {
+        self.0.subscribe()
     }
 }
 
-/// Notes a change when it is let go of: at the end of work, however it ends.
+/// Notes a change when dropped: when work ends, however it ends.
 pub(super) struct NotesItsEnd(pub(super) Changes);
 
 impl Drop for NotesItsEnd {
     fn drop(&mut self) {
         self.0.note();
-    }
-}
-
-/// The status for an observer.
-pub(super) fn find_status(core: &OpenCore) -> Option<DeviceStatus> {
-    let status = core.status();
-    status.inspect_err(|error| tracing::warn!(%error, "the status cannot be read for an observer")).ok()
-}
-
-/// Tells one observer the status.
-pub(super) fn tell_status(status: DeviceStatus, observer: &dyn StatusObserver) {
-    if let Err(error) = observer.on_status(status) {
-        tracing::warn!(%error, "a status observer failed");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    #[test]
-    fn who_has_cancelled_is_told_nothing_that_was_found_meanwhile() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let device = Arc::new(Device::open(folder.path().into(), None).expect("opens"));
-        let ((finds, finding), (go_on, gone_on)) = (mpsc::channel(), mpsc::channel::<()>());
-        let (gone_on, (told, tells)) = (std::sync::Mutex::new(gone_on), mpsc::channel());
-        let find = move |_: &OpenCore| {
-            finds.send(()).ok()?;
-            gone_on.lock().ok()?.recv().ok()
-        };
-        let subscription = device.changes.observe(Arc::downgrade(&device), find, move |()| _ = told.send(()));
-        let subscription = subscription.expect("a runtime");
-        finding.recv().expect("it begins to look");
-        subscription.cancel();
-        go_on.send(()).expect("it goes on");
-        // Whoever would tell is let go of with the task.
-        assert_eq!(tells.recv(), Err(mpsc::RecvError), "nothing is told");
     }
 }

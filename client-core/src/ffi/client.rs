@@ -8,11 +8,12 @@ use xundian_protocol::ids::{OutletId, RecordId, VisitId};
 use xundian_protocol::kinds::{AbortReason, DepartureCheck, ShelfObservation, StockCount, StockMovement};
 use xundian_protocol::record::{Home, RecordKey};
 
-use super::changes::{Changes, NotesItsEnd, StatusObserver, Subscription, find_status, tell_status};
+use super::changes::{Changes, NotesItsEnd};
 use super::device::{Device, OpenCore};
 use super::errors::ClientError;
 use super::kinds::Kind;
 use super::network::{GivenUp, ProgressObserver};
+use super::observers::{StatusObserver, Subscription, find_status, observe, tell_status};
 use super::records::{ListedRecord, RejectedSave};
 use crate::client::{
     Client as Core, DaySummary, DeviceStatus, PlannedCall, PushReport, SyncProgress, SyncReport,
@@ -127,7 +128,7 @@ impl Client {
     ) -> Result<Arc<Subscription>, ClientError> {
         self.core()?;
         let tell = move |status| tell_status(status, &*observer);
-        Ok(Arc::new(self.changes.observe(Arc::downgrade(&self.device), find_status, tell)?))
+        Ok(Arc::new(observe(&self.device, find_status, tell)?))
     }
 }
 

@@ -4,7 +4,7 @@ use xundian_protocol::kinds::{Choice, spec, spec_by_code};
 use xundian_protocol::limits::PHOTO_BYTES_MAX;
 use xundian_protocol::wire::v1::Refusal;
 
-use super::errors::ErrorCode;
+use super::error_code::ErrorCode;
 use crate::client::SyncError;
 use crate::errors::RecordError;
 use crate::store::StoreError;

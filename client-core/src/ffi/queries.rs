@@ -7,11 +7,11 @@ use xundian_protocol::ids::{KindId, RecordId};
 use xundian_protocol::kinds;
 use xundian_protocol::record::Home;
 
-use super::changes::Subscription;
 use super::client::Client;
 use super::device::OpenCore;
 use super::errors::{ClientError, ObserverError};
 use super::kinds::Kind;
+use super::observers::{Subscription, observe};
 use super::records::ListedRecord;
 use crate::client::{self, Condition, RecordPage as CorePage};
 
@@ -114,7 +114,7 @@ impl Client {
                 tracing::warn!(%error, "a records observer failed");
             }
         };
-        Ok(Arc::new(self.device.changes.observe(Arc::downgrade(&self.device), find, tell)?))
+        Ok(Arc::new(observe(&self.device, find, tell)?))
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use xundian_protocol::digest::Digest;
 use xundian_protocol::limits::RECONCILE_RECORDS_MAX;
 use xundian_protocol::record::{Home, RecordKey};
-use xundian_protocol::sync::reconciliation::RecordDigests;
+use xundian_protocol::sync::client::RecordDigests;
 use xundian_protocol::wire::stored;
 use xundian_protocol::wire::v1::Repair;
 

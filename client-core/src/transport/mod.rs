@@ -16,6 +16,8 @@ pub(crate) use tls::{DeviceKey, TlsIdentity, TlsIdentityError};
 
 /// How long a server may take until the handshake is done.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the server may take to answer a frame. It answers within a second unless something is wrong.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a closing connection waits for its farewell to leave, which it does at once unless this device is
 /// busy, and how often it looks.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(10);

@@ -4,9 +4,9 @@
 //! the home of the record that it is about: it travels, is merged and is listed as every other one. The server
 //! writes what it found, whoever may write the field says how it was settled.
 
+use super::declare::KeyedValue;
+use super::declare::header;
 use super::declare::{choice, kind};
-use super::header;
-use super::types::KeyedValue;
 use crate::clock::Stamp;
 use crate::ids::{DeviceNo, KindId, PersonId, RecordId};
 use crate::limits::FIELD_BYTES;
@@ -205,7 +205,7 @@ impl Conflict {
     /// Who an op says has settled a conflict: whom each of its fields names, `None` for one that it clears.
     pub fn settlers(op: &record::Op) -> impl Iterator<Item = Option<PersonId>> {
         let written = SETTLED_BY.into_iter().filter_map(|tag| op.written(tag));
-        written.map(<PersonId as super::types::FieldValue>::from_value)
+        written.map(<PersonId as super::FieldValue>::from_value)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Issue 急待解决问题: an urgent matter for the superior, due the same or the next day (S6.7 b).
 
+use super::declare::header::{self, Header};
 use super::declare::{choice, kind};
-use super::header::{self, Header};
 use crate::calendar::Day;
 use crate::figures::{Contribution, Dimension, MeasureFamily, Measures};
 use crate::ids::{PersonId, VisitId};

@@ -7,10 +7,8 @@
 //! matches on a kind by name.
 
 mod declare;
-pub mod header;
-mod spec;
+mod gtin;
 pub mod text;
-pub mod types;
 mod validate;
 
 mod conflict;
@@ -32,22 +30,25 @@ mod visit;
 
 pub use conflict::{Conflict, Decision, Settlement, Side};
 pub use day_report::DayReport;
+pub use declare::header::{self, Header};
+pub use declare::{
+    Attachment, Choice, ClockGrade, Entity, FieldCodec, FieldSpec, FieldValue, HomeKind, KeyType, KeyedValue,
+    KindSpec, Label, LineKey, Role, Unit, WritePolicy,
+};
 pub use departure_check::DepartureCheck;
-pub use header::Header;
+pub use gtin::{Gtin, GtinError};
 pub use issue::{Issue, IssueKind, IssueState, Severity};
 pub use org_unit::{OrgUnit, UnitType};
 pub use outlet::{Channel, Outlet, OutletStatus};
 pub use outlet_assignment::OutletAssignment;
 pub use person::{Person, PersonStatus};
 pub use photo::{MediaType, Photo, PhotoSource, PhotoSubject};
-pub use position::{Position, Role};
+pub use position::Position;
 pub use product::Product;
 pub use route_plan::RoutePlan;
 pub use shelf_observation::ShelfObservation;
-pub use spec::{Attachment, Entity, FieldSpec, HomeKind, KeyType, KindSpec, Label, Unit, WritePolicy};
 pub use stock_count::StockCount;
 pub use stock_movement::{MovementCause, StockMovement};
-pub use types::{Choice, ClockGrade, Gtin, GtinError, KeyedValue};
 pub use validate::{Invalid, validate_op, validate_size};
 pub use visit::{AbortReason, FixGrade, Visit};
 

@@ -1,7 +1,7 @@
 //! Photo 照片: what a shelf, a display or a problem looked like.
 
+use super::declare::Attachment;
 use super::declare::{choice, kind};
-use super::spec::Attachment;
 use super::{Entity, FixGrade};
 use crate::ids::{ContentHash, RecordId, VisitId};
 use crate::limits::PHOTO_BYTES_MAX;

@@ -1,7 +1,7 @@
 //! Product 产品: what is sold, own or a competitor's.
 
 use super::declare::kind;
-use super::types::Gtin;
+use super::gtin::Gtin;
 use crate::ids::{KindId, RecordId};
 use std::collections::BTreeMap;
 

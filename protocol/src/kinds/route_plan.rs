@@ -1,7 +1,7 @@
 //! RoutePlan 路线计划 with its planned calls: who visits what on which day (S6.6).
 
+use super::declare::header;
 use super::declare::kind;
-use super::header;
 use crate::calendar::Day;
 use crate::figures::{Contribution, Dimension, MeasureFamily, VisitFigures};
 use crate::ids::{OutletId, PersonId};

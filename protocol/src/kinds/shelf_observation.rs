@@ -1,8 +1,8 @@
 //! ShelfObservation 货架检查: which listed products are on the shelf, and how they stand there.
 
+use super::declare::header::{self, Header};
 use super::declare::kind;
-use super::header::{self, Header};
-use super::types::Gtin;
+use super::gtin::Gtin;
 use crate::figures::{Contribution, Dimension, MeasureFamily, ProductFigures};
 use crate::ids::VisitId;
 use crate::record::{Home, Key, Record, Value};

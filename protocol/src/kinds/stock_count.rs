@@ -1,8 +1,8 @@
 //! StockCount 库存盘点: how many units of a product are in an outlet (S6.5 c: 产品库存).
 
+use super::declare::header::{self, Header};
 use super::declare::kind;
-use super::header::{self, Header};
-use super::types::Gtin;
+use super::gtin::Gtin;
 use crate::calendar::Day;
 use crate::figures::stock_ledger::Stock;
 use crate::figures::{Contribution, Dimension, MeasureFamily, ProductFigures};

@@ -1,8 +1,8 @@
 //! StockMovement 库存变动: units that came into an outlet or left it, and why.
 
+use super::declare::header;
 use super::declare::{choice, kind};
-use super::header;
-use super::types::Gtin;
+use super::gtin::Gtin;
 use crate::figures::stock_ledger::Stock;
 use crate::ids::VisitId;
 use crate::record::{Key, Record, Value};

@@ -1,8 +1,8 @@
 //! How the values of fields read for people, in Chinese and in English, by what the fields' declarations say.
 
 use super::Product;
-use super::spec::{FieldSpec, KeyType, Label, Unit};
-use super::types::{Gtin, KeyedValue};
+use super::declare::{FieldSpec, KeyType, KeyedValue, Label, Unit};
+use super::gtin::Gtin;
 use crate::calendar::{DEFAULT_ZONE, Day, moment_text};
 use crate::ids::RecordId;
 use crate::record::{Key, Value};

@@ -1,7 +1,7 @@
 //! Whether an op keeps what its kind declares. The device refuses to save what the server would refuse.
 
 use super::Unit;
-use super::spec::{FieldSpec, KeyType, KindSpec};
+use super::declare::{FieldSpec, KeyType, KindSpec};
 use super::{Gtin, header};
 use crate::limits::{OP_BYTES_MAX, QUANTITY_MAX, RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
 use crate::record::{Key, Op, Record, Value, ValueType, Write, field_bytes_max};

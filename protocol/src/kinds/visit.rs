@@ -1,7 +1,7 @@
 //! Visit 拜访: one stay in one outlet, from check-in to close or abort (S6.5–S6.6).
 
+use super::declare::header::{self, Header};
 use super::declare::{choice, kind};
-use super::header::{self, Header};
 use super::outlet::Channel;
 use crate::figures::{Contribution, Dimension, MeasureFamily, VisitFigures};
 use crate::ids::RoutePlanId;

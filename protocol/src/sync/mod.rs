@@ -10,8 +10,6 @@
 //! until its driver's timeout.
 
 pub mod client;
-mod pull_progress;
-pub mod reconciliation;
 pub mod server;
 pub mod upload;
 

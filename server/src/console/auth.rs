@@ -2,8 +2,10 @@
 
 use super::Console;
 use super::error::PageError;
+use super::error_page;
 use super::layout;
-use super::params::{Link, Query};
+use super::link::Link;
+use super::params::Query;
 use super::request_context::{RequestContext, Visibility};
 use super::serve::Caller;
 use super::sessions::{SESSION_MS, new_token};
@@ -157,7 +159,7 @@ pub(super) async fn login_page(
 ) -> Response {
     let visitor = match Visitor::of(&uri, &headers) {
         Ok(visitor) => visitor,
-        Err((lang, error)) => return error.response(None, lang),
+        Err((lang, error)) => return error_page::of(&error, None, lang),
     };
     let next = visitor.query.get("next").unwrap_or("/").to_owned();
     let response = login_form(&console, &visitor, &next, None, StatusCode::OK);
@@ -223,10 +225,10 @@ pub(super) async fn log_in(
 ) -> Response {
     let visitor = match Visitor::of(&uri, &headers) {
         Ok(visitor) => visitor,
-        Err((lang, error)) => return error.response(None, lang),
+        Err((lang, error)) => return error_page::of(&error, None, lang),
     };
     let Ok(Form(login)) = form else {
-        return PageError::BadRequest(t::BAD_QUERY).response(None, visitor.lang);
+        return error_page::of(&PageError::BadRequest(t::BAD_QUERY), None, visitor.lang);
     };
     let again = |problem, status| login_form(&console, &visitor, &login.next, Some(problem), status);
     let cookie = visitor.form.as_deref().unwrap_or("");
@@ -239,7 +241,7 @@ pub(super) async fn log_in(
         return again(t::LOGIN_TOO_MANY, StatusCode::TOO_MANY_REQUESTS);
     }
     match verify(&console, &login, address.ip()).await {
-        Err(error) => error.response(None, visitor.lang),
+        Err(error) => error_page::of(&error, None, visitor.lang),
         Ok(None) => again(t::LOGIN_FAILED, StatusCode::UNAUTHORIZED),
         Ok(Some(user)) => {
             // A new token at every login: one that somebody else knew before is worth nothing.
@@ -287,14 +289,14 @@ pub(super) async fn log_out(
 ) -> Response {
     let visitor = match Visitor::of(&uri, &headers) {
         Ok(visitor) => visitor,
-        Err((lang, error)) => return error.response(None, lang),
+        Err((lang, error)) => return error_page::of(&error, None, lang),
     };
     let Ok(Form(Logout { csrf })) = form else {
-        return PageError::BadRequest(t::BAD_QUERY).response(None, visitor.lang);
+        return error_page::of(&PageError::BadRequest(t::BAD_QUERY), None, visitor.lang);
     };
     let Some(token) = &visitor.session else { return see_other(&Link::to("/login")) };
     if !console.sessions.is_ours(token, &csrf) {
-        return PageError::Forged.response(None, visitor.lang);
+        return error_page::of(&PageError::Forged, None, visitor.lang);
     }
     console.sessions.end(token);
     let mut response = see_other(&Link::to("/login"));

@@ -3,7 +3,8 @@
 
 use super::error::PageError;
 use super::layout;
-use super::params::{FIRST_DAY, FigureScope, Link, Period};
+use super::link::Link;
+use super::params::{FIRST_DAY, FigureScope, Period};
 use super::request_context::RequestContext;
 use crate::store::Owner;
 use std::collections::{BTreeMap, BTreeSet};

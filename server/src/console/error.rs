@@ -1,12 +1,8 @@
-//! Why a page cannot be shown, and the page that says so.
+//! Why a page cannot be shown.
 
-use super::layout::{self, Page};
-use super::params::Link;
-use super::request_context::RequestContext;
-use super::texts::{self as t, Lang};
+use super::link::Link;
+use super::texts as t;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
-use maud::{Markup, html};
 use xundian_protocol::kinds::Label;
 
 /// Why a page cannot be shown.
@@ -47,7 +43,7 @@ impl PageError {
         Self::Internal(error.to_string())
     }
 
-    const fn status(&self) -> StatusCode {
+    pub(super) const fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Denied | Self::NoPosition | Self::Forged => StatusCode::FORBIDDEN,
@@ -59,7 +55,7 @@ impl PageError {
         }
     }
 
-    const fn words(&self) -> (Label, Label) {
+    pub(super) const fn words(&self) -> (Label, Label) {
         match self {
             Self::NotFound => (t::NOT_FOUND, t::NOT_FOUND_TEXT),
             Self::Denied => (t::DENIED, t::DENIED_TEXT),
@@ -70,39 +66,6 @@ impl PageError {
             Self::TooMany(_) => (t::TOO_MANY, t::TOO_MANY_TEXT),
             Self::Busy => (t::BUSY, t::BUSY_TEXT),
             Self::Internal(_) => (t::BROKEN, t::BROKEN_TEXT),
-        }
-    }
-
-    /// The page that says so. Without `ctx` nobody is logged in.
-    pub(super) fn response(&self, ctx: Option<&RequestContext>, lang: Lang) -> Response {
-        if let Self::Internal(cause) = self {
-            tracing::error!(%cause, "a console page could not be made");
-        }
-        let (title, text) = self.words();
-        let narrower = match self {
-            Self::TooMany(links) => links.as_slice(),
-            _ => &[],
-        };
-        let body = words(lang, title, text, narrower);
-        let page = Page { title: lang.of(title).to_owned(), crumbs: Vec::new(), period: None, body };
-        let page = match ctx {
-            Some(ctx) => layout::page(ctx, page),
-            None => layout::bare(lang, &page.title, &page.body),
-        };
-        (self.status(), layout::html(page)).into_response()
-    }
-}
-
-fn words(lang: Lang, title: Label, text: Label, narrower: &[(String, Link)]) -> Markup {
-    html! {
-        section.notice {
-            h1 { (lang.of(title)) }
-            p { (lang.of(text)) }
-            @if narrower.is_empty() {
-                p { a href="/" { (lang.of(t::HOME_LINK)) } }
-            } @else {
-                ul.choices { @for (name, link) in narrower { li { a href=(link) { (name) } } } }
-            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The figures of a page: what each is called, how it is written, and the list that it is made of.
 
 use super::format;
-use super::params::{FigureScope, Link, Period};
+use super::link::Link;
+use super::params::{FigureScope, Period};
 use super::request_context::RequestContext;
 use super::texts as t;
 use crate::figures::Figures;

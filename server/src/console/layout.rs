@@ -1,6 +1,7 @@
 //! The frame of every page: header, breadcrumbs, the choice of days.
 
-use super::params::{FigureScope, Link, Period};
+use super::link::Link;
+use super::params::{FigureScope, Period};
 use super::request_context::RequestContext;
 use super::texts::{self as t, Lang};
 use axum::http::{HeaderValue, header};

@@ -8,9 +8,11 @@ mod attempts;
 mod auth;
 mod drilldown;
 mod error;
+mod error_page;
 mod format;
 mod kpis;
 mod layout;
+mod link;
 mod pages;
 mod params;
 mod photo;
@@ -142,21 +144,21 @@ async fn asked<T: Send + 'static>(
 ) -> Result<(T, Visitor), Box<Response>> {
     let visitor = match Visitor::of(&uri, &headers) {
         Ok(visitor) => visitor,
-        Err((lang, error)) => return Err(Box::new(error.response(None, lang))),
+        Err((lang, error)) => return Err(Box::new(error_page::of(&error, None, lang))),
     };
     let Ok(permit) = Arc::clone(&console.readers).acquire_owned().await else {
-        return Err(Box::new(PageError::Busy.response(None, visitor.lang)));
+        return Err(Box::new(error_page::of(&PageError::Busy, None, visitor.lang)));
     };
     let lang = visitor.lang;
     let made = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let now_ms = (console.now_ms)();
         let done = match auth::known(&console, &visitor, now_ms) {
-            Err(error) => Err(Box::new(error.response(None, visitor.lang))),
+            Err(error) => Err(Box::new(error_page::of(&error, None, visitor.lang))),
             Ok(None) => Err(Box::new(auth::to_login(&uri))),
             Ok(Some(user)) => {
                 let ctx = auth::context(&console, &visitor, user, uri.path().to_owned(), id, now_ms);
-                page_fn(&ctx).map_err(|error| Box::new(error.response(Some(&ctx), ctx.lang)))
+                page_fn(&ctx).map_err(|error| Box::new(error_page::of(&error, Some(&ctx), ctx.lang)))
             }
         };
         match done {
@@ -164,12 +166,12 @@ async fn asked<T: Send + 'static>(
             Err(response) => Err(Box::new(visitor.keep_language(*response))),
         }
     });
-    made.await.unwrap_or_else(|error| Err(Box::new(PageError::internal(error).response(None, lang))))
+    made.await.unwrap_or_else(|error| Err(Box::new(error_page::of(&PageError::internal(error), None, lang))))
 }
 
 async fn bad_method(uri: Uri, headers: HeaderMap) -> Response {
     let lang = Visitor::of(&uri, &headers).map_or_else(|(lang, _)| lang, |visitor| visitor.lang);
-    PageError::BadMethod.response(None, lang)
+    error_page::of(&PageError::BadMethod, None, lang)
 }
 
 async fn style() -> Response {
@@ -182,7 +184,7 @@ async fn style() -> Response {
 /// readers until it is done.
 async fn in_time(request: Request, next: Next) -> Response {
     let answer = tokio::time::timeout(PAGE_TIMEOUT, next.run(request)).await;
-    answer.unwrap_or_else(|_| PageError::Busy.response(None, Lang::default()))
+    answer.unwrap_or_else(|_| error_page::of(&PageError::Busy, None, Lang::default()))
 }
 
 /// Adds the headers that keep browsers from doing what pages of ours never ask for.

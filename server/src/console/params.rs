@@ -1,6 +1,7 @@
 //! What a page is about: whose figures, of which days; how an address says so, and how it is read back.
 
 use super::error::PageError;
+use super::link::Link;
 use super::texts as t;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -188,25 +189,7 @@ pub(super) fn read_id<I: std::str::FromStr>(text: &str) -> Result<I, PageError> 
     if fits { id } else { Err(PageError::BadRequest(t::BAD_ID)) }
 }
 
-/// An address within the console.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Link(String);
-
 impl Link {
-    /// A path.
-    pub(super) fn to(path: impl Into<String>) -> Self {
-        Self(path.into())
-    }
-
-    /// With a parameter more.
-    pub(super) fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
-        self.0.push(if self.0.contains('?') { '&' } else { '?' });
-        self.0.push_str(name);
-        self.0.push('=');
-        percent_encode(&value.to_string(), &mut self.0);
-        self
-    }
-
     /// With whose figures it is about.
     pub(super) fn scope(self, scope: FigureScope) -> Self {
         match scope {
@@ -225,26 +208,6 @@ impl Link {
             self.with("day", period.from)
         } else {
             self.with("from", period.from).with("to", period.to)
-        }
-    }
-}
-
-impl fmt::Display for Link {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Writes a text so that it can stand in a query (RFC 3986: all but the unreserved characters).
-fn percent_encode(text: &str, into: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            into.push(char::from(byte));
-        } else {
-            into.push('%');
-            into.extend(
-                [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])),
-            );
         }
     }
 }
@@ -291,11 +254,5 @@ mod tests {
         }
         assert!(FigureScope::read(&query(&[("unit", "../etc")])).is_err());
         assert!(FigureScope::read(&query(&[("unit", "none"), ("person", "x")])).is_err());
-    }
-
-    #[test]
-    fn what_stands_in_a_query_is_encoded() {
-        let link = Link::to("/login").with("next", "/?day=1&x=巡");
-        assert_eq!(link.to_string(), "/login?next=%2F%3Fday%3D1%26x%3D%E5%B7%A1");
     }
 }

@@ -4,6 +4,7 @@
 //! is that it is a picture and nothing that runs.
 
 use super::error::PageError;
+use super::error_page;
 use super::params::read_id;
 use super::request_context::RequestContext;
 use super::{Console, asked};
@@ -42,7 +43,7 @@ pub(super) async fn whole(
             let form = MediaType::of(&bytes);
             answer(StatusCode::OK, &etag, Some((form, hash)), bytes)
         }
-        Err(error) => PageError::internal(error).response(None, super::texts::Lang::default()),
+        Err(error) => error_page::of(&PageError::internal(error), None, super::texts::Lang::default()),
     }
 }
 
@@ -64,8 +65,8 @@ pub(super) async fn preview(
     }
     match photos.preview(hash).await {
         Ok(Some(bytes)) => answer(StatusCode::OK, &etag, Some((Some(MediaType::Jpeg), hash)), bytes),
-        Ok(None) => PageError::NotFound.response(None, super::texts::Lang::default()),
-        Err(error) => PageError::internal(error).response(None, super::texts::Lang::default()),
+        Ok(None) => error_page::of(&PageError::NotFound, None, super::texts::Lang::default()),
+        Err(error) => error_page::of(&PageError::internal(error), None, super::texts::Lang::default()),
     }
 }
 

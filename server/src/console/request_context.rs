@@ -1,7 +1,8 @@
 //! One request of somebody who is logged in: who asks, what they may see (promise 5), and for what.
 
 use super::error::PageError;
-use super::params::{FigureScope, Link, Period, Query};
+use super::link::Link;
+use super::params::{FigureScope, Period, Query};
 use super::texts::{self as t, Lang};
 use crate::photos::Photos;
 use crate::server::Server;

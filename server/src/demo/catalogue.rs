@@ -3,7 +3,6 @@
 use xundian_protocol::kinds::{Gtin, GtinError, Product};
 use xundian_protocol::record::Home;
 
-use super::company::draft;
 use crate::Draft;
 
 /// The twelve digits of a GTIN-13 with prefix 952, before the item's number and the check digit.
@@ -133,7 +132,7 @@ pub(super) fn drafts(items: &[Item]) -> impl Iterator<Item = Draft> {
             units_per: [("case".to_owned(), item.units_per_case)].into(),
             sold_by: Some(category.sold_by.to_owned()),
         };
-        draft(Product::id_of(item.gtin), Home::Company, &product)
+        Draft::of(Product::id_of(item.gtin), Home::Company, &product)
     })
 }
 

@@ -105,11 +105,6 @@ pub(super) fn make(seed: u64, day: Day) -> Result<Company, GtinError> {
     Ok(Company { drafts: maker.drafts, merchandisers, items, managers, unassigned_outlets })
 }
 
-/// A draft of a record with a given id.
-pub(super) fn draft<T: Entity>(id: RecordId, home: Home, form: &T) -> Draft {
-    Draft { key: T::key(id), home, writes: form.writes() }
-}
-
 /// The id that an import would give a record of these codes, so that a later import finds it.
 fn id_of<T: Entity>(codes: &[&str]) -> RecordId {
     RecordId::derived(T::SPEC.kind, &codes.join("\n"))
@@ -266,7 +261,7 @@ impl Maker {
             visits_per_28_days: Some(visits),
             ..Outlet::default()
         };
-        self.drafts.push(draft(id.0, Home::Outlet(id), &outlet));
+        self.drafts.push(Draft::of(id.0, Home::Outlet(id), &outlet));
         let mut listed: Vec<usize> = self.own.choose_multiple(&mut self.random, listed).copied().collect();
         listed.sort_unstable();
         Shop { id, channel, position_e7, listed }
@@ -281,7 +276,7 @@ impl Maker {
             from: Some(from),
             ..OutletAssignment::default()
         };
-        self.drafts.push(draft(id, Home::Outlet(outlet), &assignment));
+        self.drafts.push(Draft::of(id, Home::Outlet(outlet), &assignment));
     }
 
     fn plan(&mut self, person: PersonId, code: &str, calls: &[Shop]) {
@@ -293,7 +288,7 @@ impl Maker {
             call_must: must.map(|shop| (shop.id, true)).collect(),
             ..RoutePlan::default()
         };
-        self.drafts.push(draft(id, Home::Person(person), &plan));
+        self.drafts.push(Draft::of(id, Home::Person(person), &plan));
     }
 
     fn unit(
@@ -313,7 +308,7 @@ impl Maker {
             parent: parent.map(unit_id),
             territory: territory.iter().map(|division| ((*division).to_owned(), true)).collect(),
         };
-        self.drafts.push(draft(unit_id(code).0, Home::Company, &unit));
+        self.drafts.push(Draft::of(unit_id(code).0, Home::Company, &unit));
     }
 
     fn position(&mut self, code: &str, title: &str, unit: &str, role: Role, superior: Option<&str>) {
@@ -324,7 +319,7 @@ impl Maker {
             role: Some(role),
             superior: superior.map(position_id),
         };
-        self.drafts.push(draft(position_id(code).0, Home::Company, &position));
+        self.drafts.push(Draft::of(position_id(code).0, Home::Company, &position));
     }
 
     fn person(&mut self, code: &str, name: &str, post: &str) -> PersonId {
@@ -336,7 +331,7 @@ impl Maker {
             position: Some(position_id(post)),
             ..Person::default()
         };
-        self.drafts.push(draft(id.0, Home::Person(id), &person));
+        self.drafts.push(Draft::of(id.0, Home::Person(id), &person));
         id
     }
 }

@@ -1,7 +1,7 @@
 //! The columns that each import reads: the one table from which errors and docs/IMPORT.md follow.
 
 use super::ImportKind;
-use super::rows::trim;
+use super::text::trim;
 
 /// A column of an import.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! Reading the cells of one row: each reader takes a column's text to a value, or notes why it cannot.
 
 use super::BadRow;
-use super::rows::{Row, Table, trim};
+use super::rows::{Row, Table};
+use super::text::trim;
 use std::collections::BTreeMap;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::kinds::Choice;

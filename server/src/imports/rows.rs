@@ -1,6 +1,7 @@
 //! Stage 2: text → rows. Finds the documented columns by their names and synonyms; knows no kind of record.
 
 use super::columns::Column;
+use super::text::trim;
 use super::{ImportError, ImportKind};
 use std::collections::BTreeMap;
 
@@ -128,9 +129,4 @@ impl<'a> Lines<'a> {
         self.counted = offset + gap;
         self.line
     }
-}
-
-/// A cell without what surrounds it: blanks of every width and invisible marks.
-pub(super) fn trim(cell: &str) -> &str {
-    cell.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{FEFF}' | '\u{200B}'))
 }

@@ -64,3 +64,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(String, Encoding), ImportError> {
 fn line_at(bytes: &[u8], offset: usize) -> usize {
     1 + bytes[..offset].iter().filter(|byte| **byte == b'\n').count()
 }
+
+/// A cell without what surrounds it: blanks of every width and invisible marks.
+pub(super) fn trim(cell: &str) -> &str {
+    cell.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{FEFF}' | '\u{200B}'))
+}

@@ -1,28 +1,24 @@
-//! Conflicts as records: what the merge found becomes a record in the home of the record that it is about, and
-//! whoever settles one must have the right to what settling may write.
+//! Conflicts as records: each concurrent write that the merge found becomes a record in the home of its own record.
 
-use super::ChangedRecord;
-use super::merge::Refused;
+use super::batch::ChangedRecord;
 use std::collections::{BTreeSet, HashMap};
-use xundian_protocol::access::{Directory, Writer};
-use xundian_protocol::calendar::Day;
+use xundian_protocol::access::Directory;
 use xundian_protocol::clock::Stamp;
 use xundian_protocol::ids::{DeviceNo, PersonId};
-use xundian_protocol::kinds::{self, Conflict, Entity, Header};
-use xundian_protocol::record::{self, Field, Home, Op, Record, RecordKey, Register, Write};
-use xundian_protocol::wire::v1::Refusal;
+use xundian_protocol::kinds::{Conflict, Entity, Header};
+use xundian_protocol::record::{ConcurrentWrite, Field, Home, Record, RecordKey, Register, Write};
 
 /// A conflict that the merge found.
-pub(crate) struct Found {
+pub(crate) struct FoundConflict {
     /// The record that it is about.
     pub(super) record: RecordKey,
     /// Where that record lives.
     pub(super) home: Home,
     /// The field and its two values.
-    pub(super) conflict: record::ConcurrentWrite,
+    pub(super) conflict: ConcurrentWrite,
 }
 
-impl Found {
+impl FoundConflict {
     /// The key of its record.
     pub(crate) fn key(&self) -> RecordKey {
         Conflict::key(Conflict::id_of(self.record, &self.conflict.at, self.conflict.lost.stamp))
@@ -44,7 +40,7 @@ pub(crate) struct KnownConflicts {
 
 /// The records of the conflicts that a batch found, each once, written by the server with this header and stamp.
 pub(crate) fn plan_conflicts(
-    found: &[Found],
+    found: &[FoundConflict],
     mut known: KnownConflicts,
     directory: &Directory,
     header: &Header,
@@ -69,28 +65,4 @@ pub(crate) fn plan_conflicts(
         }
     }
     changed
-}
-
-/// Checks what a person says of a conflict: they settle it in their own name, and they have the right to write
-/// the field that it is about, as restoring writes it.
-pub(super) fn check_settlement(
-    directory: &Directory,
-    person: PersonId,
-    op: &Op,
-    standing: Option<&Record>,
-    day: Day,
-    today: Day,
-) -> Result<(), Refused> {
-    let mut settlers = Conflict::settlers(op).peekable();
-    if settlers.peek().is_none() || settlers.any(|by| by != Some(person)) {
-        let message = "a conflict is settled in one's own name alone, and by nothing else".into();
-        return Err(Refused { why: Refusal::Invalid, message });
-    }
-    let conflict = standing.map(Conflict::read).unwrap_or_default();
-    let Some((record, at)) = conflict.about() else { return Ok(()) };
-    // About a kind that this server does not know its home alone decides, as it does for the record itself.
-    let Some(spec) = kinds::spec(record.kind) else { return Ok(()) };
-    let value = conflict.lost.map(|lost| lost.value).unwrap_or(record::Value::Absent);
-    let restoring = Op { record, writes: vec![Write { at, value, seen: None }], ..op.clone() };
-    Ok(directory.may_write(Writer::Person(person), spec, &restoring, day, today)?)
 }

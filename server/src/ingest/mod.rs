@@ -6,6 +6,9 @@
 //! outlets; both read [`mod@derived_facts`]. [`mod@reattribute`] moves figures between units when an outlet changes
 //! hands. [`mod@blob_refs`] plans which pictures records refer to.
 
+mod authorise;
+mod batch;
+mod blob_refs;
 mod conflicts;
 mod derived_facts;
 mod figures;
@@ -13,11 +16,12 @@ mod merge;
 mod reattribute;
 mod stock;
 
+pub(crate) use batch::{Batch, ChangedRecord, Loaded};
 pub(crate) use blob_refs::{blob_refs, plan_blob_refs};
-pub(crate) use conflicts::{Found, KnownConflicts, plan_conflicts};
+pub(crate) use conflicts::{FoundConflict, KnownConflicts, plan_conflicts};
 pub(crate) use derived_facts::{DerivedFacts, changed_facts};
 pub(crate) use figures::{FigureChanges, plan_figures};
-pub(crate) use merge::{Batch, ChangedRecord, Loaded, merge};
+pub(crate) use merge::{Merged, merge};
 pub(crate) use reattribute::{affected_outlets, reattribute_outlet};
 pub(crate) use stock::{OutletStock, TouchedProducts, TouchedStock, late, plan_stock, stock_changes};
 

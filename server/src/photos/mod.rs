@@ -19,7 +19,7 @@ pub use spool::SpoolLimits;
 pub use storage::{StorageError, StorageLocation};
 
 use crate::server::Server;
-use crate::store::{Changes, Picture, Preview, StoreError};
+use crate::store::{Changes, Picture, PictureChanges, Preview, StoreError};
 use spool::{Front, Key, Spool, SpoolError};
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -282,7 +282,11 @@ impl Photos {
     }
 
     fn note(&self, picture: Picture, may_be_lost: bool) -> Result<(), StoreError> {
-        let changes = Changes { pictures: vec![picture], may_be_lost, ..Changes::default() };
+        let changes = Changes {
+            pictures: PictureChanges { stored: vec![picture], ..PictureChanges::default() },
+            may_be_lost,
+            ..Changes::default()
+        };
         self.server.change(|_| Ok((changes, ())))
     }
 

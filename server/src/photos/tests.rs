@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::server::Draft;
-use crate::store::BlobRef;
+use crate::store::{BlobRef, PictureChanges};
 use crate::verify::VerifyReport;
 use xundian_protocol::ids::{KindId, OutletId, RecordId};
 use xundian_protocol::kinds::{Entity as _, MediaType, Photo, PhotoSource, PhotoSubject};
@@ -53,7 +53,10 @@ impl Kept {
         let record =
             RecordKey { kind: KindId(15), id: RecordId::from_bytes(hash.0[..16].try_into().unwrap()) };
         let blob_ref = BlobRef { hash, author, bytes, record };
-        let changes = Changes { blob_refs: [(blob_ref, true)].into(), ..Changes::default() };
+        let changes = Changes {
+            pictures: PictureChanges { blob_refs: [(blob_ref, true)].into(), ..PictureChanges::default() },
+            ..Changes::default()
+        };
         self.photos.server.change(|_| Ok::<_, StoreError>((changes, ()))).unwrap();
     }
 

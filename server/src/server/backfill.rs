@@ -3,7 +3,7 @@
 
 use super::plan_counts;
 use crate::ingest::{ChangedRecord, FigureChanges};
-use crate::store::{Changes, CountedKinds, Store, StoreError};
+use crate::store::{Changes, CountedKinds, MetaChanges, Store, StoreError};
 use xundian_protocol::access::Directory;
 use xundian_protocol::ids::KindId;
 use xundian_protocol::kinds;
@@ -32,8 +32,10 @@ pub(crate) fn backfill(store: &Store, directory: &Directory, at_once: usize) -> 
     }
     let under_way = backfilled.last().map(|last| last.new.key.id);
     let kinds: Vec<KindId> = before.kinds.into_iter().chain(under_way.is_none().then_some(kind)).collect();
-    let mut changes =
-        Changes { counted_kinds: Some(CountedKinds { kinds, under_way }), ..Changes::default() };
+    let mut changes = Changes::from(MetaChanges {
+        counted_kinds: Some(CountedKinds { kinds, under_way }),
+        ..MetaChanges::default()
+    });
     plan_counts(&reader, &backfilled, directory, FigureChanges::default(), &mut changes)?;
     store.commit(&changes)?;
     Ok(true)

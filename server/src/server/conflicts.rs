@@ -1,7 +1,7 @@
 //! What the plan of conflicts needs to read.
 
 use super::drafts::headquarters_header;
-use crate::ingest::{ChangedRecord, Found, KnownConflicts, plan_conflicts};
+use crate::ingest::{ChangedRecord, FoundConflict, KnownConflicts, plan_conflicts};
 use crate::store::{Reader, StoreError};
 use std::collections::{BTreeSet, HashMap};
 use xundian_protocol::access::Directory;
@@ -11,7 +11,7 @@ use xundian_protocol::ids::DeviceNo;
 /// The records of what a merge found two people to have written at once.
 pub(super) fn conflict_records(
     reader: &Reader<'_>,
-    found: &[Found],
+    found: &[FoundConflict],
     directory: &Directory,
     clock: &mut Clock,
     now_ms: i64,
@@ -20,10 +20,10 @@ pub(super) fn conflict_records(
         return Ok(Vec::new());
     }
     let mut known = KnownConflicts { keys: BTreeSet::new(), people: HashMap::new() };
-    for key in found.iter().map(Found::key) {
+    for key in found.iter().map(FoundConflict::key) {
         known.keys.extend(reader.record(key)?.map(|stored| stored.record.key));
     }
-    for device in found.iter().flat_map(Found::devices).collect::<BTreeSet<_>>() {
+    for device in found.iter().flat_map(FoundConflict::devices).collect::<BTreeSet<_>>() {
         known.people.extend(reader.device(device)?.map(|entry| (device, entry.person)));
     }
     let stamp = Stamp { hlc: clock.tick(now_ms), device: DeviceNo::SERVER };

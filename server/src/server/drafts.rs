@@ -1,9 +1,11 @@
 //! What headquarters writes, as ops.
 
+use crate::store::StoredRecord;
+use std::collections::HashMap;
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day, utc_offset_min};
-use xundian_protocol::clock::{Hlc, Stamp};
+use xundian_protocol::clock::{Clock, Stamp};
 use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId, RecordId};
-use xundian_protocol::kinds::{ClockGrade, Header};
+use xundian_protocol::kinds::{ClockGrade, Entity, Header};
 use xundian_protocol::record::{Home, Op, Record, RecordKey, Value, Write};
 
 /// A record that headquarters writes: an import's row or a form of the console.
@@ -15,6 +17,24 @@ pub struct Draft {
     pub home: Home,
     /// The fields; those that stand already with the same value are left out.
     pub writes: Vec<Write>,
+}
+
+impl Draft {
+    /// A draft of the record of an entity.
+    pub fn of<T: Entity>(id: RecordId, home: Home, entity: &T) -> Self {
+        Self { key: T::key(id), home, writes: entity.writes() }
+    }
+}
+
+/// What became of drafts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Written {
+    /// Records that did not exist before.
+    pub created: usize,
+    /// Records that changed.
+    pub changed: usize,
+    /// Records that held all of it already.
+    pub unchanged: usize,
 }
 
 /// The header of what headquarters writes.
@@ -29,14 +49,38 @@ pub(super) fn headquarters_header(now_ms: i64) -> Header {
     }
 }
 
-/// The op that a draft stands for, without its stamp; `None` where the record holds all of it already.
-pub(super) fn draft_op(draft: Draft, standing: Option<&Record>, header: &Header, seq: OpSeq) -> Option<Op> {
+/// The ops of drafts, each stamped, and what they would do. A record that holds all of its draft already gets no op.
+pub(super) fn ops_of_drafts(
+    drafts: Vec<Draft>,
+    current: &HashMap<RecordKey, StoredRecord>,
+    clock: &mut Clock,
+    now_ms: i64,
+) -> (Vec<Op>, Written) {
+    let header = headquarters_header(now_ms);
+    let (mut ops, mut written) = (Vec::new(), Written::default());
+    for draft in drafts {
+        let current = current.get(&draft.key).map(|stored| &stored.record);
+        let Some(writes) = writes_of(draft.writes, current, &header) else {
+            written.unchanged += 1;
+            continue;
+        };
+        let counted = if current.is_some() { &mut written.changed } else { &mut written.created };
+        *counted += 1;
+        let seq = OpSeq(ops.len() as u64 + 1);
+        let stamp = Stamp { hlc: clock.tick(now_ms), device: DeviceNo::SERVER };
+        ops.push(Op { seq, stamp, record: draft.key, home: draft.home, writes });
+    }
+    (ops, written)
+}
+
+/// What of a draft the record does not hold yet, with the header; `None` where it holds all of it.
+fn writes_of(writes: Vec<Write>, standing: Option<&Record>, header: &Header) -> Option<Vec<Write>> {
     let register = |write: &Write| standing.and_then(|record| record.register(&write.at));
     let holds = |write: &Write| match register(write) {
         Some(register) => register.value == write.value,
         None => write.value == Value::Absent,
     };
-    let mut writes: Vec<Write> = draft.writes.into_iter().filter(|write| !holds(write)).collect();
+    let mut writes: Vec<Write> = writes.into_iter().filter(|write| !holds(write)).collect();
     if writes.is_empty() {
         return None;
     }
@@ -47,6 +91,5 @@ pub(super) fn draft_op(draft: Draft, standing: Option<&Record>, header: &Header,
         write.seen = write.seen.or_else(|| register(write).map(|register| register.stamp));
     }
     writes.sort_by(|a, b| a.at.cmp(&b.at));
-    let stamp = Stamp { hlc: Hlc(0), device: DeviceNo::SERVER };
-    Some(Op { seq, stamp, record: draft.key, home: draft.home, writes })
+    Some(writes)
 }

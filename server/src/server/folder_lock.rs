@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::OpenError;
+use super::open_error::OpenError;
 
 /// Held from before the store opens until after it has closed; the system frees it with the process.
 pub(super) struct FolderLock(File);

@@ -3,43 +3,17 @@
 use super::Server;
 use super::backfill::backfill_kinds;
 use super::folder_lock::FolderLock;
-use crate::authority::{Authority, AuthorityError};
+use super::open_error::OpenError;
+use super::writer_clock::WriterClock;
+use crate::authority::Authority;
 use crate::disk;
 use crate::ingest::blob_refs;
-use crate::store::{Changes, Reader, Store, StoreError, StoredRecord};
-use std::path::{Path, PathBuf};
+use crate::store::{Changes, MetaChanges, Reader, Store, StoreError, StoredRecord};
+use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 use tokio::sync::broadcast;
 use xundian_protocol::access::Directory;
-use xundian_protocol::clock::Clock;
 use xundian_protocol::ids::FeedEpoch;
-
-/// Why the data folder could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The folder cannot be made or read.
-    #[error(
-        "the data folder {folder} cannot be used: {source}; check that it exists and is yours, and its disk's free space"
-    )]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// Another server has it open.
-    #[error("the data folder {folder} is in use by a running server; stop it, or use another --data")]
-    InUse {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The authority.
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
-}
 
 impl Server {
     /// Opens the server of a data folder, or makes a new one there.
@@ -66,14 +40,14 @@ impl Server {
         }
         let reader = store.reader();
         let mut directory = Directory::default();
-        let clock = Clock::resume(reader.clock()?);
+        let clock = WriterClock::resume(reader.clock()?);
         for stored in Self::organisation(&reader) {
             directory.apply(&stored?.record);
         }
         let mut epochs = reader.epochs()?;
         epochs.begin(epoch, reader.feed_head()?);
         drop(reader);
-        store.commit(&Changes { epochs: Some(epochs.clone()), ..Changes::default() })?;
+        store.commit(&MetaChanges { epochs: Some(epochs.clone()), ..MetaChanges::default() }.into())?;
         backfill_kinds(&store, &directory)?;
         Ok(Self {
             folder: folder.to_path_buf(),
@@ -100,8 +74,11 @@ fn note_blob_refs(store: &Store) -> Result<(), StoreError> {
     let reader = store.reader();
     let mut changes = Changes::default();
     for stored in reader.records(None) {
-        changes.blob_refs.extend(blob_refs(&stored?.record).into_iter().map(|blob_ref| (blob_ref, true)));
-        if changes.blob_refs.len() >= AT_ONCE {
+        changes
+            .pictures
+            .blob_refs
+            .extend(blob_refs(&stored?.record).into_iter().map(|blob_ref| (blob_ref, true)));
+        if changes.pictures.blob_refs.len() >= AT_ONCE {
             store.commit(&std::mem::take(&mut changes))?;
         }
     }

@@ -1,10 +1,9 @@
 //! Reading what is made of records, row by row, though some of it may be damaged: for who compares it with the
 //! records and mends it.
 
+use super::cells::{CellRow, CellRowKey};
 use super::engine::{Row, Table};
-use super::{
-    CellRow, CellRowKey, Levels, Owner, ProvenanceKey, Reader, Statement, StoreError, keys, rows, stock,
-};
+use super::{Levels, Owner, ProvenanceKey, Reader, Statement, StoreError, keys, rows, stock};
 use xundian_protocol::figures::{Cell, Measures};
 use xundian_protocol::ids::{KindId, OrgUnitId, OutletId, PersonId, RecordId};
 

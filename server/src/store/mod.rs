@@ -3,6 +3,7 @@
 //! It loads what a plan needs to read and commits what the plan says; it decides nothing.
 
 mod cells;
+mod changes;
 mod derived;
 mod engine;
 mod epochs;
@@ -12,11 +13,11 @@ mod reader;
 mod rows;
 mod stock;
 
-use cells::{CellRow, CellRowKey};
+pub use changes::{Changes, FeedChanges, MetaChanges, OpChanges, PictureChanges, StockChanges};
 pub use derived::{Readable, UnreadableRow};
 #[cfg(not(feature = "simulation"))]
 pub(crate) use engine::Table;
-use engine::{Batch, Engine, Snapshot};
+use engine::{Batch, Engine};
 #[cfg(feature = "simulation")]
 pub use engine::{Disk, RowWrite, Table};
 pub use epochs::Epochs;
@@ -27,15 +28,11 @@ pub use rows::{AuditEntry, Device, InvitationEntry, RejectedOp};
 pub use stock::{LatestLevel, Levels, Statement, StatementLine};
 
 use crate::disk;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
-use xundian_protocol::clock::Hlc;
-use xundian_protocol::figures::stock_ledger::EntryKey;
-use xundian_protocol::figures::{Cell, Measures};
-use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, OutletId, RecordId};
-use xundian_protocol::record::{Home, Record};
+use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, RecordId};
+use xundian_protocol::record::Record;
 use xundian_protocol::simulation::fault_injection::Bug;
 
 /// The format of the folder.
@@ -133,51 +130,6 @@ pub struct CountedKinds {
     pub kinds: Vec<KindId>,
     /// Of the first kind that is not among them, the record up to which they count.
     pub under_way: Option<RecordId>,
-}
-
-/// Everything that one commit changes, atomically.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    /// Records as they stand after, with their places.
-    pub records: Vec<StoredRecord>,
-    /// Feed places that records have left.
-    pub left_positions: Vec<(Home, FeedSeq)>,
-    /// What is added to cells.
-    pub cells: BTreeMap<Cell, Measures>,
-    /// Traces that come (true) or go.
-    pub provenance: BTreeMap<ProvenanceKey, bool>,
-    /// That records name pictures (true) or no longer do.
-    pub blob_refs: BTreeMap<BlobRef, bool>,
-    /// Pictures that are stored, as they stand after.
-    pub pictures: Vec<Picture>,
-    /// Statements of stock as they stand after (`Some`) or that go.
-    pub stock: Vec<(OutletId, EntryKey, Option<Statement>)>,
-    /// The ends of the stock timelines of outlets.
-    pub levels: Vec<(OutletId, Levels)>,
-    /// Outlets whose statements these are all of: what else stands of them goes.
-    pub stock_anew: Vec<OutletId>,
-    /// Rows of figures that go, as they cannot be read.
-    pub unreadable: Vec<UnreadableRow>,
-    /// Devices as they stand after.
-    pub devices: Vec<Device>,
-    /// Invitations as they stand after.
-    pub invitations: Vec<InvitationEntry>,
-    /// Ops that were not merged.
-    pub rejected: Vec<RejectedOp>,
-    /// Ops whose stamps lay in the future, with the moment put in its place.
-    pub restamped: Vec<(DeviceNo, OpSeq, Hlc)>,
-    /// What administrators did.
-    pub audit: Vec<AuditEntry>,
-    /// The last place of the feed after this commit.
-    pub feed_head: Option<FeedSeq>,
-    /// The last moment that the server's own clock gave.
-    pub clock: Option<Hlc>,
-    /// The epochs of the feed after this commit.
-    pub epochs: Option<Epochs>,
-    /// The kinds whose records count after this commit.
-    pub counted_kinds: Option<CountedKinds>,
-    /// Whether a power cut may take these changes back, as one of a device's last sync may be.
-    pub may_be_lost: bool,
 }
 
 /// A row of what is made of records: its table, key and value.
@@ -279,7 +231,7 @@ impl Store {
         }
         self.engine.commit(batch, false)?;
         let counted_kinds = Some(CountedKinds { kinds: Vec::new(), under_way: None });
-        self.commit(&Changes { counted_kinds, ..Changes::default() })
+        self.commit(&MetaChanges { counted_kinds, ..MetaChanges::default() }.into())
     }
 
     /// The rows of what is made of records, for the test that damages them.
@@ -307,160 +259,10 @@ impl Store {
         self.engine.commit(batch, false)
     }
 
-    /// Commits changes: all of them or none, and on the disk when it returns unless they may be lost.
+    /// Commits changes: all of them or none. They are durable when it returns, unless they may be lost.
     pub fn commit(&self, changes: &Changes) -> Result<(), StoreError> {
-        let mut batch = Batch::default();
-        for (home, seq) in &changes.left_positions {
-            batch.remove(Table::Feed, keys::feed(*home, *seq));
-        }
-        for stored in &changes.records {
-            let record = &stored.record;
-            batch.insert(Table::Records, keys::record(record.key), rows::record(stored));
-            batch.insert(
-                Table::Feed,
-                keys::feed(record.home, stored.position.seq),
-                rows::feed(record.key, stored.position),
-            );
-        }
-        let standing = self.engine.snapshot();
-        for row in &changes.unreadable {
-            batch.remove(row.table, row.key.clone());
-        }
-        self.add_to_cells(&mut batch, &standing, &changes.cells)?;
-        self.put_provenance(&mut batch, &standing, &changes.provenance)?;
-        Self::clear_stock(&mut batch, &standing, changes)?;
-        for (outlet, at, statement) in &changes.stock {
-            let key = keys::stock(*outlet, at);
-            match statement {
-                Some(statement) => batch.insert(Table::Stock, key, statement.encode()),
-                None => batch.remove(Table::Stock, key),
-            }
-        }
-        for (outlet, levels) in &changes.levels {
-            let key = *outlet.0.as_bytes();
-            if levels.is_empty() {
-                batch.remove(Table::Levels, key);
-            } else {
-                batch.insert(Table::Levels, key, stock::encode_levels(levels));
-            }
-        }
-        for (blob_ref, comes) in &changes.blob_refs {
-            let key = pictures::blob_ref(blob_ref);
-            if *comes { batch.insert(Table::Pictures, key, b"") } else { batch.remove(Table::Pictures, key) }
-        }
-        for (key, value) in changes.pictures.iter().map(pictures::picture) {
-            batch.insert(Table::Pictures, key, value);
-        }
-        self.put_rows(&mut batch, changes)?;
-        if let Some(head) = changes.feed_head {
-            batch.insert(Table::Meta, "feed_head", head.0.to_be_bytes());
-        }
-        if let Some(moment) = changes.clock {
-            batch.insert(Table::Meta, "clock", moment.0.to_be_bytes());
-        }
-        if let Some(epochs) = &changes.epochs {
-            batch.insert(Table::Meta, "epochs", epochs.encode());
-        }
-        if let Some(counted_kinds) = &changes.counted_kinds {
-            batch.insert(Table::Meta, "counted_in", rows::counted_kinds(counted_kinds));
-        }
+        let batch = changes.stage(&self.engine.snapshot())?;
         self.engine.commit(batch, changes.may_be_lost || Bug::AckBeforeDurability.is_injected())
-    }
-
-    /// Removes what stands of outlets whose stock is written anew, but for what is written: of two writes to one row
-    /// in one commit none would be the later one.
-    fn clear_stock(batch: &mut Batch, standing: &Snapshot<'_>, changes: &Changes) -> Result<(), StoreError> {
-        let written = changes.stock.iter().filter(|(.., statement)| statement.is_some());
-        let written: BTreeSet<Vec<u8>> = written.map(|(outlet, at, _)| keys::stock(*outlet, at)).collect();
-        for outlet in &changes.stock_anew {
-            for row in standing.prefix(Table::Stock, outlet.0.as_bytes()) {
-                let (key, _) = row?;
-                if !written.contains(&*key) {
-                    batch.remove(Table::Stock, &*key);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads each row of cells once, adds all that is added to it, and writes it.
-    fn add_to_cells(
-        &self,
-        batch: &mut Batch,
-        standing: &Snapshot<'_>,
-        added: &BTreeMap<Cell, Measures>,
-    ) -> Result<(), StoreError> {
-        let mut rest = added.iter().peekable();
-        while let Some((first, _)) = rest.peek() {
-            let block = CellRowKey::of(first);
-            let key = keys::cells(block);
-            let row = standing.get(Table::Cells, &key)?;
-            let mut cells = row.map_or_else(|| Ok(CellRow::default()), |bytes| CellRow::decode(&bytes))?;
-            // Cells are in the order of their addresses, so those of a row follow each other.
-            while let Some((cell, added)) = rest.next_if(|(cell, _)| CellRowKey::of(cell) == block) {
-                cells.add(cell, *added);
-            }
-            if cells.is_empty() {
-                batch.remove(Table::Cells, key);
-            } else {
-                batch.insert(Table::Cells, key, cells.encode());
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads each row of traces once, and notes the kinds that come and go.
-    fn put_provenance(
-        &self,
-        batch: &mut Batch,
-        standing: &Snapshot<'_>,
-        moved: &BTreeMap<ProvenanceKey, bool>,
-    ) -> Result<(), StoreError> {
-        let mut rest = moved.iter().peekable();
-        while let Some((first, _)) = rest.peek().copied() {
-            let key = keys::provenance_key(first);
-            let row = standing.get(Table::Provenance, &key)?;
-            let mut kinds = row.map_or_else(|| Ok(Vec::new()), |bytes| rows::read_kinds(&bytes))?;
-            let is_beside = |provenance_key: &ProvenanceKey| {
-                (provenance_key.owner, provenance_key.day, provenance_key.id)
-                    == (first.owner, first.day, first.id)
-            };
-            while let Some((provenance_key, comes)) =
-                rest.next_if(|(provenance_key, _)| is_beside(provenance_key))
-            {
-                kinds.retain(|kind| *kind != provenance_key.kind);
-                kinds.extend(comes.then_some(provenance_key.kind));
-            }
-            if kinds.is_empty() {
-                batch.remove(Table::Provenance, key);
-            } else {
-                batch.insert(Table::Provenance, key, rows::kinds(&kinds));
-            }
-        }
-        Ok(())
-    }
-
-    fn put_rows(&self, batch: &mut Batch, changes: &Changes) -> Result<(), StoreError> {
-        for device in &changes.devices {
-            batch.insert(Table::Devices, keys::device(device.no), rows::json("devices", device)?);
-        }
-        for invitation in &changes.invitations {
-            batch.insert(Table::Invitations, invitation.secret_hash, rows::json("invitations", invitation)?);
-        }
-        for rejected in &changes.rejected {
-            batch.insert(
-                Table::Rejected,
-                keys::op(rejected.device, rejected.seq),
-                rows::json("rejected", rejected)?,
-            );
-        }
-        for (device, seq, moment) in &changes.restamped {
-            batch.insert(Table::Restamped, keys::op(*device, *seq), moment.0.to_be_bytes());
-        }
-        for entry in &changes.audit {
-            batch.insert(Table::Audit, rows::audit_key(entry), rows::json("audit", entry)?);
-        }
-        Ok(())
     }
 
     /// A moment of the store that further commits do not change.

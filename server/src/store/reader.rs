@@ -1,8 +1,9 @@
 //! Reading: everything as of one moment, which later commits do not change.
 
+use super::cells::CellRow;
 use super::engine::{Row, Rows, Snapshot, Table};
 use super::{
-    AuditEntry, CellRow, CountedKinds, Device, Epochs, FeedPosition, InvitationEntry, Levels, Owner, Picture,
+    AuditEntry, CountedKinds, Device, Epochs, FeedPosition, InvitationEntry, Levels, Owner, Picture,
     PictureRow, RejectedOp, Statement, StoreError, StoredRecord, Subjects, keys, pictures, rows, stock,
 };
 use std::collections::{BTreeMap, BTreeSet};

@@ -173,7 +173,7 @@ fn plan(
     {
         let stored = reader.record(blob_ref.record)?;
         let is_named = stored.is_some_and(|stored| blob_refs(&stored.record).contains(&blob_ref));
-        changes.blob_refs.insert(blob_ref, is_named);
+        changes.pictures.blob_refs.insert(blob_ref, is_named);
         (work, mended.provenance) = (work + 1, mended.provenance + 1);
     }
     while work < at_once
@@ -210,9 +210,12 @@ fn plan_outlet(
     // What it adds to cells is compared apart.
     let mut figures = FigureChanges::default();
     let plan = plan_stock(outlet, &touched, OutletStock::default(), units, &mut figures);
-    changes.stock_anew.push(outlet);
-    changes.stock.extend(plan.statements.into_iter().map(|(at, statement)| (outlet, at, statement)));
-    changes.levels.push((outlet, plan.levels));
+    changes.stock.rebuilt.push(outlet);
+    changes
+        .stock
+        .statements
+        .extend(plan.statements.into_iter().map(|(at, statement)| (outlet, at, statement)));
+    changes.stock.levels.push((outlet, plan.levels));
     Ok(keys.len())
 }
 

@@ -3,6 +3,7 @@
 //! `tables` holds what may change as the project grows, `source` reads Rust files, `tree` finds files.
 //! Every rule is a function from text to messages, so that a test can feed it a bad line.
 
+mod circles;
 mod source;
 mod tables;
 mod tree;
@@ -28,6 +29,11 @@ fn outside_things_stay_in_their_modules() {
 fn modules_import_downward_only() {
     let sources = tree::sources();
     expect_none(sources.iter().flat_map(|s| upward_imports(s, DIRECTION)));
+}
+
+#[test]
+fn sibling_modules_import_each_other_one_way() {
+    expect_none(circles::found_in(&tree::sources()).into_iter());
 }
 
 #[test]
@@ -265,6 +271,45 @@ fn the_direction_table_has_no_circle() {
         }
     }
     assert!(left.is_empty(), "these rows of DIRECTION import each other in a circle: {left:?}");
+}
+
+#[test]
+fn a_circle_of_siblings_is_found() {
+    let found = |files: &[(&str, &str)]| {
+        let sources: Vec<_> = files.iter().map(|(path, text)| Source::parse(path, text)).collect();
+        circles::found_in(&sources)
+    };
+    let shop = ("server/src/shop.rs", "mod order; mod price; mod stock; pub use price::Price;");
+    let order = ("server/src/shop/order.rs", "use super::price::Price;");
+    let one_way = ("server/src/shop/price.rs", "use super::stock;");
+    let stock = ("server/src/shop/stock.rs", "use std::fmt;");
+    assert!(found(&[shop, order, one_way, stock]).is_empty());
+    let back = [
+        "use super::order::Order;",
+        "use crate::shop::order;",
+        "use super::{order::Order, stock};",
+        "fn f() -> usize { super::order::count() }",
+    ];
+    for text in back {
+        let message = found(&[shop, order, ("server/src/shop/price.rs", text), stock]);
+        expect_one(message, &["server", "shop", "order", "price", "server/src/shop/price.rs:1", "Move"]);
+    }
+    // By way of what the parent exports, of a folder's files, and of three.
+    let through_parent = ("server/src/shop/order.rs", "use super::Price;");
+    let back = ("server/src/shop/price.rs", "use super::order::Order;");
+    expect_one(found(&[shop, through_parent, back, stock]), &["order", "price"]);
+    let deep = ("server/src/shop/price/table.rs", "use crate::shop::order::Order;");
+    expect_one(found(&[shop, order, one_way, deep, stock]), &["server/src/shop/price/table.rs:1"]);
+    let third = ("server/src/shop/stock.rs", "use super::order::Order;");
+    expect_one(found(&[shop, order, one_way, third]), &["order", "price", "stock"]);
+    // What a parent and its child name of each other, and what tests name, is no circle.
+    let parent = ("server/src/shop.rs", "mod order; use order::Order; pub struct Shop;");
+    let child = (
+        "server/src/shop/order.rs",
+        "use super::Shop; #[cfg(test)] mod tests { use super::super::price::P; }",
+    );
+    let price = ("server/src/shop/price.rs", "use super::order::Order;");
+    assert!(found(&[parent, child, price]).is_empty());
 }
 
 #[test]

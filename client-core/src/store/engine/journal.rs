@@ -18,6 +18,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::layout::{Fault, Malformed};
+use crate::disk::remove_file_if_exists;
 use crate::sealing::{AssociatedData, Cover};
 
 /// How long the file is when it is made, and about how much waits in it to be folded in: a commit that does
@@ -179,10 +180,7 @@ impl Journal {
 
 /// Removes what is left of making a journal, where that came to no end.
 pub(super) fn remove_unfinished(folder: &Path) -> io::Result<()> {
-    match fs::remove_file(folder.join(UNFINISHED_NAME)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
+    remove_file_if_exists(&folder.join(UNFINISHED_NAME))
 }
 
 struct Entry {

@@ -16,8 +16,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::layout::Malformed;
-use super::opening::remove_if_there;
-use crate::disk::sync_folder;
+use crate::disk::{remove_file_if_exists, sync_folder};
 use crate::sealing::{DataKey, KEY_NAME_BYTES, StoreKey, WRAPPED_BYTES};
 
 const NAME: &str = "key";
@@ -92,5 +91,5 @@ pub(super) fn write_unfinished(folder: &Path, key: &StoreKey, data: &DataKey) ->
 
 /// Removes what is left of a change of keys that came to no end.
 pub(super) fn remove_unfinished(folder: &Path) -> io::Result<()> {
-    remove_if_there(&folder.join(UNFINISHED_NAME))
+    remove_file_if_exists(&folder.join(UNFINISHED_NAME))
 }

@@ -27,7 +27,7 @@ use super::journal::{self, Journal};
 use super::key_file::{self, KeyFault};
 use super::layout::{Writes, count_entries, decode_writes, folded_commits, noted_entries};
 use super::{EngineError, from_fault, from_sled};
-use crate::disk::sync_folder;
+use crate::disk::{remove_file_if_exists, sync_folder};
 use crate::sealing::{Cover, DataKey, StoreKey};
 
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
@@ -100,7 +100,7 @@ pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, Engi
     // A full disk shall not keep a store shut: without room for the copy sled opens without it, though it needs a
     // little itself, for a snapshot. The journal is not copied, as opening it changes nothing.
     let has_copy = was_opening || !was_closed && log_bytes(folder) > 0 && before_open::make(folder).is_ok();
-    let opened = remove_if_there(&folder.join("closed"))
+    let opened = remove_file_if_exists(&folder.join("closed"))
         .and_then(|()| sync_folder(folder))
         .map_err(io_error)
         .and_then(|()| open_whole(folder, &cover, was_closed));
@@ -304,13 +304,6 @@ pub(super) fn open_sled(folder: &Path) -> Result<sled::Db, EngineError> {
 
 fn log_bytes(folder: &Path) -> u64 {
     fs::metadata(folder.join("db")).map_or(0, |log| log.len())
-}
-
-pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 /// Makes the names of new files durable, which sled leaves to luck.

@@ -1,8 +1,7 @@
 //! A device's store in memory, and its driver.
 
 use super::super::SessionError;
-use super::super::client::{ClientSession, Outcome, PullCursors, Step};
-use super::super::reconciliation::RecordDigests;
+use super::super::client::{ClientSession, Outcome, RecordDigests, Step};
 use super::home;
 use crate::access::scope_digest;
 use crate::clock::{Clock, Hlc, Stamp};
@@ -10,7 +9,7 @@ use crate::digest::Digest;
 use crate::ids::{DeviceNo, FeedEpoch, FeedSeq, KindId, OpSeq, RecordId};
 use crate::record::{FieldKey, Home, Key, Op, Record, RecordKey, Value, Write};
 use crate::wire::stored;
-use crate::wire::v1::{Changes, ClientFrame, Receipt, Refusal, Repair, Resume, Resumed, Welcome};
+use crate::wire::v1::{Changes, ClientFrame, Pull, Receipt, Refusal, Repair, Resume, Resumed, Welcome};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Ops that one push takes here, so that a storm has many pushes.
@@ -181,9 +180,9 @@ impl Device {
                 }
                 Step::CommitScope(homes) => {
                     self.commit_scope(&homes);
-                    session.ready_to_pull(self.position());
+                    session.ready_to_pull(self.pull());
                 }
-                Step::ReadCursors => session.ready_to_pull(self.position()),
+                Step::ReadCursors => session.ready_to_pull(self.pull()),
                 Step::CommitChanges(changes) => self.commit_changes(&changes),
                 Step::ReadDigests => session.digests(self.digests()),
                 Step::ReadRecords { home, after } => session.records(self.held_records(home, after)),
@@ -192,9 +191,9 @@ impl Device {
         }
     }
 
-    pub(super) fn position(&self) -> PullCursors {
+    pub(super) fn pull(&self) -> Pull {
         let saved = self.next_seq.0 - 1;
-        PullCursors {
+        Pull {
             scope_digest: scope_digest(&self.homes()),
             cursor: self.cursor,
             behind: self.held.iter().filter_map(|(home, place)| Some((*home, (*place)?))).collect(),

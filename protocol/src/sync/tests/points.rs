@@ -9,11 +9,11 @@ use crate::limits::{
 };
 use crate::record::Op;
 use crate::sync::SessionError;
-use crate::sync::client::{ClientSession, Outcome, PullCursors, Step as ClientStep, SyncMode};
+use crate::sync::client::{ClientSession, Outcome, Step as ClientStep, SyncMode};
 use crate::sync::server::{ServerSession, Step as ServerStep, refusal};
 use crate::wire::v1::{
-    Changes, ClientFrame, DigestVerdict, Hello, Push, Receipt, Refusal, Repair, Resume, Resumed, ServerFrame,
-    Welcome,
+    Changes, ClientFrame, DigestVerdict, Hello, Pull, Push, Receipt, Refusal, Repair, Resume, Resumed,
+    ServerFrame, Welcome,
 };
 
 fn hello(next_seq: u64) -> Hello {
@@ -155,7 +155,7 @@ fn what_was_saved_while_pushing_goes_before_the_pull() {
     assert_eq!(client.poll(), ClientStep::ReadCursors);
     let mut device = Device::new(0);
     device.next_seq = OpSeq(4);
-    client.ready_to_pull(device.position());
+    client.ready_to_pull(device.pull());
     assert_eq!(reads_from(&client.poll()), Some(OpSeq(3)));
 }
 
@@ -213,7 +213,7 @@ fn a_sync_is_not_done_before_the_servers_welcome() {
     poll_until_read(&mut client, 1);
     client.ops(Vec::new());
     poll_until(&mut client, &ClientStep::ReadCursors);
-    client.ready_to_pull(Device::new(0).position());
+    client.ready_to_pull(Device::new(0).pull());
     poll_until(&mut client, &ClientStep::Wait);
     client.handle(ServerFrame::Pulled(FeedSeq(0))).unwrap();
     assert_eq!(client.poll(), ClientStep::Wait, "whether the two ends know each other is not known");
@@ -236,7 +236,7 @@ fn a_pull_with_a_frame_missing_is_asked_for_again() {
     poll_until_read(&mut client, 1);
     client.ops(Vec::new());
     assert_eq!(client.poll(), ClientStep::ReadCursors);
-    client.ready_to_pull(Device::new(0).position());
+    client.ready_to_pull(Device::new(0).pull());
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))));
     client.handle(ServerFrame::Pulled(FeedSeq(7))).unwrap();
     assert_eq!(client.poll(), ClientStep::ReadCursors, "the frame up to 7 never came");
@@ -247,7 +247,7 @@ fn a_pull_that_comes_before_the_last_is_answered_takes_its_place() {
     let mut session = ServerSession::new(DeviceNo(1), PersonId(RecordId::NIL));
     session.handle(ClientFrame::Hello(hello(1)), 0, OpSeq(0)).unwrap();
     assert!((0..9).any(|_| session.poll() == ServerStep::Wait));
-    let mut pull = Device::new(0).position();
+    let mut pull = Device::new(0).pull();
     pull.behind.push((home(0), FeedSeq(0)));
     session.scope(pull.clone(), None);
     session.scope(pull, None);
@@ -271,7 +271,7 @@ fn a_pull_from_a_place_that_is_not_there_is_made_again_and_a_sync_waits_for_that
     poll_until_read(&mut client, 1);
     client.ops(Vec::new());
     poll_until(&mut client, &ClientStep::ReadCursors);
-    let position = |at| PullCursors { cursor: FeedSeq(at), ..Device::new(0).position() };
+    let position = |at| Pull { cursor: FeedSeq(at), ..Device::new(0).pull() };
     client.ready_to_pull(position(7));
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))), "it costs no round trip");
     client.handle(welcome()).unwrap();
@@ -296,7 +296,7 @@ fn a_pull_from_a_place_that_is_not_there_is_made_again_and_a_sync_waits_for_that
 fn nothing_is_pulled_before_the_receipt_of_what_was_saved_while_two_scopes_came() {
     let mut client = pushed(&[]);
     poll_until(&mut client, &ClientStep::ReadCursors);
-    let position = |saved| PullCursors { sent_through: OpSeq(saved), ..Device::new(0).position() };
+    let position = |saved| Pull { sent_through: OpSeq(saved), ..Device::new(0).pull() };
     client.ready_to_pull(position(0));
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))));
     for _ in 0..2 {
@@ -326,7 +326,7 @@ fn a_check_looks_into_no_home_that_the_device_does_not_hold() {
     client.ops(Vec::new());
     client.handle(welcome()).unwrap();
     poll_until(&mut client, &ClientStep::ReadCursors);
-    client.ready_to_pull(Device::new(0).position());
+    client.ready_to_pull(Device::new(0).pull());
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))));
     client.handle(ServerFrame::Pulled(FeedSeq(0))).unwrap();
     assert_eq!(client.poll(), ClientStep::ReadDigests);

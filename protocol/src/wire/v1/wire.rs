@@ -329,13 +329,7 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
             person: PersonId(RecordId::from_bytes(person)),
         }),
         WireServer::Receipt { first, through, rejections, restamped } => {
-            DecodeError::bound("rejections of a receipt", rejections.len(), RECEIPT_REJECTIONS_MAX)?;
-            DecodeError::bound("restamped ops of a receipt", restamped.len(), BATCH_OPS_MAX)?;
-            let rejection =
-                |(seq, why, message)| Rejection { seq: OpSeq(seq), why: Refusal::from_number(why), message };
-            let rejections = rejections.into_iter().map(rejection).collect();
-            let restamped = restamped.into_iter().map(|(seq, hlc)| (OpSeq(seq), Hlc(hlc))).collect();
-            let receipt = Receipt { through: OpSeq(through), rejections, restamped };
+            let receipt = receipt(through, rejections, restamped)?;
             ServerFrame::Receipt { first: OpSeq(first), receipt }
         }
         WireServer::Scope(homes) => {
@@ -393,6 +387,20 @@ pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
         }
         WireServer::Renewed { certificate_der } => ServerFrame::Renewed(certificate(certificate_der)?),
     })
+}
+
+fn receipt(
+    through: u64,
+    rejections: Vec<(u64, u16, String)>,
+    restamped: Vec<(u64, u64)>,
+) -> Result<Receipt, DecodeError> {
+    DecodeError::bound("rejections of a receipt", rejections.len(), RECEIPT_REJECTIONS_MAX)?;
+    DecodeError::bound("restamped ops of a receipt", restamped.len(), BATCH_OPS_MAX)?;
+    let rejection =
+        |(seq, why, message)| Rejection { seq: OpSeq(seq), why: Refusal::from_number(why), message };
+    let rejections = rejections.into_iter().map(rejection).collect();
+    let restamped = restamped.into_iter().map(|(seq, hlc)| (OpSeq(seq), Hlc(hlc))).collect();
+    Ok(Receipt { through: OpSeq(through), rejections, restamped })
 }
 
 fn certificate(der: Vec<u8>) -> Result<Vec<u8>, DecodeError> {

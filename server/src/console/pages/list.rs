@@ -3,7 +3,7 @@
 use crate::console::error::PageError;
 use crate::console::format;
 use crate::console::layout::same_page;
-use crate::console::params::Link;
+use crate::console::link::Link;
 use crate::console::request_context::RequestContext;
 use crate::console::texts as t;
 use maud::{Markup, html};

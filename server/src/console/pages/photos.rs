@@ -2,7 +2,7 @@
 
 use crate::console::error::PageError;
 use crate::console::format;
-use crate::console::params::Link;
+use crate::console::link::Link;
 use crate::console::request_context::{RequestContext, anchor};
 use crate::console::texts as t;
 use crate::store::Preview;

@@ -4,13 +4,14 @@ use super::{issues, list, photos, visits};
 use crate::console::error::PageError;
 use crate::console::format;
 use crate::console::layout::{self, Page};
-use crate::console::params::{FigureScope, Link, Period, read_id};
+use crate::console::link::Link;
+use crate::console::params::{FigureScope, Period, read_id};
 use crate::console::request_context::{RequestContext, anchor};
 use crate::console::texts as t;
 use maud::{Markup, html};
 use std::collections::{BTreeMap, BTreeSet};
 use xundian_protocol::ids::{OutletId, RecordId, VisitId};
-use xundian_protocol::kinds::types::FieldValue as _;
+use xundian_protocol::kinds::FieldValue as _;
 use xundian_protocol::kinds::{
     Entity, Gtin, Header, Issue, ShelfObservation, StockCount, StockMovement, Visit, header,
 };

@@ -103,7 +103,7 @@ impl Browser {
 
     pub(super) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let pairs = fields.iter().map(|(name, value)| {
-            let link = super::super::params::Link::to("").with(name, value).to_string();
+            let link = super::super::link::Link::to("").with(name, value).to_string();
             link.trim_start_matches('?').to_owned()
         });
         let body = pairs.collect::<Vec<_>>().join("&");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::server::backfill;
-use crate::store::{CountedKinds, Store, StoreError};
+use crate::store::{Changes, CountedKinds, MetaChanges, Store, StoreError};
 use xundian_protocol::figures::{MeasureFamily, Measures, Subject};
 
 /// Every figure there is, by units and by people.
@@ -53,7 +53,7 @@ fn a_folder_in_which_a_kind_counts_that_this_server_does_not_know_is_refused() {
     let mut kinds: Vec<KindId> = xundian_protocol::kinds::ALL.iter().map(|spec| spec.kind).collect();
     kinds.push(KindId(999));
     let counted_kinds = Some(CountedKinds { kinds, under_way: None });
-    let changes = Changes { counted_kinds, ..Changes::default() };
+    let changes = Changes::from(MetaChanges { counted_kinds, ..MetaChanges::default() });
     server.change(|_| Ok::<_, StoreError>((changes, ()))).expect("noted");
     drop(server);
     let refused =

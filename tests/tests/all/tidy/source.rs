@@ -11,6 +11,8 @@ pub(super) struct Source {
     pub(super) path: String,
     pub(super) lines: usize,
     pub(super) names: Vec<Name>,
+    /// What `use` brings into the file's own module: each name, and the path that it stands for.
+    pub(super) uses: Vec<(String, Vec<String>)>,
     pub(super) functions: Vec<Function>,
     /// The module that the code being read is in, below `crate`.
     module: Vec<String>,
@@ -20,6 +22,8 @@ pub(super) struct Source {
 pub(super) struct Name {
     pub(super) path: Vec<String>,
     pub(super) line: usize,
+    /// It stands in a module of tests.
+    pub(super) in_tests: bool,
     /// It is from a `use`, so it may bring in a whole module.
     imported: bool,
 }
@@ -58,7 +62,14 @@ impl Source {
     pub(super) fn parse(path: &str, text: &str) -> Self {
         let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{path}: not Rust: {error}"));
         let (lines, module) = (text.lines().count(), module_of(path));
-        let mut source = Self { path: path.into(), lines, names: Vec::new(), functions: Vec::new(), module };
+        let mut source = Self {
+            path: path.into(),
+            lines,
+            names: Vec::new(),
+            uses: Vec::new(),
+            functions: Vec::new(),
+            module,
+        };
         source.visit_file(&file);
         source
     }
@@ -70,7 +81,22 @@ impl Source {
         (!["lib", "main", "bin"].contains(&module)).then_some((krate, module))
     }
 
+    /// The crate's folder and the module that the file is, below `crate`; `None` for what is in no crate's `src`.
+    pub(super) fn krate_and_path(&self) -> Option<(&str, Vec<String>)> {
+        let (krate, below) = self.path.split_once("/src/")?;
+        (!below.starts_with("bin/")).then(|| (krate, module_of(&self.path)))
+    }
+
     fn add_name(&mut self, parts: &[String], line: usize, imported: bool) {
+        let path = self.resolve(parts);
+        if imported || path.len() > 1 {
+            let in_tests = self.module.iter().any(|module| module == "tests");
+            self.names.push(Name { path, line, in_tests, imported });
+        }
+    }
+
+    /// A path from `crate` on, where it begins with `self` or `super`.
+    fn resolve(&self, parts: &[String]) -> Vec<String> {
         let mut path = match parts[0].as_str() {
             "self" | "super" => [vec!["crate".into()], self.module.clone()].concat(),
             _ => Vec::new(),
@@ -82,9 +108,7 @@ impl Source {
                 _ => path.push(part.clone()),
             }
         }
-        if imported || path.len() > 1 {
-            self.names.push(Name { path, line, imported });
-        }
+        path
     }
 
     fn add_function(&mut self, name: String, first_line: usize, last_line: usize) {
@@ -95,13 +119,22 @@ impl Source {
         let with = |ident: &proc_macro2::Ident| [before, &[ident.to_string()]].concat();
         match tree {
             syn::UseTree::Path(path) => self.add_use(&path.tree, &with(&path.ident)),
-            syn::UseTree::Name(name) => self.add_name(&with(&name.ident), line(&name.ident), true),
-            syn::UseTree::Rename(name) => self.add_name(&with(&name.ident), line(&name.ident), true),
+            syn::UseTree::Name(name) => self.add_use_of(&with(&name.ident), &name.ident, &name.ident),
+            syn::UseTree::Rename(name) => self.add_use_of(&with(&name.ident), &name.ident, &name.rename),
             syn::UseTree::Group(group) => group.items.iter().for_each(|item| self.add_use(item, before)),
             syn::UseTree::Glob(glob) => {
                 let at = glob.star_token.spans[0].start().line;
                 self.add_name(&[before, &["*".into()]].concat(), at, true);
             }
+        }
+    }
+
+    fn add_use_of(&mut self, parts: &[String], named: &proc_macro2::Ident, known_as: &proc_macro2::Ident) {
+        self.add_name(parts, line(named), true);
+        if self.module == module_of(&self.path) {
+            // `use child::Name` without `self` starts at a module of this one, or at a crate.
+            let path = self.resolve(parts);
+            self.uses.push((known_as.to_string(), path));
         }
     }
 

@@ -10,9 +10,11 @@ use xundian_protocol::ids::{
 };
 use xundian_protocol::limits::PUSH_FRAMES_IN_FLIGHT_MAX;
 use xundian_protocol::record::{FieldKey, Home, Op, RecordKey, Value, Write};
-use xundian_protocol::sync::client::{ClientSession, Outcome, PullCursors, Step, SyncMode, Synced};
-use xundian_protocol::sync::reconciliation::RecordDigests;
-use xundian_protocol::wire::v1::{ClientFrame, Hello, Receipt, Resume, Resumed, ServerFrame, encode_client};
+use xundian_protocol::sync::client::RecordDigests;
+use xundian_protocol::sync::client::{ClientSession, Outcome, Step, SyncMode, Synced};
+use xundian_protocol::wire::v1::{
+    ClientFrame, Hello, Pull, Receipt, Resume, Resumed, ServerFrame, encode_client,
+};
 
 use super::super::random::Random;
 
@@ -56,7 +58,7 @@ struct Session {
     receipts: Vec<(OpSeq, OpSeq)>,
     pulled: Vec<FeedSeq>,
     /// The last pull that was sent.
-    pull: Option<PullCursors>,
+    pull: Option<Pull>,
     /// Where the outbox ended when it was last found empty.
     empty_at: OpSeq,
     /// Frames taken since it last waited, and in all; frames sent.
@@ -197,9 +199,9 @@ impl Device {
                 for home in of {
                     self.held.entry(home).or_insert(Some(FeedSeq(0)));
                 }
-                session.inner.ready_to_pull(self.position());
+                session.inner.ready_to_pull(self.pull());
             }
-            Step::ReadCursors => session.inner.ready_to_pull(self.position()),
+            Step::ReadCursors => session.inner.ready_to_pull(self.pull()),
             Step::CommitChanges(changes) => {
                 assert!(session.pull.is_some(), "nothing was asked for");
                 let place = match changes.home {
@@ -233,9 +235,9 @@ impl Device {
         }
     }
 
-    fn position(&self) -> PullCursors {
+    fn pull(&self) -> Pull {
         let held: Vec<Home> = self.held.keys().copied().collect();
-        PullCursors {
+        Pull {
             scope_digest: scope_digest(&held),
             cursor: self.cursor,
             behind: self.held.iter().filter_map(|(home, place)| Some((*home, (*place)?))).collect(),
@@ -260,7 +262,7 @@ impl Device {
             }
             ClientFrame::Pull(pull) => {
                 // Who claims that all up to a moment was sent has sent it.
-                let position = self.position();
+                let position = self.pull();
                 assert_eq!((pull.cursor, &pull.behind), (position.cursor, &position.behind));
                 let unsent = self.outbox.keys().filter(|seq| !session.sent.contains(seq)).count();
                 assert_eq!(unsent, 0, "it claims more than it sent");

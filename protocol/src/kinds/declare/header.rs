@@ -1,8 +1,9 @@
 //! The fields that every record has: who captured its last change, when, and how sure that time is
 //! (DOMAIN B, "Common header"). They are ordinary registers with reserved tags.
 
-use super::spec::{FieldSpec, KeyType, Label, Unit};
-use super::types::{Choice, ClockGrade, FieldValue};
+use super::choice::{Choice, choice};
+use super::codec::FieldValue;
+use super::field::{FieldSpec, KeyType, Label, Unit};
 use crate::calendar::Day;
 use crate::ids::{PersonId, RecordId};
 use crate::record::{FieldKey, Record, Value, ValueType, Write};
@@ -27,6 +28,18 @@ pub const CORRECTED_BY: u16 = 7;
 
 /// Who, when and on which day: what an op names all together or not at all.
 pub const MOMENT: [u16; 5] = [ACTOR, CAPTURED_AT_MS, UTC_OFFSET_MIN, CLOCK_GRADE, BUSINESS_DAY];
+
+choice! {
+    /// How far a captured time can be trusted 时钟可信度.
+    ClockGrade {
+        /// Set against the server's clock since the last start of the device.
+        Trusted = 1, "trusted", "可信" / "trusted";
+        /// Set against it before, since when the device was restarted.
+        Drifted = 2, "drifted", "可能偏差" / "drifted";
+        /// Never set against the server's clock.
+        Unverified = 3, "unverified", "未校准" / "unverified";
+    }
+}
 
 const fn field(
     tag: u16,

@@ -3,11 +3,11 @@
 //!
 //! First one digest over all, then, where that differs, one for each home, then the records of the homes that differ.
 
-use super::SessionError;
-use super::client::Step;
+use super::step::Step;
 use crate::digest::{Digest, ShortDigest};
 use crate::ids::FeedSeq;
 use crate::record::{Home, RecordKey};
+use crate::sync::SessionError;
 use crate::wire::v1::{ClientFrame, CompareDigests, CompareRecords, DigestVerdict, Repair};
 use std::collections::{BTreeSet, VecDeque};
 

@@ -1,9 +1,8 @@
 //! How far a pull has come.
 
-use super::client::PullCursors;
 use crate::ids::FeedSeq;
 use crate::record::Home;
-use crate::wire::v1::Changes;
+use crate::wire::v1::{Changes, Pull};
 use std::collections::BTreeMap;
 
 /// How far a pull has brought the device, as its driver commits the same.
@@ -14,8 +13,8 @@ pub(super) struct PullProgress {
 }
 
 impl PullProgress {
-    pub(super) fn of(position: &PullCursors) -> Self {
-        Self { cursor: position.cursor, behind: position.behind.iter().copied().collect() }
+    pub(super) fn of(pull: &Pull) -> Self {
+        Self { cursor: pull.cursor, behind: pull.behind.iter().copied().collect() }
     }
 
     /// Moves where the frame starts where the device stands. Says whether that got it further.

@@ -1,0 +1,89 @@
+//! What a field declares about itself.
+
+use crate::record::ValueType;
+
+/// A name as people read it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Label {
+    /// Chinese.
+    pub zh: &'static str,
+    /// English.
+    pub en: &'static str,
+}
+
+/// What a number counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    /// The value is no quantity.
+    None,
+    /// Milliseconds since 1970-01-01 UTC.
+    UnixMs,
+    /// Milliseconds.
+    Ms,
+    /// Minutes.
+    Min,
+    /// Calendar days since 1970-01-01.
+    Day,
+    /// A number of days.
+    Days,
+    /// Degrees × 10⁷, WGS-84.
+    DegreesE7,
+    /// Metres.
+    Metres,
+    /// Base units of a product (each).
+    BaseUnits,
+    /// Facings on a shelf.
+    Facings,
+    /// Millimetres.
+    Mm,
+    /// Minor units of the currency (fen).
+    MinorUnits,
+    /// A count of things.
+    Count,
+    /// Bytes.
+    Bytes,
+}
+
+/// What keys the lines of a field.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyType {
+    /// The field is not a map.
+    Single,
+    /// A product's GTIN.
+    Gtin,
+    /// A short text.
+    Text,
+    /// Another record's id.
+    Id,
+    /// A day, as days since 1970-01-01.
+    Day,
+    /// A product's GTIN and a lot; a lot means nothing without its GTIN (GS1).
+    GtinLot,
+    /// Any of them, or none.
+    Any,
+}
+
+/// One field of a kind.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldSpec {
+    /// Its number, never reused.
+    pub tag: u16,
+    /// Its name in files and JSON.
+    pub name: &'static str,
+    /// Its name for people.
+    pub label: Label,
+    /// The type of its values.
+    pub value: ValueType,
+    /// What keys its lines.
+    pub key: KeyType,
+    /// What a number counts.
+    pub unit: Unit,
+    /// For a choice: every number with its code and label.
+    pub choices: &'static [(i64, &'static str, Label)],
+    /// Whether a record without it is refused.
+    pub required: bool,
+    /// Whether headquarters alone writes it, whoever else writes the kind.
+    pub headquarters: bool,
+    /// Whether the server alone writes it, as what it found itself: no device does, whoever uses it.
+    pub server: bool,
+}

@@ -1,0 +1,203 @@
+//! What a kind declares about itself, and the `kind!` macro: from one declaration a typed entity and its [`KindSpec`].
+
+use super::field::{FieldSpec, Label};
+use super::header;
+use super::role::Role;
+use crate::figures::Contribution;
+use crate::figures::stock_ledger::Stock;
+use crate::ids::{ContentHash, KindId};
+use crate::record::{Home, Record, RecordKey, Write};
+
+/// Where records of a kind live.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HomeKind {
+    /// [`Home::Company`]
+    Company,
+    /// [`Home::Unit`]
+    Unit,
+    /// [`Home::Outlet`]
+    Outlet,
+    /// [`Home::Person`]
+    Person,
+    /// Any of them.
+    Any,
+}
+
+impl HomeKind {
+    /// Whether a home is of this kind.
+    pub const fn admits(self, home: Home) -> bool {
+        matches!(
+            (self, home),
+            (Self::Any, _)
+                | (Self::Company, Home::Company)
+                | (Self::Unit, Home::Unit(_))
+                | (Self::Outlet, Home::Outlet(_))
+                | (Self::Person, Home::Person(_))
+        )
+    }
+}
+
+/// Bytes that belong to a record and travel apart from it, such as a photo's picture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attachment {
+    /// What names them.
+    pub hash: ContentHash,
+    /// How many they are.
+    pub bytes: u64,
+}
+
+/// How records of a kind change (the merge codes of DOMAIN B).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WritePolicy {
+    /// Written by its author alone; corrected by a new record that names the old (E, C).
+    Event,
+    /// Edited field by field by whoever may; the later edit stands (L).
+    Edited,
+    /// Written by headquarters; devices read it (R).
+    Reference,
+}
+
+/// A business object, declared.
+#[derive(Debug)]
+pub struct KindSpec {
+    /// Its number.
+    pub kind: KindId,
+    /// Its name in files and JSON.
+    pub code: &'static str,
+    /// Its name for people.
+    pub label: Label,
+    /// Where its records live.
+    pub home: HomeKind,
+    /// How its records change.
+    pub write_policy: WritePolicy,
+    /// Who may write it, besides headquarters.
+    pub writers: &'static [Role],
+    /// Its own fields; those of the header come on top.
+    pub fields: &'static [FieldSpec],
+    /// What a record adds to the figures.
+    pub contribute: fn(&Record) -> Vec<Contribution>,
+    /// What a record says of the stock of products: (GTIN, entry).
+    pub stock: fn(&Record) -> Vec<(u64, Stock)>,
+    /// What travels apart from a record.
+    pub attachments: fn(&Record) -> Vec<Attachment>,
+}
+
+impl KindSpec {
+    /// The field with a tag.
+    pub fn field(&self, tag: u16) -> Option<&'static FieldSpec> {
+        header::FIELDS.iter().chain(self.fields).find(|field| field.tag == tag)
+    }
+}
+
+/// A kind's typed form: what applications fill in and read.
+pub trait Entity: Default {
+    /// The declaration.
+    const SPEC: KindSpec;
+
+    /// The writes that this form stands for: every field that holds something.
+    fn writes(&self) -> Vec<Write>;
+
+    /// The form of a record. Values of a type or a choice that this version does not know are left out.
+    fn read(record: &Record) -> Self;
+
+    /// The key of a record of this kind.
+    fn key(id: crate::ids::RecordId) -> RecordKey {
+        RecordKey { kind: Self::SPEC.kind, id }
+    }
+}
+
+/// Declares a kind. A field reads `name: Type = tag, "中文" / "English", Unit;`, with `required` at the end
+/// where a record without it is refused, `headquarters` where nobody else writes it, and `server` where nobody does but
+/// the server itself; a map is a `BTreeMap`, everything else an `Option`.
+macro_rules! kind {
+    (
+        $(#[$doc:meta])*
+        $name:ident = $number:literal, $code:literal, $zh:literal / $en:literal;
+        home $home:ident; write_policy $write_policy:ident; writers [$($writer:ident),*];
+        $(contribute $contribute:path;)?
+        $(stock $stock:path;)?
+        $(attachments $attachments:path;)?
+        { $(
+            $(#[$field_doc:meta])*
+            $field:ident : $ty:ty = $tag:literal, $field_zh:literal / $field_en:literal, $unit:ident $(, $mark:ident)*;
+        )* }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Debug, Default)]
+        pub struct $name { $( $(#[$field_doc])* pub $field: $ty, )* }
+
+        impl $crate::kinds::Entity for $name {
+            const SPEC: $crate::kinds::KindSpec = $crate::kinds::KindSpec {
+                kind: $crate::ids::KindId($number),
+                code: $code,
+                label: $crate::kinds::Label { zh: $zh, en: $en },
+                home: $crate::kinds::HomeKind::$home,
+                write_policy: $crate::kinds::WritePolicy::$write_policy,
+                writers: &[$($crate::kinds::Role::$writer),*],
+                fields: &[$( $crate::kinds::FieldSpec {
+                    tag: $tag,
+                    name: stringify!($field),
+                    label: $crate::kinds::Label { zh: $field_zh, en: $field_en },
+                    value: <$ty as $crate::kinds::FieldCodec>::VALUE,
+                    key: <$ty as $crate::kinds::FieldCodec>::KEY,
+                    unit: $crate::kinds::Unit::$unit,
+                    choices: <$ty as $crate::kinds::FieldCodec>::CHOICES,
+                    required: false $(|| kind!(@required $mark))*,
+                    headquarters: false $(|| kind!(@headquarters $mark))*,
+                    server: false $(|| kind!(@server $mark))*,
+                } ),*],
+                contribute: kind!(@or_none $($contribute)?),
+                stock: kind!(@or_none $($stock)?),
+                attachments: kind!(@or_none $($attachments)?),
+            };
+
+            fn writes(&self) -> Vec<$crate::record::Write> {
+                let mut writes = Vec::new();
+                $( $crate::kinds::FieldCodec::write(&self.$field, $tag, &mut writes); )*
+                writes.sort_by(|a, b| a.at.cmp(&b.at));
+                writes
+            }
+
+            fn read(record: &$crate::record::Record) -> Self {
+                let mut form = Self::default();
+                $( $crate::kinds::FieldCodec::read(&mut form.$field, record.lines($tag)); )*
+                form
+            }
+        }
+
+        impl $name {
+            /// The declaration.
+            pub const SPEC: $crate::kinds::KindSpec = <Self as $crate::kinds::Entity>::SPEC;
+        }
+
+        $crate::kinds::declare::mirror! { @declaration ($) $name { $(#[$doc])* $name { $( $(#[$field_doc])* $field: $ty, )* } } }
+    };
+    (@required required) => { true };
+    (@required $other:ident) => { false };
+    (@headquarters headquarters) => { true };
+    (@headquarters $other:ident) => { false };
+    (@server server) => { true };
+    (@server $other:ident) => { false };
+    (@or_none $path:path) => { $path };
+    (@or_none) => { |_| Vec::new() };
+}
+
+/// Lists the kinds once: the table of their declarations, and a hidden macro that hands their names to a macro
+/// of the caller's.
+macro_rules! kinds {
+    ($($name:ident),* $(,)?) => {
+        /// Every kind, in the order of their numbers.
+        pub static ALL: [&KindSpec; [$(stringify!($name)),*].len()] = [$(&$name::SPEC),*];
+
+        $crate::kinds::declare::mirror! { @named ($) each_kind, $($name),* }
+    };
+}
+
+/// The same for the choices that fields are declared with.
+macro_rules! choices {
+    ($($name:ident),* $(,)?) => {
+        $crate::kinds::declare::mirror! { @named ($) each_choice, $($name),* }
+    };
+}
+
+pub(crate) use {choices, kind, kinds};
