@@ -181,7 +181,7 @@ impl ContentHasher {
 }
 
 macro_rules! typed_ids {
-    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $kind:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub struct $name(pub RecordId);
@@ -190,6 +190,11 @@ macro_rules! typed_ids {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)
             }
+        }
+
+        impl $name {
+            /// The kind of the record that the id names.
+            pub const KIND: KindId = KindId($kind);
         }
 
         impl FromStr for $name {
@@ -203,17 +208,17 @@ macro_rules! typed_ids {
 
 typed_ids! {
     /// An organisation unit 组织单元: company, department, region 大区, team.
-    OrgUnitId;
+    OrgUnitId = 1;
     /// A position 岗位, which a person holds and to which outlets are assigned.
-    PositionId;
+    PositionId = 2;
     /// A member of staff 人员.
-    PersonId;
+    PersonId = 3;
     /// An outlet 门店.
-    OutletId;
+    OutletId = 4;
     /// A visit 拜访.
-    VisitId;
+    VisitId = 9;
     /// A route plan 路线计划.
-    RoutePlanId;
+    RoutePlanId = 7;
 }
 
 #[cfg(test)]

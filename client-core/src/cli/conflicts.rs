@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 use xundian_client::{Client, ConflictLine, ConflictSide, Decision, RecordId};
-use xundian_protocol::kinds::{self, Choice};
+use xundian_protocol::kinds::{self, Choice, format};
 use xundian_protocol::record::Home;
 
 use super::CliError;
@@ -47,7 +47,7 @@ fn row(line: &ConflictLine) -> Vec<String> {
     vec![
         line.id.to_string(),
         format!("{kind} {}", line.record.id),
-        format!("{} {}{of}", line.field.zh, line.field.en),
+        format!("{}{of}", line.field.bilingual()),
         side_text(&line.kept),
         side_text(&line.lost),
         settled,
@@ -56,7 +56,7 @@ fn row(line: &ConflictLine) -> Vec<String> {
 }
 
 fn side_text(ConflictSide { side, text }: &ConflictSide) -> String {
-    let value = if text.zh == text.en { text.zh.clone() } else { format!("{} {}", text.zh, text.en) };
+    let value = text.bilingual();
     let headquarters = || "总部 headquarters".to_owned();
     format!("{value}（{}，{}）", side.name.clone().unwrap_or_else(headquarters), time_text(side.at_ms))
 }
@@ -68,7 +68,7 @@ fn line_json(line: &ConflictLine) -> Json {
         "id": line.id.to_string(),
         "kind": kind.map_or_else(|| format!("kind_{}", line.record.kind.0), |kind| kind.code.to_owned()),
         "record": line.record.id.to_string(),
-        "field": field.map_or_else(|| format!("field_{}", line.at.tag), |field| field.name.to_owned()),
+        "field": format::field_name(field, line.at.tag),
         "line": line.line,
         "kept": side_json(&line.kept),
         "lost": side_json(&line.lost),

@@ -6,10 +6,11 @@ use chrono::{DateTime, Local};
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{ContentArrangement, Table};
 use serde_json::{Value as Json, json};
-use xundian_client::json::{self, day_text, home_text, key_text};
+use xundian_client::json::{self, home_text};
 use xundian_client::{RecordLine, SaveState};
-use xundian_protocol::kinds::{FieldSpec, KindSpec, Unit, header, spec};
-use xundian_protocol::record::{Key, Record, Value};
+use xundian_protocol::kinds::format::{self, Formatter};
+use xundian_protocol::kinds::{FieldSpec, KindSpec, header, spec};
+use xundian_protocol::record::{Record, Value};
 
 /// Where answers go.
 #[derive(Clone, Copy, Debug)]
@@ -76,12 +77,9 @@ pub(crate) fn record_rows(line: &RecordLine) -> Vec<Vec<String>> {
     ];
     for field in line.record.fields().iter().filter(|field| field.register.value != Value::Absent) {
         let declared = known.and_then(|kind| kind.field(field.at.tag));
-        let mut label = declared.map_or_else(
-            || format!("{}", field.at.tag),
-            |declared| format!("{} {}", declared.label.zh, declared.label.en),
-        );
-        if field.at.key != Key::Single {
-            label = format!("{label} [{}]", key_text(declared, &field.at.key));
+        let mut label = format::field_label(declared, field.at.tag).bilingual();
+        if let Some(line) = Formatter::PLAIN.line(declared, &field.at.key) {
+            label = format!("{label} [{line}]");
         }
         rows.push(vec![label, value_text(declared, &field.register.value)]);
     }
@@ -117,31 +115,7 @@ fn cell(field: &FieldSpec, record: &Record) -> String {
 }
 
 fn value_text(field: Option<&FieldSpec>, value: &Value) -> String {
-    match value {
-        Value::Absent => String::new(),
-        Value::Bool(true) => "是 yes".into(),
-        Value::Bool(false) => "否 no".into(),
-        Value::Int(number) => match choice(field, *number) {
-            Some((_, zh, en)) => format!("{zh} {en}"),
-            None if is_unit(field, Unit::Day) => day_text(*number),
-            None if is_unit(field, Unit::UnixMs) => time_text(*number),
-            None => number.to_string(),
-        },
-        Value::Text(text) => text.clone(),
-        Value::Id(id) => id.to_string(),
-        Value::Bytes(bytes) => {
-            json::hash(bytes).map_or_else(|| format!("{} bytes", bytes.len()), |hash| hash.to_string())
-        }
-    }
-}
-
-fn choice(field: Option<&FieldSpec>, number: i64) -> Option<(&'static str, &'static str, &'static str)> {
-    let found = field?.choices.iter().find(|choice| choice.0 == number)?;
-    Some((found.1, found.2.zh, found.2.en))
-}
-
-fn is_unit(field: Option<&FieldSpec>, unit: Unit) -> bool {
-    field.is_some_and(|field| field.unit == unit)
+    Formatter { moment: &time_text, ..Formatter::PLAIN }.value(field, value).bilingual()
 }
 
 /// A moment in the zone of this computer.

@@ -1,13 +1,11 @@
 //! Conflicts 冲突: what this device sees of them, and how its person settles one.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use xundian_protocol::ids::RecordId;
-use xundian_protocol::kinds::text::{self, Names, Text};
-use xundian_protocol::kinds::{
-    Conflict, Decision, Entity, FieldSpec, OrgUnit, Outlet, Person, Position, Product, Settlement, Side, spec,
-};
+use xundian_protocol::kinds::format::{self, Formatter, Text};
+use xundian_protocol::kinds::{Conflict, Decision, Entity, FieldSpec, Settlement, Side, spec};
 use xundian_protocol::record::{FieldKey, Home, Record, RecordKey, Write};
 
 use super::Client;
@@ -68,11 +66,13 @@ impl Client {
             None => self.store.each_of_kind(kind, |record| records.push(record))?,
         }
         let names = self.names_for(&records)?;
+        let name = |kind, id| names.get(&RecordKey { kind, id }).cloned();
+        let formatter = Formatter { name: &name, ..Formatter::PLAIN };
         let mut lines = Vec::with_capacity(records.len());
         for record in &records {
             let state = self.save_state(record.key)?.unwrap_or(SaveState::Confirmed);
             // What a newer server writes otherwise is no conflict that this version can show.
-            lines.extend(conflict_line(record, state, &names));
+            lines.extend(conflict_line(record, state, &formatter));
         }
         lines.sort_by_key(|line| (line.settlement.is_some(), Reverse(line.found_at_ms), line.id));
         Ok(lines)
@@ -109,30 +109,20 @@ impl Client {
         })
     }
 
-    /// What the ids in the values of conflicts mean to people, as far as this device knows.
-    fn names_for(&self, records: &[Record]) -> Result<Names, StoreError> {
-        let mut ids = BTreeSet::new();
+    /// The names of the records to which the values of conflicts refer, as far as this device knows them.
+    fn names_for(&self, records: &[Record]) -> Result<BTreeMap<RecordKey, String>, StoreError> {
+        let mut names = BTreeMap::new();
         for conflict in records.iter().map(Conflict::read) {
             let Some((about, at)) = conflict.about() else { continue };
             let held = conflict.kept.iter().chain(&conflict.lost);
-            ids.extend(held.flat_map(|held| text::named(declared(about, &at), held)));
-        }
-        let mut names = Names::new();
-        for id in ids {
-            names.extend(self.name_of(id)?.map(|name| (id, name)));
+            for (kind, id) in held.flat_map(|held| format::references(declared(about, &at), held)) {
+                let key = RecordKey { kind, id };
+                let record = self.store.record(key)?;
+                let name = record.and_then(|record| spec(kind)?.display_name(&record));
+                names.extend(name.map(|name| (key, name)));
+            }
         }
         Ok(names)
-    }
-
-    /// The name of a record of the organisation or the catalogue.
-    fn name_of(&self, id: RecordId) -> Result<Option<String>, StoreError> {
-        Ok(match () {
-            () if let Some(outlet) = self.entity::<Outlet>(id)? => outlet.name,
-            () if let Some(product) = self.entity::<Product>(id)? => product.name,
-            () if let Some(person) = self.entity::<Person>(id)? => person.name,
-            () if let Some(unit) = self.entity::<OrgUnit>(id)? => unit.name_zh,
-            () => self.entity::<Position>(id)?.and_then(|position| position.title),
-        })
     }
 }
 
@@ -140,18 +130,18 @@ fn declared(record: RecordKey, at: &FieldKey) -> Option<&'static FieldSpec> {
     spec(record.kind).and_then(|spec| spec.field(at.tag))
 }
 
-fn conflict_line(record: &Record, state: SaveState, names: &Names) -> Option<ConflictLine> {
+fn conflict_line(record: &Record, state: SaveState, formatter: &Formatter<'_>) -> Option<ConflictLine> {
     let conflict = Conflict::read(record);
     let (about, at) = conflict.about()?;
     let field = declared(about, &at);
-    let side = |side: Side| ConflictSide { text: text::value(field, &side.held.value, names), side };
+    let side = |side: Side| ConflictSide { text: formatter.value(field, &side.held.value), side };
     let is_reserved = field.is_some_and(|field| field.headquarters);
     Some(ConflictLine {
         id: record.key.id,
         home: record.home,
         record: about,
-        field: text::field(field, at.tag),
-        line: text::line(field, &at.key, names),
+        field: format::field_label(field, at.tag),
+        line: formatter.line(field, &at.key),
         kept: side(conflict.kept_side()?),
         lost: side(conflict.lost_side()?),
         found_at_ms: conflict.found_at_ms?,

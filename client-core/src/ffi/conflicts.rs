@@ -1,7 +1,7 @@
 //! Conflicts, edits and mended saves for apps.
 
 use xundian_protocol::ids::{DeviceNo, PersonId, RecordId};
-use xundian_protocol::kinds::{Decision, KeyedValue, Settlement, spec};
+use xundian_protocol::kinds::{Decision, KeyedValue, Settlement, format, spec};
 use xundian_protocol::record::{Field, FieldKey, Home, Key, Record, RecordKey, Register, Value};
 
 use super::client::Client;
@@ -119,7 +119,7 @@ impl From<CoreLine> for ConflictLine {
     fn from(line: CoreLine) -> Self {
         let CoreLine { id, home, record, at, field, kept, lost, .. } = line;
         let declared = spec(record.kind).and_then(|spec| spec.field(at.tag));
-        let name = declared.map_or_else(|| format!("field_{}", at.tag), |field| field.name.to_owned());
+        let name = format::field_name(declared, at.tag);
         Self {
             id,
             home,

@@ -7,8 +7,8 @@
 //! matches on a kind by name.
 
 mod declare;
+pub mod format;
 mod gtin;
-pub mod text;
 mod validate;
 
 mod conflict;
@@ -124,6 +124,20 @@ mod tests {
             assert_eq!((tags.len(), names.len()), (spec.fields.len(), spec.fields.len()), "{}", spec.code);
             assert!(tags.iter().all(|tag| *tag >= header::TAGS_END), "{} uses a header tag", spec.code);
         }
+    }
+
+    #[test]
+    fn an_id_names_the_kind_of_its_type() {
+        use crate::ids::{OrgUnitId, OutletId, PersonId, PositionId, RoutePlanId, VisitId};
+        let named = [
+            (OrgUnitId::KIND, OrgUnit::SPEC.kind),
+            (PositionId::KIND, Position::SPEC.kind),
+            (PersonId::KIND, Person::SPEC.kind),
+            (OutletId::KIND, Outlet::SPEC.kind),
+            (VisitId::KIND, Visit::SPEC.kind),
+            (RoutePlanId::KIND, RoutePlan::SPEC.kind),
+        ];
+        assert!(named.iter().all(|(id, kind)| id == kind), "{named:?}");
     }
 
     #[test]

@@ -32,9 +32,9 @@ kind! {
     home Company; write_policy Reference; writers [];
     {
         /// A short code that imports name it by, unique.
-        code: Option<String> = 16, "编码" / "Code", None, required;
+        code: Option<String> = 16, "编码" / "Code", None, required, natural_key;
         /// Its Chinese name.
-        name_zh: Option<String> = 17, "中文名称" / "Chinese name", None, required;
+        name_zh: Option<String> = 17, "中文名称" / "Chinese name", None, required, display_name;
         /// Its English name.
         name_en: Option<String> = 18, "英文名称" / "English name", None;
         /// What it is.

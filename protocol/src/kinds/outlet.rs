@@ -40,9 +40,9 @@ kind! {
     home Outlet; write_policy Edited; writers [Representative, Manager];
     {
         /// The code that imports name it by, unique.
-        code: Option<String> = 16, "门店编码" / "Outlet code", None, required;
+        code: Option<String> = 16, "门店编码" / "Outlet code", None, required, natural_key;
         /// Its name.
-        name: Option<String> = 17, "名称" / "Name", None, required;
+        name: Option<String> = 17, "名称" / "Name", None, required, display_name;
         /// The type of trade.
         channel: Option<Channel> = 18, "渠道" / "Channel", None, required;
         /// Its address.

@@ -22,9 +22,9 @@ kind! {
     home Person; write_policy Reference; writers [];
     {
         /// The staff number that imports name the person by, unique.
-        code: Option<String> = 16, "工号" / "Staff number", None, required;
+        code: Option<String> = 16, "工号" / "Staff number", None, required, natural_key;
         /// The name.
-        name: Option<String> = 17, "姓名" / "Name", None, required;
+        name: Option<String> = 17, "姓名" / "Name", None, required, display_name;
         /// Whether the person works here.
         status: Option<PersonStatus> = 18, "状态" / "Status", None, required;
         /// The position held before the first day that `position_from` names; where it names none, held always.

@@ -10,9 +10,9 @@ kind! {
     home Company; write_policy Reference; writers [];
     {
         /// A short code that imports name it by, unique.
-        code: Option<String> = 16, "编码" / "Code", None, required;
+        code: Option<String> = 16, "编码" / "Code", None, required, natural_key;
         /// Its title.
-        title: Option<String> = 17, "岗位名称" / "Title", None, required;
+        title: Option<String> = 17, "岗位名称" / "Title", None, required, display_name;
         /// The unit it belongs to.
         unit: Option<OrgUnitId> = 18, "组织单元" / "Unit", None, required;
         /// What it may see and write.

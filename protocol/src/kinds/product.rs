@@ -13,7 +13,7 @@ kind! {
         /// Its GTIN.
         gtin: Option<Gtin> = 16, "GTIN" / "GTIN", None, required;
         /// Its name.
-        name: Option<String> = 17, "名称" / "Name", None, required;
+        name: Option<String> = 17, "名称" / "Name", None, required, display_name;
         /// Its brand.
         brand: Option<String> = 18, "品牌" / "Brand", None;
         /// Its category.

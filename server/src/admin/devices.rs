@@ -1,7 +1,7 @@
 //! Devices: inviting, listing, revoking.
 
 use super::{CommandError, Output, person};
-use crate::report::{self, Column, Format, Sheet, SheetValue, ShownIn, moment};
+use crate::report::{self, Column, Format, Sheet, SheetValue, ShownIn};
 use crate::server::Server;
 use crate::store::Device;
 use qrcode::QrCode;
@@ -10,6 +10,7 @@ use xundian_protocol::access::Directory;
 use xundian_protocol::calendar::DEFAULT_ZONE;
 use xundian_protocol::ids::DeviceNo;
 use xundian_protocol::invitation::Invitation;
+use xundian_protocol::kinds::format::moment;
 
 const HEADS: [Column; 12] = [
     Column { key: "device", zh: "设备", show: ShownIn::Always },

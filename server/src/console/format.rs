@@ -1,28 +1,14 @@
-//! How values are written: numbers, times, durations and the fields of a record.
+//! How the console writes values: the protocol's formatter, with the page's language, names and time zones.
 
 use super::request_context::RequestContext;
 use super::texts::{self as t, Lang};
-use xundian_protocol::calendar::{DEFAULT_ZONE, Day, utc_offset_min};
+use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::figures::Ratio;
-use xundian_protocol::ids::{OrgUnitId, OutletId, PersonId, PositionId};
-use xundian_protocol::kinds::{FieldSpec, Unit};
-use xundian_protocol::record::Value;
-
-/// A whole number with its thousands apart.
-pub(super) fn number(number: i64) -> String {
-    let digits = number.unsigned_abs().to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
-    if number < 0 {
-        text.push('−');
-    }
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+use xundian_protocol::ids::{KindId, OutletId, RecordId};
+use xundian_protocol::kinds::format::{Formatter, moment};
+pub(super) use xundian_protocol::kinds::format::{duration, grouped};
+use xundian_protocol::kinds::{self, FieldSpec};
+use xundian_protocol::record::{Key, RecordKey, Value};
 
 /// A ratio as a percentage with one digit, which is what a table has room for.
 pub(super) fn percent(ratio: Ratio) -> String {
@@ -37,23 +23,7 @@ pub(super) fn decimal(ratio: Ratio) -> String {
         .map_or_else(|| "–".into(), |hundredths| format!("{}.{:02}", hundredths / 100, hundredths % 100))
 }
 
-/// A length of time: `32:05`, or `1:02:05`.
-pub(super) fn duration(ms: i64) -> String {
-    let seconds = ms.max(0) / 1000;
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
-}
-
-/// A moment in a zone: its day and its time.
-pub(super) fn moment(unix_ms: i64, zone: &str) -> (Day, String) {
-    let offset = utc_offset_min(unix_ms, zone).unwrap_or(8 * 60);
-    let minutes = unix_ms.div_euclid(60_000) + offset;
-    let day = i32::try_from(minutes.div_euclid(24 * 60)).unwrap_or(0);
-    let minute = minutes.rem_euclid(24 * 60);
-    (Day(day), format!("{:02}:{:02}", minute / 60, minute % 60))
-}
-
-/// The time of a moment in the zone of an outlet; with its day where that is not `day`.
+/// The time of a moment in the zone of an outlet, with its day unless that is `day`.
 pub(super) fn time_at(
     ctx: &RequestContext,
     unix_ms: i64,
@@ -61,8 +31,11 @@ pub(super) fn time_at(
     day: Option<Day>,
 ) -> String {
     let zone = outlet.and_then(|outlet| ctx.directory.outlet(outlet)?.time_zone.as_deref());
-    let (on, time) = moment(unix_ms, zone.unwrap_or(DEFAULT_ZONE));
-    if day == Some(on) { time } else { format!("{on} {time}") }
+    let text = moment(unix_ms, zone.unwrap_or(DEFAULT_ZONE));
+    match text.split_once(' ') {
+        Some((on, time)) if day.is_some_and(|day| day.to_string() == on) => time.to_owned(),
+        _ => text,
+    }
 }
 
 /// Yes or no.
@@ -75,46 +48,37 @@ pub(super) fn choice<C: xundian_protocol::kinds::Choice>(lang: Lang, choice: Opt
     choice.map_or("–", |choice| lang.of(choice.label()))
 }
 
-/// The value of a field, by what its declaration says of it.
+/// The value of a field, and the same for the line of a map.
 pub(super) fn value(
     ctx: &RequestContext,
-    field: &FieldSpec,
+    field: Option<&FieldSpec>,
     value: &Value,
     outlet: Option<OutletId>,
 ) -> String {
-    match value {
-        Value::Absent => "–".into(),
-        Value::Bool(yes) => yes_no(ctx.lang, *yes).into(),
-        Value::Text(text) => text.clone(),
-        Value::Bytes(bytes) => format!("{} B", bytes.len()),
-        Value::Id(id) => {
-            let directory = &ctx.directory;
-            let unit = directory.unit(OrgUnitId(*id)).map(|_| ctx.unit_name(OrgUnitId(*id)));
-            let person = || directory.person(PersonId(*id)).map(|entry| entry.name.clone());
-            let position = || directory.position(PositionId(*id)).map(|entry| entry.title.clone());
-            unit.or_else(person).or_else(position).unwrap_or_else(|| id.to_string())
-        }
-        Value::Int(int) => int_value(ctx, field, *int, outlet),
-    }
+    with_formatter(ctx, outlet, |formatter| ctx.of(&formatter.value(field, value)))
 }
 
-fn int_value(ctx: &RequestContext, field: &FieldSpec, int: i64, outlet: Option<OutletId>) -> String {
-    if let Some(choice) = field.choices.iter().find(|choice| choice.0 == int) {
-        return ctx.t(choice.2).into();
-    }
-    match field.unit {
-        Unit::UnixMs => time_at(ctx, int, outlet, None),
-        Unit::Ms => duration(int),
-        Unit::Day => i32::try_from(int).map_or_else(|_| int.to_string(), |day| Day(day).to_string()),
-        Unit::Days => format!("{} {}", number(int), ctx.t(t::DAYS_UNIT)),
-        Unit::DegreesE7 => degrees(int),
-        Unit::Metres => format!("{} m", number(int)),
-        Unit::Mm => format!("{} mm", number(int)),
-        Unit::MinorUnits => money(int),
-        Unit::Min => format!("{int} min"),
-        Unit::None => int.to_string(),
-        Unit::BaseUnits | Unit::Facings | Unit::Count | Unit::Bytes => number(int),
-    }
+/// The line of a field that is a map; `None` for a field that is none.
+pub(super) fn line(ctx: &RequestContext, field: Option<&FieldSpec>, key: &Key) -> Option<String> {
+    with_formatter(ctx, None, |formatter| formatter.line(field, key))
+}
+
+fn with_formatter<T>(
+    ctx: &RequestContext,
+    outlet: Option<OutletId>,
+    format: impl FnOnce(Formatter<'_>) -> T,
+) -> T {
+    format(Formatter {
+        name: &|kind, id| name(ctx, kind, id),
+        moment: &|unix_ms| time_at(ctx, unix_ms, outlet, None),
+    })
+}
+
+/// The name of a record. The id is shown in the place of one that cannot be read.
+fn name(ctx: &RequestContext, kind: KindId, id: RecordId) -> Option<String> {
+    let record = ctx.record(RecordKey { kind, id });
+    let record = record.inspect_err(|error| tracing::warn!(%error, "a name cannot be read")).ok()??;
+    kinds::spec(kind)?.display_name(&record)
 }
 
 /// Degrees from degrees × 10⁷.
@@ -126,9 +90,7 @@ pub(super) fn degrees(e7: i64) -> String {
 
 /// An amount from minor units of a hundredth.
 pub(super) fn money(minor: i64) -> String {
-    let sign = if minor < 0 { "−" } else { "" };
-    let minor = minor.unsigned_abs();
-    format!("{sign}{}.{:02}", minor / 100, minor % 100)
+    kinds::format::decimal(minor, 2)
 }
 
 #[cfg(test)]
@@ -137,13 +99,9 @@ mod tests {
 
     #[test]
     fn numbers_and_times_are_written_for_people() {
-        assert_eq!(["0", "999", "1,000", "−1,234,567"], [0, 999, 1000, -1_234_567].map(number));
         assert_eq!(percent(Ratio { numerator: 10_517, denominator: 94_043 }), "11.2%");
         assert_eq!(percent(Ratio { numerator: 1, denominator: 0 }), "–");
         assert_eq!(decimal(Ratio { numerator: 25, denominator: 24 }), "1.04");
-        assert_eq!(duration(3_725_000), "1:02:05");
-        let (day, time) = moment(1_795_453_200_000, DEFAULT_ZONE);
-        assert_eq!((day.to_string().as_str(), time.as_str()), ("2026-11-24", "01:00"));
         assert_eq!(degrees(-312_304_567), "−31.23045°");
         assert_eq!(money(-1205), "−12.05");
     }

@@ -141,7 +141,7 @@ impl Kpi {
     /// The figure as it is written.
     pub(super) fn text(self, ctx: &RequestContext, figures: &Figures) -> String {
         if let Some(count) = self.count(figures) {
-            return format::number(count);
+            return format::grouped(count);
         }
         if let Some(ratio) = self.ratio(figures) {
             return format::percent(ratio);
@@ -160,10 +160,10 @@ impl Kpi {
     fn small_print(self, ctx: &RequestContext, figures: &Figures) -> Option<String> {
         match self {
             DayLoad => Some(ctx.t(t::DAY_LOAD_HINT).into()),
-            MeanTime => Some(format!("{} {}", format::number(figures.visits.timed), ctx.t(t::ROWS))),
+            MeanTime => Some(format!("{} {}", format::grouped(figures.visits.timed), ctx.t(t::ROWS))),
             _ => {
                 let ratio = self.ratio(figures)?;
-                Some(format!("{} / {}", format::number(ratio.numerator), format::number(ratio.denominator)))
+                Some(format!("{} / {}", format::grouped(ratio.numerator), format::grouped(ratio.denominator)))
             }
         }
     }

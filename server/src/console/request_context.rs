@@ -11,7 +11,7 @@ use std::sync::Arc;
 use xundian_protocol::access::{Directory, Grant};
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OrgUnitId, OutletId, PersonId};
-use xundian_protocol::kinds::text::Text;
+use xundian_protocol::kinds::format::Text;
 use xundian_protocol::kinds::{Entity as _, Gtin, Label, Product};
 use xundian_protocol::record::{Home, Record, RecordKey};
 

@@ -12,7 +12,8 @@ use xundian_protocol::ids::{OutletId, PositionId};
 use xundian_protocol::kinds::{Entity, OutletAssignment};
 use xundian_protocol::record::{Home, RecordKey};
 
-const FIELDS: &[Filled] = &[("to", "to"), ("reason", "reason")];
+const FIELDS: &[Filled] =
+    &[("to", OutletAssignment::SPEC.tag_of("to")), ("reason", OutletAssignment::SPEC.tag_of("reason"))];
 
 struct Entry {
     place: usize,

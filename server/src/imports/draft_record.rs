@@ -2,11 +2,11 @@
 
 use super::rows::Table;
 use crate::server::Draft;
-use xundian_protocol::kinds::{Entity, FieldSpec, KindSpec};
+use xundian_protocol::kinds::Entity;
 use xundian_protocol::record::{FieldKey, Home, Record, RecordKey, Value, Write};
 
-/// A column and the field that it fills, by its name in the kind.
-pub(super) type Filled = (&'static str, &'static str);
+/// A column and the tag of the field that it fills.
+pub(super) type Filled = (&'static str, u16);
 
 /// What one record should become.
 #[derive(Clone, Debug)]
@@ -43,9 +43,8 @@ impl DraftRecord {
     ) -> Self {
         let writes = says.writes();
         let empty = |tag: u16| !writes.iter().any(|write| write.at.tag == tag);
-        let columns = filled.iter().filter(|(column, _)| table.has(column));
-        let mut clears: Vec<u16> = columns.filter_map(|(_, field)| tag_of(&T::SPEC, field)).collect();
-        clears.retain(|tag| empty(*tag));
+        let given = filled.iter().filter(|(column, _)| table.has(column)).map(|(_, tag)| *tag);
+        let clears = given.filter(|tag| empty(*tag)).collect();
         Self { key, home, writes, defaults: Vec::new(), clears, replaces: Vec::new() }
     }
 
@@ -56,16 +55,10 @@ impl DraftRecord {
     }
 
     /// The file gives all lines of these maps: others go.
-    pub(super) fn replacing(mut self, spec: &KindSpec, fields: &[&str]) -> Self {
-        self.replaces = fields.iter().filter_map(|field| tag_of(spec, field)).collect();
+    pub(super) fn replacing(mut self, tags: &[u16]) -> Self {
+        self.replaces = tags.to_vec();
         self
     }
-}
-
-fn tag_of(spec: &KindSpec, field: &str) -> Option<u16> {
-    let found = spec.fields.iter().find(|known: &&FieldSpec| known.name == field);
-    debug_assert!(found.is_some(), "{}.{field} is not declared", spec.code);
-    found.map(|field| field.tag)
 }
 
 /// What to write so that a record becomes what the form says: just the fields that differ.

@@ -11,8 +11,9 @@ use xundian_protocol::ids::{OrgUnitId, PositionId};
 use xundian_protocol::kinds::{Entity, OrgUnit, Position, Role, UnitType};
 use xundian_protocol::record::Home;
 
-const UNIT_FIELDS: &[Filled] = &[("name_en", "name_en"), ("parent", "parent")];
-const POSITION_FIELDS: &[Filled] = &[("superior", "superior")];
+const UNIT_FIELDS: &[Filled] =
+    &[("name_en", OrgUnit::SPEC.tag_of("name_en")), ("parent", OrgUnit::SPEC.tag_of("parent"))];
+const POSITION_FIELDS: &[Filled] = &[("superior", Position::SPEC.tag_of("superior"))];
 
 struct Unit {
     code: String,
@@ -273,7 +274,11 @@ fn draft(table: &Table, ids: &Ids, entry: Entry) -> DraftRecord {
                 territory,
             };
             let draft = DraftRecord::new(OrgUnit::key(id), Home::Company, &says, table, UNIT_FIELDS);
-            if table.has("territory") { draft.replacing(&OrgUnit::SPEC, &["territory"]) } else { draft }
+            if table.has("territory") {
+                draft.replacing(const { &[OrgUnit::SPEC.tag_of("territory")] })
+            } else {
+                draft
+            }
         }
         Entry::Post(post) => {
             let id =

@@ -12,7 +12,8 @@ use xundian_protocol::kinds::{Entity, Person, PersonStatus};
 use xundian_protocol::record::Home;
 
 /// `status` is required, so an empty cell leaves it as it is.
-const FIELDS: &[Filled] = &[("joined_on", "joined_on"), ("left_on", "left_on")];
+const FIELDS: &[Filled] =
+    &[("joined_on", Person::SPEC.tag_of("joined_on")), ("left_on", Person::SPEC.tag_of("left_on"))];
 
 pub(super) fn check(table: &Table, directory: &Directory, today: Day) -> Checked {
     let codes = Codes::of(directory);

@@ -11,15 +11,15 @@ use xundian_protocol::kinds::{Entity, Gtin, GtinError, Product};
 use xundian_protocol::record::Home;
 
 const FIELDS: &[Filled] = &[
-    ("brand", "brand"),
-    ("category", "category"),
-    ("pack", "pack"),
-    ("retail_price", "retail_price_minor"),
-    ("retail_price", "currency"),
-    ("shelf_life_days", "shelf_life_days"),
-    ("competitor", "competitor"),
-    ("unit", "sold_by"),
-    ("sold_by", "sold_by"),
+    ("brand", Product::SPEC.tag_of("brand")),
+    ("category", Product::SPEC.tag_of("category")),
+    ("pack", Product::SPEC.tag_of("pack")),
+    ("retail_price", Product::SPEC.tag_of("retail_price_minor")),
+    ("retail_price", Product::SPEC.tag_of("currency")),
+    ("shelf_life_days", Product::SPEC.tag_of("shelf_life_days")),
+    ("competitor", Product::SPEC.tag_of("competitor")),
+    ("unit", Product::SPEC.tag_of("sold_by")),
+    ("sold_by", Product::SPEC.tag_of("sold_by")),
 ];
 
 /// Currencies whose minor unit is a hundredth.
@@ -39,7 +39,11 @@ pub(super) fn check(table: &Table) -> Checked {
             Some(gtin) => {
                 let key = Product::key(Product::id_of(gtin));
                 let draft = DraftRecord::new(key, Home::Company, &says, table, FIELDS);
-                let draft = if packs { draft.replacing(&Product::SPEC, &["units_per"]) } else { draft };
+                let draft = if packs {
+                    draft.replacing(const { &[Product::SPEC.tag_of("units_per")] })
+                } else {
+                    draft
+                };
                 checked.drafts.push((row.line, draft));
             }
             None => checked.bad.append(&mut cells.into_bad()),

@@ -76,7 +76,15 @@ pub(super) fn check(
             note: None,
         };
         let draft = DraftRecord::new(RoutePlan::key(id), Home::Person(person), &says, table, &[]);
-        let draft = draft.replacing(&RoutePlan::SPEC, &["call_order", "call_purpose", "call_must"]);
+        let draft = draft.replacing(
+            const {
+                &[
+                    RoutePlan::SPEC.tag_of("call_order"),
+                    RoutePlan::SPEC.tag_of("call_purpose"),
+                    RoutePlan::SPEC.tag_of("call_must"),
+                ]
+            },
+        );
         checked.drafts.push((line, draft));
     }
     Ok(checked)

@@ -12,7 +12,6 @@ mod sheet;
 mod tests;
 mod visit;
 
-pub(crate) use sheet::moment;
 pub use sheet::{Column, Sheet, SheetValue, ShownIn};
 
 use crate::server::Server;

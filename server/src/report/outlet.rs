@@ -2,7 +2,7 @@
 //! grain of an outlet, so these are summed from the records that its figures lead down to.
 
 use super::figures::{people as people_sheet, period, products, with_figures};
-use super::sheet::{Column, Sheet, SheetValue, ShownIn, moment};
+use super::sheet::{Column, Sheet, SheetValue, ShownIn};
 use super::{GroupBy, ReportError, Request};
 use crate::figures::{Figures, RollUp};
 use crate::server::Server;
@@ -14,6 +14,7 @@ use xundian_protocol::figures::{
     Completeness, Contribution, IssueFigures, MeasureFamily, Measures, Nature, ProductFigures,
 };
 use xundian_protocol::ids::{OutletId, PersonId};
+use xundian_protocol::kinds::format::moment;
 use xundian_protocol::kinds::{self, Choice, Entity, Gtin, Header, Visit, header};
 use xundian_protocol::record::Record;
 

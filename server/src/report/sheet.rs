@@ -1,7 +1,8 @@
 //! A report before it is written: heads, rows, a total, and how complete it all is.
 
-use xundian_protocol::calendar::{DEFAULT_ZONE, Day, utc_offset_min};
+use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::figures::{Completeness, Ratio};
+use xundian_protocol::kinds::format::moment;
 
 /// Where a column appears. A table on a screen has less room than a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,15 +87,6 @@ impl From<Option<i64>> for SheetValue {
 /// What names a total row.
 pub(super) fn total_name() -> SheetValue {
     SheetValue::from("合计")
-}
-
-/// A moment as `2026-11-23 17:02`, in an IANA zone or, where it is unknown, in the default one.
-pub(crate) fn moment(unix_ms: i64, zone: &str) -> String {
-    let offset = utc_offset_min(unix_ms, zone).or_else(|| utc_offset_min(unix_ms, DEFAULT_ZONE)).unwrap_or(0);
-    let minutes = unix_ms.div_euclid(60_000) + offset;
-    let day = i32::try_from(minutes.div_euclid(24 * 60)).map_or(Day(0), Day);
-    let minute = minutes.rem_euclid(24 * 60);
-    format!("{day} {:02}:{:02}", minute / 60, minute % 60)
 }
 
 /// Up to when everything is in.

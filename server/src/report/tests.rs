@@ -261,11 +261,11 @@ fn a_visit_shows_all_that_was_recorded() {
     };
     assert_eq!(value("visit", "channel", ""), "大卖场");
     assert_eq!(value("visit", "actor", ""), "M001 王芳");
-    assert_eq!(value("visit", "time_in_store_ms", ""), "1800.000 s");
+    assert_eq!(value("visit", "time_in_store_ms", ""), "30:00");
     assert_eq!(value("shelf_observation", "present", "06901028075831"), "否");
     assert_eq!(value("stock_count", "backroom_units", "06901234567892"), 7);
     let table = fixture.text(ReportSubject::Visit(fixture.visit.to_string()), GroupBy::Unit, Format::Table);
-    assert!(table.contains("06901028075831 饼干,大"), "{table}");
+    assert!(table.contains("饼干,大 06901028075831"), "{table}");
 }
 
 #[test]

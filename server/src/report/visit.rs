@@ -1,14 +1,14 @@
 //! The report of one visit: every field of every record that was saved during it.
 
 use super::ReportError;
-use super::sheet::{Column, Sheet, SheetValue, ShownIn, moment};
+use super::sheet::{Column, Sheet, SheetValue, ShownIn};
 use crate::server::Server;
-use std::collections::BTreeMap;
-use xundian_protocol::access::Directory;
-use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
-use xundian_protocol::ids::{OrgUnitId, OutletId, PersonId, PositionId, RecordId};
-use xundian_protocol::kinds::{self, Entity, FieldSpec, KindSpec, Product, Unit, Visit};
-use xundian_protocol::record::{Field, Home, Key, Record, Value};
+use std::cell::RefCell;
+use xundian_protocol::calendar::DEFAULT_ZONE;
+use xundian_protocol::ids::RecordId;
+use xundian_protocol::kinds::format::{Formatter, Meaning, field_label, field_name, line_key, moment};
+use xundian_protocol::kinds::{self, Entity, KindSpec, Visit};
+use xundian_protocol::record::{Field, Home, Record, RecordKey, Value};
 
 const HEADS: [Column; 8] = [
     Column { key: "record", zh: "记录类型", show: ShownIn::Data },
@@ -27,15 +27,28 @@ pub(super) fn read(server: &Server, text: &str) -> Result<Sheet, ReportError> {
     let visit = server.record(Visit::key(id))?.ok_or_else(unknown)?;
     let Home::Outlet(outlet) = visit.home else { return Err(unknown()) };
     let directory = server.directory();
-    let names = Names::of(server, &directory, outlet)?;
-    let mut rows = rows(&Visit::SPEC, &visit, &names);
+    let zone = directory.outlet(outlet).and_then(|entry| entry.time_zone.as_deref()).unwrap_or(DEFAULT_ZONE);
+    // The formatter asks for names while it writes; what cannot be read then fails the report afterwards.
+    let unreadable = RefCell::new(None);
+    let name = |kind, id| match server.record(RecordKey { kind, id }) {
+        Ok(record) => kinds::spec(kind)?.code_and_name(&record?),
+        Err(error) => {
+            unreadable.replace(Some(error));
+            None
+        }
+    };
+    let formatter = Formatter { name: &name, moment: &|unix_ms| moment(unix_ms, zone) };
+    let mut rows = rows(&Visit::SPEC, &visit, &formatter);
     for spec in kinds::ALL.into_iter().filter(|spec| spec.kind != Visit::SPEC.kind) {
-        let Some(field) = spec.fields.iter().find(|field| field.name == "visit") else { continue };
+        let Some(field) = spec.reference_to(Visit::SPEC.kind) else { continue };
         for record in server.records_of_home(visit.home, spec.kind)? {
             if record.value(field.tag) == Some(&Value::Id(id)) {
-                rows.extend(self::rows(spec, &record, &names));
+                rows.extend(self::rows(spec, &record, &formatter));
             }
         }
+    }
+    if let Some(error) = unreadable.take() {
+        return Err(error.into());
     }
     let of_outlet =
         directory.outlet(outlet).map_or_else(String::new, |entry| format!("{} {}", entry.code, entry.name));
@@ -50,118 +63,27 @@ pub(super) fn read(server: &Server, text: &str) -> Result<Sheet, ReportError> {
     })
 }
 
-fn rows(spec: &KindSpec, record: &Record, names: &Names<'_>) -> Vec<Vec<SheetValue>> {
+fn rows(spec: &KindSpec, record: &Record, formatter: &Formatter<'_>) -> Vec<Vec<SheetValue>> {
     let row = |field: &Field| {
-        if field.register.value == Value::Absent {
-            return None;
-        }
-        let (line, line_name) = names.line(&field.at.key);
         let declared = spec.field(field.at.tag);
-        // A field of a newer version is shown by its number.
-        let (name, label) = declared.map_or_else(
-            || (format!("field_{}", field.at.tag), format!("字段 {}", field.at.tag)),
-            |declared| (declared.name.to_owned(), declared.label.zh.to_owned()),
-        );
+        let value = match Meaning::of(declared, &field.register.value) {
+            Meaning::Absent => return None,
+            // Whole numbers stay numbers for programs.
+            Meaning::Number { number, digits: 0, .. } => SheetValue::Int(number),
+            _ => formatter.value(declared, &field.register.value).zh.into(),
+        };
+        let key = &field.at.key;
         Some(vec![
             spec.code.into(),
             spec.label.zh.into(),
             record.key.id.to_string().into(),
-            name.into(),
-            label.into(),
-            line.into(),
-            line_name.into(),
-            names.value(declared, &field.register.value),
+            // A field of a newer version is shown by its number.
+            field_name(declared, field.at.tag).into(),
+            field_label(declared, field.at.tag).zh.into(),
+            line_key(declared, key).into(),
+            formatter.line(declared, key).unwrap_or_default().into(),
+            value,
         ])
     };
     record.fields().iter().filter_map(row).collect()
-}
-
-/// What ids and numbers mean to people.
-struct Names<'a> {
-    directory: &'a Directory,
-    products: BTreeMap<u64, String>,
-    zone: String,
-}
-
-impl<'a> Names<'a> {
-    fn of(server: &Server, directory: &'a Directory, outlet: OutletId) -> Result<Self, ReportError> {
-        let zone = directory.outlet(outlet).and_then(|entry| entry.time_zone.clone());
-        let mut products = BTreeMap::new();
-        for record in server.records(Product::SPEC.kind)? {
-            let product = Product::read(&record);
-            products.extend(product.gtin.map(|gtin| gtin.number()).zip(product.name));
-        }
-        Ok(Self { directory, products, zone: zone.unwrap_or_else(|| DEFAULT_ZONE.to_owned()) })
-    }
-
-    /// A line's key, and the same for people.
-    fn line(&self, key: &Key) -> (String, String) {
-        let product = |gtin: u64| {
-            let code = format!("{gtin:014}");
-            let name = self.products.get(&gtin).map_or_else(|| code.clone(), |name| format!("{code} {name}"));
-            (code, name)
-        };
-        match key {
-            Key::Single => (String::new(), String::new()),
-            Key::Number(gtin) => product(*gtin),
-            Key::Text(text) => (text.clone(), text.clone()),
-            Key::Id(id) => (id.to_string(), self.id(*id)),
-            Key::NumberText(gtin, lot) => {
-                let (code, name) = product(*gtin);
-                (format!("{code}/{lot}"), format!("{name} / {lot}"))
-            }
-        }
-    }
-
-    fn id(&self, id: RecordId) -> String {
-        let person =
-            self.directory.person(PersonId(id)).map(|entry| format!("{} {}", entry.code, entry.name));
-        let outlet =
-            || self.directory.outlet(OutletId(id)).map(|entry| format!("{} {}", entry.code, entry.name));
-        let unit =
-            || self.directory.unit(OrgUnitId(id)).map(|entry| format!("{} {}", entry.code, entry.name_zh));
-        let position = || self.directory.position(PositionId(id)).map(|entry| entry.code.clone());
-        person.or_else(outlet).or_else(unit).or_else(position).unwrap_or_else(|| id.to_string())
-    }
-
-    fn value(&self, field: Option<&FieldSpec>, value: &Value) -> SheetValue {
-        match value {
-            Value::Absent => SheetValue::Empty,
-            Value::Bool(yes) => if *yes { "是" } else { "否" }.into(),
-            Value::Text(text) => text.as_str().into(),
-            Value::Id(id) => self.id(*id).into(),
-            Value::Bytes(bytes) => format!("{} bytes", bytes.len()).into(),
-            Value::Int(number) => self.number(field, *number),
-        }
-    }
-
-    fn number(&self, field: Option<&FieldSpec>, number: i64) -> SheetValue {
-        let choice = field.and_then(|field| field.choices.iter().find(|choice| choice.0 == number));
-        if let Some((_, _, label)) = choice {
-            return label.zh.into();
-        }
-        match field.map_or(Unit::None, |field| field.unit) {
-            Unit::UnixMs => moment(number, &self.zone).into(),
-            Unit::Day => {
-                i32::try_from(number).map_or(SheetValue::Int(number), |day| Day(day).to_string().into())
-            }
-            Unit::Ms => format!("{} s", fixed(number, 3)).into(),
-            Unit::DegreesE7 => fixed(number, 7).into(),
-            Unit::MinorUnits => fixed(number, 2).into(),
-            Unit::Metres => format!("{number} m").into(),
-            Unit::Mm => format!("{number} mm").into(),
-            Unit::Min => format!("{number} min").into(),
-            Unit::None | Unit::Days | Unit::BaseUnits | Unit::Facings | Unit::Count | Unit::Bytes => {
-                SheetValue::Int(number)
-            }
-        }
-    }
-}
-
-/// A number of 10⁻ᵈⁱᵍⁱᵗˢ as a decimal.
-fn fixed(number: i64, digits: usize) -> String {
-    let sign = if number < 0 { "-" } else { "" };
-    let text = format!("{:0>width$}", number.unsigned_abs(), width = digits + 1);
-    let (whole, fraction) = text.split_at(text.len() - digits);
-    format!("{sign}{whole}.{fraction}")
 }

@@ -2,7 +2,9 @@
 
 use super::field::{KeyType, Label};
 use crate::calendar::Day;
-use crate::ids::{ContentHash, OrgUnitId, OutletId, PersonId, PositionId, RecordId, RoutePlanId, VisitId};
+use crate::ids::{
+    ContentHash, KindId, OrgUnitId, OutletId, PersonId, PositionId, RecordId, RoutePlanId, VisitId,
+};
 use crate::kinds::gtin::Gtin;
 use crate::record::{Field, FieldKey, Key, Value, ValueType, Write};
 use std::collections::BTreeMap;
@@ -13,6 +15,8 @@ pub trait FieldValue: Sized {
     const TYPE: ValueType;
     /// For a choice: its numbers.
     const CHOICES: &'static [(i64, &'static str, Label)] = &[];
+    /// For an id: the kind of the record that it names.
+    const REFERS_TO: Option<KindId> = None;
     /// The stored form.
     fn to_value(&self) -> Value;
     /// The typed form; `None` where the stored one is of another type.
@@ -23,6 +27,8 @@ pub trait FieldValue: Sized {
 pub trait LineKey: Sized + Ord {
     /// The type as declared.
     const TYPE: KeyType;
+    /// For an id: the kind of the record that it names.
+    const REFERS_TO: Option<KindId> = None;
     /// The stored form.
     fn to_key(&self) -> Key;
     /// The typed form; `None` where the stored one is of another type.
@@ -37,6 +43,10 @@ pub trait FieldCodec {
     const KEY: KeyType;
     /// For a choice: its numbers.
     const CHOICES: &'static [(i64, &'static str, Label)];
+    /// For ids as values: the kind of the record that they name.
+    const REFERS_TO: Option<KindId> = None;
+    /// For ids as keys of lines: the same.
+    const LINE_REFERS_TO: Option<KindId> = None;
     /// Adds the writes of what the slot holds.
     fn write(&self, tag: u16, writes: &mut Vec<Write>);
     /// Fills the slot from the fields of its tag.
@@ -47,6 +57,7 @@ impl<V: FieldValue> FieldCodec for Option<V> {
     const VALUE: ValueType = V::TYPE;
     const KEY: KeyType = KeyType::Single;
     const CHOICES: &'static [(i64, &'static str, Label)] = V::CHOICES;
+    const REFERS_TO: Option<KindId> = V::REFERS_TO;
 
     fn write(&self, tag: u16, writes: &mut Vec<Write>) {
         let value = self.iter().map(FieldValue::to_value);
@@ -63,6 +74,8 @@ impl<K: LineKey, V: FieldValue> FieldCodec for BTreeMap<K, V> {
     const VALUE: ValueType = V::TYPE;
     const KEY: KeyType = K::TYPE;
     const CHOICES: &'static [(i64, &'static str, Label)] = V::CHOICES;
+    const REFERS_TO: Option<KindId> = V::REFERS_TO;
+    const LINE_REFERS_TO: Option<KindId> = K::REFERS_TO;
 
     fn write(&self, tag: u16, writes: &mut Vec<Write>) {
         writes.extend(self.iter().map(|(key, value)| Write {
@@ -134,14 +147,25 @@ field_value! {
     Day: Int, |v| Value::Int(i64::from(v.0)), |v: &i64| i32::try_from(*v).ok().map(Day);
     Gtin: Int, |v| Value::Int(v.number().cast_signed()), |v: &i64| Gtin::new(u64::try_from(*v).ok()?).ok();
     RecordId: Id, |v| Value::Id(*v), |v| Some(*v);
-    OrgUnitId: Id, |v| Value::Id(v.0), |v| Some(Self(*v));
-    PositionId: Id, |v| Value::Id(v.0), |v| Some(Self(*v));
-    PersonId: Id, |v| Value::Id(v.0), |v| Some(Self(*v));
-    OutletId: Id, |v| Value::Id(v.0), |v| Some(Self(*v));
-    VisitId: Id, |v| Value::Id(v.0), |v| Some(Self(*v));
-    RoutePlanId: Id, |v| Value::Id(v.0), |v| Some(Self(*v));
     ContentHash: Bytes, |v| Value::Bytes(v.0.to_vec()), |v: &Vec<u8>| v.as_slice().try_into().ok().map(ContentHash);
 }
+
+macro_rules! id_value {
+    ($($id:ident),*) => {$(
+        impl FieldValue for $id {
+            const TYPE: ValueType = ValueType::Id;
+            const REFERS_TO: Option<KindId> = Some(Self::KIND);
+            fn to_value(&self) -> Value {
+                Value::Id(self.0)
+            }
+            fn from_value(value: &Value) -> Option<Self> {
+                if let Value::Id(id) = value { Some(Self(*id)) } else { None }
+            }
+        }
+    )*};
+}
+
+id_value! { OrgUnitId, PositionId, PersonId, OutletId, VisitId, RoutePlanId }
 
 impl LineKey for Gtin {
     const TYPE: KeyType = KeyType::Gtin;
@@ -165,6 +189,7 @@ impl LineKey for String {
 
 impl LineKey for OutletId {
     const TYPE: KeyType = KeyType::Id;
+    const REFERS_TO: Option<KindId> = Some(Self::KIND);
     fn to_key(&self) -> Key {
         Key::Id(self.0)
     }

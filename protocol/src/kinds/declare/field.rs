@@ -1,5 +1,6 @@
 //! What a field declares about itself.
 
+use crate::ids::KindId;
 use crate::record::ValueType;
 
 /// A name as people read it.
@@ -76,6 +77,10 @@ pub struct FieldSpec {
     pub value: ValueType,
     /// What keys its lines.
     pub key: KeyType,
+    /// For an id: the kind of the record that it names, if there is only one.
+    pub refers_to: Option<KindId>,
+    /// For lines keyed by an id: the same.
+    pub line_refers_to: Option<KindId>,
     /// What a number counts.
     pub unit: Unit,
     /// For a choice: every number with its code and label.
@@ -84,6 +89,10 @@ pub struct FieldSpec {
     pub required: bool,
     /// Whether headquarters alone writes it, whoever else writes the kind.
     pub headquarters: bool,
+    /// Whether it is the code by which people and imports name the record.
+    pub natural_key: bool,
+    /// Whether it is the name by which people know the record.
+    pub display_name: bool,
     /// Whether the server alone writes it, as what it found itself: no device does, whoever uses it.
     pub server: bool,
 }

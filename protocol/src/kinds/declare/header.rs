@@ -57,9 +57,13 @@ const fn field(
         label: Label { zh, en },
         value,
         key: KeyType::Single,
+        refers_to: if tag == ACTOR { Some(PersonId::KIND) } else { None },
+        line_refers_to: None,
         unit,
         choices,
         required,
+        natural_key: false,
+        display_name: false,
         headquarters: false,
         server: false,
     }

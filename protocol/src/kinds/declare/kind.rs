@@ -1,12 +1,12 @@
 //! What a kind declares about itself, and the `kind!` macro: from one declaration a typed entity and its [`KindSpec`].
 
-use super::field::{FieldSpec, Label};
+use super::field::{FieldSpec, KeyType, Label};
 use super::header;
 use super::role::Role;
 use crate::figures::Contribution;
 use crate::figures::stock_ledger::Stock;
 use crate::ids::{ContentHash, KindId};
-use crate::record::{Home, Record, RecordKey, Write};
+use crate::record::{Home, Record, RecordKey, Value, Write};
 
 /// Where records of a kind live.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,6 +87,52 @@ impl KindSpec {
     pub fn field(&self, tag: u16) -> Option<&'static FieldSpec> {
         header::FIELDS.iter().chain(self.fields).find(|field| field.tag == tag)
     }
+
+    /// The single field whose value names a record of a kind, if there is one.
+    pub fn reference_to(&self, kind: KindId) -> Option<&'static FieldSpec> {
+        self.fields.iter().find(|field| field.key == KeyType::Single && field.refers_to == Some(kind))
+    }
+
+    /// The name by which people know a record of this kind.
+    pub fn display_name(&self, record: &Record) -> Option<String> {
+        self.text_of(record, |field| field.display_name)
+    }
+
+    /// The code and the name of a record of this kind, as far as it has them.
+    pub fn code_and_name(&self, record: &Record) -> Option<String> {
+        let code = self.text_of(record, |field| field.natural_key);
+        let both = code.into_iter().chain(self.display_name(record)).collect::<Vec<_>>().join(" ");
+        (!both.is_empty()).then_some(both)
+    }
+
+    fn text_of(&self, record: &Record, is_meant: impl Fn(&FieldSpec) -> bool) -> Option<String> {
+        let field = self.fields.iter().find(|field| is_meant(field))?;
+        if let Some(Value::Text(text)) = record.value(field.tag) { Some(text.clone()) } else { None }
+    }
+
+    /// The tag of the field with a name. For constants: a name that the kind does not declare does not compile.
+    ///
+    /// # Panics
+    /// Panics if the kind declares no such field.
+    pub const fn tag_of(&self, name: &str) -> u16 {
+        let mut at = 0;
+        while at < self.fields.len() {
+            if is_same(self.fields[at].name.as_bytes(), name.as_bytes()) {
+                return self.fields[at].tag;
+            }
+            at += 1;
+        }
+        panic!("the kind declares no field of this name")
+    }
+}
+
+/// Whether two texts are equal, at compile time.
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
 }
 
 /// A kind's typed form: what applications fill in and read.
@@ -106,9 +152,14 @@ pub trait Entity: Default {
     }
 }
 
-/// Declares a kind. A field reads `name: Type = tag, "中文" / "English", Unit;`, with `required` at the end
-/// where a record without it is refused, `headquarters` where nobody else writes it, and `server` where nobody does but
-/// the server itself; a map is a `BTreeMap`, everything else an `Option`.
+/// Declares a kind. A field reads `name: Type = tag, "中文" / "English", Unit;`. A map is a `BTreeMap`, everything else an
+/// `Option`. Marks may follow the unit:
+///
+/// - `required`: a record without the field is refused,
+/// - `natural_key`: the code by which people and imports name the record,
+/// - `display_name`: the name by which people know the record,
+/// - `headquarters`: headquarters alone writes the field,
+/// - `server`: the server alone writes the field.
 macro_rules! kind {
     (
         $(#[$doc:meta])*
@@ -140,9 +191,13 @@ macro_rules! kind {
                     label: $crate::kinds::Label { zh: $field_zh, en: $field_en },
                     value: <$ty as $crate::kinds::FieldCodec>::VALUE,
                     key: <$ty as $crate::kinds::FieldCodec>::KEY,
+                    refers_to: <$ty as $crate::kinds::FieldCodec>::REFERS_TO,
+                    line_refers_to: <$ty as $crate::kinds::FieldCodec>::LINE_REFERS_TO,
                     unit: $crate::kinds::Unit::$unit,
                     choices: <$ty as $crate::kinds::FieldCodec>::CHOICES,
                     required: false $(|| kind!(@required $mark))*,
+                    natural_key: false $(|| kind!(@natural_key $mark))*,
+                    display_name: false $(|| kind!(@display_name $mark))*,
                     headquarters: false $(|| kind!(@headquarters $mark))*,
                     server: false $(|| kind!(@server $mark))*,
                 } ),*],
@@ -174,6 +229,10 @@ macro_rules! kind {
     };
     (@required required) => { true };
     (@required $other:ident) => { false };
+    (@natural_key natural_key) => { true };
+    (@natural_key $other:ident) => { false };
+    (@display_name display_name) => { true };
+    (@display_name $other:ident) => { false };
     (@headquarters headquarters) => { true };
     (@headquarters $other:ident) => { false };
     (@server server) => { true };

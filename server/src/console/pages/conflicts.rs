@@ -7,10 +7,10 @@ use crate::console::request_context::{RequestContext, anchor};
 use crate::console::texts as t;
 use maud::{Markup, html};
 use std::cmp::Reverse;
-use xundian_protocol::ids::{OutletId, PersonId};
-use xundian_protocol::kinds::text::{self, Names};
-use xundian_protocol::kinds::{self, Conflict, Entity as _, FieldSpec, KeyedValue, Product, Side, Visit};
-use xundian_protocol::record::{FieldKey, Home, RecordKey};
+use xundian_protocol::ids::OutletId;
+use xundian_protocol::kinds::format::field_label;
+use xundian_protocol::kinds::{self, Conflict, Entity as _, FieldSpec, Side, Visit};
+use xundian_protocol::record::{Home, RecordKey};
 
 /// Conflicts that the page shows, the latest first.
 const SHOWN_MAX: usize = 50;
@@ -35,7 +35,7 @@ pub(super) fn open_of(ctx: &RequestContext, outlet: OutletId) -> Result<Markup, 
     let rows: Vec<Markup> =
         open.iter().take(SHOWN_MAX).map(|conflict| row(ctx, conflict, outlet)).collect::<Result<_, _>>()?;
     Ok(html! {
-        h2 { (ctx.t(t::CONFLICTS)) " " small { (format::number(i64::try_from(open.len()).unwrap_or(i64::MAX))) } }
+        h2 { (ctx.t(t::CONFLICTS)) " " small { (format::grouped(i64::try_from(open.len()).unwrap_or(i64::MAX))) } }
         p.muted { (ctx.t(t::CONFLICTS_NOTE)) }
         div.scroll { table { (super::list::heads(ctx, &heads)) tbody { @for row in &rows { (row) } } } }
     })
@@ -50,8 +50,8 @@ fn row(ctx: &RequestContext, conflict: &Conflict, outlet: OutletId) -> Result<Ma
     };
     let spec = kinds::spec(about.kind);
     let field = spec.and_then(|spec| spec.field(at.tag));
-    let label = text::field(field, at.tag);
-    let line = line(ctx, field, &at, &lost.held)?;
+    let label = field_label(field, at.tag);
+    let line = format::line(ctx, field, &at.key);
     Ok(html! {
         tr {
             td { @match spec { Some(spec) => (ctx.t(spec.label)), None => (about.kind.0) } (visit_link(ctx, about)?) }
@@ -70,30 +70,8 @@ fn visit_link(ctx: &RequestContext, about: RecordKey) -> Result<Markup, PageErro
     Ok(html! { @if visit.is_some() { " " (link()) } })
 }
 
-fn line(
-    ctx: &RequestContext,
-    field: Option<&FieldSpec>,
-    at: &FieldKey,
-    held: &KeyedValue,
-) -> Result<Option<String>, PageError> {
-    let mut names = Names::new();
-    for id in text::named(field, held) {
-        let outlet = ctx.directory.outlet(OutletId(id)).map(|entry| entry.name.clone());
-        let person = || ctx.directory.person(PersonId(id)).map(|entry| entry.name.clone());
-        let name = match outlet.or_else(person) {
-            Some(name) => Some(name),
-            None => ctx.record(Product::key(id))?.and_then(|record| Product::read(&record).name),
-        };
-        names.extend(name.map(|name| (id, name)));
-    }
-    Ok(text::line(field, &at.key, &names))
-}
-
 fn side(ctx: &RequestContext, field: Option<&FieldSpec>, side: &Side, outlet: OutletId) -> Markup {
-    let value = field.map_or_else(
-        || ctx.of(&text::value(None, &side.held.value, &Names::new())),
-        |field| format::value(ctx, field, &side.held.value, Some(outlet)),
-    );
+    let value = format::value(ctx, field, &side.held.value, Some(outlet));
     html! {
         (value) br;
         small.muted {

@@ -68,7 +68,7 @@ fn row(ctx: &RequestContext, device: &Device, is_complete: bool) -> Markup {
             td { span.tag .good[is_complete] { (ctx.t(if is_complete { t::COMPLETE } else { t::WAITING })) } }
             td.nowrap { (at(device.captured_through_ms)) }
             td.nowrap { (at(device.last_sync_ms)) }
-            td.n { (device.clock_offset_ms.map_or_else(|| "–".into(), |ms| format!("{} ms", format::number(ms)))) }
+            td.n { (device.clock_offset_ms.map_or_else(|| "–".into(), |ms| format!("{} ms", format::grouped(ms)))) }
             td { (device.app) }
         }
     }

@@ -49,7 +49,7 @@ pub(in crate::console) fn issues(ctx: &RequestContext) -> Result<Page, PageError
 pub(super) fn open(ctx: &RequestContext, scope: FigureScope, period: Period) -> Result<Markup, PageError> {
     let (records, count) = found(ctx, scope, period, "open")?;
     Ok(html! {
-        h2 { (ctx.t(t::ISSUES)) " · " (ctx.t(t::OPEN)) " " (anchor(&Kpi::Open.link(scope, period), &format::number(count))) }
+        h2 { (ctx.t(t::ISSUES)) " · " (ctx.t(t::OPEN)) " " (anchor(&Kpi::Open.link(scope, period), &format::grouped(count))) }
         (table(ctx, &records[..records.len().min(OPEN_SHOWN)], period.to))
     })
 }

@@ -39,7 +39,7 @@ pub(super) fn page_of<'a, T>(ctx: &RequestContext, rows: &'a [T]) -> Result<(&'a
 pub(super) fn head(ctx: &RequestContext, name: &str, what: Label, count: i64, unit: Label) -> Markup {
     html! {
         h1 { (name) " · " (ctx.t(what)) }
-        p.count { b { (format::number(count)) } " " (ctx.t(unit)) }
+        p.count { b { (format::grouped(count)) } " " (ctx.t(unit)) }
     }
 }
 

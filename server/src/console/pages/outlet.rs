@@ -97,7 +97,7 @@ fn stock_table(ctx: &RequestContext, rows: &[OnHand]) -> Result<Markup, PageErro
         Ok(html! {
             tr {
                 td { @if let Some(product) = product { (product) } }
-                td.n { (format::number(row.level.units)) }
+                td.n { (format::grouped(row.level.units)) }
                 td.nowrap { (row.level.day) }
                 td { @if let Some(person) = row.level.person { (ctx.link(FigureScope::Person(person), None)) } }
             }

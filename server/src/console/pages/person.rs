@@ -117,7 +117,7 @@ pub(super) fn fields(ctx: &RequestContext, record: &Record, spec: &KindSpec) -> 
     html! {
         @for field in spec.fields {
             @if let Some(value) = record.value(field.tag) {
-                div { dt { (ctx.t(field.label)) } dd { (format::value(ctx, field, value, outlet)) } }
+                div { dt { (ctx.t(field.label)) } dd { (format::value(ctx, Some(field), value, outlet)) } }
             }
         }
     }

@@ -77,7 +77,7 @@ fn figure(ctx: &RequestContext, photo: &Shown, outlet: OutletId, fence_m: i64) -
                 div.small {
                     (format::time_at(ctx, taken, Some(outlet), Some(header.business_day)))
                     " · " (format::choice(ctx.lang, form.source))
-                    @if let Some(metres) = form.distance_m { " · " (ctx.t(t::DISTANCE)) " " (format::number(metres)) " m" }
+                    @if let Some(metres) = form.distance_m { " · " (ctx.t(t::DISTANCE)) " " (format::grouped(metres)) " m" }
                 }
                 @if !doubts.is_empty() {
                     div.doubts { @for doubt in &doubts { span.tag.bad { (ctx.t(*doubt)) } " " } }
@@ -112,7 +112,7 @@ fn picture(ctx: &RequestContext, photo: &Shown) -> Markup {
 
 fn format_and_size(ctx: &RequestContext, form: &Photo) -> String {
     let kibibytes = (form.size_bytes.unwrap_or(0).max(0) + 1023) / 1024;
-    format!("{} · {} KiB", format::choice(ctx.lang, form.media_type), format::number(kibibytes))
+    format!("{} · {} KiB", format::choice(ctx.lang, form.media_type), format::grouped(kibibytes))
 }
 
 /// What speaks against a photo as evidence.
@@ -139,6 +139,6 @@ fn doubts(form: &Photo, header: &Header, fence_m: i64) -> Vec<Label> {
 fn position(form: &Photo) -> Option<String> {
     let (latitude, longitude) = form.latitude_e7.zip(form.longitude_e7)?;
     let accuracy =
-        form.accuracy_m.map_or_else(String::new, |metres| format!(" ± {} m", format::number(metres)));
+        form.accuracy_m.map_or_else(String::new, |metres| format!(" ± {} m", format::grouped(metres)));
     Some(format!("{}, {}{accuracy}", format::degrees(latitude), format::degrees(longitude)))
 }

@@ -113,7 +113,7 @@ fn total_cells(
 fn text(row: &Row, what: &str) -> String {
     match what {
         "facings" => format::percent(row.products.share_of_shelf()),
-        _ => format::number(value(row, what)),
+        _ => format::grouped(value(row, what)),
     }
 }
 

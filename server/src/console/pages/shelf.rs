@@ -121,7 +121,7 @@ fn row(ctx: &RequestContext, found: &DrillDown, part: &Part, columns: usize) -> 
                 }
             }
             td.n { @if figures.facings_category > 0 || figures.facings_own > 0 { (figures.facings_own) " / " (figures.facings_category) } }
-            td.n { @if figures.counts > 0 { (format::number(figures.counted_units)) } }
+            td.n { @if figures.counts > 0 { (format::grouped(figures.counted_units)) } }
         }
     })
 }

@@ -40,7 +40,7 @@ fn table(ctx: &RequestContext, rows: &[OnHand], names_product: bool) -> Result<M
     heads.extend([(t::UNITS, true), (t::LAST_ENTRY, false), (t::PERSON, false)]);
     let row = |row: &OnHand| {
         if !ctx.may_see_event(row.outlet, row.level.day, row.level.person) {
-            let units = format::number(row.level.units);
+            let units = format::grouped(row.level.units);
             return Ok(
                 html! { tr { td.muted colspan=(before_units) { (ctx.t(t::OUTSIDE_SCOPE)) } td.n { (units) } td {} td {} } },
             );
@@ -52,7 +52,7 @@ fn table(ctx: &RequestContext, rows: &[OnHand], names_product: bool) -> Result<M
                 td { (ctx.link(FigureScope::Outlet(row.outlet), None)) }
                 td { (entry.map_or("", |entry| entry.city.as_str())) }
                 @if names_product { td { @if let Some(product) = product { (product) } } }
-                td.n { (format::number(row.level.units)) }
+                td.n { (format::grouped(row.level.units)) }
                 td.nowrap { (row.level.day) }
                 td { @if let Some(person) = row.level.person { (ctx.link(FigureScope::Person(person), None)) } }
             }

@@ -53,7 +53,7 @@ fn bar(scope: FigureScope, day: Day, done: i64, most: i64, x: i64) -> Markup {
         a href=(Kpi::Done.link(scope, Period::day(day))) {
             rect.hit x=(x) y="0" width=(STEP) height=(HEIGHT + 40) {}
             rect.column x=(x + 10) y=(16 + HEIGHT - height) width=(STEP - 20) height=(height) {}
-            text x=(x + STEP / 2) y=(12 + HEIGHT - height) { (format::number(done)) }
+            text x=(x + STEP / 2) y=(12 + HEIGHT - height) { (format::grouped(done)) }
             text.day x=(x + STEP / 2) y=(HEIGHT + 34) { (text.get(5..).unwrap_or(&text)) }
         }
     }

@@ -17,6 +17,18 @@ use xundian_protocol::kinds::{
 };
 use xundian_protocol::record::{Home, Record};
 
+const NOTE: u16 = Visit::SPEC.tag_of("note");
+const OPENED_AT: u16 = Visit::SPEC.tag_of("opened_at_ms");
+const CLOSED_AT: u16 = Visit::SPEC.tag_of("closed_at_ms");
+const ABORTED_AT: u16 = Visit::SPEC.tag_of("aborted_at_ms");
+const ABORT_REASON: u16 = Visit::SPEC.tag_of("abort_reason");
+const TIME_IN_STORE: u16 = Visit::SPEC.tag_of("time_in_store_ms");
+const CHANNEL: u16 = Visit::SPEC.tag_of("channel");
+const PLAN: u16 = Visit::SPEC.tag_of("plan");
+const POSITION_GRADE: u16 = Visit::SPEC.tag_of("position_grade");
+const ACCURACY: u16 = Visit::SPEC.tag_of("accuracy_m");
+const DISTANCE: u16 = Visit::SPEC.tag_of("distance_m");
+
 /// The page of the visit in the path.
 pub(in crate::console) fn visit(ctx: &RequestContext) -> Result<Page, PageError> {
     let id: VisitId = read_id(ctx.id.as_deref().ok_or(PageError::NotFound)?)?;
@@ -42,7 +54,7 @@ pub(in crate::console) fn visit(ctx: &RequestContext) -> Result<Page, PageError>
                 h2 { (ctx.t(t::TASKS)) } (tasks(ctx, &form))
             }
         }
-        @if let Some(note) = &form.note { h2 { (spec_label(ctx, 29)) } p.note { (note) } }
+        @if let Some(note) = &form.note { h2 { (label(ctx, NOTE)) } p.note { (note) } }
         @if let Some(photos) = photos::of_visit(ctx, id, outlet, &raised)? { (photos) }
         (parts(ctx, id, outlet)?)
         h2 { (ctx.t(t::ISSUES)) }
@@ -57,7 +69,7 @@ pub(in crate::console) fn visit(ctx: &RequestContext) -> Result<Page, PageError>
     Ok(Page { title: name, crumbs, period: None, body })
 }
 
-fn spec_label(ctx: &RequestContext, tag: u16) -> &'static str {
+fn label(ctx: &RequestContext, tag: u16) -> &'static str {
     Visit::SPEC.field(tag).map_or("", |field| ctx.t(field.label))
 }
 
@@ -83,22 +95,20 @@ fn facts(ctx: &RequestContext, form: &Visit, header: &Header, outlet: OutletId) 
     let day = Some(header.business_day);
     let time = |ms| html! { (format::time_at(ctx, ms, Some(outlet), day)) };
     let grade = header.clock_grade;
-    let label =
-        |tag| header::FIELDS.iter().find(|field| field.tag == tag).map_or("", |field| ctx.t(field.label));
     let trusted = grade == xundian_protocol::kinds::ClockGrade::Trusted;
     html! {
         dl.record {
             (line(ctx.t(t::OUTLET), ctx.link(FigureScope::Outlet(outlet), None)))
-            (line(label(header::ACTOR), ctx.link(FigureScope::Person(header.actor), day.map(Period::day))))
-            (line(label(header::BUSINESS_DAY), html! { (header.business_day) }))
-            @if let Some(ms) = form.opened_at_ms { (line(spec_label(ctx, 16), time(ms))) }
-            @if let Some(ms) = form.closed_at_ms { (line(spec_label(ctx, 17), time(ms))) }
-            @if let Some(ms) = form.aborted_at_ms { (line(spec_label(ctx, 18), time(ms))) }
-            @if form.abort_reason.is_some() { (line(spec_label(ctx, 19), html! { (format::choice(ctx.lang, form.abort_reason)) })) }
-            @if let Some(ms) = form.time_in_store_ms { (line(spec_label(ctx, 20), html! { (format::duration(ms)) })) }
-            (line(spec_label(ctx, 22), html! { (format::choice(ctx.lang, form.channel)) }))
-            (line(spec_label(ctx, 21), html! { (ctx.t(if form.plan.is_some() { t::PLANNED } else { t::UNPLANNED })) }))
-            (line(label(header::CLOCK_GRADE), html! { span .warn[!trusted] { (format::choice(ctx.lang, Some(grade))) } }))
+            (line(label(ctx, header::ACTOR), ctx.link(FigureScope::Person(header.actor), day.map(Period::day))))
+            (line(label(ctx, header::BUSINESS_DAY), html! { (header.business_day) }))
+            @if let Some(ms) = form.opened_at_ms { (line(label(ctx, OPENED_AT), time(ms))) }
+            @if let Some(ms) = form.closed_at_ms { (line(label(ctx, CLOSED_AT), time(ms))) }
+            @if let Some(ms) = form.aborted_at_ms { (line(label(ctx, ABORTED_AT), time(ms))) }
+            @if form.abort_reason.is_some() { (line(label(ctx, ABORT_REASON), html! { (format::choice(ctx.lang, form.abort_reason)) })) }
+            @if let Some(ms) = form.time_in_store_ms { (line(label(ctx, TIME_IN_STORE), html! { (format::duration(ms)) })) }
+            (line(label(ctx, CHANNEL), html! { (format::choice(ctx.lang, form.channel)) }))
+            (line(label(ctx, PLAN), html! { (ctx.t(if form.plan.is_some() { t::PLANNED } else { t::UNPLANNED })) }))
+            (line(label(ctx, header::CLOCK_GRADE), html! { span .warn[!trusted] { (format::choice(ctx.lang, Some(grade))) } }))
         }
     }
 }
@@ -107,12 +117,12 @@ fn position(ctx: &RequestContext, form: &Visit) -> Markup {
     let measured = form.position_grade == Some(xundian_protocol::kinds::FixGrade::Measured);
     html! {
         dl.record {
-            (line(spec_label(ctx, 26), html! { span .warn[!measured] { (format::choice(ctx.lang, form.position_grade)) } }))
+            (line(label(ctx, POSITION_GRADE), html! { span .warn[!measured] { (format::choice(ctx.lang, form.position_grade)) } }))
             @if let (Some(latitude), Some(longitude)) = (form.latitude_e7, form.longitude_e7) {
                 (line("WGS-84", html! { (format::degrees(latitude)) ", " (format::degrees(longitude)) }))
             }
-            @if let Some(metres) = form.accuracy_m { (line(spec_label(ctx, 25), html! { "± " (format::number(metres)) " m" })) }
-            @if let Some(metres) = form.distance_m { (line(spec_label(ctx, 27), html! { (format::number(metres)) " m" })) }
+            @if let Some(metres) = form.accuracy_m { (line(label(ctx, ACCURACY), html! { "± " (format::grouped(metres)) " m" })) }
+            @if let Some(metres) = form.distance_m { (line(label(ctx, DISTANCE), html! { (format::grouped(metres)) " m" })) }
         }
     }
 }
@@ -173,7 +183,7 @@ fn shelf(ctx: &RequestContext, form: &ShelfObservation) -> Result<Markup, PageEr
     let products: BTreeSet<Gtin> =
         form.present.keys().chain(form.facings_own.keys()).chain(form.price_minor.keys()).copied().collect();
     let number = |of: &BTreeMap<Gtin, i64>, gtin: &Gtin| {
-        of.get(gtin).map_or_else(|| "–".into(), |n| format::number(*n))
+        of.get(gtin).map_or_else(|| "–".into(), |n| format::grouped(*n))
     };
     Ok(html! {
         div.scroll { table {
@@ -213,8 +223,8 @@ fn count(ctx: &RequestContext, form: &StockCount) -> Result<Markup, PageError> {
             (list::heads(ctx, &heads))
             tbody { @for gtin in &products { tr {
                 td { (ctx.product(*gtin)?) }
-                @for place in places { td.n { (place.get(gtin).map_or_else(|| "–".into(), |units| format::number(*units))) } }
-                td.n { b { (format::number(places.iter().filter_map(|place| place.get(gtin)).sum())) } }
+                @for place in places { td.n { (place.get(gtin).map_or_else(|| "–".into(), |units| format::grouped(*units))) } }
+                td.n { b { (format::grouped(places.iter().filter_map(|place| place.get(gtin)).sum())) } }
                 td { (lots(form, *gtin)) }
             } } }
         } }
@@ -226,7 +236,7 @@ fn lots(form: &StockCount, gtin: Gtin) -> Markup {
     html! {
         @for ((product, lot), units) in of_product {
             span.lot {
-                (lot) " × " (format::number(*units))
+                (lot) " × " (format::grouped(*units))
                 @if let Some(expires) = form.lot_expires_on.get(&(*product, lot.clone())) { " → " (expires) }
             } " "
         }
@@ -240,7 +250,7 @@ fn movement(ctx: &RequestContext, record: &Record, form: &StockMovement) -> Resu
             tr {
                 td { (format::choice(ctx.lang, form.cause)) @if corrected { " " span.tag.bad { (ctx.t(t::CORRECTED)) } } }
                 td { (ctx.product(*gtin)?) }
-                td.n { @if *units > 0 { "+" } (format::number(*units)) }
+                td.n { @if *units > 0 { "+" } (format::grouped(*units)) }
             }
         }
     })

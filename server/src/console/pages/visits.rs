@@ -147,7 +147,7 @@ fn visit_row(
             @if shows_person(scope) { (person_cell(ctx, part)) }
             td { (state(ctx, &visit)) @if visit.plan.is_none() { " " span.muted { (ctx.t(t::UNPLANNED)) } } }
             td.n { (visit.time_in_store_ms.map_or_else(|| "–".into(), format::duration)) }
-            td.n { (visit.distance_m.map_or_else(|| "–".into(), |metres| format!("{} m", format::number(metres)))) }
+            td.n { (visit.distance_m.map_or_else(|| "–".into(), |metres| format!("{} m", format::grouped(metres)))) }
         }
     }
 }
