@@ -1,8 +1,8 @@
-//! Who may see and write what: the organisation as a lookup, scopes, and the attribution of outlets.
+//! Access: the organisation as a lookup, scopes, and the unit that an outlet counts to.
 //!
-//! A [`Directory`] is built from records, on the server from all of them and on a manager's device from
-//! those in scope, and answers for any day: reference data count in the version in force on the day a
-//! record was captured. It knows no store and no clock.
+//! A [`Directory`] is built from records: on the server from all of them, on a manager's device from those in scope. It
+//! answers for any day, because reference data count in the version in force on the day a record was captured. It knows
+//! no store and no clock.
 
 mod directory;
 mod scope;

@@ -1,10 +1,10 @@
-//! Days and weeks: which calendar day a moment belongs to, in the zone of the outlet it happened in.
+//! Days and weeks: the calendar day of a moment in the time zone of its outlet.
 
 use chrono::{DateTime, Datelike, NaiveDate, Offset, TimeZone};
 use std::fmt;
 use std::str::FromStr;
 
-/// The zone of an outlet that names none.
+/// The time zone of an outlet that has none of its own.
 pub const DEFAULT_ZONE: &str = "Asia/Shanghai";
 
 /// A calendar day, counted from 1970-01-01.
@@ -17,17 +17,17 @@ impl Day {
         Self(date.to_epoch_days())
     }
 
-    /// The Gregorian date; days out of chrono's range give its nearest end.
+    /// The Gregorian date. Days outside of chrono's range give the nearest date in it.
     pub fn date(self) -> NaiveDate {
         NaiveDate::from_epoch_days(self.0).unwrap_or(if self.0 < 0 { NaiveDate::MIN } else { NaiveDate::MAX })
     }
 
-    /// The day at a moment where the company is: in [`DEFAULT_ZONE`]. 1970-01-01 for a moment that no calendar has.
+    /// The day of a moment in [`DEFAULT_ZONE`], the company's zone; 1970-01-01 for a moment outside of the calendar.
     pub fn in_default_zone(unix_ms: i64) -> Self {
         Self::local(unix_ms, DEFAULT_ZONE).unwrap_or(Self(0))
     }
 
-    /// The local day of a moment (Unix milliseconds) in an IANA zone; `None` for a zone that is not known.
+    /// The local day of a moment (Unix milliseconds) in an IANA zone; `None` for an unknown zone.
     pub fn local(unix_ms: i64, zone: &str) -> Option<Self> {
         let zone: chrono_tz::Tz = zone.parse().ok()?;
         Some(Self::of(DateTime::from_timestamp_millis(unix_ms)?.with_timezone(&zone).date_naive()))
@@ -46,7 +46,7 @@ impl Day {
         Self(self.0.saturating_sub(self.date().weekday().num_days_from_monday().cast_signed()))
     }
 
-    /// Months since year 0, which orders months and names one.
+    /// The number of months since year 0. It identifies a month and orders months.
     pub fn month(self) -> i32 {
         let date = self.date();
         date.year() * 12 + date.month0().cast_signed()
@@ -66,7 +66,8 @@ pub fn utc_offset_min(unix_ms: i64, zone: &str) -> Option<i64> {
     Some(i64::from(at.offset().fix().local_minus_utc() / 60))
 }
 
-/// A moment in a zone to the minute, such as `2026-11-23 17:02`; `None` for a zone or a moment that is not known.
+/// A moment in a zone to the minute, such as `2026-11-23 17:02`; `None` for an unknown zone or a moment outside of the
+/// calendar.
 pub fn moment_text(unix_ms: i64, zone: &str) -> Option<String> {
     let zone: chrono_tz::Tz = zone.parse().ok()?;
     let at = DateTime::from_timestamp_millis(unix_ms)?.with_timezone(&zone);
@@ -79,7 +80,7 @@ impl fmt::Display for Day {
     }
 }
 
-/// A text that is no day.
+/// A text that is not a day.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a day; write it as 2026-11-23")]
 pub struct DayError {

@@ -1,7 +1,7 @@
-//! The hybrid logical clock (Kulkarni, Demirbas et al., "Logical Physical Clocks", 2014): one number that
-//! follows the wall clock, never runs backwards, and is greater than everything its owner has seen.
+//! The hybrid logical clock (Kulkarni, Demirbas et al., "Logical Physical Clocks", 2014): a number that follows the
+//! wall clock, never runs backwards, and is greater than everything its owner has seen.
 //!
-//! This module reads no clock. The caller brings the time in milliseconds since the Unix epoch.
+//! This module reads no clock. The caller passes the time in milliseconds since the Unix epoch.
 
 use crate::ids::DeviceNo;
 use crate::limits::CLOCK_AHEAD_MAX_MS;
@@ -42,7 +42,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that goes on after `last`, the greatest moment that its owner ever made or saw.
+    /// A clock that continues after `last`, the greatest moment that its owner made or saw.
     pub const fn resume(last: Hlc) -> Self {
         Self { last }
     }
@@ -52,20 +52,20 @@ impl Clock {
         self.last
     }
 
-    /// A new moment, greater than every one before, at `now_ms` where the wall clock allows it.
+    /// Makes a moment that is greater than all before, at `now_ms` if the wall clock allows it.
     pub fn tick(&mut self, now_ms: i64) -> Hlc {
         self.last = Hlc::at_ms(now_ms).max(Hlc(self.last.0.saturating_add(1)));
         self.last
     }
 
-    /// Learns of a moment that somebody else made, so that the next own one is greater. A moment from too
-    /// far in the future is taken as the furthest that is believed, lest one wrong clock drag all others.
+    /// Notes a moment that another clock made, so that the next own moment is greater. A moment too far in the future
+    /// is clamped, so that one wrong clock cannot drag the others ahead.
     pub fn observe(&mut self, seen: Hlc, now_ms: i64) {
         self.last = self.last.max(clamp_future(seen, now_ms));
     }
 }
 
-/// A moment that is no further ahead of `now_ms` than a sound clock can be.
+/// Clamps a moment to the furthest that a correct clock can be ahead of `now_ms`.
 pub fn clamp_future(hlc: Hlc, now_ms: i64) -> Hlc {
     hlc.min(Hlc::at_ms(now_ms.saturating_add(CLOCK_AHEAD_MAX_MS)))
 }

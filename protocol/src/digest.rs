@@ -1,30 +1,30 @@
-//! What two replicas compare to find out whether they hold the same, without sending it.
+//! Digests: what two replicas compare to find out whether they hold the same records, without sending them.
 //!
-//! The digest of a record is that of its stored bytes of version 1, which hold its key and home and are the same
-//! wherever the same was merged. The digest of many is the sum of theirs, so that order does not matter. It finds
-//! decay, not malice: whoever holds a device can say what they like of it.
+//! The digest of a record is the hash of its stored bytes in version 1. They contain its key and home, and are the same
+//! on every replica that merged the same writes. The digest of a set is the sum of its records' digests, so order does
+//! not matter. Digests find corruption, not malice: whoever holds a device can send any digest.
 
 use std::ops::AddAssign;
 
-/// The digest of any number of records; that of none is zero.
+/// The digest of any number of records; that of no record is zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Digest(pub u128);
 
-/// The front of a record's digest, where a home's records are told one by one.
+/// The first half of a record's digest. It is enough to compare the records of one home.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ShortDigest(pub u64);
 
 impl Digest {
-    /// Of one record, by its stored bytes.
+    /// The digest of a record, from its stored bytes.
     pub fn of_record(stored: &[u8]) -> Self {
         let hash = blake3::hash(stored);
         let front = hash.as_bytes().first_chunk::<16>();
         Self(front.map_or(0, |front| u128::from_be_bytes(*front)))
     }
 
-    /// Its front.
+    /// Its first half.
     pub const fn short(self) -> ShortDigest {
-        // The upper half, which is what comes first in bytes.
+        // The upper half, which comes first in the bytes.
         ShortDigest((self.0 >> 64) as u64)
     }
 }

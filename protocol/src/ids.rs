@@ -1,10 +1,10 @@
-//! Typed ids. An id never says what it stands for except by its type.
+//! Typed ids. Only the type says what an id stands for.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The id of a record: 128 bits, a UUIDv7 when a device makes it, derived from a natural key (a GTIN, an
-/// outlet's code) when an import makes it, so that importing twice names the same record.
+/// The id of a record: 128 bits. A device makes a UUIDv7. An import derives the id from a natural key (a GTIN, an
+/// outlet's code), so that importing twice gives the same record.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId([u8; 16]);
 
@@ -17,7 +17,7 @@ impl RecordId {
         Self(bytes)
     }
 
-    /// The 16 bytes, most significant first; their order is the id's order.
+    /// The 16 bytes, most significant first. Ids are ordered by their bytes.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -27,7 +27,7 @@ impl RecordId {
         Self(uuid::Builder::from_unix_timestamp_millis(unix_ms, &random).into_uuid().into_bytes())
     }
 
-    /// The id that belongs to a natural key within a kind (UUIDv8 of a BLAKE3 hash, RFC 9562 section 5.8).
+    /// The id for a natural key within a kind (UUIDv8 of a BLAKE3 hash, RFC 9562 section 5.8).
     pub fn derived(kind: KindId, natural_key: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&kind.0.to_be_bytes());
@@ -50,7 +50,7 @@ impl fmt::Debug for RecordId {
     }
 }
 
-/// A text that is no id.
+/// A text that is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not an id; an id looks like 01890a5d-ac96-774b-bcce-b302099a8057")]
 pub struct IdError {
@@ -66,7 +66,7 @@ impl FromStr for RecordId {
     }
 }
 
-/// What kind of business object a record is; declared in [`crate::kinds`].
+/// The kind of a record; see [`crate::kinds`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct KindId(pub u16);
 
@@ -74,27 +74,27 @@ impl KindId {
     /// The first number of guarded kinds.
     const GUARDED_FROM: u16 = 0x8000;
 
-    /// Whether records of this kind give somebody a right, or are the company's word. A server that does not know such
-    /// a kind takes none: it cannot judge who may write it, and once it learns the kind they would count. What it does
-    /// not know of other kinds it keeps and hands on (docs/adr/0012).
+    /// Whether records of this kind grant rights or speak for the company. A server that does not know such a kind
+    /// rejects its records: it cannot judge who may write them, and they would take effect once it learns the kind.
+    /// Records of other unknown kinds are kept and passed on (docs/adr/0012).
     pub const fn is_guarded(self) -> bool {
         self.0 >= Self::GUARDED_FROM
     }
 }
 
 /// An epoch of the server's feed: from one opening of its store to the next. A server that was restored from a backup
-/// begins a new one where the backup ends, so a place of an epoch that it does not know, or behind the end of one, is
-/// a place of a feed that was lost. (Kafka's leader epochs, Raft's terms and PostgreSQL's timelines do the same.)
+/// begins a new epoch where the backup ends. A feed position in an unknown epoch, or behind the end of one, belongs to
+/// a feed that was lost. (Compare Kafka's leader epochs, Raft's terms and PostgreSQL's timelines.)
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct FeedEpoch(pub [u8; 16]);
 
 impl FeedEpoch {
-    /// None.
+    /// No epoch.
     pub const NIL: Self = Self([0; 16]);
 }
 
-/// A device within one life of its store. The server gives the number at enrolment, and a new one when a
-/// store is found to be restored or copied, so a number and a sequence name one save for ever.
+/// A device within one life of its store. The server assigns the number at enrolment, and a new one when a store was
+/// restored or copied. So a number and a sequence identify one save for ever.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct DeviceNo(pub u32);
 
@@ -109,7 +109,7 @@ impl fmt::Display for DeviceNo {
     }
 }
 
-/// The place of an op in what one device saved; starts at 1 and has no gaps.
+/// The sequence number of an op among the ops of one device. It starts at 1 and has no gaps.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct OpSeq(pub u64);
 
@@ -121,11 +121,11 @@ impl OpSeq {
     }
 }
 
-/// The place of a change in what the server committed; a feed is read from such a place on.
+/// The position of a change in the server's feed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct FeedSeq(pub u64);
 
-/// The BLAKE3 hash of some bytes, such as a photo's: it names them wherever they lie, and proves that they are whole.
+/// The BLAKE3 hash of some bytes, such as a picture. It identifies them and proves that they are complete.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentHash(pub [u8; 32]);
 
@@ -148,7 +148,7 @@ impl fmt::Debug for ContentHash {
     }
 }
 
-/// A text that is no content hash.
+/// A text that is not a content hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no content hash: it has 64 hexadecimal digits")]
 pub struct ContentHashError {
@@ -164,12 +164,12 @@ impl FromStr for ContentHash {
     }
 }
 
-/// Hashes bytes as they come, such as those of a photo piece by piece.
+/// Hashes bytes incrementally, such as the pieces of a picture.
 #[derive(Clone, Debug, Default)]
 pub struct ContentHasher(blake3::Hasher);
 
 impl ContentHasher {
-    /// Takes in the bytes that follow.
+    /// Adds the bytes that follow.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }

@@ -1,9 +1,9 @@
-//! Invitations: the text, or QR code, by which a program becomes a device of one server.
+//! Invitations: the text or QR code with which a program becomes a device of one server.
 //!
-//! An invitation is `xd1-` and then, in Crockford's base 32, the fingerprint of the server's authority (32
-//! bytes), the secret (16 bytes), the server's address and a checksum (4 bytes of the BLAKE3 hash of all
-//! before it). Base 32 is read in either case, and 0/O and 1/I/L cannot be confused, so that it may be
-//! typed from paper; blanks, line ends and hyphens inside are skipped.
+//! An invitation is `xd1-`, followed in Crockford's base 32 by the fingerprint of the server's authority (32 bytes),
+//! the secret (16 bytes), the server's address and a checksum (the first 4 bytes of the BLAKE3 hash of everything
+//! before it). Base 32 is read in upper and lower case, and 0/O and 1/I/L cannot be confused, so it can be typed from
+//! paper. Blanks, line ends and hyphens are skipped.
 
 use data_encoding::{DecodeKind, Encoding, Specification};
 use std::fmt;
@@ -15,11 +15,11 @@ const ALPHABET: &str = "0123456789abcdefghjkmnpqrstvwxyz";
 const FINGERPRINT_BYTES: usize = 32;
 const SECRET_BYTES: usize = 16;
 const CHECKSUM_BYTES: usize = 4;
-/// A host name has at most 253 bytes (RFC 1035); a colon and a port come on top.
+/// A host name has at most 253 bytes (RFC 1035), followed by a colon and a port.
 const ADDRESS_BYTES_MAX: usize = 253 + 6;
 const TEXT_BYTES_MAX: usize = 1024;
 
-/// What a new device needs to find its server, to trust it and to be let in, once.
+/// What a new device needs to find its server, to trust it, and to be admitted once.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Invitation {
     address: String,
@@ -27,10 +27,10 @@ pub struct Invitation {
     secret: [u8; SECRET_BYTES],
 }
 
-/// A text that is no invitation, or parts that make none.
+/// A text that is not an invitation, or parts that do not make one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvitationError {
-    /// It starts otherwise.
+    /// It does not start with `xd1-`.
     #[error("this is no invitation: an invitation starts with {PREFIX}")]
     Prefix,
     /// It is far too long.
@@ -39,19 +39,19 @@ pub enum InvitationError {
         /// Its length.
         bytes: usize,
     },
-    /// A character that none has.
+    /// A character that cannot occur in an invitation.
     #[error("the invitation has a character that none has, {found:?}: copy all of it again")]
     Character {
         /// The character.
         found: char,
     },
-    /// The checksum does not fit.
+    /// The checksum is wrong.
     #[error("the invitation was not copied whole, or has a slip in it: copy all of it again")]
     Checksum,
-    /// The address is no host and port.
+    /// The address is not host:port.
     #[error("the invitation's server address {address:?} is not of the form host:port")]
     Address {
-        /// What was given, cut short.
+        /// What was given, truncated.
         address: String,
     },
 }
@@ -60,7 +60,8 @@ impl Invitation {
     /// An invitation to the server at `address`, which is host:port.
     ///
     /// # Errors
-    /// Where the address is of another form.
+    ///
+    /// Returns an error if the address has another form.
     pub fn new(
         address: String,
         authority_fingerprint: [u8; FINGERPRINT_BYTES],
@@ -72,7 +73,7 @@ impl Invitation {
         Ok(Self { address, authority_fingerprint, secret })
     }
 
-    /// Where the server is, host:port.
+    /// The address of the server, host:port.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -82,7 +83,7 @@ impl Invitation {
         self.authority_fingerprint
     }
 
-    /// What the server knows this invitation by.
+    /// The secret by which the server knows this invitation.
     pub const fn secret(&self) -> [u8; SECRET_BYTES] {
         self.secret
     }
@@ -90,7 +91,7 @@ impl Invitation {
 
 impl fmt::Debug for Invitation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The secret stays out of logs.
+        // The secret must not appear in logs.
         f.debug_struct("Invitation").field("address", &self.address).finish_non_exhaustive()
     }
 }
@@ -144,7 +145,7 @@ fn checksum(content: &[u8]) -> [u8; CHECKSUM_BYTES] {
     sum
 }
 
-/// Crockford's base 32: either case, and letters that look like digits are those digits.
+/// Crockford's base 32: upper and lower case are the same, and letters that look like digits are those digits.
 static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
     let mut specification = Specification::new();
     specification.symbols.push_str(ALPHABET);

@@ -1,12 +1,12 @@
-//! What a device and the server of Xundian share: records, the one merge rule, access, figures, the
-//! sync session and the wire format.
+//! What a device and the server of Xundian share: records, the merge rule, access, figures, the sync session and the
+//! wire format.
 //!
-//! This crate is pure. It knows no socket, file, clock, thread or runtime: time and randomness come in as
-//! arguments, and every function gives the same answer for the same input on a phone and on a server.
+//! This crate is pure. It knows no socket, file, clock, thread or runtime. Time and randomness are arguments, and every
+//! function returns the same result for the same input on a phone and on a server.
 //!
-//! Read it from the bottom up: [`ids`] and [`clock`] name things and moments, [`record`] holds values and
-//! merges them, [`kinds`] says which business objects there are, [`access`] who may see and write them,
-//! [`figures`] which figures they add up to, [`wire`] how they become bytes, [`sync`] who says what when.
+//! Read it from the bottom up: [`ids`] and [`clock`] name things and moments, [`record`] holds values and merges them,
+//! [`kinds`] declares the business objects, [`access`] decides who may see and write them, [`figures`] sums them up,
+//! [`wire`] encodes them, and [`sync`] runs the session.
 
 pub mod access;
 pub mod calendar;

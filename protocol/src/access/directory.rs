@@ -15,7 +15,7 @@ pub struct UnitEntry {
     pub code: String,
     /// Its Chinese name.
     pub name_zh: String,
-    /// Its English name; empty where it has none.
+    /// Its English name; empty if it has none.
     pub name_en: String,
     /// What it is.
     pub unit_type: UnitType,
@@ -47,7 +47,7 @@ pub struct PersonEntry {
     pub name: String,
     /// Whether the person works here.
     pub active: bool,
-    /// The last day of work, where it is known.
+    /// The last day of work, if it is known.
     pub left_on: Option<Day>,
     /// The position held before any of the following.
     first_position: Option<PositionId>,
@@ -80,9 +80,9 @@ pub struct OutletEntry {
     pub city: String,
     /// The type of trade.
     pub channel: Channel,
-    /// The unit whose territory it lies in.
+    /// The unit whose territory it is in.
     pub unit: Option<OrgUnitId>,
-    /// Its IANA zone, where it is not the default one.
+    /// Its IANA zone, if it is not the default one.
     pub time_zone: Option<String>,
 }
 
@@ -91,7 +91,7 @@ pub struct OutletEntry {
 pub struct Assignment {
     /// The position.
     pub position: PositionId,
-    /// Of two in force the greater stands.
+    /// If two assignments are in force, the greater epoch wins.
     pub epoch: i64,
     /// The first day.
     pub from: Day,
@@ -111,7 +111,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Takes in the current state of a record; kinds that are not of the organisation are ignored.
+    /// Applies the current state of a record. Kinds that are not part of the organisation are ignored.
     pub fn apply(&mut self, record: &Record) {
         let (id, kind) = (record.key.id, record.key.kind);
         if kind == OrgUnit::SPEC.kind {
@@ -129,7 +129,7 @@ impl Directory {
         }
     }
 
-    /// Whether a record of this kind moves what a directory answers.
+    /// Whether records of this kind change what a directory answers.
     pub fn concerns(kind: crate::ids::KindId) -> bool {
         [
             OrgUnit::SPEC.kind,
@@ -196,8 +196,8 @@ impl Directory {
         self.outlets.iter().map(|(id, entry)| (*id, entry))
     }
 
-    /// All outlets that are known or assigned, some twice. An outlet whose profile is missing, or of a newer
-    /// version than this program reads, is in scope all the same.
+    /// All outlets that are known or assigned, some of them twice. An outlet is in scope even if its profile is missing
+    /// or written by a newer version.
     pub(super) fn outlet_ids(&self) -> impl Iterator<Item = OutletId> {
         self.outlets.keys().chain(self.assignments.keys()).copied()
     }
@@ -207,7 +207,8 @@ impl Directory {
         self.assignments.get(&outlet).into_iter().flat_map(|of_outlet| of_outlet.values().copied())
     }
 
-    /// The assignment of an outlet in force on a day; of several the one of the greatest epoch.
+    /// The assignment of an outlet that is in force on a day. If there are several, the one with the greatest epoch
+    /// wins.
     pub fn assignment_on(&self, outlet: OutletId, day: Day) -> Option<Assignment> {
         let in_force =
             |assignment: &Assignment| assignment.from <= day && assignment.to.is_none_or(|last| day <= last);
@@ -216,7 +217,7 @@ impl Directory {
             .max_by_key(|assignment| (assignment.epoch, assignment.position))
     }
 
-    /// The outlets that a position looks after on a day.
+    /// The outlets that are assigned to a position on a day.
     pub fn outlets_of(&self, position: PositionId, day: Day) -> impl Iterator<Item = OutletId> {
         let outlets = self.by_position.get(&position).into_iter().flatten().copied();
         outlets.filter(move |outlet| {
@@ -239,7 +240,7 @@ impl Directory {
         by_assignment().or_else(|| self.outlets.get(&outlet)?.unit)
     }
 
-    /// A unit and all above it, from below. A circle in the data ends the walk.
+    /// A unit and all units above it, from the bottom up. A cycle in the data ends the walk.
     pub fn chain(&self, unit: OrgUnitId) -> Vec<OrgUnitId> {
         let mut chain = vec![unit];
         while let Some(parent) = chain.last().and_then(|last| self.units.get(last)?.parent) {
@@ -251,18 +252,18 @@ impl Directory {
         chain
     }
 
-    /// The 大区 or 特区 that a unit is or belongs to.
+    /// The 大区 or 特区 that a unit is or is part of.
     pub fn region_of(&self, unit: OrgUnitId) -> Option<OrgUnitId> {
         let is_region = |id: &OrgUnitId| self.units.get(id).is_some_and(|entry| entry.unit_type.is_region());
         self.chain(unit).into_iter().find(is_region)
     }
 
-    /// Whether `unit` is `above` or lies below it.
+    /// Whether `unit` is `above` or is below it.
     pub fn is_within(&self, unit: OrgUnitId, above: OrgUnitId) -> bool {
         self.chain(unit).contains(&above)
     }
 
-    /// The unit whose territory names a division, by its longest prefix.
+    /// The unit whose territory contains a division, by the longest prefix.
     pub fn unit_of_division(&self, division: &str) -> Option<OrgUnitId> {
         let longest = |entry: &UnitEntry| {
             entry.territory.iter().filter(|code| division.starts_with(code.as_str())).map(String::len).max()
@@ -277,7 +278,7 @@ impl Directory {
         Some((position, self.positions.get(&position)?))
     }
 
-    /// The position and role of a person on a day; of who has left the last one before it, where their work is.
+    /// The position and role of a person on a day. A person who has left keeps the last position, where their work is.
     pub fn placed_on(&self, person: PersonId, day: Day) -> Option<(PositionId, &PositionEntry)> {
         let entry = self.people.get(&person)?;
         let last = || entry.last_position(day).filter(|_| !entry.active);

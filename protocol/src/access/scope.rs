@@ -1,4 +1,4 @@
-//! Scopes: the homes that a person's position gives them, to read and to write (promise 5).
+//! Scopes: the homes that a person may read and write, by their position (promise 5).
 
 use super::{Directory, PositionEntry};
 use crate::calendar::Day;
@@ -7,7 +7,7 @@ use crate::kinds::{KindSpec, Role, WritePolicy};
 use crate::limits::LATE_WORK_DAYS_MAX;
 use crate::record::{Home, Op};
 
-/// Somebody who writes: the person behind a device, or headquarters by way of the server.
+/// A writer: the person behind a device, or headquarters through the server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Writer {
     /// A person's device.
@@ -27,7 +27,7 @@ pub enum Denied {
         /// The day of the work.
         day: Day,
     },
-    /// The kind is not written by that role.
+    /// That role does not write the kind.
     #[error("a {role} does not write {kind}")]
     Role {
         /// The role's code.
@@ -35,7 +35,7 @@ pub enum Denied {
         /// The kind's code.
         kind: &'static str,
     },
-    /// The field is not written by that role, though the kind is.
+    /// That role writes the kind, but not this field.
     #[error("a {role} does not write {kind}.{field}: ask headquarters")]
     Field {
         /// The role's code.
@@ -45,7 +45,7 @@ pub enum Denied {
         /// The field's name.
         field: &'static str,
     },
-    /// The field holds what the server found.
+    /// Only the server writes the field.
     #[error("{kind}.{field} is written by the server alone")]
     Server {
         /// The kind's code.
@@ -68,7 +68,7 @@ pub enum Denied {
 pub enum Grant {
     /// The outlets assigned to it and its own home.
     Own,
-    /// Everything of a unit and below.
+    /// A unit and everything below it.
     Unit(OrgUnitId),
     /// Everything.
     Nation,
@@ -86,7 +86,7 @@ impl PositionEntry {
 }
 
 impl Directory {
-    /// What the position that a person holds on a day sees; `None` without one.
+    /// What a person sees by the position that they hold on a day; `None` without a position.
     pub fn grant(&self, person: PersonId, day: Day) -> Option<Grant> {
         Some(self.held_on(person, day)?.1.grant())
     }
@@ -143,10 +143,15 @@ impl Directory {
         }
     }
 
-    /// Whether somebody may write an op on a record of a kind, for work done on a day. Work is judged by the day
-    /// on which it was done, and where the right has ended since, it is taken for [`LATE_WORK_DAYS_MAX`] days more.
-    /// What several people edit must bear a stamp of that day as well, so that it stands against nothing that was
-    /// written later; reference data take the right of today.
+    /// Checks whether a writer may write an op on a record of a kind, for work done on `day`.
+    ///
+    /// The right is judged on the day of the work. If it has ended since, the work is accepted for
+    /// [`LATE_WORK_DAYS_MAX`] more days. An edit of a shared record must also carry a stamp of that day, so that it
+    /// never overrides later writes. Reference data need the right of today.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the write is refused.
     pub fn may_write(
         &self,
         writer: Writer,
@@ -210,7 +215,7 @@ impl Directory {
         }
     }
 
-    /// The people whose position on a day lies in a unit or below; who has left stays where their work is.
+    /// The people whose position on a day is in a unit or below it. A person who has left stays where their work is.
     pub fn people_within(&self, unit: OrgUnitId, day: Day) -> impl Iterator<Item = PersonId> {
         self.people().map(|(id, _)| id).filter(move |id| self.person_within(*id, unit, day))
     }
@@ -219,13 +224,13 @@ impl Directory {
         self.placed_on(person, day).is_some_and(|(_, position)| self.is_within(position.unit, unit))
     }
 
-    /// Whether an outlet counts to a unit or one below on a day.
+    /// Whether an outlet counts to a unit, or to one below it, on a day.
     pub fn outlet_within(&self, outlet: OutletId, unit: OrgUnitId, day: Day) -> bool {
         self.unit_on(outlet, day).is_some_and(|found| self.is_within(found, unit))
     }
 }
 
-/// A digest of a set of homes in order, by which a device and the server see whether they mean the same.
+/// A digest of an ordered set of homes. Device and server compare it to find out whether they mean the same scope.
 pub fn scope_digest(homes: &[Home]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     for home in homes {

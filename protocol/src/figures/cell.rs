@@ -1,18 +1,18 @@
-//! Cells: where a figure is kept, and what a record adds to it.
+//! Cells: where figures are kept, and what a record contributes to them.
 
 use crate::calendar::Day;
 use crate::ids::{OrgUnitId, OutletId, PersonId};
 use std::ops::{AddAssign, Neg};
 
-/// The most measures that any view has.
+/// The most measures of any family.
 pub const MEASURES_MAX: usize = 10;
 
-/// Additive numbers of one cell; which is which, the view says.
+/// The additive numbers of one cell. The family says what each of them is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
 pub struct Measures(pub [i64; MEASURES_MAX]);
 
 impl Measures {
-    /// Measures that are all zero but the first ones.
+    /// Measures that start with these numbers; the rest are zero.
     pub fn of(first: &[i64]) -> Self {
         let mut measures = Self::default();
         for (to, from) in measures.0.iter_mut().zip(first) {
@@ -21,7 +21,7 @@ impl Measures {
         measures
     }
 
-    /// Whether all are zero, as those of a cell that need not be kept.
+    /// Whether all are zero. Such a cell need not be kept.
     pub fn is_zero(&self) -> bool {
         self.0.iter().all(|measure| *measure == 0)
     }
@@ -45,17 +45,17 @@ impl Neg for Measures {
     }
 }
 
-/// Whether a view's cells are what happened in a period or what stands at its end.
+/// Whether the cells of a family are flows or levels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Nature {
     /// Summed over the days of a period: visits made, products found absent.
     Flow,
-    /// A running total of changes: the level at a day is the sum of all cells up to it. Kept by day, month
-    /// and year, so that a level is read from some fifty cells however old the store is.
+    /// A running total: the level at a day is the sum of all changes up to it. Changes are kept by day, month and year,
+    /// so that a level is read from about fifty cells, however old the store is.
     Level,
 }
 
-/// A family of figures. The measures of each are named beside it, in order.
+/// A family of measures. The measures of each are listed beside it, in order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum MeasureFamily {
@@ -74,15 +74,15 @@ pub enum MeasureFamily {
 }
 
 impl MeasureFamily {
-    /// All views, in the order of their numbers.
+    /// All families, in the order of their numbers.
     pub const ALL: [Self; 5] = [Self::Visits, Self::Products, Self::Stock, Self::Issues, Self::OpenIssues];
 
-    /// The view's number in stored and sent bytes.
+    /// The family's number in stored and sent bytes.
     pub const fn number(self) -> u8 {
         self as u8
     }
 
-    /// The view of a number.
+    /// The family with a number.
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|family| family.number() == number)
     }
@@ -96,20 +96,20 @@ impl MeasureFamily {
     }
 }
 
-/// Whose figure it is at the grain that is kept; everything above is summed.
+/// Whose cell it is. Only leaves are kept; everything above is a sum of them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Subject {
-    /// The unit to which the outlet belonged when it happened; `None` for outlets of no unit.
+    /// The unit of the outlet on that day; `None` for outlets that belong to no unit.
     Unit(Option<OrgUnitId>),
     /// The person who recorded it.
     Person(PersonId),
 }
 
-/// What a figure is split by: nothing (0) or a product (its GTIN).
+/// What a family is split by: nothing (0) or a product (its GTIN).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Dimension(pub u64);
 
-/// The stretch of time that a cell stands for.
+/// The period of a cell.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Period {
     /// One year, by its number.
@@ -125,11 +125,11 @@ pub enum Period {
 pub struct Cell {
     /// The family of figures.
     pub family: MeasureFamily,
-    /// Whose.
+    /// Whose cell it is.
     pub subject: Subject,
-    /// Of when.
+    /// The period.
     pub period: Period,
-    /// Of what.
+    /// The dimension.
     pub dimension: Dimension,
 }
 
@@ -138,24 +138,24 @@ pub struct Cell {
 pub struct Contribution {
     /// The family of figures.
     pub family: MeasureFamily,
-    /// The outlet it happened in; decides the unit, by the assignment in force on `unit_on`.
+    /// The outlet. It decides the unit, by the assignment in force on `unit_on`.
     pub outlet: Option<OutletId>,
-    /// The person who recorded it, or whose plan it is.
+    /// The person who recorded it, or the person of the plan.
     pub person: Option<PersonId>,
     /// The business day.
     pub day: Day,
-    /// The day whose assignment decides the unit: the business day for what happens in a moment. What
-    /// comes in on one day and goes out on another, as an open issue or a stock level does, goes out for
-    /// the unit that it came in for, even if the outlet has changed hands since.
+    /// The day whose assignment decides the unit. For an event it is the business day. A level (an open issue, a stock
+    /// level) that started on an earlier day ends in the unit in which it started, even if the outlet has changed hands
+    /// since.
     pub unit_on: Day,
-    /// What it is split by.
+    /// What the family is split by.
     pub dimension: Dimension,
-    /// What is added.
+    /// The amounts to add.
     pub measures: Measures,
 }
 
 impl MeasureFamily {
-    /// The periods whose cells a change on `day` moves.
+    /// The periods whose cells change when something happens on `day`.
     pub fn periods(self, day: Day) -> impl Iterator<Item = Period> {
         let coarse = match self.nature() {
             Nature::Flow => [None, None],
@@ -168,7 +168,7 @@ impl MeasureFamily {
 }
 
 impl Contribution {
-    /// Whose cells this contribution moves, once the unit of its outlet is known.
+    /// The subjects whose cells this contribution changes, given the unit of its outlet.
     pub fn subjects(&self, unit: Option<OrgUnitId>) -> impl Iterator<Item = Subject> {
         let of_unit = self.outlet.map(|_| Subject::Unit(unit));
         of_unit.into_iter().chain(self.person.map(Subject::Person))

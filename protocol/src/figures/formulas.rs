@@ -12,12 +12,12 @@ pub struct Ratio {
 }
 
 impl Ratio {
-    /// The ratio in basis points, rounded half up; `None` where there is nothing to divide by.
+    /// The ratio in basis points, rounded half up; `None` if the denominator is not positive.
     pub fn basis_points(self) -> Option<i64> {
         if self.denominator <= 0 {
             return None;
         }
-        // Sums of what devices sent may be of any size.
+        // Devices send sums of any size.
         let (numerator, denominator) = (i128::from(self.numerator), i128::from(self.denominator));
         let rounded = (numerator * 20_000 + denominator).div_euclid(2 * denominator);
         Some(i64::try_from(rounded).unwrap_or(if rounded < 0 { i64::MIN } else { i64::MAX }))
@@ -46,7 +46,7 @@ pub struct VisitFigures {
     pub done: i64,
     /// Visits aborted.
     pub aborted: i64,
-    /// Time in store of the visits that have one, in milliseconds.
+    /// The total time in store of the visits that have one, in milliseconds.
     pub time_in_store_ms: i64,
     /// Visits that have a time in store.
     pub timed: i64,
@@ -82,7 +82,7 @@ impl VisitFigures {
         Ratio { numerator: self.done_hypermarket * 3 + self.done_chain, denominator: 24 }
     }
 
-    /// Mean time in store, in seconds; `None` where no visit has one.
+    /// The mean time in store, in seconds; `None` if no visit has one.
     pub const fn mean_time_in_store_s(&self) -> Option<i64> {
         if self.timed == 0 { None } else { Some(self.time_in_store_ms / self.timed / 1000) }
     }
@@ -104,14 +104,14 @@ impl From<Measures> for VisitFigures {
     }
 }
 
-/// What was found of a product in a period.
+/// What was found of products in a period.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ProductFigures {
-    /// Listed products looked for.
+    /// Listed products that were looked for.
     pub audited: i64,
-    /// Of these, not on the shelf.
+    /// Of the audited products, those not on the shelf.
     pub absent: i64,
-    /// Of the absent, in the backroom.
+    /// Of the absent products, those in the backroom.
     pub backroom_only: i64,
     /// Own facings seen.
     pub facings_own: i64,
@@ -185,7 +185,7 @@ pub struct IssueFigures {
 }
 
 impl IssueFigures {
-    /// From the flows of the period and the levels at its end.
+    /// The figures from the flows of the period and the levels at its end.
     pub const fn new(Measures(flow): Measures, Measures(level): Measures) -> Self {
         Self {
             raised: flow[0],
@@ -203,15 +203,14 @@ impl IssueFigures {
     }
 }
 
-/// How much of a figure has arrived: devices that have sent everything captured up to the end of the
-/// period, of all active devices.
+/// How much of the data of a figure has arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Completeness {
     /// Active devices.
     pub devices: i64,
-    /// Devices whose watermark has passed the end of the period.
+    /// Devices whose watermark is past the end of the period.
     pub complete: i64,
-    /// The earliest watermark of the devices, Unix milliseconds: everything up to then is in.
+    /// The earliest watermark of the devices, Unix milliseconds. Everything captured before it has arrived.
     pub through_ms: Option<i64>,
 }
 

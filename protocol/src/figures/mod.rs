@@ -1,9 +1,8 @@
-//! The figures: which cells a record adds to, and the formulas over cells (DOMAIN sections C and D).
+//! Figures: which cells a record contributes to, and the formulas over cells (DOMAIN sections C and D).
 //!
-//! A record contributes additive measures to cells. When it changes, what it contributed before is taken
-//! back and the new is added, so a cell always equals a recomputation from all records. Ratios are never
-//! stored: numerators and denominators are summed, and divided when they are shown.
-//! Views know no kind of record: kinds call them.
+//! A record contributes additive measures to cells. When it changes, its old contribution is subtracted and the new one
+//! is added, so a cell always equals a recomputation from all records. Ratios are never stored: numerators and
+//! denominators are summed, and divided for display. This module knows no kind of record: kinds call it.
 
 mod cell;
 mod formulas;

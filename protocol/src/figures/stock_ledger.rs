@@ -1,9 +1,8 @@
-//! The stock of one product in one outlet through time: counts state a level, movements change it.
+//! The stock ledger: the stock of one product in one outlet over time. A count states a level, a movement changes it.
 //!
-//! A count states the whole stock of a product in the outlet, whatever locations and lots its lines name.
-//! The level at a day is the sum of the changes up to it, so it stays additive over outlets. Each entry's
-//! change depends only on the level before it; a late entry therefore changes itself and the next count
-//! after it, nothing else.
+//! A count states the whole stock of a product in the outlet, over all locations and lots of its lines. The level at a
+//! day is the sum of the changes up to it, so levels of outlets can be added. The change of an entry depends only on
+//! the level before it. A late entry therefore affects only itself and the next count after it.
 
 use super::{Contribution, Dimension, MeasureFamily, Measures};
 use crate::calendar::Day;
@@ -11,52 +10,52 @@ use crate::clock::Stamp;
 use crate::ids::{OutletId, PersonId};
 use crate::record::RecordKey;
 
-/// What an entry says of the stock.
+/// What an entry states.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Stock {
-    /// So many units are here.
+    /// This many units are in the outlet.
     Counted(i64),
-    /// So many units came (or, if negative, went).
+    /// This many units came in; negative if they left.
     Moved(i64),
 }
 
-/// The place of an entry in the timeline: captured time first, then the stamp and the record, so that all
-/// replicas agree on the order (DOMAIN C4).
+/// The position of an entry in the timeline: first by captured time, then by stamp and record, so that all replicas
+/// agree on the order (DOMAIN C4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct EntryKey {
     /// When it was captured, Unix milliseconds.
     pub captured_at_ms: i64,
-    /// The write.
+    /// The stamp of the write.
     pub stamp: Stamp,
-    /// The record; those of a visit share their id, so its kind belongs to it.
+    /// The record. The records of a visit share their id, so the key contains the kind.
     pub record: RecordKey,
 }
 
 /// One entry of the timeline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Entry {
-    /// Its place.
+    /// Its position.
     pub at: EntryKey,
     /// The business day.
     pub day: Day,
     /// Who recorded it.
     pub person: Option<PersonId>,
-    /// What it says.
+    /// What it states.
     pub stock: Stock,
 }
 
-/// The stock after an entry, and whose count or movement put it there.
+/// The stock after an entry, and who recorded that entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Level {
     /// Units on hand.
     pub units: i64,
-    /// The day of the last entry, which decides the unit it counts for.
+    /// The day of the last entry. It decides the unit that the stock counts to.
     pub day: Day,
     /// Who recorded the last entry.
     pub person: Option<PersonId>,
 }
 
-/// The level after `entry`, from the level before it.
+/// Returns the level after `entry`, given the level before it.
 pub fn level_after(before: Option<Level>, entry: &Entry) -> Level {
     let units = match entry.stock {
         Stock::Counted(units) => units,
@@ -65,8 +64,8 @@ pub fn level_after(before: Option<Level>, entry: &Entry) -> Level {
     Level { units, day: entry.day, person: entry.person }
 }
 
-/// What `entry` adds to the figures: its level comes in for its own person and unit on its day, and the
-/// level before it goes out for the ones who held it.
+/// The contributions of `entry`: its level is added for its own person and unit on its day, and the level before it is
+/// subtracted from those who held it.
 pub fn changes(
     outlet: OutletId,
     gtin: u64,

@@ -1,8 +1,8 @@
-//! Conflict 冲突: two people wrote the same field and neither knew of the other.
+//! Conflict 冲突: two people wrote the same field without knowing of each other.
 //!
-//! The merge decides which value stands; what lost must reach the people concerned. So a conflict is a record in
-//! the home of the record that it is about: it travels, is merged and is listed as every other one. The server
-//! writes what it found, whoever may write the field says how it was settled.
+//! The merge decides which value wins. The losing value must reach the people concerned, so a conflict is a record in
+//! the home of the record that it is about: it is synced, merged and listed like every other record. The server writes
+//! what it found. Whoever may write the field settles it.
 
 use super::declare::KeyedValue;
 use super::declare::header;
@@ -15,41 +15,41 @@ use crate::record::{self, FieldKey, Key, RecordKey, Register};
 choice! {
     /// How a conflict was settled.
     Decision {
-        /// What stood is right.
+        /// The winning value is right.
         Kept = 1, "kept", "维持现值" / "Kept";
-        /// What had lost is right; it was written again.
+        /// The losing value is right; it was written again.
         Restored = 2, "restored", "恢复落选值" / "Restored";
     }
 }
 
 kind! {
-    /// Two writes of one field that did not know of each other: which of them stood when the server found it, and
-    /// which lost. Who keeps and who restores write fields of their own, so that two people who settle it at once
-    /// both stay on record. Restoring is seen over keeping, as it alone changed the record.
+    /// Two concurrent writes of one field: the value that won when the server found them, and the value that lost.
+    /// Keeping and restoring write different fields, so that both are recorded if two people settle the conflict at
+    /// once. Restoring takes precedence, because only it changed the record.
     Conflict = 16, "conflict", "冲突" / "Conflict";
     home Any; write_policy Edited; writers [Merchandiser, Representative, Manager];
     {
-        /// The number of the kind of the record that it is about.
+        /// The kind number of the record that it is about.
         record_kind: Option<i64> = 16, "记录类型" / "Record kind", None, required, server;
         /// The record that it is about.
         record: Option<RecordId> = 17, "记录" / "Record", None, required, server;
-        /// The number of the field.
+        /// The tag of the field.
         field: Option<i64> = 18, "字段" / "Field", None, required, server;
-        /// The value that stood when the conflict was found, in its line.
+        /// The value that won when the conflict was found, with the key of its line.
         kept: Option<KeyedValue> = 19, "保留的值" / "Value kept", None, server;
         /// The device that wrote it; 0 is the server, for headquarters.
         kept_device: Option<i64> = 20, "保留值的设备" / "Device of the value kept", None, server;
-        /// Who wrote it, where that is a device's person.
+        /// Who wrote it, if a person's device did.
         kept_by: Option<PersonId> = 21, "保留值的填写人" / "Writer of the value kept", None, server;
-        /// Their name at that time: not everybody's device knows everybody.
+        /// Their name at that time. Not every device knows every person.
         kept_by_name: Option<String> = 22, "保留值填写人姓名" / "Name of that writer", None, server;
         /// When they wrote it.
         kept_at_ms: Option<i64> = 23, "保留值的时间" / "Moment of the value kept", UnixMs, server;
-        /// The value that lost, in its line.
+        /// The value that lost, with the key of its line.
         lost: Option<KeyedValue> = 24, "落选的值" / "Value that lost", None, server;
         /// The device that wrote it.
         lost_device: Option<i64> = 25, "落选值的设备" / "Device of the value that lost", None, server;
-        /// Who wrote it, where that is a device's person.
+        /// Who wrote it, if a person's device did.
         lost_by: Option<PersonId> = 26, "落选值的填写人" / "Writer of the value that lost", None, server;
         /// Their name at that time.
         lost_by_name: Option<String> = 27, "落选值填写人姓名" / "Name of that writer", None, server;
@@ -57,18 +57,18 @@ kind! {
         lost_at_ms: Option<i64> = 28, "落选值的时间" / "Moment of the value that lost", UnixMs, server;
         /// When the server found it.
         found_at_ms: Option<i64> = 29, "发现时间" / "Found at", UnixMs, server;
-        /// Who said that what stands is right.
+        /// Who decided that the winning value is right.
         settled_kept_by: Option<PersonId> = 30, "维持现值的人" / "Kept by", None;
         /// When.
         settled_kept_at_ms: Option<i64> = 31, "维持现值的时间" / "Kept at", UnixMs;
-        /// Who wrote the value that had lost again.
+        /// Who wrote the losing value again.
         settled_restored_by: Option<PersonId> = 32, "恢复落选值的人" / "Restored by", None;
         /// When.
         settled_restored_at_ms: Option<i64> = 33, "恢复落选值的时间" / "Restored at", UnixMs;
     }
 }
 
-/// The tags that say who settled it.
+/// The tags of the people who settled it.
 const SETTLED_BY: [u16; 2] = [30, 32];
 
 /// How a conflict was settled, by whom and when.
@@ -78,18 +78,18 @@ pub struct Settlement {
     pub decision: Decision,
     /// By whom.
     pub by: PersonId,
-    /// When, by their device's clock; Unix milliseconds.
+    /// When, by their device's clock, Unix milliseconds.
     pub at_ms: Option<i64>,
 }
 
-/// One of the two values, and who wrote it when.
+/// One of the two values, with its writer and moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Side {
     /// The value.
     pub held: KeyedValue,
     /// The device that wrote it.
     pub device: DeviceNo,
-    /// Who uses that device; none for headquarters.
+    /// The person who uses that device; `None` for headquarters.
     pub person: Option<PersonId>,
     /// Their name when the conflict was found.
     pub name: Option<String>,
@@ -98,15 +98,15 @@ pub struct Side {
 }
 
 impl Conflict {
-    /// Whether two writes of a field are for people to settle. Who wrote a record last and when is no question to
-    /// anybody, and two who settle one conflict at once make no further one.
+    /// Whether two concurrent writes of a field need a person to settle them. Header fields need none, and two people
+    /// who settle one conflict at once make no further conflict.
     pub fn concerns(record: RecordKey, at: &FieldKey) -> bool {
         record.kind != Self::SPEC.kind && !header::MOMENT.contains(&at.tag)
     }
 
-    /// The id of the conflict in which a write lost: the same however often it is found.
+    /// The id of the conflict in which a write lost. It is the same however often the conflict is found.
     pub fn id_of(record: RecordKey, at: &FieldKey, lost: Stamp) -> RecordId {
-        // The line comes last, as it alone may hold any text.
+        // The line comes last, because only it may contain any text.
         let line = match &at.key {
             Key::Single => String::new(),
             Key::Number(number) => format!("number {number}"),
@@ -118,7 +118,7 @@ impl Conflict {
         RecordId::derived(Self::SPEC.kind, &format!("{kind}/{}/{tag}/{moment}/{device}/{line}", record.id))
     }
 
-    /// What the merge found; `who` gives the person of a device and their name.
+    /// The conflict for what the merge found. `who` gives the person of a device and their name.
     pub fn of(
         record: RecordKey,
         found: &record::ConcurrentWrite,
@@ -149,14 +149,14 @@ impl Conflict {
         }
     }
 
-    /// The most bytes of its record for what the merge found, without the names.
+    /// The most bytes of a conflict record for what the merge found, without the names.
     pub const fn bytes_max(found: &record::ConcurrentWrite) -> usize {
         let values = found.kept.value.content_bytes() + found.lost.value.content_bytes();
         let fields = Self::SPEC.fields.len() + header::FIELDS.len();
         fields * (FIELD_BYTES + 16) + 2 * found.at.key.content_bytes() + values
     }
 
-    /// The record that it is about, and the field of it; `None` where it does not say.
+    /// The record that it is about, and the field; `None` if the record does not say.
     pub fn about(&self) -> Option<(RecordKey, FieldKey)> {
         let kind = KindId(u16::try_from(self.record_kind?).ok()?);
         let tag = u16::try_from(self.field?).ok()?;
@@ -164,7 +164,7 @@ impl Conflict {
         Some((RecordKey { kind, id: self.record? }, FieldKey { tag, key }))
     }
 
-    /// The value that stood when it was found.
+    /// The value that won when the conflict was found.
     pub fn kept_side(&self) -> Option<Side> {
         let name = self.kept_by_name.clone();
         side(self.kept.as_ref()?, self.kept_device?, self.kept_by, name, self.kept_at_ms?)
@@ -190,7 +190,7 @@ impl Conflict {
         restored.or_else(kept)
     }
 
-    /// The form that settles it.
+    /// The entity with the fields that settle it.
     pub fn settled(decision: Decision, by: PersonId, at_ms: i64) -> Self {
         match decision {
             Decision::Kept => {
@@ -202,7 +202,8 @@ impl Conflict {
         }
     }
 
-    /// Who an op says has settled a conflict: whom each of its fields names, `None` for one that it clears.
+    /// The people by whom an op says that a conflict was settled, one for each field that it writes; `None` for a field
+    /// that it clears.
     pub fn settlers(op: &record::Op) -> impl Iterator<Item = Option<PersonId>> {
         let written = SETTLED_BY.into_iter().filter_map(|tag| op.written(tag));
         written.map(<PersonId as super::FieldValue>::from_value)

@@ -1,11 +1,11 @@
-//! DayReport 日报: the day put in order and summed up (S6.7 a).
+//! DayReport 日报: the report that closes a working day (S6.7 a).
 
 use super::declare::kind;
 use crate::calendar::Day;
 
 kind! {
-    /// The report that closes a day. What was done is derived from the day's records; the report adds
-    /// remarks and the papers. A second report of a day takes the place of the first by correcting it.
+    /// The report that closes a day. The figures are derived from the day's records; the report adds remarks and
+    /// documents. A second report of a day replaces the first by correcting it.
     DayReport = 14, "day_report", "日报" / "Day report";
     home Person; write_policy Event; writers [Merchandiser, Representative, Manager];
     {
@@ -17,7 +17,7 @@ kind! {
         visits_planned: Option<i64> = 18, "计划拜访" / "Visits planned", Count;
         /// Remarks.
         remarks: Option<String> = 19, "总结" / "Remarks", None;
-        /// Papers 单据 handed in.
+        /// Documents 单据 handed in.
         documents: Option<i64> = 20, "单据数" / "Documents", Count;
     }
 }

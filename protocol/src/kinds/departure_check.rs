@@ -1,9 +1,9 @@
-//! DepartureCheck 出门前检查: the work equipment before leaving (S6.5 a and b).
+//! DepartureCheck 出门前检查: the check of the work equipment before the first call (S6.5 a and b).
 
 use super::declare::kind;
 
 kind! {
-    /// The check of the bag 业务包 before the first call. One a person a day.
+    /// The check of the bag 业务包 before the first call, once per person and day.
     DepartureCheck = 8, "departure_check", "出门前检查" / "Departure check";
     home Person; write_policy Event; writers [Merchandiser, Representative];
     {
@@ -23,7 +23,7 @@ kind! {
 }
 
 impl DepartureCheck {
-    /// Whether all the equipment is there.
+    /// Whether all equipment is there.
     pub fn passes(&self) -> bool {
         [self.folder, self.cloth, self.knife].iter().all(|item| *item == Some(true))
     }

@@ -1,8 +1,8 @@
-//! The one formatter of values: what a stored value means, by its field's declaration, and how it reads for people in
+//! The formatter of values. It interprets a stored value by its field's declaration, and writes it for people in
 //! Chinese and in English.
 //!
-//! [`Meaning`] interprets a value; programs and tables that want typed values read it. [`Formatter`] writes it as text.
-//! Names of records and moments in a time zone come from the caller.
+//! [`Meaning`] is the interpretation; programs and tables that want typed values read it. [`Formatter`] writes it as
+//! text. The caller provides names of records and moments in a time zone.
 
 use super::Product;
 use super::declare::{FieldSpec, KeyType, KeyedValue, Label, Unit};
@@ -32,12 +32,12 @@ impl Text {
         Self { zh: text.clone(), en: text }
     }
 
-    /// A text and a unit, which follows it.
+    /// A text followed by a unit.
     fn with_unit(text: &str, zh: &str, en: &str) -> Self {
         Self { zh: format!("{text} {zh}"), en: format!("{text} {en}") }
     }
 
-    /// Both languages in one line; a text that is the same in both once.
+    /// Both languages in one line; once if they are the same.
     pub fn bilingual(&self) -> String {
         if self.zh == self.en { self.zh.clone() } else { format!("{} {}", self.zh, self.en) }
     }
@@ -88,7 +88,7 @@ pub enum Meaning<'a> {
 }
 
 impl<'a> Meaning<'a> {
-    /// The meaning of a field's value. Without a declaration numbers are plain numbers and ids name no known kind.
+    /// The meaning of a field's value. Without a declaration, numbers have no unit and ids name no known kind.
     pub fn of(field: Option<&FieldSpec>, value: &'a Value) -> Self {
         match value {
             Value::Absent => Self::Absent,
@@ -182,7 +182,7 @@ impl Formatter<'_> {
     }
 }
 
-/// The records that a value of a field names, with their kinds: those that a [`Formatter`] asks the names of.
+/// The records that a value and its line key refer to, with their kinds. A [`Formatter`] asks for their names.
 pub fn references(field: Option<&FieldSpec>, held: &KeyedValue) -> Vec<(KindId, RecordId)> {
     let value = match held.value {
         Value::Id(id) => field.and_then(|field| Some((field.refers_to?, id))),
@@ -195,13 +195,13 @@ pub fn references(field: Option<&FieldSpec>, held: &KeyedValue) -> Vec<(KindId, 
     value.into_iter().chain(line).collect()
 }
 
-/// The name of a field; the number of one that this version does not know.
+/// The label of a field; its tag if this version does not know the field.
 pub fn field_label(field: Option<&FieldSpec>, tag: u16) -> Text {
     let unknown = || Text { zh: format!("字段 {tag}"), en: format!("Field {tag}") };
     field.map_or_else(unknown, |field| field.label.into())
 }
 
-/// The name of a field for programs; `field_` and the number of one that this version does not know.
+/// The name of a field for programs; `field_` and its tag if this version does not know the field.
 pub fn field_name(field: Option<&FieldSpec>, tag: u16) -> String {
     field.map_or_else(|| format!("field_{tag}"), |field| field.name.to_owned())
 }
@@ -220,8 +220,8 @@ pub fn line_key(field: Option<&FieldSpec>, key: &Key) -> String {
     }
 }
 
-/// A moment to the minute in an IANA zone, or in [`DEFAULT_ZONE`] if that zone is unknown. The number itself if no
-/// calendar has it.
+/// A moment to the minute in an IANA zone, or in [`DEFAULT_ZONE`] if that zone is unknown; the number itself if the
+/// moment is outside of the calendar.
 pub fn moment(unix_ms: i64, zone: &str) -> String {
     let text = moment_text(unix_ms, zone).or_else(|| moment_text(unix_ms, DEFAULT_ZONE));
     text.unwrap_or_else(|| unix_ms.to_string())
@@ -234,7 +234,7 @@ pub fn duration(ms: i64) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
-/// A whole number with its thousands apart.
+/// A whole number with thousands separators.
 pub fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
@@ -269,12 +269,12 @@ fn number_text(number: i64, digits: usize, unit: Unit) -> Text {
         Unit::BaseUnits | Unit::Facings | Unit::Count => Text::both(counted),
         Unit::DegreesE7 => Text::both(format!("{}°", decimal(number, digits))),
         Unit::MinorUnits => Text::both(decimal(number, digits)),
-        // What is no quantity is no number to group either.
+        // A number without a unit may be an identifier, so it is not grouped.
         Unit::None | Unit::UnixMs | Unit::Ms | Unit::Day => Text::both(number.to_string()),
     }
 }
 
-/// The product of a line, where the field's lines are keyed by products.
+/// The product of a line, if the field's lines are keyed by products.
 fn gtin(field: Option<&FieldSpec>, key: &Key) -> Option<Gtin> {
     let is_keyed = field.is_some_and(|field| matches!(field.key, KeyType::Gtin | KeyType::GtinLot));
     match key {

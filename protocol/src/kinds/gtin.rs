@@ -3,14 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A GS1 trade item number in its 14-digit form, its check digit verified (GS1 General Specifications 7.9).
+/// A GS1 trade item number in its 14-digit form, with a verified check digit (GS1 General Specifications 7.9).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Gtin(u64);
 
-/// A number that is no GTIN, and why.
+/// Why a text or number is not a GTIN.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GtinError {
-    /// Not 8, 12, 13 or 14 digits.
+    /// It does not have 8, 12, 13 or 14 digits.
     #[error("{text:?} is no GTIN: it has {len} characters; a GTIN has 8, 12, 13 or 14 digits")]
     Length {
         /// What was given.
@@ -18,20 +18,20 @@ pub enum GtinError {
         /// Its length in characters.
         len: usize,
     },
-    /// Something else than digits.
+    /// It contains something other than digits.
     #[error("{text:?} is no GTIN: it may hold digits only")]
     NotDigits {
         /// What was given.
         text: String,
     },
-    /// The last digit does not fit the others.
+    /// The check digit is wrong.
     #[error("{text} is no GTIN: its check digit is {found}, but the other digits ask for {expected}")]
     CheckDigit {
         /// What was given.
         text: String,
         /// The last digit.
         found: u64,
-        /// What it would have to be.
+        /// The correct check digit.
         expected: u64,
     },
 }
@@ -39,7 +39,11 @@ pub enum GtinError {
 impl Gtin {
     const END: u64 = 100_000_000_000_000;
 
-    /// A GTIN from the number that its digits make.
+    /// A GTIN from its digits as a number.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the number is too long or the check digit is wrong.
     pub fn new(number: u64) -> Result<Self, GtinError> {
         if number == 0 || number >= Self::END {
             let text = number.to_string();
@@ -56,12 +60,16 @@ impl Gtin {
         Ok(Self(number))
     }
 
-    /// The GTIN whose digits but the last are `body`, its check digit added.
+    /// A GTIN from all digits but the check digit.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the number is too long.
     pub fn with_check_digit(body: u64) -> Result<Self, GtinError> {
         Self::new(body.saturating_mul(10).saturating_add(check_digit(body)))
     }
 
-    /// The number that its digits make.
+    /// Its digits as a number.
     pub const fn number(self) -> u64 {
         self.0
     }

@@ -1,4 +1,4 @@
-//! Issue 急待解决问题: an urgent matter for the superior, due the same or the next day (S6.7 b).
+//! Issue 急待解决问题: an urgent matter for the superior, due on the same or the next day (S6.7 b).
 
 use super::declare::header::{self, Header};
 use super::declare::{choice, kind};
@@ -28,7 +28,7 @@ choice! {
 }
 
 choice! {
-    /// How much it matters.
+    /// How severe it is.
     Severity {
         /// 一般
         Normal = 1, "normal", "一般" / "Normal";
@@ -40,11 +40,11 @@ choice! {
 }
 
 choice! {
-    /// Where it stands.
+    /// Its state.
     IssueState {
-        /// Raised, not yet taken up.
+        /// Raised, not yet acknowledged.
         Open = 1, "open", "待处理" / "Open";
-        /// The superior has taken it up 协调解决.
+        /// Acknowledged by the superior 协调解决.
         Acknowledged = 2, "acknowledged", "处理中" / "Acknowledged";
         /// Solved.
         Closed = 3, "closed", "已解决" / "Closed";
@@ -52,7 +52,7 @@ choice! {
 }
 
 kind! {
-    /// An urgent matter. The merchandiser raises it, the superior takes it up and closes it.
+    /// An urgent matter. The merchandiser raises it, the superior acknowledges and closes it.
     Issue = 13, "issue", "急待解决问题" / "Issue";
     home Outlet; write_policy Edited; writers [Merchandiser, Representative, Manager];
     contribute contribute;
@@ -61,9 +61,9 @@ kind! {
         visit: Option<VisitId> = 16, "拜访" / "Visit", None;
         /// What it is about.
         issue_kind: Option<IssueKind> = 17, "类型" / "Kind", None, required;
-        /// How much it matters.
+        /// How severe it is.
         severity: Option<Severity> = 18, "严重程度" / "Severity", None, required;
-        /// What is the matter.
+        /// The description.
         text: Option<String> = 19, "描述" / "Description", None, required;
         /// The day on which it was raised.
         raised_on: Option<Day> = 20, "提出日期" / "Raised on", Day, required;
@@ -73,7 +73,7 @@ kind! {
         due_on: Option<Day> = 22, "期限" / "Due on", Day, required;
         /// Who has to solve it.
         assignee: Option<PersonId> = 23, "负责人" / "Assignee", None;
-        /// Where it stands.
+        /// Its state.
         state: Option<IssueState> = 24, "状态" / "State", None, required;
         /// The day on which it was solved.
         closed_on: Option<Day> = 25, "解决日期" / "Closed on", Day;

@@ -1,10 +1,9 @@
-//! The business objects, one file each: fields, units, labels, writers, and what they add to the figures
-//! (DOMAIN section B).
+//! The business objects, one file each: fields, units, labels, writers, and contributions to the figures (DOMAIN
+//! section B).
 //!
-//! To add one, write its file and name it in the list of [`ALL`], and its choices in the list below it.
-//! Everything else follows from the declaration: validation on both sides, imports, lists, the typed form in
-//! every language. Generic code reads [`KindSpec`] and never
-//! matches on a kind by name.
+//! To add a kind, write its file, and add its name to the list of kinds below and its choices to the list of choices.
+//! Everything else follows from the declaration: validation on both sides, imports, lists, and the typed struct in
+//! every language. Generic code reads [`KindSpec`] and never matches on a kind by name.
 
 mod declare;
 pub mod format;
@@ -103,7 +102,7 @@ pub fn spec(kind: KindId) -> Option<&'static KindSpec> {
     known().find(|spec| spec.kind == kind)
 }
 
-/// The declaration of a kind by its code, such as `visit`.
+/// The declaration of the kind with a code, such as `visit`.
 pub fn spec_by_code(code: &str) -> Option<&'static KindSpec> {
     ALL.into_iter().find(|spec| spec.code == code)
 }

@@ -1,4 +1,4 @@
-//! Photo 照片: what a shelf, a display or a problem looked like.
+//! Photo 照片: a picture of a shelf, a display or a problem.
 
 use super::declare::Attachment;
 use super::declare::{choice, kind};
@@ -28,17 +28,17 @@ choice! {
 }
 
 choice! {
-    /// Where a photo comes from, which says how far it proves something.
+    /// Where a photo comes from. It decides how far the photo is evidence.
     PhotoSource {
         /// Taken by the app's own camera at that moment.
         InApp = 1, "in_app", "现场拍摄" / "Taken in the app";
-        /// Chosen from the phone's gallery: it may be of another day or place.
+        /// Chosen from the phone's gallery; it may be from another day or place.
         Chosen = 2, "chosen", "相册选择" / "Chosen from the gallery";
     }
 }
 
 choice! {
-    /// The form of a picture.
+    /// The format of a picture.
     MediaType {
         /// image/jpeg
         Jpeg = 1, "image/jpeg", "JPEG 图片" / "JPEG picture";
@@ -52,13 +52,13 @@ choice! {
 }
 
 impl MediaType {
-    /// The form that a picture's first bytes show, if it is a known one.
+    /// The format of a picture, from its first bytes; `None` if it is unknown.
     pub fn of(picture: &[u8]) -> Option<Self> {
         match picture {
             [0xFF, 0xD8, 0xFF, ..] => Some(Self::Jpeg),
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Some(Self::Png),
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Self::Webp),
-            // ISO/IEC 23008-12: a file type box of one of the brands of HEVC pictures.
+            // ISO/IEC 23008-12: a file type box of one of the HEVC brands.
             [_, _, _, _, b'f', b't', b'y', b'p', b'h', b'e', b'i' | b'v', b'c' | b'x', ..] => {
                 Some(Self::Heic)
             }
@@ -68,8 +68,8 @@ impl MediaType {
 }
 
 kind! {
-    /// A photo of a visit or an issue. The record tells what it shows and how far it proves that; the picture is
-    /// named by its hash and travels apart, after all records.
+    /// A photo of a visit or an issue. The record says what the photo shows and how far it is evidence. The picture is
+    /// named by its hash and is transferred apart, after all records.
     Photo = 15, "photo", "照片" / "Photo";
     home Outlet; write_policy Event; writers [Merchandiser, Representative, Manager];
     attachments attachments;
@@ -82,21 +82,21 @@ kind! {
         subject: Option<PhotoSubject> = 18, "拍摄内容" / "Subject", None, required;
         /// The picture.
         content_hash: Option<ContentHash> = 19, "图片" / "Picture", None, required;
-        /// How large the picture is.
+        /// The size of the picture.
         size_bytes: Option<i64> = 20, "大小" / "Size", Bytes, required;
-        /// The picture's form.
+        /// The format of the picture.
         media_type: Option<MediaType> = 21, "格式" / "Form", None, required;
         /// Where it comes from.
         source: Option<PhotoSource> = 22, "来源" / "Source", None, required;
-        /// When it was taken, by the device's clock or by what the picture says of itself.
+        /// When it was taken, by the device's clock or by the picture's own metadata.
         taken_at_ms: Option<i64> = 23, "拍摄时间" / "Taken at", UnixMs;
         /// Where the device was, WGS-84.
         latitude_e7: Option<i64> = 24, "纬度" / "Latitude", DegreesE7;
         /// Where the device was, WGS-84.
         longitude_e7: Option<i64> = 25, "经度" / "Longitude", DegreesE7;
-        /// How far off that may be.
+        /// The accuracy of that fix.
         accuracy_m: Option<i64> = 26, "定位精度" / "Accuracy", Metres;
-        /// How sure the position is.
+        /// How reliable the fix is.
         position_grade: Option<FixGrade> = 27, "定位可信度" / "Position grade", None;
         /// Distance from the outlet's own position.
         distance_m: Option<i64> = 28, "距门店距离" / "Distance from outlet", Metres;
@@ -109,7 +109,7 @@ fn attachments(record: &Record) -> Vec<Attachment> {
     let photo = Photo::read(record);
     let bytes = photo.size_bytes.and_then(|bytes| u64::try_from(bytes).ok());
     let (Some(hash), Some(bytes)) = (photo.content_hash, bytes) else { return Vec::new() };
-    // A picture that is too large is never fetched, so nothing waits for it.
+    // A picture that is too large is never uploaded, so nothing must wait for it.
     if (1..=PHOTO_BYTES_MAX).contains(&bytes) { vec![Attachment { hash, bytes }] } else { Vec::new() }
 }
 

@@ -1,4 +1,4 @@
-//! Product 产品: what is sold, own or a competitor's.
+//! Product 产品: an item for sale, own or a competitor's.
 
 use super::declare::kind;
 use super::gtin::Gtin;
@@ -18,7 +18,7 @@ kind! {
         brand: Option<String> = 18, "品牌" / "Brand", None;
         /// Its category.
         category: Option<String> = 19, "品类" / "Category", None;
-        /// What is in a pack, as printed.
+        /// The content of a pack, as printed.
         pack: Option<String> = 20, "规格" / "Pack", None;
         /// Recommended retail price.
         retail_price_minor: Option<i64> = 21, "零售价" / "Retail price", MinorUnits;
@@ -28,9 +28,9 @@ kind! {
         shelf_life_days: Option<i64> = 23, "保质期" / "Shelf life", Days;
         /// Whether it is a competitor's.
         competitor: Option<bool> = 24, "竞品" / "Competitor", None;
-        /// Base units in one of each unit of measure, such as `case` → 24.
+        /// Base units in each unit of measure, such as `case` → 24.
         units_per: BTreeMap<String, i64> = 25, "换算" / "Units per", BaseUnits;
-        /// The unit that one is sold by, as the shop names it.
+        /// The unit in which it is sold, as the shop names it.
         sold_by: Option<String> = 26, "销售单位" / "Sold by", None;
     }
 }

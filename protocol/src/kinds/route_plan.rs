@@ -9,19 +9,19 @@ use crate::record::{Home, Record};
 use std::collections::BTreeMap;
 
 kind! {
-    /// The calls planned for one person on one day. A planned call is a line of the plan, keyed by its
-    /// outlet: its place in the order, its purpose, and whether it must be made.
+    /// The calls planned for one person on one day. A planned call is a line of the plan, keyed by its outlet: its
+    /// position in the order, its purpose, and whether it is mandatory.
     RoutePlan = 7, "route_plan", "路线计划" / "Route plan";
     home Person; write_policy Edited; writers [Manager];
     contribute contribute;
     {
         /// The day.
         day: Option<Day> = 16, "日期" / "Day", Day, required;
-        /// Each outlet's place in the order of calls, from 1.
+        /// Each outlet's position in the order of calls, from 1.
         call_order: BTreeMap<OutletId, i64> = 17, "拜访顺序" / "Order of calls", Count;
-        /// What a call is for.
+        /// The purpose of a call.
         call_purpose: BTreeMap<OutletId, String> = 18, "拜访目的" / "Purpose", None;
-        /// Whether a call must be made.
+        /// Whether a call is mandatory.
         call_must: BTreeMap<OutletId, bool> = 19, "必访" / "Must", None;
         /// A note for the day.
         note: Option<String> = 20, "备注" / "Note", None;

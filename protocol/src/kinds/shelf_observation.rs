@@ -1,4 +1,4 @@
-//! ShelfObservation 货架检查: which listed products are on the shelf, and how they stand there.
+//! ShelfObservation 货架检查: which listed products are on the shelf, and how they are displayed.
 
 use super::declare::header::{self, Header};
 use super::declare::kind;
@@ -8,14 +8,14 @@ use crate::ids::VisitId;
 use crate::record::{Home, Key, Record, Value};
 use std::collections::BTreeMap;
 
-/// Tag of `present`, which says that a product was looked for.
+/// The tag of `present`, which says that a product was looked for.
 const PRESENT: u16 = 17;
 const IN_BACKROOM: u16 = 18;
 const FACINGS_OWN: u16 = 19;
 const FACINGS_CATEGORY: u16 = 20;
 
 kind! {
-    /// What was seen on the shelf in one visit, a line a product. It shares the visit's id.
+    /// What was seen on the shelf in one visit, one line per product. It shares the visit's id.
     ShelfObservation = 10, "shelf_observation", "货架检查" / "Shelf observation";
     home Outlet; write_policy Event; writers [Merchandiser, Representative, Manager];
     contribute contribute;
@@ -30,7 +30,7 @@ kind! {
         facings_own: BTreeMap<Gtin, i64> = 19, "本品排面" / "Own facings", Facings;
         /// Facings of its whole category.
         facings_category: BTreeMap<Gtin, i64> = 20, "品类排面" / "Category facings", Facings;
-        /// Empty facings of the product's place, kept apart because definitions differ (DOMAIN F5).
+        /// Empty facings of the product, kept apart because definitions differ (DOMAIN F5).
         facings_empty: BTreeMap<Gtin, i64> = 21, "空排面" / "Empty facings", Facings;
         /// Length of shelf.
         linear_mm: BTreeMap<Gtin, i64> = 22, "陈列长度" / "Shelf length", Mm;
@@ -47,7 +47,7 @@ fn contribute(record: &Record) -> Vec<Contribution> {
     else {
         return Vec::new();
     };
-    // All maps are in the order of their GTINs, so each is walked once beside `present`.
+    // All maps are in the order of their GTINs, so each is walked once alongside `present`.
     let mut others =
         [IN_BACKROOM, FACINGS_OWN, FACINGS_CATEGORY].map(|tag| record.lines(tag).iter().peekable());
     let mut number = |map: usize, at: &Key| {

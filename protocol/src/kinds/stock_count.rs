@@ -10,18 +10,18 @@ use crate::ids::VisitId;
 use crate::record::{Field, Home, Key, Record, Value};
 use std::collections::BTreeMap;
 
-/// The tags that count units by product; together they are the whole stock of the product.
+/// The tags that count units by product. Together they are the whole stock of the product.
 const UNITS: std::ops::RangeInclusive<u16> = 17..=19;
 
 kind! {
-    /// A count, a line a product and location. It states the whole stock of every product that it names.
-    /// The count of a visit shares the visit's id.
+    /// A count, one line per product and location. It states the whole stock of every product that it names. The count
+    /// of a visit shares the visit's id.
     StockCount = 11, "stock_count", "库存盘点" / "Stock count";
     home Outlet; write_policy Event; writers [Merchandiser, Representative, Manager];
     contribute contribute;
     stock stock;
     {
-        /// The visit; none for a count outside one.
+        /// The visit; `None` for a count outside of a visit.
         visit: Option<VisitId> = 16, "拜访" / "Visit", None;
         /// Units on the shelf 货架.
         shelf_units: BTreeMap<Gtin, i64> = 17, "货架数量" / "Units on shelf", BaseUnits;
@@ -38,7 +38,7 @@ kind! {
     }
 }
 
-/// Counted units by product, over all locations; each product once, in order.
+/// Counted units by product over all locations, in order of GTIN.
 fn units_by_product(record: &Record) -> Vec<(u64, i64)> {
     let line = |field: &Field| match (&field.at.key, &field.register.value) {
         (Key::Number(gtin), Value::Int(counted)) => Some((*gtin, *counted)),

@@ -31,20 +31,20 @@ choice! {
 }
 
 kind! {
-    /// A movement of stock, a line a product; units that leave are negative.
+    /// A movement of stock, one line per product. Units that leave are negative.
     StockMovement = 12, "stock_movement", "库存变动" / "Stock movement";
     home Outlet; write_policy Event; writers [Merchandiser, Representative, Manager];
     stock stock;
     {
-        /// The visit; none for a movement outside one.
+        /// The visit; `None` for a movement outside of a visit.
         visit: Option<VisitId> = 16, "拜访" / "Visit", None;
-        /// Why.
+        /// The cause.
         cause: Option<MovementCause> = 17, "原因" / "Cause", None, required;
         /// Units that came (+) or left (−).
         units: BTreeMap<Gtin, i64> = 18, "数量" / "Units", BaseUnits;
         /// The lot of a line.
         lot: BTreeMap<Gtin, String> = 19, "批次" / "Lot", None;
-        /// The paper that belongs to it.
+        /// The document that belongs to it.
         document: Option<String> = 20, "单据" / "Document", None;
     }
 }

@@ -1,4 +1,4 @@
-//! Whether an op keeps what its kind declares. The device refuses to save what the server would refuse.
+//! Validation: whether an op satisfies its kind's declaration. The device refuses to save what the server would refuse.
 
 use super::Unit;
 use super::declare::{FieldSpec, KeyType, KindSpec};
@@ -6,10 +6,10 @@ use super::{Gtin, header};
 use crate::limits::{OP_BYTES_MAX, QUANTITY_MAX, RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
 use crate::record::{Key, Op, Record, Value, ValueType, Write, field_bytes_max};
 
-/// What is wrong with an op, with the field it is about.
+/// Why an op is invalid, with the field concerned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// The home is of another kind than the declaration says.
+    /// The home has another type than the declaration says.
     #[error("a {kind} cannot live in {home}")]
     Home {
         /// The kind's code.
@@ -25,24 +25,24 @@ pub enum Invalid {
         /// The field's name.
         field: &'static str,
     },
-    /// A value is of another type, too long, too great, or no known choice.
+    /// A value has another type, is too long or too large, or is no known choice.
     #[error("{kind}.{field} cannot be {found}")]
     Value {
         /// The kind's code.
         kind: &'static str,
         /// The field's name.
         field: &'static str,
-        /// What was given, cut short.
+        /// What was given, truncated.
         found: String,
     },
-    /// A line's key is of another type, too long, or no GTIN.
+    /// A line's key has another type, is too long, or is not a GTIN.
     #[error("{kind}.{field} has no line {found}")]
     LineKey {
         /// The kind's code.
         kind: &'static str,
         /// The field's name.
         field: &'static str,
-        /// What was given, cut short.
+        /// What was given, truncated.
         found: String,
     },
     /// The writes are empty, too many, or not in order.
@@ -51,25 +51,28 @@ pub enum Invalid {
         /// How many it has.
         writes: usize,
     },
-    /// The op, or the record with it, is too large to be sent.
+    /// The op, or the record after it, is too large to be sent.
     #[error(
         "a {kind} cannot hold that much: {fields} fields of {bytes} bytes, at most {RECORD_FIELDS_MAX} of {bytes_max}"
     )]
     TooLarge {
         /// The kind's code.
         kind: &'static str,
-        /// Fields there would be.
+        /// The number of fields there would be.
         fields: usize,
-        /// Bytes there would be.
+        /// The number of bytes there would be.
         bytes: usize,
         /// The bound on bytes.
         bytes_max: usize,
     },
 }
 
-/// Checks an op against the declaration of its kind. `existing` is the record as it stands: a required
-/// field may be missing from the op if the record has it. Fields that this version does not know pass, so
-/// that a newer device can send them through.
+/// Validates an op against the declaration of its kind. `existing` is the current record: a required field may be
+/// missing from the op if the record has it. Unknown fields pass, so that a newer device can send them through.
+///
+/// # Errors
+///
+/// Returns the first violation.
 pub fn validate_op(spec: &KindSpec, op: &Op, existing: Option<&Record>) -> Result<(), Invalid> {
     let kind = spec.code;
     if !spec.home.admits(op.home) {
@@ -93,8 +96,12 @@ pub fn validate_op(spec: &KindSpec, op: &Op, existing: Option<&Record>) -> Resul
     Ok(())
 }
 
-/// Checks what holds for every op, of whatever kind: many small ones must not make a record that no frame can
-/// carry and no decoder reads.
+/// Validates what holds for ops of every kind: many small ops must not make a record that fits into no frame and no
+/// decoder accepts.
+///
+/// # Errors
+///
+/// Returns the violation.
 pub fn validate_size(kind: &'static str, op: &Op, existing: Option<&Record>) -> Result<(), Invalid> {
     let fits = |fields, bytes, bytes_max| {
         let fits = fields <= RECORD_FIELDS_MAX && bytes <= bytes_max;
@@ -107,7 +114,7 @@ pub fn validate_size(kind: &'static str, op: &Op, existing: Option<&Record>) -> 
         let written = field_bytes_max(&write.at, &write.value);
         match record.register(&write.at) {
             None => (fields, bytes) = (fields + 1, bytes + written),
-            // Whichever of the two will stand.
+            // Either of the two values may win.
             Some(standing) => bytes += written.saturating_sub(field_bytes_max(&write.at, &standing.value)),
         }
     }
@@ -126,7 +133,7 @@ fn validate_write(kind: &'static str, field: Option<&FieldSpec>, write: &Write) 
     if !key_fits(field.key, &write.at.key) {
         return Err(Invalid::LineKey { kind, field: name, found: cut(&write.at.key) });
     }
-    // A choice that this version does not know passes: it comes from a newer one.
+    // An unknown choice passes: a newer version wrote it.
     let fits_type = |found| field.value == ValueType::Any || found == field.value;
     let other_type = write.value.value_type().is_some_and(|found| !fits_type(found));
     let fits = match write.value {
@@ -142,7 +149,7 @@ fn validate_write(kind: &'static str, field: Option<&FieldSpec>, write: &Write) 
 fn int_fits(unit: Unit, number: i64) -> bool {
     match unit {
         Unit::Day => i32::try_from(number).is_ok(),
-        // A moment is no quantity: none is ever added up.
+        // A moment is not a quantity; it is never summed.
         Unit::None | Unit::UnixMs => true,
         _ => number.unsigned_abs() <= QUANTITY_MAX.unsigned_abs(),
     }

@@ -9,7 +9,7 @@ use crate::record::{Home, Record};
 use std::collections::BTreeMap;
 
 choice! {
-    /// Why a visit was broken off.
+    /// Why a visit was aborted.
     AbortReason {
         /// The shop was closed.
         Closed = 1, "closed", "门店关闭" / "Outlet closed";
@@ -19,26 +19,26 @@ choice! {
         NobodyThere = 3, "nobody_there", "负责人不在" / "Person in charge absent";
         /// There was no time left.
         NoTime = 4, "no_time", "时间不足" / "No time";
-        /// Something else, told in the note.
+        /// Another reason, given in the note.
         Other = 5, "other", "其他" / "Other";
     }
 }
 
 choice! {
-    /// How sure the position of a check-in is.
+    /// How reliable the fix of a check-in is.
     FixGrade {
         /// From the device's satellite receiver or network.
         Measured = 1, "measured", "已定位" / "measured";
-        /// The system says that the position is simulated.
+        /// The system reports a simulated fix.
         Mocked = 2, "mocked", "模拟定位" / "mocked";
-        /// There was none.
+        /// There was no fix.
         Missing = 3, "missing", "无定位" / "missing";
     }
 }
 
 kind! {
-    /// A visit. It is opened with one save and closed or aborted with a second one; what is seen meanwhile
-    /// is saved in records of their own that share its id.
+    /// A visit. One save opens it, a second one closes or aborts it. What is seen in between is saved in records of
+    /// their own that share its id.
     Visit = 9, "visit", "拜访" / "Visit";
     home Outlet; write_policy Event; writers [Merchandiser, Representative, Manager];
     contribute contribute;
@@ -47,23 +47,23 @@ kind! {
         opened_at_ms: Option<i64> = 16, "进店时间" / "Opened at", UnixMs, required;
         /// Check-out, by the device's clock.
         closed_at_ms: Option<i64> = 17, "离店时间" / "Closed at", UnixMs;
-        /// When it was broken off.
+        /// When it was aborted.
         aborted_at_ms: Option<i64> = 18, "中止时间" / "Aborted at", UnixMs;
-        /// Why it was broken off.
+        /// Why it was aborted.
         abort_reason: Option<AbortReason> = 19, "中止原因" / "Abort reason", None;
-        /// Time in store by the device's monotonic clock, which no change of the wall clock touches.
+        /// Time in store by the device's monotonic clock, which changes of the wall clock do not affect.
         time_in_store_ms: Option<i64> = 20, "在店时长" / "Time in store", Ms;
-        /// The plan that this call was on.
+        /// The route plan that planned this call.
         plan: Option<RoutePlanId> = 21, "路线计划" / "Route plan", None;
-        /// The outlet's type of trade, as the device knew it at check-in.
+        /// The outlet's channel, as the device knew it at check-in.
         channel: Option<Channel> = 22, "渠道" / "Channel", None;
         /// Where the device was, WGS-84.
         latitude_e7: Option<i64> = 23, "纬度" / "Latitude", DegreesE7;
         /// Where the device was, WGS-84.
         longitude_e7: Option<i64> = 24, "经度" / "Longitude", DegreesE7;
-        /// How far off that may be.
+        /// The accuracy of that fix.
         accuracy_m: Option<i64> = 25, "定位精度" / "Accuracy", Metres;
-        /// How sure the position is.
+        /// How reliable the fix is.
         position_grade: Option<FixGrade> = 26, "定位可信度" / "Position grade", None;
         /// Distance from the outlet's own position.
         distance_m: Option<i64> = 27, "距门店距离" / "Distance from outlet", Metres;
@@ -93,8 +93,7 @@ fn contribute(record: &Record) -> Vec<Contribution> {
 }
 
 impl Visit {
-    /// What this one visit adds to the figures. A visit that was aborted is not done, even where a later
-    /// save closed it.
+    /// The figures of this visit. An aborted visit is not done, even if a later save closed it.
     pub fn figures(&self) -> VisitFigures {
         let aborted = self.aborted_at_ms.is_some();
         let done = self.closed_at_ms.is_some() && !aborted;

@@ -1,48 +1,48 @@
-//! The one merge rule: of two registers the one with the greater stamp stands.
+//! The merge rule: of two registers, the one with the greater stamp wins.
 //!
-//! A record under this rule is a join-semilattice (Shapiro et al., "Conflict-free Replicated Data Types",
-//! 2011): merging is commutative, associative and idempotent, so order and repetition never matter.
+//! A record under this rule is a join-semilattice (Shapiro et al., "Conflict-free Replicated Data Types", 2011):
+//! merging is commutative, associative and idempotent, so order and repetition do not matter.
 
 use super::{Field, FieldKey, Op, Record, Register, Value};
 use crate::clock::Stamp;
 use crate::simulation::fault_injection::Bug;
 
-/// Two writes of one field that did not know of each other.
+/// Two writes of one field whose writers did not know of each other.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConcurrentWrite {
     /// The field.
     pub at: FieldKey,
-    /// The value that stands.
+    /// The value that won.
     pub kept: Register,
     /// The value that lost, kept for a person to see.
     pub lost: Register,
 }
 
-/// What applying an op did.
+/// The result of applying an op.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Applied {
     /// Whether any field changed.
     pub changed: bool,
-    /// Fields where the writer had not seen what stood there.
+    /// Fields whose current value the writer had not seen.
     pub conflicts: Vec<ConcurrentWrite>,
 }
 
 impl Register {
-    /// What decides between two registers: the stamp. The value takes part only so that two copies with
-    /// one stamp and different values, which no sound device makes, still end equal everywhere.
+    /// What decides between two registers: the stamp. The value is compared only so that two copies with the same stamp
+    /// and different values, which no correct device makes, still end equal everywhere.
     pub(super) fn rank(&self) -> (Stamp, &Value) {
         (self.stamp, &self.value)
     }
 }
 
 impl Record {
-    /// Takes in another copy of this record. Returns whether anything changed.
+    /// Merges another copy of this record into this one. Returns whether anything changed.
     pub fn merge(&mut self, other: &Self) -> bool {
         debug_assert_eq!(self.key, other.key);
         self.take_in(other.fields.clone())
     }
 
-    /// Takes in fields in the order of their keys.
+    /// Merges fields that are in the order of their keys.
     fn take_in(&mut self, theirs: Vec<Field>) -> bool {
         if self.fields.is_empty() {
             self.fields = theirs;
@@ -73,7 +73,7 @@ impl Record {
         changed
     }
 
-    /// Takes in what an op writes, and tells where its writer had not seen what stood there.
+    /// Merges the writes of an op, and reports the fields whose current value the writer had not seen.
     pub fn apply(&mut self, op: &Op) -> Applied {
         debug_assert!(op.is_ordered());
         let conflicts = op.writes.iter().filter_map(|write| self.conflict(write, op.stamp)).collect();
@@ -90,12 +90,11 @@ impl Record {
 
     fn conflict(&self, write: &super::Write, stamp: Stamp) -> Option<ConcurrentWrite> {
         let standing = self.register(&write.at)?;
-        // The same write sent again, a write that knew what stands here, and a write that agrees with it
-        // are no conflict.
+        // The same write sent again, a write that saw the current value, and a write of an equal value are no conflict.
         if standing.stamp == stamp || write.seen == Some(standing.stamp) || standing.value == write.value {
             return None;
         }
-        // A device's own later write already knew this one.
+        // A device's later write knew its earlier one.
         if standing.stamp.device == stamp.device {
             return None;
         }

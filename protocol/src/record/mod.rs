@@ -1,8 +1,8 @@
-//! Records: what a business object is made of, and the one rule by which two copies become one.
+//! Records: the data model, and the one rule by which two copies are merged.
 //!
-//! A record is a set of fields, a field is a register (a value and the stamp of its writer), and of two
-//! registers the one with the greater stamp stands. Sets, lines and ledgers come from the choice of keys,
-//! never from a second rule. Merge knows no clock, store or network.
+//! A record is a set of fields. A field is a register: a value and the stamp of its write. Of two registers, the one
+//! with the greater stamp wins. Sets, lines and ledgers come from the choice of keys, never from a second rule. Merging
+//! knows no clock, store or network.
 
 mod merge;
 mod op;
@@ -16,17 +16,17 @@ use crate::clock::Stamp;
 use crate::ids::{KindId, OrgUnitId, OutletId, PersonId, RecordId};
 use crate::limits::FIELD_BYTES;
 
-/// Which record: its kind and its id. Two records of different kinds may share an id, as a visit and the
-/// shelf observation made during it do.
+/// The key of a record: its kind and its id. Records of different kinds may share an id, as a visit and its shelf
+/// observation do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RecordKey {
-    /// What it is.
+    /// The kind.
     pub kind: KindId,
-    /// Which one.
+    /// The id.
     pub id: RecordId,
 }
 
-/// Where a record lives for ever; who may see a home sees all in it.
+/// The sync partition to which a record belongs for ever. Whoever may see a home sees all records in it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Home {
     /// The whole company: catalogue, organisation.
@@ -39,7 +39,7 @@ pub enum Home {
     Person(PersonId),
 }
 
-/// Which field of a record: a stable number, and the line's key where the field is a map.
+/// The key of a field: a stable number, and the line's key if the field is a map.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FieldKey {
     /// The field's number within its kind; never reused.
@@ -55,12 +55,12 @@ impl FieldKey {
     }
 }
 
-/// A value and who wrote it when.
+/// A value with the stamp of its write.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Register {
-    /// What stands.
+    /// The current value.
     pub value: Value,
-    /// The write that put it there.
+    /// The stamp of its write.
     pub stamp: Stamp,
 }
 
@@ -69,7 +69,7 @@ pub struct Register {
 pub struct Field {
     /// Which field.
     pub at: FieldKey,
-    /// What stands in it.
+    /// Its current register.
     pub register: Register,
 }
 
@@ -78,7 +78,7 @@ pub struct Field {
 pub struct Record {
     /// Which record.
     pub key: RecordKey,
-    /// Where it lives.
+    /// The home.
     pub home: Home,
     fields: Vec<Field>,
 }
@@ -89,7 +89,7 @@ impl Record {
         Self { key, home, fields: Vec::new() }
     }
 
-    /// A record of these fields. Of several for one key the greater register stands.
+    /// A record of these fields. If a key occurs several times, the greater register wins.
     pub fn from_fields(key: RecordKey, home: Home, mut fields: Vec<Field>) -> Self {
         let mut record = Self::empty(key, home);
         if fields.windows(2).all(|pair| pair[0].at < pair[1].at) {
@@ -102,7 +102,7 @@ impl Record {
         record
     }
 
-    /// All fields in the order of their keys, removed ones included.
+    /// All fields in the order of their keys, removed fields included.
     pub fn fields(&self) -> &[Field] {
         &self.fields
     }
@@ -120,13 +120,12 @@ impl Record {
         Some(&self.fields[found].register)
     }
 
-    /// The value of a field that is not a map; `None` where it was never written or was removed.
+    /// The value of a field that is not a map; `None` if it was never written or was removed.
     pub fn value(&self, tag: u16) -> Option<&Value> {
         self.register(&FieldKey::single(tag)).map(|register| &register.value).filter(|v| **v != Value::Absent)
     }
 
-    /// The most bytes that this record takes as stored or sent; bounded by
-    /// [`crate::limits::RECORD_BYTES_MAX`].
+    /// An upper bound on the stored or sent bytes of this record, at most [`crate::limits::RECORD_BYTES_MAX`].
     pub fn bytes_max(&self) -> usize {
         self.fields.iter().map(|field| field_bytes_max(&field.at, &field.register.value)).sum()
     }
@@ -137,7 +136,7 @@ impl Record {
     }
 }
 
-/// The most bytes that a field takes as stored or sent.
+/// An upper bound on the stored or sent bytes of a field.
 pub(crate) const fn field_bytes_max(at: &FieldKey, value: &Value) -> usize {
     FIELD_BYTES + at.key.content_bytes() + value.content_bytes()
 }

@@ -1,4 +1,4 @@
-//! Values and line keys: the few primitive types that every field is made of.
+//! Values and line keys: the primitive types of fields.
 
 use crate::ids::RecordId;
 use crate::limits::{BYTES_VALUE_MAX, KEY_TEXT_BYTES_MAX, TEXT_BYTES_MAX};
@@ -6,11 +6,11 @@ use crate::limits::{BYTES_VALUE_MAX, KEY_TEXT_BYTES_MAX, TEXT_BYTES_MAX};
 /// What a register holds.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Value {
-    /// Removed: the field was written before and holds nothing now.
+    /// Removed: the field was written before and is empty now.
     Absent,
     /// Yes or no.
     Bool(bool),
-    /// A whole number; its unit is the field's.
+    /// A whole number, in the unit of its field.
     Int(i64),
     /// UTF-8 text.
     Text(String),
@@ -33,7 +33,7 @@ pub enum ValueType {
     Id,
     /// [`Value::Bytes`]
     Bytes,
-    /// Any of them. No value is of this type itself.
+    /// Any of them. No value has this type itself.
     Any,
 }
 
@@ -50,7 +50,7 @@ impl Value {
         }
     }
 
-    /// Bytes of its text, bytes or id: what it takes besides [`crate::limits::FIELD_BYTES`].
+    /// The bytes of its text, bytes or id, beyond [`crate::limits::FIELD_BYTES`].
     pub const fn content_bytes(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
@@ -60,7 +60,7 @@ impl Value {
         }
     }
 
-    /// Whether the value keeps the bounds of [`crate::limits`].
+    /// Whether the value is within the bounds of [`crate::limits`].
     pub const fn within_limits(&self) -> bool {
         match self {
             Self::Text(text) => text.len() <= TEXT_BYTES_MAX,
@@ -70,12 +70,12 @@ impl Value {
     }
 }
 
-/// Which line of a map. A set member is a key whose value is `Bool(true)`.
+/// The key of a line of a map. A member of a set is a key whose value is `Bool(true)`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Key {
     /// The field is not a map.
     Single,
-    /// A number, such as a GTIN or a place in a sequence.
+    /// A number, such as a GTIN or a position in a sequence.
     Number(u64),
     /// A short text, such as a task's code.
     Text(String),
@@ -86,7 +86,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// Bytes of its text or id: what it takes besides [`crate::limits::FIELD_BYTES`].
+    /// The bytes of its text or id, beyond [`crate::limits::FIELD_BYTES`].
     pub const fn content_bytes(&self) -> usize {
         match self {
             Self::Text(text) | Self::NumberText(_, text) => text.len(),
@@ -95,7 +95,7 @@ impl Key {
         }
     }
 
-    /// Whether the key keeps the bounds of [`crate::limits`].
+    /// Whether the key is within the bounds of [`crate::limits`].
     pub const fn within_limits(&self) -> bool {
         match self {
             Self::Text(text) | Self::NumberText(_, text) => text.len() <= KEY_TEXT_BYTES_MAX,

@@ -1,8 +1,8 @@
-//! The device's end of a session: hello, push the outbox and, where that is its aim, pull the scope.
+//! The device's end of a session: sends the hello, pushes the outbox and, in [`SyncMode::Sync`], pulls the scope.
 //!
-//! Calling order: [`ClientSession::new`], then [`ClientSession::poll`] until it gives [`Step::Wait`]; for
-//! each frame that arrives [`ClientSession::handle`], then poll again. Steps that ask for store work are
-//! answered by the method that they name before the next poll; the work is durable by then.
+//! Calling order: [`ClientSession::new`], then [`ClientSession::poll`] until it returns [`Step::Wait`]. For each frame
+//! that arrives call [`ClientSession::handle`], then poll again. A step that asks for store work names the method that
+//! answers it. The driver calls that method before the next poll, when the work is durable.
 
 mod pull_progress;
 mod reconciliation;
@@ -27,17 +27,17 @@ use std::collections::VecDeque;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     Pushing,
-    /// The position was asked for from the driver.
+    /// The driver was asked for the cursors.
     ReadingCursors,
     Pulling {
         captured_through_ms: i64,
     },
-    /// Everything has come, and is compared.
+    /// Everything was pulled, and is being compared.
     Reconciling(Synced),
     Done(Outcome),
 }
 
-/// A push that awaits its receipt.
+/// A push that waits for its receipt.
 #[derive(Clone, Copy, Debug)]
 struct InFlight {
     first: OpSeq,
@@ -49,43 +49,42 @@ struct InFlight {
 pub struct ClientSession {
     mode: SyncMode,
     phase: Phase,
-    /// Whether the driver was handed the server's answer to the hello. No push is sent before: only the welcome
-    /// tells whether the numbers of this store's saves still stand for them at the server, or whether the store
-    /// is a copy or was restored, and its saves would be taken for others and dropped.
+    /// Whether the driver received the server's welcome. No push is sent before it. The welcome tells whether this
+    /// store was restored or copied; then the server knows other saves under the same numbers, and would drop these.
     welcomed: bool,
-    /// Whether the driver is still to be handed the answer to where the device stands: no sync is complete before.
+    /// Whether the driver still waits for the answer to its resume. No sync completes before it.
     is_resuming: bool,
     frames: VecDeque<ClientFrame>,
-    /// What came from the server and is to be committed.
+    /// Frames of the server that are to be committed.
     steps: VecDeque<Step>,
-    /// The next op to read from the outbox; `None` once its end was reached.
+    /// The next op to read from the outbox; `None` at its end.
     read_next: Option<OpSeq>,
-    /// Whether the driver was asked for ops and has not given them yet.
+    /// Whether the driver was asked for ops and has not answered yet.
     reading: bool,
-    /// Whether the outbox was found empty with no push under way.
+    /// Whether the outbox was empty when no push was in flight.
     outbox_ended: bool,
     in_flight: VecDeque<InFlight>,
-    /// Where the outbox ended when the session began.
+    /// The end of the outbox when the session began.
     outbox_end: OpSeq,
     sent_through: OpSeq,
-    /// What has become of every op up to here is known. The server may have applied more, but which of
-    /// those it rejected only their receipts tell.
+    /// The outcome of every op up to here is known. The server may have applied more, but only their receipts tell
+    /// which of those it rejected.
     receipted_through: OpSeq,
     committed_through: OpSeq,
-    /// Whether ops must be sent again, once the receipts of those on their way are in.
+    /// Whether ops must be sent again, after the receipts of those in flight.
     again: bool,
     rounds_without_progress: u32,
     pull_progress: PullProgress,
-    /// Whether what the device holds is compared once everything has come.
+    /// Whether the session reconciles after the pull.
     reconciles: bool,
     reconciliation: Option<Reconciliation>,
 }
 
-/// How often the same is sent or asked for again within one session before it gives up.
+/// How many times a session repeats the same request without progress before it fails.
 const ROUNDS_MAX: u32 = 8;
 
 impl ClientSession {
-    /// A session of a device whose oldest unsent op is `outbox_first` (or would be).
+    /// A session of a device. `outbox_first` is the number of its oldest unsent op, or of the next op if there is none.
     pub fn new(mode: SyncMode, hello: Hello, outbox_first: OpSeq) -> Self {
         let sent = OpSeq(outbox_first.0.saturating_sub(1));
         Self {
@@ -111,7 +110,7 @@ impl ClientSession {
         }
     }
 
-    /// Has a sync ask first whether the device may go on from where it stands in the feed.
+    /// Asks first whether the device may continue from its feed position.
     #[must_use]
     pub fn resuming(mut self, resume: Resume) -> Self {
         self.is_resuming = true;
@@ -119,16 +118,15 @@ impl ClientSession {
         self
     }
 
-    /// Has the sync compare what the device holds with what the server holds before it ends. It costs the reading of
-    /// all records on both sides, so it is for now and then.
+    /// Reconciles before the sync ends. Both sides then read all records, so do it rarely.
     #[must_use]
     pub const fn reconciling(mut self) -> Self {
         self.reconciles = true;
         self
     }
 
-    /// What to do next. What can be sent goes before what is to be committed, so that the server works while
-    /// this side waits for its disk.
+    /// Returns the next step. Sending goes before committing, so that the server works while this side waits for its
+    /// disk.
     pub fn poll(&mut self) -> Step {
         if let Some(frame) =
             self.frames.pop_front_if(|frame| self.welcomed || !matches!(frame, ClientFrame::Push(_)))
@@ -147,7 +145,7 @@ impl ClientSession {
         }
         match self.phase {
             Phase::Pushing if self.is_settled() => self.all_settled(),
-            // The welcome says whether the two ends know each other, and tells the server's time.
+            // The welcome tells whether the two ends know each other, and the server's time.
             Phase::Done(outcome) if self.welcomed && !self.is_resuming => Step::Done(outcome),
             Phase::Pushing
             | Phase::ReadingCursors
@@ -157,13 +155,13 @@ impl ClientSession {
         }
     }
 
-    /// From where on ops are to be read now: while pushing, and while there is room on the way.
+    /// The op from which to read, if more ops can be sent now.
     fn next_to_read(&mut self) -> Option<OpSeq> {
         if self.again && self.in_flight.is_empty() {
             self.again = false;
             self.read_next = Some(self.receipted_through.next());
         }
-        // One push is read while the welcome is on its way.
+        // One push is read while the welcome is in flight.
         let pushes_max = if self.welcomed { PUSH_FRAMES_IN_FLIGHT_MAX } else { 1 };
         let room = self.in_flight.len() < pushes_max;
         let may_read = self.phase == Phase::Pushing && !self.reading && !self.again && room;
@@ -178,7 +176,7 @@ impl ClientSession {
         Step::ReadOps { from, bytes_target }
     }
 
-    /// Whether what became of everything that was read is known and committed.
+    /// Whether the outcome of everything that was read is known and committed.
     fn is_settled(&self) -> bool {
         self.read_next.is_none()
             && !self.reading
@@ -186,14 +184,14 @@ impl ClientSession {
             && self.committed_through >= self.receipted_through
     }
 
-    /// Goes on once what was sent is receipted and committed.
+    /// Continues after everything sent is acknowledged and committed.
     fn all_settled(&mut self) -> Step {
         match self.mode {
             SyncMode::Sync => {
                 self.phase = Phase::ReadingCursors;
                 Step::ReadCursors
             }
-            // What was saved meanwhile is sent as well.
+            // Ops that were saved meanwhile are sent too.
             SyncMode::Push if !self.outbox_ended => self.read(self.sent_through.next()),
             SyncMode::Push => {
                 self.phase = Phase::Done(Outcome::Pushed);
@@ -202,7 +200,8 @@ impl ClientSession {
         }
     }
 
-    /// What is asked for before this is known was asked for from a place that may not be there: then it is asked for again.
+    /// A pull that was requested before this answer may have started from a position that is not in the feed. It is
+    /// then requested again.
     fn resumed(&mut self, resumed: Resumed) {
         self.is_resuming = false;
         let has_asked = matches!(self.phase, Phase::Pulling { .. } | Phase::Reconciling(_) | Phase::Done(_));
@@ -213,7 +212,7 @@ impl ClientSession {
         }
     }
 
-    /// Answers [`Step::ReadOps`]. Ops that are more than one push takes are read again for the next one.
+    /// Answers [`Step::ReadOps`]. Ops that do not fit into one push are read again for the next one.
     pub fn ops(&mut self, mut ops: Vec<Op>) {
         self.reading = false;
         if self.again {
@@ -232,11 +231,11 @@ impl ClientSession {
         self.frames.push_back(ClientFrame::Push(Push { ops }));
     }
 
-    /// Answers [`Step::ReadCursors`] and [`Step::CommitScope`]. The position's `sent_through` is the last
-    /// op that was saved when `captured_through_ms` was read: where that is more than was sent, the rest is
-    /// pushed first, so that the device never claims to have sent what it has not.
+    /// Answers [`Step::ReadCursors`] and [`Step::CommitScope`]. `sent_through` of the pull is the last op that was
+    /// saved when `captured_through_ms` was read. If it was not sent yet, the rest is pushed first, so that the device
+    /// never claims more than it has sent.
     pub fn ready_to_pull(&mut self, mut position: Pull) {
-        // Of a second scope that came right after the first: something is to be pushed, and the position is read again
+        // A second scope came right after the first. Something must be pushed first, and the cursors are read again
         // after that.
         if self.phase == Phase::Pushing {
             return;
@@ -252,7 +251,7 @@ impl ClientSession {
         self.frames.push_back(ClientFrame::Pull(position));
     }
 
-    /// Answers [`Step::ReadDigests`]: every home that the device holds, with the digest of its records.
+    /// Answers [`Step::ReadDigests`] with every home of the device and the digest of its records.
     pub fn digests(&mut self, homes: Vec<(Home, Digest)>) {
         let frame = self.reconciliation.as_mut().map(|reconciliation| reconciliation.digests(homes));
         self.frames.extend(frame);
@@ -264,10 +263,11 @@ impl ClientSession {
         self.frames.extend(frame);
     }
 
-    /// Answers [`Step::CommitReceipt`] with what it said.
+    /// Answers [`Step::CommitReceipt`] with the receipt's last op.
     ///
     /// # Errors
-    /// Where less was committed than receipts were handed out for.
+    ///
+    /// Returns an error if less was committed than receipts were handed out for.
     pub fn receipt_committed(&mut self, through: OpSeq) -> Result<(), SessionError> {
         if through <= self.committed_through && through < self.receipted_through {
             return Err(SessionError::NoProgress { through: through.0 });
@@ -276,10 +276,11 @@ impl ClientSession {
         Ok(())
     }
 
-    /// Takes a frame of the server.
+    /// Handles a frame of the server.
     ///
     /// # Errors
-    /// Where the frame has no place in this phase, or ends the session.
+    ///
+    /// Returns an error if the frame is not allowed in this phase, or ends the session.
     pub fn handle(&mut self, frame: ServerFrame) -> Result<(), SessionError> {
         match (self.phase, frame) {
             (_, ServerFrame::Refused(refused)) => return Err(SessionError::Refused(refused)),
@@ -288,11 +289,12 @@ impl ClientSession {
                 self.steps.push_back(Step::KeepCertificate(certificate))
             }
             (_, ServerFrame::Resumed(resumed)) => {
-                // One that comes a second time says nothing new.
+                // A repeated answer is ignored.
                 self.steps.extend(self.is_resuming.then_some(Step::Resumed(resumed)));
             }
             (_, ServerFrame::Receipt { first, receipt }) => return self.receipt(first, receipt),
-            // Records from a place that may not be in this feed. The word on that comes first, or was lost.
+            // Records from a position that may not be in this feed: the answer to the resume is still in flight, or was
+            // lost.
             (
                 Phase::Pulling { .. },
                 ServerFrame::Scope(_) | ServerFrame::Changes(_) | ServerFrame::Pulled(_),
@@ -345,11 +347,11 @@ impl ClientSession {
     fn receipt(&mut self, first: OpSeq, mut receipt: Receipt) -> Result<(), SessionError> {
         let sent = self.in_flight.len() - self.pushes_to_send();
         let Some(at) = self.in_flight.iter().take(sent).position(|push| push.first == first) else {
-            // Of a push that was answered before, or that has not left yet.
+            // A receipt for a push that was answered before, or that has not been sent yet.
             return Ok(());
         };
         let last = self.in_flight[at].last;
-        // Receipts come in the order of their pushes: those for the pushes before this one are lost.
+        // Receipts arrive in the order of their pushes, so those for earlier pushes are lost.
         self.in_flight.drain(..=at);
         receipt.through = receipt.through.min(last);
         let covered = first..=receipt.through;
@@ -362,8 +364,8 @@ impl ClientSession {
             self.steps.push_back(Step::CommitReceipt(receipt));
         }
         if self.receipted_through < last && !self.again {
-            // The server missed ops, or a receipt was lost: start again from what is known. Whatever is
-            // behind in the pipeline is as useless, so that first its receipts must come in.
+            // The server missed ops, or a receipt was lost: start again from what is known. Later pushes in the
+            // pipeline are useless too, but their receipts must arrive first.
             self.again = true;
             self.round()?;
         }
@@ -392,14 +394,14 @@ impl ClientSession {
             self.phase = Phase::Done(Outcome::Synced(synced));
             return Ok(());
         }
-        // Frames were lost: what is missing is asked for again, for "done" must not lie.
+        // Frames were lost. The missing ones are requested again, because "done" must be true.
         self.round()?;
         self.phase = Phase::ReadingCursors;
         self.steps.push_back(Step::ReadCursors);
         Ok(())
     }
 
-    /// How many of the pushes in flight wait to be sent: the last ones.
+    /// The number of pushes in flight that are not sent yet. They are the last ones.
     fn pushes_to_send(&self) -> usize {
         self.frames.iter().filter(|frame| matches!(frame, ClientFrame::Push(_))).count()
     }
@@ -413,7 +415,7 @@ impl ClientSession {
     }
 }
 
-/// How many of these ops one push takes: at least one, and no more than the server reads.
+/// The number of these ops that fit into one push: at least one, and no more than the server accepts.
 fn fitting(ops: &[Op]) -> usize {
     let mut fields = 0;
     let fits = |op: &&Op| {

@@ -1,8 +1,8 @@
 //! The server's end of a session.
 //!
-//! Calling order: [`ServerSession::handle`] for each frame, then [`ServerSession::poll`] until it gives
-//! [`Step::Wait`]. Steps that ask for store work are answered by the method that they name before the next
-//! poll; the work is durable by then.
+//! Calling order: [`ServerSession::handle`] for each frame, then [`ServerSession::poll`] until it returns
+//! [`Step::Wait`]. A step that asks for store work names the method that answers it. The driver calls that method
+//! before the next poll, when the work is durable.
 
 use super::SessionError;
 use crate::ids::{DeviceNo, FeedSeq, OpSeq, PersonId};
@@ -14,56 +14,56 @@ use crate::wire::v1::{
 };
 use std::collections::VecDeque;
 
-/// What the driver has to do next.
+/// What the driver must do next.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Step {
     /// Send a frame.
     Send(ServerFrame),
     /// Send a frame, then end the connection.
     Refuse(ServerFrame),
-    /// Note the device's clock and program. Where its certificate ends soon, call [`ServerSession::renewed`].
+    /// Note the device's clock and program. If its certificate expires soon, call [`ServerSession::renewed`].
     Greet(Hello),
-    /// See whether the place that a device stands at lies in this feed, then call [`ServerSession::resumed`].
+    /// Find out whether the device's position is in this feed, then call [`ServerSession::resumed`].
     FindFeedPosition(Resume),
     /// Load, plan and commit these ops, then call [`ServerSession::ingested`].
     Ingest(Vec<Op>),
-    /// Note that the device has sent everything captured up to the pull's moment, if everything up to its
-    /// `sent_through` is applied. Then compare the scope and call [`ServerSession::scope`].
+    /// If everything up to the pull's `sent_through` is applied, note that the device has sent everything captured up
+    /// to the pull's moment. Then compare the scope and call [`ServerSession::scope`].
     CheckScope(Pull),
-    /// Read the changes of one home, or of the whole scope, after a place, up to the bounds of one frame.
-    /// Then call [`ServerSession::changes`].
+    /// Read the changes of one home, or of the whole scope, after a feed position, up to the bounds of one frame. Then
+    /// call [`ServerSession::changes`].
     ReadChanges {
-        /// The home; `None` for all homes of the scope but those that are behind.
+        /// The home; `None` for all homes of the scope that are not behind.
         home: Option<Home>,
-        /// After this place.
+        /// The feed position.
         after: FeedSeq,
     },
-    /// Compare what a device holds, then call [`ServerSession::verdict`].
+    /// Compare the digests of a device, then call [`ServerSession::verdict`].
     Compare(CompareDigests),
     /// Compare the records of a home one by one, then call [`ServerSession::repair`].
     CompareRecords(CompareRecords),
     /// Read figures, then call [`ServerSession::figures`].
     ReadFigures(FigureRequest),
-    /// See how much of a picture is there, then call [`ServerSession::picture`].
+    /// Find out how much of a picture is stored, then call [`ServerSession::picture`].
     FindPicture(Offer),
-    /// Keep a piece of a picture and, where that makes it whole, verify it and make it durable. Then call
+    /// Store a piece of a picture. If the picture is complete, verify it and make it durable. Then call
     /// [`ServerSession::picture`].
     KeepPiece(Piece),
     /// Wait for a frame.
     Wait,
 }
 
-/// The server's end of one session with a device that its certificate has proved.
+/// The server's end of one session with an authenticated device.
 #[derive(Debug)]
 pub struct ServerSession {
     device: DeviceNo,
     person: PersonId,
     greeted: bool,
-    /// Whether the device stands where this feed has no place, and was told so: a pull from there has been on its way,
-    /// and the device asks again from the beginning.
+    /// Whether the device was told that its position is not in this feed. A pull from that position may be in flight;
+    /// the device pulls again from the beginning.
     is_beyond: bool,
     steps: VecDeque<Step>,
-    /// The first and the last op of each push that awaits its receipt.
+    /// The first and the last op of each push that waits for its receipt.
     pushes: VecDeque<(OpSeq, OpSeq)>,
     pull: Option<Pull>,
     /// What is still to be read for this pull: first the scope, then the homes that are behind.
@@ -85,21 +85,22 @@ impl ServerSession {
         }
     }
 
-    /// What to do next.
+    /// Returns the next step.
     pub fn poll(&mut self) -> Step {
         self.steps.pop_front().unwrap_or(Step::Wait)
     }
 
-    /// Whether the next poll gives [`Step::Wait`].
+    /// Whether the next poll returns [`Step::Wait`].
     pub fn is_waiting(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// Takes a frame of the device. `now_ms` is the server's clock, `applied_through` the last op of the
-    /// device that is durable.
+    /// Handles a frame of the device. `now_ms` is the server's clock, `applied_through` the last durable op of the
+    /// device.
     ///
     /// # Errors
-    /// Where the frame has no place here; [`refusal`] makes the answer.
+    ///
+    /// Returns an error if the frame is not allowed here; [`refusal`] makes the answer.
     pub fn handle(
         &mut self,
         frame: ClientFrame,
@@ -146,8 +147,8 @@ impl ServerSession {
             }
             ClientFrame::CompareDigests(check) => self.steps.push_back(Step::Compare(check)),
             ClientFrame::CompareRecords(check) => self.steps.push_back(Step::CompareRecords(check)),
-            // What pictures are taken for was sent before, so they need no greeting: whoever sends one twice, from
-            // whatever copy of a store, sends the same.
+            // The records that name the pictures were pushed before, so no hello is needed. A picture that is sent
+            // twice, even from two copies of a store, is the same.
             ClientFrame::Offer(offer) => self.steps.push_back(Step::FindPicture(offer)),
             ClientFrame::Piece(piece) => self.steps.push_back(Step::KeepPiece(piece)),
             ClientFrame::Enrol(_) => {
@@ -157,7 +158,7 @@ impl ServerSession {
         Ok(())
     }
 
-    /// The device's next certificate, after the welcome.
+    /// Sends the device's next certificate, after the welcome.
     pub fn renewed(&mut self, certificate_der: Vec<u8>) {
         self.steps.push_back(Step::Send(ServerFrame::Renewed(certificate_der)));
     }
@@ -168,21 +169,21 @@ impl ServerSession {
         self.steps.push_front(Step::Send(ServerFrame::Resumed(resumed)));
     }
 
-    /// Answers [`Step::Ingest`]. The receipt names the rejections and new stamps of all its push's ops that
-    /// are durable, whether they came for the first time or again.
+    /// Answers [`Step::Ingest`]. The receipt names the rejections and new stamps of all durable ops of the push,
+    /// whether they were sent for the first time or again.
     pub fn ingested(&mut self, mut receipt: Receipt) {
         let Some((first, last)) = self.pushes.pop_front() else { return };
         receipt.through = receipt.through.min(last);
         self.steps.push_front(Step::Send(ServerFrame::Receipt { first, receipt }));
     }
 
-    /// Answers [`Step::CheckScope`]: the homes of the scope where it is not the one that the device holds.
+    /// Answers [`Step::CheckScope`] with the homes of the scope, if the device holds another scope.
     pub fn scope(&mut self, pull: Pull, changed: Option<Vec<Home>>) {
         if let Some(homes) = changed {
             self.steps.push_back(Step::Send(ServerFrame::Scope(homes)));
             return;
         }
-        // A pull that comes before the last one is answered takes its place.
+        // A pull that arrives before the last one is answered replaces it.
         self.steps.retain(|step| !matches!(step, Step::ReadChanges { .. }));
         self.to_read = std::iter::once((None, pull.cursor))
             .chain(pull.behind.iter().map(|(home, seq)| (Some(*home), *seq)))
@@ -191,13 +192,12 @@ impl ServerSession {
         self.read_next();
     }
 
-    /// Answers [`Step::ReadChanges`]: the frame, and whether more of the same home is to come. A frame
-    /// without records that moves the cursor is sent as well, so that a device need not ask for the same
-    /// stretch twice.
+    /// Answers [`Step::ReadChanges`] with the frame, and with whether more changes of the same home follow. A frame
+    /// without records is sent too if it moves the cursor, so that a device need not request the same range twice.
     pub fn changes(&mut self, mut changes: Changes, more: bool) {
         let Some(first) = self.to_read.front_mut() else { return };
         if !more && changes.home.is_some() {
-            // A home is read after the scope was, to its end: it is no further behind than the rest.
+            // A home is read to its end, after the scope was read, so it is no further behind than the rest.
             changes.to = self.pull.as_ref().map_or(changes.to, |pull| changes.to.max(pull.cursor));
         }
         first.1 = changes.to;
@@ -252,7 +252,7 @@ fn is_from_beginning(pull: &Pull) -> bool {
     pull.cursor == FeedSeq(0) && pull.behind.iter().all(|(_, place)| *place == FeedSeq(0))
 }
 
-/// The last frame of a session that cannot go on.
+/// The last frame of a session that cannot continue.
 pub fn refusal(why: Refusal, message: impl std::fmt::Display) -> ServerFrame {
     let mut message = message.to_string();
     let max = crate::limits::MESSAGE_BYTES_MAX;

@@ -1,7 +1,7 @@
-//! The two ends of a session with small stores, over a carrier that loses, repeats, reorders and cuts.
+//! Both ends of a session with small in-memory stores, over a transport that loses, repeats, reorders and disconnects.
 //!
-//! A storm is a list of events, so that a failing one shrinks to the few that matter. After it every device
-//! syncs undisturbed, and then nothing may be lost, counted twice, or different anywhere.
+//! A storm is a list of events, so that a failing one shrinks to the few that matter. After it every device syncs
+//! undisturbed, and then nothing may be lost, counted twice, or different anywhere.
 
 mod device;
 mod points;
@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 const DEVICES: u8 = 3;
 const HOMES: u8 = 4;
 const RECORDS: u8 = 16;
-/// Payloads that one undisturbed session may take before it counts as wedged.
+/// The payloads that one undisturbed session may take before it counts as stuck.
 const PAYLOADS_MAX: u32 = 2_000;
 
 #[derive(Clone, Copy, Debug)]
@@ -34,14 +34,14 @@ enum Fate {
 
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// A save; `field` 0 is one that the server rejects.
+    /// A save. The server rejects a `field` of 0.
     Save {
         device: u8,
         record: u8,
         field: u8,
         value: i8,
     },
-    /// A new session, whatever was under way.
+    /// A new session, whatever was in progress.
     Connect {
         device: u8,
         mode: SyncMode,
@@ -54,7 +54,7 @@ enum Event {
         device: u8,
         fate: Fate,
     },
-    /// So many payloads cross undisturbed.
+    /// This many payloads are delivered undisturbed.
     Calm {
         device: u8,
         payloads: u8,
@@ -71,11 +71,11 @@ enum Event {
     Time {
         ms: u16,
     },
-    /// A copy of the server is laid aside.
+    /// A copy of the server is set aside.
     Backup,
-    /// The server is the copy that was laid aside last, or an empty one.
+    /// The server becomes the copy that was set aside last, or an empty one.
     Restore,
-    /// A confirmed record of the device decays.
+    /// A confirmed record of the device is corrupted.
     Decay {
         device: u8,
         record: u8,
@@ -131,7 +131,7 @@ fn homes_of(bits: u8) -> Vec<Home> {
     homes
 }
 
-/// One session under way.
+/// One session in progress.
 struct Link {
     client: ClientSession,
     server: ServerSession,
@@ -148,9 +148,9 @@ struct World {
     links: Vec<Option<Link>>,
     first_flights: Vec<Vec<Vec<u8>>>,
     now_ms: i64,
-    /// Ops and records that crossed the carrier.
+    /// Ops and records that were transferred.
     moved: usize,
-    /// Whether syncs check what devices hold.
+    /// Whether syncs reconcile.
     checks: bool,
 }
 
@@ -171,8 +171,8 @@ impl World {
         }
     }
 
-    /// Everything that happens, and then two rounds of syncs: the first brings everything to the server, the second
-    /// everything to everybody.
+    /// Runs all events, and then two rounds of syncs. The first brings everything to the server, the second everything
+    /// to every device.
     fn weather(&mut self, storm: Vec<Event>) {
         for event in storm {
             self.happen(event);
@@ -182,7 +182,7 @@ impl World {
         self.check();
     }
 
-    /// Once all is equal, a session moves nothing.
+    /// Once all are equal, a session transfers nothing.
     fn check_rest(&mut self) {
         self.moved = 0;
         self.sync_all();
@@ -199,7 +199,7 @@ impl World {
         if self.checks { session.reconciling() } else { session }
     }
 
-    /// The server is another one now, and whatever was under way is not.
+    /// The server is replaced, and everything in progress is lost.
     fn restore(&mut self) {
         let scopes = std::mem::take(&mut self.server.scopes);
         self.server = self.backup.clone();
@@ -207,7 +207,7 @@ impl World {
         self.openings += 1;
         self.server.open(self.openings);
         self.links.iter_mut().for_each(|link| *link = None);
-        // No first flight outlives the server that it was sent to, whose keys it was sealed for.
+        // No first flight outlives the server for whose keys it was encrypted.
         self.first_flights.iter_mut().for_each(Vec::clear);
     }
 
@@ -253,7 +253,7 @@ impl World {
         }
     }
 
-    /// Lets one payload cross, or not.
+    /// Delivers one payload, or does to it what `fate` says.
     fn carry(&mut self, at: usize, fate: Fate, up: bool) {
         let Some(link) = &mut self.links[at] else { return self.connect(at, SyncMode::Sync) };
         let queue = if up { &mut link.up } else { &mut link.down };
@@ -324,7 +324,11 @@ impl World {
         }
     }
 
-    /// One session that nothing disturbs. Panics where it does not come to its end.
+    /// Runs one undisturbed session.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it does not complete.
     fn run(&mut self, at: usize, mode: SyncMode) {
         self.connect(at, mode);
         for _ in 0..PAYLOADS_MAX {
@@ -366,7 +370,7 @@ impl World {
         }
     }
 
-    /// Nothing lost, nothing twice, nothing different.
+    /// Asserts that nothing is lost, counted twice or different.
     fn check(&self) {
         for device in &self.devices {
             self.server.check_account_of(device);

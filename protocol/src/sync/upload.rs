@@ -1,11 +1,11 @@
-//! The device's end of sending one photo's picture: offer it, and send what the server lacks, in pieces.
+//! The device's end of a picture upload: offers the picture, and sends the missing bytes in pieces.
 //!
-//! Calling order: [`Upload::new`], then [`Upload::poll`] until it gives [`Step::Wait`]; for each frame that arrives
-//! [`Upload::handle`], then poll again. Steps that ask for something are answered by the method that they name
-//! before the next poll. Several pictures may follow each other in one stream.
+//! Calling order: [`Upload::new`], then [`Upload::poll`] until it returns [`Step::Wait`]. For each frame that arrives
+//! call [`Upload::handle`], then poll again. A step that asks for something names the method that answers it before the
+//! next poll. Several pictures may follow each other in one stream.
 //!
-//! It may end at any moment: the next upload goes on from what the server holds then. At most
-//! [`PHOTO_PIECES_IN_FLIGHT_MAX`] pieces are on their way at a time, so no cut costs more than these.
+//! An upload may end at any moment; the next one continues from what the server holds. At most
+//! [`PHOTO_PIECES_IN_FLIGHT_MAX`] pieces are in flight at a time, which bounds the cost of a disconnect.
 
 #[cfg(test)]
 mod tests;
@@ -16,35 +16,35 @@ use crate::limits::{PHOTO_PIECE_BYTES_MAX, PHOTO_PIECES_IN_FLIGHT_MAX};
 use crate::wire::v1::{ClientFrame, Declined, Offer, Piece, Refusal, ServerFrame, UploadStatus};
 use std::collections::VecDeque;
 
-/// How often one upload begins anew where the server does not come to hold what was sent.
+/// How many times an upload starts again if the server does not hold what was sent.
 const ROUNDS_MAX: u32 = 3;
 
-/// What the driver has to do next.
+/// What the driver must do next.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Step {
     /// Send a frame.
     Send(ClientFrame),
-    /// Hash so many bytes of the picture's front and give the hash to [`Upload::front`].
+    /// Hash this many bytes from the start of the picture and pass the hash to [`Upload::front`].
     HashFront(u64),
-    /// Read these bytes of the picture and give all of them to [`Upload::piece`].
+    /// Read these bytes of the picture and pass all of them to [`Upload::piece`].
     Read {
-        /// Where they stand.
+        /// The offset of the first byte.
         from: u64,
-        /// How many.
+        /// The number of bytes.
         bytes: usize,
     },
     /// Wait for a frame.
     Wait,
-    /// The upload has ended, and nothing of it is on its way.
+    /// The upload has ended, and no piece is in flight.
     Done(Outcome),
 }
 
 /// How an upload ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// The server holds the picture, whole, verified and durable.
+    /// The server holds the complete picture, verified and durable.
     Stored,
-    /// It was broken off by [`Upload::pause`].
+    /// [`Upload::pause`] ended it.
     Paused,
     /// The server does not take the picture.
     Declined {
@@ -53,7 +53,7 @@ pub enum Outcome {
         /// The same for people.
         message: String,
     },
-    /// What was sent, several times, is never what the server came to hold.
+    /// The bytes were sent several times, and the server never held them.
     NotKept,
 }
 
@@ -66,7 +66,7 @@ enum Phase {
     Done(Outcome),
 }
 
-/// The sending of one picture.
+/// The upload of one picture.
 #[derive(Clone, Debug)]
 pub struct Upload {
     hash: ContentHash,
@@ -74,18 +74,18 @@ pub struct Upload {
     phase: Phase,
     /// A piece that was read and is to be sent.
     frame: Option<ClientFrame>,
-    /// What the server will hold after each piece on its way.
+    /// The bytes that the server will hold after each piece in flight.
     in_flight: VecDeque<u64>,
     next: u64,
     held: u64,
     paused: bool,
-    /// Whether the server did not come to hold what was sent, so that it is asked again.
+    /// Whether the server did not hold what was sent, so that the picture is offered again.
     again: bool,
     rounds: u32,
 }
 
 impl Upload {
-    /// An upload of a picture that is not empty.
+    /// An upload of a picture, which is not empty.
     pub const fn new(hash: ContentHash, bytes: u64) -> Self {
         Self {
             hash,
@@ -101,17 +101,17 @@ impl Upload {
         }
     }
 
-    /// How many bytes of the picture the server is known to hold.
+    /// The number of bytes that the server is known to hold.
     pub const fn held_bytes(&self) -> u64 {
         self.held
     }
 
-    /// Sends nothing new from here on: ends as soon as nothing is on its way.
+    /// Stops sending: the upload ends as soon as no piece is in flight.
     pub const fn pause(&mut self) {
         self.paused = true;
     }
 
-    /// What to do next.
+    /// Returns the next step.
     pub fn poll(&mut self) -> Step {
         if let Some(frame) = self.frame.take() {
             return Step::Send(frame);
@@ -131,7 +131,7 @@ impl Upload {
         }
     }
 
-    /// Whether nothing is on its way and nothing was decided.
+    /// Whether no piece is in flight and the upload is undecided.
     fn is_idle(&self) -> bool {
         self.in_flight.is_empty()
             && matches!(self.phase, Phase::Offering | Phase::Checking(_) | Phase::Sending)
@@ -160,7 +160,7 @@ impl Upload {
         self.frame = Some(ClientFrame::Piece(Piece { hash: self.hash, from, bytes }));
     }
 
-    /// Answers [`Step::HashFront`]. Where the server's bytes are not the picture's, all are sent again.
+    /// Answers [`Step::HashFront`]. If the server's bytes are not the picture's, all bytes are sent again.
     pub fn front(&mut self, front: ContentHash) {
         let Phase::Checking(held) = &self.phase else { return };
         self.held = if held.front == front { held.bytes } else { 0 };
@@ -168,10 +168,11 @@ impl Upload {
         self.phase = Phase::Sending;
     }
 
-    /// Takes a frame of the server.
+    /// Handles a frame of the server.
     ///
     /// # Errors
-    /// Where the frame has no place here, or ends the session.
+    ///
+    /// Returns an error if the frame is not allowed here, or ends the session.
     pub fn handle(&mut self, frame: ServerFrame) -> Result<(), SessionError> {
         match frame {
             ServerFrame::Refused(refused) => return Err(SessionError::Refused(refused)),
@@ -179,7 +180,7 @@ impl Upload {
             ServerFrame::Declined(Declined { hash, why, message }) if hash == self.hash => {
                 self.phase = Phase::Done(Outcome::Declined { why, message });
             }
-            // Of a picture before this one, which ended with pieces on their way.
+            // An answer for an earlier picture that ended with pieces in flight.
             ServerFrame::UploadStatus(_) | ServerFrame::Declined(_) => {}
             _ => return Err(SessionError::Unexpected { got: "records", expected: "word of a picture" }),
         }

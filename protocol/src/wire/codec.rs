@@ -1,4 +1,4 @@
-//! bincode with our settings: a bound on what a decoder takes, and no bytes left over.
+//! bincode with our settings: a limit on what a decoder allocates, and no trailing bytes.
 
 use crate::limits::{DECODE_BYTES_MAX, SMALL_BYTES_MAX, SMALL_DECODE_BYTES_MAX};
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
@@ -14,7 +14,7 @@ const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODE_BYTES_MAX>> =
 const SMALL_CONFIG: Configuration<LittleEndian, Varint, Limit<SMALL_DECODE_BYTES_MAX>> =
     bincode::config::standard().with_limit::<SMALL_DECODE_BYTES_MAX>();
 
-/// Bytes that could not be read.
+/// Bytes that could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// No bytes at all.
@@ -28,13 +28,13 @@ pub enum DecodeError {
         /// The one that this program reads.
         known: u8,
     },
-    /// The bytes make no value.
+    /// The bytes are not a valid value.
     #[error("the value is malformed: {0}")]
     Malformed(String),
     /// Bytes are left after the value.
     #[error("the value is malformed: {0} bytes too many")]
     Trailing(usize),
-    /// A bound of [`crate::limits`] was passed.
+    /// A bound of [`crate::limits`] was exceeded.
     #[error("the value is too large: {what} {found}, at most {max}")]
     TooLarge {
         /// What is bounded.
@@ -47,7 +47,7 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// An error where `found` is over `max`.
+    /// Returns an error if `found` is over `max`.
     pub(super) const fn bound(what: &'static str, found: usize, max: usize) -> Result<(), Self> {
         if found > max { Err(Self::TooLarge { what, found, max }) } else { Ok(()) }
     }
@@ -59,13 +59,13 @@ impl DecodeError {
 
 /// Appends a value's bytes.
 pub(super) fn put<T: Encode>(value: &T, out: &mut Vec<u8>) {
-    // Writing into memory fails only where a type's own encoder does, and ours are all derived.
+    // Writing into memory fails only if a type's own encoder fails, and ours are all derived.
     if let Err(error) = bincode::encode_into_std_write(value, out, CONFIG) {
         unreachable!("derived encoders do not fail: {error}");
     }
 }
 
-/// Reads one value from the front of `bytes` and moves past it.
+/// Decodes one value from the front of `bytes` and advances past it.
 pub(super) fn take<T: Decode<()>>(bytes: &mut &[u8]) -> Result<T, DecodeError> {
     let decoded = if bytes.len() <= SMALL_BYTES_MAX {
         bincode::decode_from_slice(bytes, SMALL_CONFIG)
@@ -77,7 +77,7 @@ pub(super) fn take<T: Decode<()>>(bytes: &mut &[u8]) -> Result<T, DecodeError> {
     Ok(value)
 }
 
-/// Up to here a varint is its one byte (bincode's encoding, docs/WIRE.md).
+/// Up to here a varint is a single byte (bincode's encoding, docs/WIRE.md).
 const VARINT_BYTE_MAX: u8 = 250;
 
 /// Appends a whole number, as [`put`] does. Rows of figures are long, and most of their numbers are small.
@@ -100,12 +100,12 @@ pub(super) fn take_number(bytes: &mut &[u8]) -> Result<i64, DecodeError> {
     }
 }
 
-/// The number of a varint of one byte: zigzag, so 0, 1, 2, 3 are 0, −1, 1, −2.
+/// The number of a one-byte varint. It is zigzag-encoded: 0, 1, 2, 3 are 0, −1, 1, −2.
 fn small_number(byte: u8) -> i64 {
     i64::from(byte >> 1) ^ -i64::from(byte & 1)
 }
 
-/// A list of whole numbers, written and read as any list of them, and faster.
+/// A list of whole numbers. The bytes are those of any such list; encoding and decoding are faster.
 #[derive(Debug)]
 pub(super) struct Numbers(pub(super) Vec<i64>);
 
@@ -134,7 +134,7 @@ impl<Context> Decode<Context> for Numbers {
                 decoder.reader().consume(1);
                 number
             } else {
-                // Reading one claims its bytes, and the list has claimed them already.
+                // Reading a number claims its bytes, which the list has claimed already.
                 decoder.unclaim_bytes_read(size_of::<i64>());
                 i64::decode(decoder)?
             });
@@ -145,13 +145,13 @@ impl<Context> Decode<Context> for Numbers {
 
 bincode::impl_borrow_decode!(Numbers);
 
-/// Reads one value that must use all bytes.
+/// Decodes one value that must use all bytes.
 pub(super) fn take_all<T: Decode<()>>(mut bytes: &[u8]) -> Result<T, DecodeError> {
     let value = take(&mut bytes)?;
     if bytes.is_empty() { Ok(value) } else { Err(DecodeError::Trailing(bytes.len())) }
 }
 
-/// Takes the version byte off the front.
+/// Removes the version byte from the front.
 pub(super) fn version(bytes: &[u8], known: u8) -> Result<&[u8], DecodeError> {
     match bytes.split_first() {
         None => Err(DecodeError::Empty),

@@ -1,8 +1,8 @@
 //! Rows of one frame, column by column.
 //!
-//! All values of one field of one kind stand together, so that what repeats (outlets, GTINs, days) and
-//! what grows slowly (times, stamps) lies side by side where the stream compressor finds it. Rows that
-//! look alike share one shape.
+//! All values of one field of one kind are stored together, so that repeated values (outlets, GTINs, days) and slowly
+//! growing ones (times, stamps) are adjacent, where the stream compressor finds them. Rows of the same structure share
+//! one shape.
 
 use super::DecodeError;
 use super::codec::{put, take};
@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 #[derive(Encode, Decode, Clone, PartialEq, Debug, Default)]
 pub(super) struct Columns {
     shapes: Vec<Shape>,
-    /// The shape, the id and the home of each row, and the stamps of each.
+    /// The shape, the id and the home of each row, and its stamps.
     rows: u32,
     row_shapes: Vec<u8>,
     ids: Vec<u8>,
@@ -69,7 +69,7 @@ impl Columns {
         self.rows as usize
     }
 
-    /// The rows, of which there must be no more than `rows_max`.
+    /// Decodes the rows, at most `rows_max`.
     pub(super) fn rows(self, rows_max: usize) -> Result<Vec<Row<RowField>>, DecodeError> {
         let rows = self.len();
         DecodeError::bound("rows of a frame", rows, rows_max)?;
@@ -262,7 +262,7 @@ impl<'a> Reader<'a> {
         Ok(stamps)
     }
 
-    /// Every byte of every column must have been used.
+    /// Checks that every byte of every column was used.
     fn finish(self) -> Result<(), DecodeError> {
         let fixed = [&self.row_shapes, &self.ids, &self.homes, &self.stamps, &self.stamp_indexes];
         let columns = self.columns.values().flat_map(|column| [&column.keys, &column.values]);

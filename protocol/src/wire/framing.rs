@@ -1,14 +1,14 @@
-//! Frames in a stream of bytes: a length as u32 big-endian, then that many bytes of payload.
+//! Framing: a stream of bytes as frames, each a length (u32, big-endian) and that many bytes of payload.
 //!
-//! Owns the length prefix and its bound. Ignores what a payload means, compression and versions,
-//! and does no I/O: the transports push what they received and take out whole frames.
+//! Owns the length prefix and its bound. Does not know what a payload means, compression or versions, and does no I/O:
+//! the transports push the bytes they received and take out whole frames.
 
 use crate::limits::FRAME_BYTES_MAX;
 
-/// Bytes of the length that stands before each payload.
+/// The bytes of the length prefix.
 pub const FRAME_PREFIX_BYTES: usize = 4;
 
-/// Why bytes cannot be cut into frames. The stream is of no further use after any of them.
+/// Why bytes cannot be split into frames. The stream is unusable after any of these errors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
     /// A frame announces, or a caller passes, more bytes than the bound.
@@ -21,7 +21,7 @@ pub enum FramingError {
         /// The bound.
         max_bytes: usize,
     },
-    /// A frame announces, or a caller passes, a payload without bytes.
+    /// A frame announces, or a caller passes, an empty payload.
     #[error("a frame is empty: the other side speaks another protocol, close the stream")]
     Empty,
     /// The stream ended inside a frame.
@@ -29,20 +29,20 @@ pub enum FramingError {
         "the stream ended inside a frame, {left_bytes} bytes into it: connect again and repeat what was not acknowledged"
     )]
     Truncated {
-        /// Bytes of the broken frame that did arrive, its length prefix included.
+        /// The bytes of the incomplete frame that arrived, with its length prefix.
         left_bytes: usize,
     },
 }
 
-/// Cuts a stream of bytes into frames. Call [`push`](Self::push) with what arrived, then
-/// [`next`](Self::next) until it gives `None`, and [`finish`](Self::finish) at the stream's end.
+/// Splits a stream of bytes into frames. Call [`push`](Self::push) with what arrived, then [`next`](Self::next) until
+/// it returns `None`, and [`finish`](Self::finish) at the end of the stream.
 ///
-/// It holds only bytes that really arrived: an announced length takes no memory.
+/// It holds only bytes that arrived: an announced length allocates nothing.
 #[derive(Debug)]
 pub struct FrameReader {
     payload_bytes_max: usize,
     pending: Vec<u8>,
-    /// How many bytes of `pending` were given out already.
+    /// The number of bytes of `pending` that were returned already.
     taken_bytes: usize,
 }
 
@@ -52,7 +52,7 @@ impl FrameReader {
         Self { payload_bytes_max, pending: Vec::new(), taken_bytes: 0 }
     }
 
-    /// Takes bytes in the order of the stream, however they were split.
+    /// Adds bytes in the order of the stream, however they were split.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.taken_bytes > 0 {
             self.pending.drain(..self.taken_bytes);
@@ -61,7 +61,7 @@ impl FrameReader {
         self.pending.extend_from_slice(bytes);
     }
 
-    /// The next whole payload; `None` until more bytes are pushed. An error repeats itself.
+    /// Returns the next complete payload; `None` until more bytes are pushed. An error is permanent.
     #[expect(clippy::should_implement_trait, reason = "an iterator's None would mean the end, not a wait")]
     pub fn next(&mut self) -> Result<Option<Vec<u8>>, FramingError> {
         let Some((prefix, rest)) = self.unread().split_first_chunk::<FRAME_PREFIX_BYTES>() else {
@@ -76,14 +76,14 @@ impl FrameReader {
         let payload = payload.to_vec();
         self.taken_bytes += FRAME_PREFIX_BYTES + len_bytes;
         if self.unread().is_empty() {
-            // Thousands of idle streams must not each keep the room of their largest frame.
+            // Thousands of idle streams must not each keep the buffer of their largest frame.
             self.pending = Vec::new();
             self.taken_bytes = 0;
         }
         Ok(Some(payload))
     }
 
-    /// Says whether the stream ended between two frames.
+    /// Checks that the stream ended between two frames.
     pub fn finish(&self) -> Result<(), FramingError> {
         match self.unread().len() {
             0 => Ok(()),
@@ -96,8 +96,8 @@ impl FrameReader {
     }
 }
 
-/// Appends `payload` as one frame to `out`. Leaves `out` alone if the payload is empty or over
-/// [`FRAME_BYTES_MAX`], so that a sender never makes a frame that its peer must refuse.
+/// Appends `payload` as one frame to `out`. Leaves `out` unchanged if the payload is empty or over [`FRAME_BYTES_MAX`],
+/// so that a sender never makes a frame that its peer must refuse.
 pub fn encode_frame(payload: &[u8], out: &mut Vec<u8>) -> Result<(), FramingError> {
     let prefix = frame_prefix(payload)?;
     out.reserve(FRAME_PREFIX_BYTES + payload.len());
@@ -106,10 +106,10 @@ pub fn encode_frame(payload: &[u8], out: &mut Vec<u8>) -> Result<(), FramingErro
     Ok(())
 }
 
-/// The length prefix of `payload`, for senders that write the two one after the other.
+/// The length prefix of `payload`, for senders that write prefix and payload separately.
 pub fn frame_prefix(payload: &[u8]) -> Result<[u8; FRAME_PREFIX_BYTES], FramingError> {
     checked_len(payload.len() as u64, FRAME_BYTES_MAX)?;
-    // The bound fits into the prefix: checked below when the crate is compiled.
+    // The bound fits into the prefix; the assertion below checks it at compile time.
     Ok((payload.len() as u32).to_be_bytes())
 }
 

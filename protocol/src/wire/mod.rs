@@ -1,8 +1,8 @@
-//! How records, ops and frames become bytes, in memory's place: on the disk and on the network.
+//! The wire format: how records, ops and frames are encoded, for the disk and for the network.
 //!
-//! This is the only module that knows bincode and zstd. Every stored or sent value starts with a version
-//! byte; the golden bytes of each version are kept and decoded for ever. Decoders take bytes from
-//! strangers: each has a bound, demands that every byte is used, and never panics.
+//! This is the only module that knows bincode and zstd. Every stored or sent value starts with a version byte. The
+//! golden bytes of each version are kept and decoded for ever. Decoders read untrusted bytes: each has a limit,
+//! requires that every byte is used, and never panics.
 
 mod codec;
 mod columns;

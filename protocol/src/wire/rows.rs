@@ -1,7 +1,7 @@
-//! Rows: the common form of ops and records on their way to bytes.
+//! Rows: the common form in which ops and records are encoded.
 //!
-//! A row's fields are grouped into runs of one tag. Lines that several tags share, as the shelf, backroom
-//! and facings of one visit share its GTINs, are written once.
+//! A row's fields are grouped into runs of one tag. Lines that several tags share, as the shelf, backroom and facings
+//! of one visit share its GTINs, are written once.
 
 use super::DecodeError;
 use crate::clock::{Hlc, Stamp};
@@ -11,7 +11,7 @@ use crate::record::{FieldKey, Home, Key, RecordKey, Value};
 use bincode::{Decode, Encode};
 use std::cell::Cell;
 
-/// An op or a record on its way to bytes, whose fields lie elsewhere, or from them.
+/// An op or a record that is being encoded, with borrowed fields, or that was decoded.
 #[derive(Debug)]
 pub(super) struct Row<F> {
     pub(super) record: RecordKey,
@@ -20,7 +20,7 @@ pub(super) struct Row<F> {
     pub(super) fields: Vec<F>,
 }
 
-/// A field on its way to bytes. `stamp` is an index into the row's stamps.
+/// A field that is being encoded. `stamp` is an index into the row's stamps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FieldRef<'a> {
     pub(super) at: &'a FieldKey,
@@ -28,7 +28,7 @@ pub(super) struct FieldRef<'a> {
     pub(super) stamp: u32,
 }
 
-/// A field that was read.
+/// A decoded field.
 #[derive(Debug)]
 pub(super) struct RowField {
     pub(super) at: FieldKey,
@@ -54,7 +54,7 @@ impl From<WireStamp> for Stamp {
     }
 }
 
-/// A value as bytes: encoded from where it lies.
+/// A value to encode, borrowed.
 #[derive(Encode)]
 pub(super) enum WireValueRef<'a> {
     Absent,
@@ -78,7 +78,7 @@ impl<'a> From<&'a Value> for WireValueRef<'a> {
     }
 }
 
-/// The same, decoded.
+/// A decoded value.
 #[derive(Decode)]
 pub(super) enum WireValue {
     Absent,
@@ -102,7 +102,7 @@ impl From<WireValue> for Value {
     }
 }
 
-/// A line's key as bytes: encoded from where it lies.
+/// A line key to encode, borrowed.
 #[derive(Encode)]
 pub(super) enum WireKeyRef<'a> {
     Single,
@@ -124,7 +124,7 @@ impl<'a> From<&'a Key> for WireKeyRef<'a> {
     }
 }
 
-/// The same, decoded.
+/// A decoded line key.
 #[derive(Decode)]
 pub(super) enum WireKey {
     Single,
@@ -194,17 +194,17 @@ impl From<WireRecordKey> for RecordKey {
     }
 }
 
-/// The shape of a run: fields of one tag that follow each other.
+/// The shape of a run: consecutive fields of one tag.
 #[derive(Encode, Decode, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct RunShape {
     pub(super) tag: u16,
-    /// How many lines; 0 for a field that is not a map.
+    /// The number of lines; 0 for a field that is not a map.
     pub(super) lines: u32,
-    /// Whether its keys are those of the last run of this row that wrote its own.
+    /// Whether its keys are those of the last run in this row that wrote its own.
     pub(super) shared_keys: bool,
 }
 
-/// Fields of one tag that follow each other, with their shape.
+/// Consecutive fields of one tag, with their shape.
 pub(super) struct Run<'r, 'a> {
     pub(super) shape: RunShape,
     pub(super) fields: &'r [FieldRef<'a>],
@@ -234,7 +234,7 @@ pub(super) fn runs<'r, 'a>(fields: &'r [FieldRef<'a>]) -> Vec<Run<'r, 'a>> {
         .collect()
 }
 
-/// What the keys of one frame's lines may still take.
+/// The bytes that the line keys of one frame may still take.
 pub(super) struct KeyBudget(Cell<usize>);
 
 impl KeyBudget {
@@ -249,8 +249,8 @@ impl KeyBudget {
     }
 }
 
-/// Puts fields back together from shapes, keys and values; checks the bounds on fields and keys before it
-/// takes memory for them.
+/// Rebuilds fields from shapes, keys and values. Checks the bounds on fields and keys before it allocates memory for
+/// them.
 pub(super) struct FieldsReader<'a> {
     fields: Vec<RowField>,
     keys: Vec<Key>,
@@ -265,7 +265,7 @@ impl<'a> FieldsReader<'a> {
         Ok(Self { fields: Vec::with_capacity(total), keys: Vec::new(), budget })
     }
 
-    /// Reads one run. `key` and `value` give the next ones.
+    /// Reads one run. `key` and `value` return the next key and value.
     pub(super) fn run(
         &mut self,
         shape: RunShape,

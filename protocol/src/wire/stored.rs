@@ -1,4 +1,4 @@
-//! Records and ops at rest, one by one, in the stores of device and server.
+//! Stored values: single records and ops in the stores of device and server.
 
 use super::DecodeError;
 use super::codec::{put, put_number, take, take_all, take_number, version};
@@ -14,14 +14,14 @@ use bincode::{Decode, Encode};
 /// The format version of stored values.
 pub const VERSION: u8 = 1;
 
-/// A record as bytes.
+/// Encodes a record.
 pub fn encode_record(record: &Record) -> Vec<u8> {
     let mut out = vec![VERSION];
     put_row(&record_row(record), &mut out);
     out
 }
 
-/// A record from its bytes.
+/// Decodes a record.
 pub fn decode_record(bytes: &[u8]) -> Result<Record, DecodeError> {
     let mut rest = version(bytes, VERSION)?;
     let row = take_row(&mut rest)?;
@@ -31,7 +31,7 @@ pub fn decode_record(bytes: &[u8]) -> Result<Record, DecodeError> {
     row_record(row)
 }
 
-/// An op as bytes.
+/// Encodes an op.
 pub fn encode_op(op: &Op) -> Vec<u8> {
     let mut out = vec![VERSION];
     put(&op.seq.0, &mut out);
@@ -40,7 +40,7 @@ pub fn encode_op(op: &Op) -> Vec<u8> {
     out
 }
 
-/// An op from its bytes.
+/// Decodes an op.
 pub fn decode_op(bytes: &[u8]) -> Result<Op, DecodeError> {
     let mut rest = version(bytes, VERSION)?;
     let seq = OpSeq(take(&mut rest)?);
@@ -151,7 +151,7 @@ fn take_row(rest: &mut &[u8]) -> Result<Row<RowField>, DecodeError> {
     Ok(Row { record, home, stamps, fields: reader.finish() })
 }
 
-/// Whole numbers as bytes, small ones in few: what rows of a store are made of that are neither record nor op.
+/// Encodes whole numbers, small ones in few bytes, for rows of a store that are neither record nor op.
 pub fn encode_numbers(numbers: &[i64]) -> Vec<u8> {
     let mut out = Vec::with_capacity(1 + 2 * numbers.len());
     out.push(VERSION);
@@ -161,18 +161,20 @@ pub fn encode_numbers(numbers: &[i64]) -> Vec<u8> {
     out
 }
 
-/// Whole numbers from their bytes.
+/// Decodes whole numbers.
 ///
 /// # Errors
-/// Where the version is another one or the bytes end within a number.
+///
+/// Returns an error if the version is unknown or the bytes end within a number.
 pub fn decode_numbers(bytes: &[u8]) -> Result<Vec<i64>, DecodeError> {
     read_numbers(bytes)?.collect()
 }
 
-/// The same one by one; whoever meets an error stops.
+/// Decodes whole numbers one by one. The iterator ends after an error.
 ///
 /// # Errors
-/// Where the version is another one.
+///
+/// Returns an error if the version is unknown.
 pub fn read_numbers(
     bytes: &[u8],
 ) -> Result<impl Iterator<Item = Result<i64, DecodeError>> + '_, DecodeError> {

@@ -8,10 +8,10 @@ pub trait Choice: Sized + Copy {
     const CHOICES: &'static [(i64, &'static str, Label)];
     /// The number.
     fn number(self) -> i64;
-    /// The choice of a number, if this version knows it.
+    /// The choice with a number, if this version knows it.
     fn from_number(number: i64) -> Option<Self>;
 
-    /// The choice of a code.
+    /// The choice with a code.
     fn from_code(code: &str) -> Option<Self> {
         Self::CHOICES.iter().find(|choice| choice.1 == code).and_then(|choice| Self::from_number(choice.0))
     }

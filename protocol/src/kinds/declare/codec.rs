@@ -9,21 +9,21 @@ use crate::kinds::gtin::Gtin;
 use crate::record::{Field, FieldKey, Key, Value, ValueType, Write};
 use std::collections::BTreeMap;
 
-/// A type that a field's value can have.
+/// A type of field values.
 pub trait FieldValue: Sized {
     /// The type as stored.
     const TYPE: ValueType;
-    /// For a choice: its numbers.
+    /// For a choice: its numbers, codes and labels.
     const CHOICES: &'static [(i64, &'static str, Label)] = &[];
     /// For an id: the kind of the record that it names.
     const REFERS_TO: Option<KindId> = None;
     /// The stored form.
     fn to_value(&self) -> Value;
-    /// The typed form; `None` where the stored one is of another type.
+    /// The typed form; `None` if the stored value has another type.
     fn from_value(value: &Value) -> Option<Self>;
 }
 
-/// A type that keys the lines of a map.
+/// A type of line keys.
 pub trait LineKey: Sized + Ord {
     /// The type as declared.
     const TYPE: KeyType;
@@ -31,25 +31,25 @@ pub trait LineKey: Sized + Ord {
     const REFERS_TO: Option<KindId> = None;
     /// The stored form.
     fn to_key(&self) -> Key;
-    /// The typed form; `None` where the stored one is of another type.
+    /// The typed form; `None` if the stored key has another type.
     fn from_key(key: &Key) -> Option<Self>;
 }
 
-/// A field of a typed form: an `Option` or a `BTreeMap`.
+/// A field of an entity: an `Option` or a `BTreeMap`.
 pub trait FieldCodec {
     /// The type of the values.
     const VALUE: ValueType;
-    /// What keys the lines.
+    /// The type of the line keys.
     const KEY: KeyType;
-    /// For a choice: its numbers.
+    /// For a choice: its numbers, codes and labels.
     const CHOICES: &'static [(i64, &'static str, Label)];
     /// For ids as values: the kind of the record that they name.
     const REFERS_TO: Option<KindId> = None;
     /// For ids as keys of lines: the same.
     const LINE_REFERS_TO: Option<KindId> = None;
-    /// Adds the writes of what the slot holds.
+    /// Appends the writes of the field's values.
     fn write(&self, tag: u16, writes: &mut Vec<Write>);
-    /// Fills the slot from the fields of its tag.
+    /// Reads the field from the record's fields with its tag.
     fn read(&mut self, lines: &[Field]);
 }
 
@@ -92,16 +92,16 @@ impl<K: LineKey, V: FieldValue> FieldCodec for BTreeMap<K, V> {
     }
 }
 
-/// A value with the key of its line, of whatever type: what a field holds that tells of another field.
+/// A value with the key of its line, of any type. It describes the value of another field.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeyedValue {
     /// The line, or [`Key::Single`].
     pub key: Key,
-    /// The value; [`Value::Absent`] where it was removed or was never there.
+    /// The value; [`Value::Absent`] if it was removed or never written.
     pub value: Value,
 }
 
-/// A field of its own tag that stands in the line of what it holds, so that key and value keep their types and
+/// The field has its own tag and the line key of the value that it holds, so that key and value keep their types and
 /// bounds.
 impl FieldCodec for Option<KeyedValue> {
     const VALUE: ValueType = ValueType::Any;
@@ -198,7 +198,7 @@ impl LineKey for OutletId {
     }
 }
 
-/// A day from 1970 on; an earlier one keys no line.
+/// A day from 1970 on. An earlier day is stored as day 0.
 impl LineKey for Day {
     const TYPE: KeyType = KeyType::Day;
     fn to_key(&self) -> Key {

@@ -15,7 +15,7 @@ pub struct Label {
 /// What a number counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unit {
-    /// The value is no quantity.
+    /// The value is not a quantity.
     None,
     /// Milliseconds since 1970-01-01 UTC.
     UnixMs,
@@ -45,7 +45,7 @@ pub enum Unit {
     Bytes,
 }
 
-/// What keys the lines of a field.
+/// The type of the line keys of a field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyType {
     /// The field is not a map.
@@ -58,9 +58,9 @@ pub enum KeyType {
     Id,
     /// A day, as days since 1970-01-01.
     Day,
-    /// A product's GTIN and a lot; a lot means nothing without its GTIN (GS1).
+    /// A product's GTIN and a lot. A lot is unique only within its GTIN (GS1).
     GtinLot,
-    /// Any of them, or none.
+    /// Any of them, or no key.
     Any,
 }
 
@@ -75,11 +75,11 @@ pub struct FieldSpec {
     pub label: Label,
     /// The type of its values.
     pub value: ValueType,
-    /// What keys its lines.
+    /// The type of its line keys.
     pub key: KeyType,
-    /// For an id: the kind of the record that it names, if there is only one.
+    /// For an id: the kind of the record that it names, if there is only one such kind.
     pub refers_to: Option<KindId>,
-    /// For lines keyed by an id: the same.
+    /// For lines keyed by an id: the kind of the record that the key names.
     pub line_refers_to: Option<KindId>,
     /// What a number counts.
     pub unit: Unit,
@@ -87,12 +87,12 @@ pub struct FieldSpec {
     pub choices: &'static [(i64, &'static str, Label)],
     /// Whether a record without it is refused.
     pub required: bool,
-    /// Whether headquarters alone writes it, whoever else writes the kind.
+    /// Whether only headquarters writes the field, whoever else writes the kind.
     pub headquarters: bool,
     /// Whether it is the code by which people and imports name the record.
     pub natural_key: bool,
     /// Whether it is the name by which people know the record.
     pub display_name: bool,
-    /// Whether the server alone writes it, as what it found itself: no device does, whoever uses it.
+    /// Whether only the server writes the field. No device does.
     pub server: bool,
 }

@@ -1,5 +1,5 @@
-//! The fields that every record has: who captured its last change, when, and how sure that time is
-//! (DOMAIN B, "Common header"). They are ordinary registers with reserved tags.
+//! The fields of every record: who captured its last change, when, and how reliable that time is (DOMAIN B, "Common
+//! header"). They are ordinary registers with reserved tags.
 
 use super::choice::{Choice, choice};
 use super::codec::FieldValue;
@@ -8,7 +8,7 @@ use crate::calendar::Day;
 use crate::ids::{PersonId, RecordId};
 use crate::record::{FieldKey, Record, Value, ValueType, Write};
 
-/// The first tag that a kind may use for itself.
+/// The first tag that a kind may use for its own fields.
 pub const TAGS_END: u16 = 16;
 
 /// Who captured it.
@@ -17,26 +17,26 @@ pub const ACTOR: u16 = 1;
 pub const CAPTURED_AT_MS: u16 = 2;
 /// The device's offset from UTC at that moment.
 pub const UTC_OFFSET_MIN: u16 = 3;
-/// How sure that moment is.
+/// How reliable that moment is.
 pub const CLOCK_GRADE: u16 = 4;
 /// The outlet's local day.
 pub const BUSINESS_DAY: u16 = 5;
 /// The record that this one corrects.
 pub const CORRECTS: u16 = 6;
-/// The record that corrects this one; its figures then no longer count.
+/// The record that corrects this one. The figures of this record no longer count.
 pub const CORRECTED_BY: u16 = 7;
 
-/// Who, when and on which day: what an op names all together or not at all.
+/// Who, when and on which day. An op writes all of these tags or none.
 pub const MOMENT: [u16; 5] = [ACTOR, CAPTURED_AT_MS, UTC_OFFSET_MIN, CLOCK_GRADE, BUSINESS_DAY];
 
 choice! {
-    /// How far a captured time can be trusted 时钟可信度.
+    /// How reliable a captured time is 时钟可信度.
     ClockGrade {
-        /// Set against the server's clock since the last start of the device.
+        /// The clock was set against the server's since the device last started.
         Trusted = 1, "trusted", "可信" / "trusted";
-        /// Set against it before, since when the device was restarted.
+        /// The clock was set against the server's before the device last started.
         Drifted = 2, "drifted", "可能偏差" / "drifted";
-        /// Never set against the server's clock.
+        /// The clock was never set against the server's.
         Unverified = 3, "unverified", "未校准" / "unverified";
     }
 }
@@ -80,7 +80,7 @@ pub static FIELDS: [FieldSpec; 7] = [
     field(CORRECTED_BY, "corrected_by", "被更正", "Corrected by", ValueType::Id, Unit::None),
 ];
 
-/// The header, read or to be written.
+/// The header of a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {
     /// Who captured it.
@@ -89,7 +89,7 @@ pub struct Header {
     pub captured_at_ms: i64,
     /// The device's offset from UTC, in minutes.
     pub utc_offset_min: i64,
-    /// How sure the time is.
+    /// How reliable the time is.
     pub clock_grade: ClockGrade,
     /// The local day of the outlet.
     pub business_day: Day,
@@ -111,12 +111,12 @@ impl Header {
         writes
     }
 
-    /// The header of a record; `None` where a required field is missing.
+    /// The header of a record; `None` if a required field is missing.
     pub fn read(record: &Record) -> Option<Self> {
         Self::from_values(|tag| record.value(tag))
     }
 
-    /// The header that an op writes; `None` where a required field is missing.
+    /// The header that an op writes; `None` if a required field is missing.
     pub fn of_op(op: &crate::record::Op) -> Option<Self> {
         Self::from_values(|tag| op.written(tag))
     }
@@ -135,7 +135,7 @@ impl Header {
     }
 }
 
-/// Whether a later record has taken this one's place, so that its figures no longer count.
+/// Whether a later record replaces this one, so that its figures no longer count.
 pub fn is_corrected(record: &Record) -> bool {
     record.value(CORRECTED_BY).is_some()
 }

@@ -1,4 +1,5 @@
-//! What a kind declares about itself, and the `kind!` macro: from one declaration a typed entity and its [`KindSpec`].
+//! Kinds: what a kind declares, and the `kind!` macro, which makes a typed entity and its [`KindSpec`] from one
+//! declaration.
 
 use super::field::{FieldSpec, KeyType, Label};
 use super::header;
@@ -8,7 +9,7 @@ use crate::figures::stock_ledger::Stock;
 use crate::ids::{ContentHash, KindId};
 use crate::record::{Home, Record, RecordKey, Value, Write};
 
-/// Where records of a kind live.
+/// The type of home of a kind's records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HomeKind {
     /// [`Home::Company`]
@@ -24,7 +25,7 @@ pub enum HomeKind {
 }
 
 impl HomeKind {
-    /// Whether a home is of this kind.
+    /// Whether a home is of this type.
     pub const fn admits(self, home: Home) -> bool {
         matches!(
             (self, home),
@@ -37,27 +38,27 @@ impl HomeKind {
     }
 }
 
-/// Bytes that belong to a record and travel apart from it, such as a photo's picture.
+/// Bytes that belong to a record and are transferred apart from it, such as a photo's picture.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Attachment {
-    /// What names them.
+    /// The hash of the bytes.
     pub hash: ContentHash,
-    /// How many they are.
+    /// The number of bytes.
     pub bytes: u64,
 }
 
 /// How records of a kind change (the merge codes of DOMAIN B).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WritePolicy {
-    /// Written by its author alone; corrected by a new record that names the old (E, C).
+    /// Written by its author only; corrected by a new record that names the old one (E, C).
     Event,
-    /// Edited field by field by whoever may; the later edit stands (L).
+    /// Edited field by field by several people; the later edit wins (L).
     Edited,
-    /// Written by headquarters; devices read it (R).
+    /// Written by headquarters; read-only on devices (R).
     Reference,
 }
 
-/// A business object, declared.
+/// The declaration of a kind.
 #[derive(Debug)]
 pub struct KindSpec {
     /// Its number.
@@ -66,19 +67,19 @@ pub struct KindSpec {
     pub code: &'static str,
     /// Its name for people.
     pub label: Label,
-    /// Where its records live.
+    /// The type of home of its records.
     pub home: HomeKind,
-    /// How its records change.
+    /// How its records may change.
     pub write_policy: WritePolicy,
     /// Who may write it, besides headquarters.
     pub writers: &'static [Role],
-    /// Its own fields; those of the header come on top.
+    /// Its own fields, without those of the header.
     pub fields: &'static [FieldSpec],
-    /// What a record adds to the figures.
+    /// The contributions of a record to the figures.
     pub contribute: fn(&Record) -> Vec<Contribution>,
-    /// What a record says of the stock of products: (GTIN, entry).
+    /// The stock statements of a record, by GTIN.
     pub stock: fn(&Record) -> Vec<(u64, Stock)>,
-    /// What travels apart from a record.
+    /// The attachments of a record.
     pub attachments: fn(&Record) -> Vec<Attachment>,
 }
 
@@ -98,7 +99,7 @@ impl KindSpec {
         self.text_of(record, |field| field.display_name)
     }
 
-    /// The code and the name of a record of this kind, as far as it has them.
+    /// The code and the name of a record of this kind, if it has them.
     pub fn code_and_name(&self, record: &Record) -> Option<String> {
         let code = self.text_of(record, |field| field.natural_key);
         let both = code.into_iter().chain(self.display_name(record)).collect::<Vec<_>>().join(" ");
@@ -110,9 +111,10 @@ impl KindSpec {
         if let Some(Value::Text(text)) = record.value(field.tag) { Some(text.clone()) } else { None }
     }
 
-    /// The tag of the field with a name. For constants: a name that the kind does not declare does not compile.
+    /// The tag of a field. Use it in constants: a name that the kind does not declare does not compile.
     ///
     /// # Panics
+    ///
     /// Panics if the kind declares no such field.
     pub const fn tag_of(&self, name: &str) -> u16 {
         let mut at = 0;
@@ -135,15 +137,15 @@ const fn is_same(a: &[u8], b: &[u8]) -> bool {
     at == a.len() && at == b.len()
 }
 
-/// A kind's typed form: what applications fill in and read.
+/// The typed struct of a kind: what applications fill in and read.
 pub trait Entity: Default {
     /// The declaration.
     const SPEC: KindSpec;
 
-    /// The writes that this form stands for: every field that holds something.
+    /// The writes for all fields that have a value.
     fn writes(&self) -> Vec<Write>;
 
-    /// The form of a record. Values of a type or a choice that this version does not know are left out.
+    /// Reads the entity of a record. Values of an unknown type and unknown choices are left out.
     fn read(record: &Record) -> Self;
 
     /// The key of a record of this kind.
@@ -152,14 +154,14 @@ pub trait Entity: Default {
     }
 }
 
-/// Declares a kind. A field reads `name: Type = tag, "中文" / "English", Unit;`. A map is a `BTreeMap`, everything else an
-/// `Option`. Marks may follow the unit:
+/// Declares a kind. A field reads `name: Type = tag, "中文" / "English", Unit;`. A map is a `BTreeMap`, every other field
+/// an `Option`. Marks may follow the unit:
 ///
 /// - `required`: a record without the field is refused,
 /// - `natural_key`: the code by which people and imports name the record,
 /// - `display_name`: the name by which people know the record,
-/// - `headquarters`: headquarters alone writes the field,
-/// - `server`: the server alone writes the field.
+/// - `headquarters`: only headquarters writes the field,
+/// - `server`: only the server writes the field.
 macro_rules! kind {
     (
         $(#[$doc:meta])*
@@ -241,8 +243,7 @@ macro_rules! kind {
     (@or_none) => { |_| Vec::new() };
 }
 
-/// Lists the kinds once: the table of their declarations, and a hidden macro that hands their names to a macro
-/// of the caller's.
+/// Lists the kinds: defines the table of their declarations and exports a callback macro for their names.
 macro_rules! kinds {
     ($($name:ident),* $(,)?) => {
         /// Every kind, in the order of their numbers.
@@ -252,7 +253,7 @@ macro_rules! kinds {
     };
 }
 
-/// The same for the choices that fields are declared with.
+/// Lists the choices: exports a callback macro for their names.
 macro_rules! choices {
     ($($name:ident),* $(,)?) => {
         $crate::kinds::declare::mirror! { @named ($) each_choice, $($name),* }

@@ -1,11 +1,11 @@
-//! How far a pull has come.
+//! The progress of a pull.
 
 use crate::ids::FeedSeq;
 use crate::record::Home;
 use crate::wire::v1::{Changes, Pull};
 use std::collections::BTreeMap;
 
-/// How far a pull has brought the device, as its driver commits the same.
+/// The cursors of a device during a pull, as its driver commits them.
 #[derive(Debug, Default)]
 pub(super) struct PullProgress {
     cursor: FeedSeq,
@@ -17,7 +17,7 @@ impl PullProgress {
         Self { cursor: pull.cursor, behind: pull.behind.iter().copied().collect() }
     }
 
-    /// Moves where the frame starts where the device stands. Says whether that got it further.
+    /// Moves the cursor if the frame starts at it. Returns whether the cursor advanced.
     pub(super) fn advance(&mut self, changes: &Changes) -> bool {
         let place = match changes.home {
             None => Some(&mut self.cursor),
@@ -29,7 +29,7 @@ impl PullProgress {
         further
     }
 
-    /// Whether everything up to `cursor` has come.
+    /// Whether everything up to `cursor` was pulled.
     pub(super) fn reach(&self, cursor: FeedSeq) -> bool {
         self.cursor == cursor && self.behind.values().all(|place| *place >= cursor)
     }

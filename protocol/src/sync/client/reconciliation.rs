@@ -1,7 +1,8 @@
-//! The device's end of a check: after a pull has come to its end, what it holds is compared with what the server holds,
-//! and what differs is put right by sending just that (docs/adr/0013).
+//! The device's end of a reconciliation: after a pull, the digests of both ends are compared, and records that differ
+//! are sent again (docs/adr/0013).
 //!
-//! First one digest over all, then, where that differs, one for each home, then the records of the homes that differ.
+//! First the digest of everything is compared. If it differs, the digest of each home is compared, then the records of
+//! the homes that differ.
 
 use super::step::Step;
 use crate::digest::{Digest, ShortDigest};
@@ -11,20 +12,20 @@ use crate::sync::SessionError;
 use crate::wire::v1::{ClientFrame, CompareDigests, CompareRecords, DigestVerdict, Repair};
 use std::collections::{BTreeSet, VecDeque};
 
-/// Records of a home in a stretch of keys, as the device holds them.
+/// The digests of a home's records in a range of keys, as the device holds them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RecordDigests {
-    /// The last record of the stretch; `None` where the home ends in it.
+    /// The last key of the range; `None` if the range ends with the home.
     pub through: Option<RecordKey>,
     /// In the order of their keys.
     pub records: Vec<(RecordKey, ShortDigest)>,
 }
 
-/// What a check does next.
+/// The next step of a reconciliation.
 pub(super) enum Next {
     Send(ClientFrame),
     Do(Step),
-    /// Everything agrees, or was put right.
+    /// Everything is equal, or was repaired.
     Done,
 }
 
@@ -33,25 +34,25 @@ enum Awaited {
     Digests,
     Whole,
     Homes,
-    /// The device's records of a home behind one, or what the server says of them.
+    /// The device's records of a home after a key, or the server's answer to them.
     Records {
         home: Home,
         after: Option<RecordKey>,
     },
 }
 
-/// A check under way.
+/// A reconciliation in progress.
 #[derive(Debug)]
 pub(super) struct Reconciliation {
     at: FeedSeq,
     homes: Vec<(Home, Digest)>,
     awaited: Awaited,
-    /// Homes that differ and were not looked into yet.
+    /// Homes that differ and were not examined yet.
     differ: VecDeque<Home>,
 }
 
 impl Reconciliation {
-    /// A check of what was pulled up to a place. It begins with [`Step::ReadDigests`].
+    /// A reconciliation of what was pulled up to a feed position. It begins with [`Step::ReadDigests`].
     pub(super) const fn new(at: FeedSeq) -> Self {
         Self { at, homes: Vec::new(), awaited: Awaited::Digests, differ: VecDeque::new() }
     }
@@ -67,7 +68,7 @@ impl Reconciliation {
         ClientFrame::CompareDigests(CompareDigests { at: self.at, all, homes })
     }
 
-    /// Takes the server's word on the whole or on each home. An answer that comes twice says nothing new.
+    /// Handles the server's verdict on the whole, or on each home. A repeated answer is ignored.
     pub(super) fn verdict(&mut self, verdict: DigestVerdict) -> Result<Option<Next>, SessionError> {
         Ok(match (verdict, &self.awaited) {
             (DigestVerdict::Agrees, Awaited::Whole | Awaited::Homes) => Some(Next::Done),
@@ -86,7 +87,8 @@ impl Reconciliation {
         })
     }
 
-    /// A scope that grew since the pull has homes that the device does not hold yet: the next pull brings them whole.
+    /// If the scope grew since the pull, the server may name homes that the device does not hold yet. The next pull
+    /// fetches them.
     fn told_of(&self, homes: Vec<Home>) -> VecDeque<Home> {
         let told: BTreeSet<Home> = self.homes.iter().map(|(home, _)| *home).collect();
         homes.into_iter().filter(|home| told.contains(home)).collect()
@@ -98,7 +100,7 @@ impl Reconciliation {
         Some(ClientFrame::CompareRecords(CompareRecords { at: self.at, home, after, through, records }))
     }
 
-    /// Takes what is to be put right in the stretch that was told last, and says what comes after it.
+    /// Handles the repair of the last range, and returns what follows it.
     pub(super) fn repair(&mut self, repair: &Repair) -> Result<Option<Next>, SessionError> {
         match self.awaited {
             Awaited::Records { home, after } if (home, after) == (repair.home, repair.after) => {}

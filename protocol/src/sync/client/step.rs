@@ -1,79 +1,77 @@
-//! What a session of a device asks of its driver, and how it ends.
+//! The steps that a device's session asks of its driver, and its outcome.
 
 use crate::ids::{FeedSeq, OpSeq};
 use crate::record::{Home, RecordKey};
 use crate::wire::v1::{Changes, ClientFrame, Receipt, Repair, Resumed, Welcome};
 
-/// What a session is for.
+/// The purpose of a session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SyncMode {
-    /// To send what waits in the outbox, then to fetch what changed in the scope.
+    /// Push the outbox, then pull what changed in the scope.
     Sync,
-    /// Only to send what waits in the outbox.
+    /// Push the outbox only.
     Push,
 }
 
-/// How a session came to its end.
+/// How a session ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// The outbox was found empty after the last receipt. Nothing is said about what the server has for the
-    /// device.
+    /// The outbox was empty after the last receipt. This says nothing about what the server has for the device.
     Pushed,
-    /// The outbox was sent, and everything in scope has come.
+    /// The outbox was pushed, and everything in scope was pulled.
     Synced(Synced),
 }
 
-/// What a whole sync has reached; only a pull that came to its end gives one.
+/// The result of a complete sync.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Synced {
-    /// The device has everything up to here, and no home is behind any more. Only now: a home whose place is
-    /// past the cursor may still lack records that moved up in its feed.
+    /// The device has everything up to here, and no home is behind. This holds only at the end: a home ahead of the
+    /// cursor may still miss records updated since.
     pub cursor: FeedSeq,
-    /// Everything captured up to here is on the server, as the last pull said.
+    /// Everything captured before this moment is on the server, by the last pull.
     pub captured_through_ms: i64,
 }
 
-/// What the driver has to do next.
+/// What the driver must do next.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Step {
     /// Send a frame.
     Send(ClientFrame),
-    /// Read the next ops of the outbox and give them to [`super::ClientSession::ops`]; none where the outbox ends.
+    /// Read the next ops of the outbox and pass them to [`super::ClientSession::ops`]; none at the end of the outbox.
     ReadOps {
-        /// From this number on.
+        /// The first op to read.
         from: OpSeq,
-        /// Enough once so many plain bytes are read: see [`crate::limits::bytes_in_frame`].
+        /// Stop after this many plain bytes; see [`crate::limits::bytes_in_frame`].
         bytes_target: usize,
     },
-    /// Learn the server's clock and what it has applied already. Where that is less than what it had confirmed, it was
-    /// restored from an older backup: let the saves that it lost wait again, and begin another session.
+    /// Note the server's clock and what it has applied. If that is less than it had confirmed, it was restored from an
+    /// older backup: queue the lost saves again, and begin another session.
     Welcome(Welcome),
-    /// Note the feed's epoch. Where the device may not go on from where it stands, stand at the beginning, with every
-    /// home behind: what is not sent again until the sync is complete, the server has lost.
+    /// Note the feed's epoch. If the device may not continue from its position, reset the cursor to the beginning, with
+    /// every home behind. What is not sent again until the sync is complete, the server has lost.
     Resumed(Resumed),
-    /// Show this certificate (DER) from the next connection on: the one that was shown ends soon.
+    /// Use this certificate (DER) from the next connection on. The current one expires soon.
     KeepCertificate(Vec<u8>),
-    /// Commit a receipt: drop what is durable from the outbox and keep what was rejected in the tray. Then
-    /// call [`super::ClientSession::receipt_committed`].
+    /// Commit a receipt: remove durable ops from the outbox and keep rejected ones. Then call
+    /// [`super::ClientSession::receipt_committed`].
     CommitReceipt(Receipt),
     /// Commit the new scope, then call [`super::ClientSession::ready_to_pull`].
     CommitScope(Vec<Home>),
-    /// Nothing is left to push: read where the store stands and call [`super::ClientSession::ready_to_pull`].
+    /// Nothing is left to push: read the store's cursors and call [`super::ClientSession::ready_to_pull`].
     ReadCursors,
-    /// Commit changed records of homes that the device holds, and the cursor where the frame starts where
-    /// the device stands.
+    /// Commit changed records of homes that the device holds, and the cursor if the frame starts at it.
     CommitChanges(Changes),
-    /// Fold what is settled, then call [`super::ClientSession::digests`].
+    /// Fold settled saves, then call [`super::ClientSession::digests`].
     ReadDigests,
-    /// Read the records of a home behind one, at most so many as one frame takes
-    /// ([`crate::limits::RECONCILE_RECORDS_MAX`]), and call [`super::ClientSession::records`].
+    /// Read the digests of a home's records, at most [`crate::limits::RECONCILE_RECORDS_MAX`], and call
+    /// [`super::ClientSession::records`].
     ReadRecords {
         /// The home.
         home: Home,
-        /// Behind this record; from the first one for `None`.
+        /// Start after this key; `None` starts at the first record.
         after: Option<RecordKey>,
     },
-    /// Commit what the server holds in the place of what the device holds.
+    /// Replace what the device holds by what the server holds.
     CommitRepair(Repair),
     /// Wait for a frame.
     Wait,

@@ -1,4 +1,4 @@
-//! A device's store in memory, and its driver.
+//! An in-memory device store, and its driver.
 
 use super::super::SessionError;
 use super::super::client::{ClientSession, Outcome, RecordDigests, Step};
@@ -12,9 +12,9 @@ use crate::wire::stored;
 use crate::wire::v1::{Changes, ClientFrame, Pull, Receipt, Refusal, Repair, Resume, Resumed, Welcome};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Ops that one push takes here, so that a storm has many pushes.
+/// Ops in one push, few so that a storm has many pushes.
 const PUSH_OPS: usize = 3;
-/// Records that a frame of a check tells here.
+/// Records in one reconciliation frame.
 const CHECK_RECORDS: usize = 2;
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
@@ -22,31 +22,31 @@ pub(super) struct Device {
     pub(super) no: DeviceNo,
     pub(super) next_seq: OpSeq,
     pub(super) outbox: BTreeMap<OpSeq, Op>,
-    /// What was confirmed, kept for a server that loses it.
+    /// Confirmed ops, kept in case a server loses them.
     sent: BTreeMap<OpSeq, Op>,
     /// What the server had confirmed before the session.
     confirmed_before: OpSeq,
     epoch: FeedEpoch,
-    /// Confirmed records of a feed that was lost, until they come again or everything else has.
+    /// Confirmed records of a feed that was lost, until they are pulled again or the pull completes.
     stale: BTreeSet<RecordKey>,
-    /// Whether the session ended because the server has lost saves, which wait again.
+    /// Whether the session ended because the server has lost saves, which are queued again.
     pub(super) has_recovered: bool,
     pub(super) confirmed: BTreeMap<RecordKey, Record>,
     pub(super) tray: BTreeMap<OpSeq, Refusal>,
     pub(super) cursor: FeedSeq,
-    /// Each home with the place up to which it has come, or `None` where it is as far as the cursor.
+    /// Each home with the position up to which it was pulled; `None` if it is as far as the cursor.
     held: BTreeMap<Home, Option<FeedSeq>>,
     clock: Clock,
     clock_error_ms: i64,
-    /// Records that checks put right.
+    /// Records that reconciliations repaired.
     pub(super) repaired: usize,
 }
 
-/// What becomes of a confirmed record on a bad disk.
+/// How a confirmed record is corrupted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Decay {
     Lost,
-    /// It says something else, or is there and never was.
+    /// It has another value, or exists though it never did.
     Other {
         value: i8,
     },
@@ -72,7 +72,7 @@ impl Device {
             cursor: FeedSeq(0),
             held: BTreeMap::new(),
             clock: Clock::default(),
-            // The second device lives in the future.
+            // The second device's clock is a day ahead.
             clock_error_ms: if n == 1 { DAY_MS } else { 0 },
             repaired: 0,
         }
@@ -82,14 +82,14 @@ impl Device {
         self.outbox.keys().next().copied().unwrap_or(self.next_seq)
     }
 
-    /// Where the device stands when a session begins.
+    /// The device's feed position when a session begins.
     pub(super) fn begin(&mut self) -> Resume {
         self.confirmed_before = OpSeq(self.outbox_first().0 - 1);
         let pull_progress = self.held.values().flatten().copied();
         Resume { epoch: self.epoch, reached: pull_progress.fold(self.cursor, FeedSeq::max) }
     }
 
-    /// What the server has lost waits again, as it was.
+    /// Queues the ops that the server has lost again, unchanged.
     fn recover(&mut self, applied_through: OpSeq) {
         let mut lost = self.sent.split_off(&applied_through.next());
         self.outbox.append(&mut lost);
@@ -98,7 +98,7 @@ impl Device {
         self.has_recovered = true;
     }
 
-    /// Every home is behind, as what this device wrote itself comes only for those.
+    /// Marks every home as behind, because only such homes are sent what this device wrote itself.
     fn start_over(&mut self) {
         self.cursor = FeedSeq(0);
         self.held.values_mut().for_each(|place| *place = Some(FeedSeq(0)));
@@ -149,7 +149,7 @@ impl Device {
         self.outbox.insert(seq, Op { seq, stamp, record: key, home, writes });
     }
 
-    /// Does what the session asks for until it waits.
+    /// Carries out the session's steps until it waits.
     pub(super) fn work(
         &mut self,
         session: &mut ClientSession,
@@ -198,7 +198,7 @@ impl Device {
             cursor: self.cursor,
             behind: self.held.iter().filter_map(|(home, place)| Some((*home, (*place)?))).collect(),
             sent_through: OpSeq(saved),
-            // The number of the last save stands for its time, so that the server can check the claim.
+            // The number of the last save stands for its time, so that the server can verify the claim.
             captured_through_ms: saved.cast_signed(),
         }
     }
@@ -230,7 +230,7 @@ impl Device {
         }
     }
 
-    /// Decay: whatever is done to a confirmed record, no merge would undo it.
+    /// Corrupts a confirmed record in a way that no merge would undo.
     pub(super) fn decay(&mut self, record: u8, decay: Decay) {
         let key = RecordKey { kind: KindId(900), id: RecordId::from_bytes([record; 16]) };
         match decay {
@@ -240,7 +240,7 @@ impl Device {
                 if !self.held.contains_key(&home) {
                     return;
                 }
-                // A stamp that is greater than any that the server will ever see.
+                // A stamp greater than any that the server will see.
                 let stamp = Stamp { hlc: Hlc(u64::MAX), device: self.no };
                 let write = Write { at: FieldKey::single(1), value: Value::Int(value.into()), seen: None };
                 let record = self.confirmed.entry(key).or_insert_with(|| Record::empty(key, home));

@@ -1,4 +1,4 @@
-//! Single points of the sessions, each driven by hand.
+//! Single situations of the sessions, each driven by hand.
 
 use super::device::Device;
 use super::home;
@@ -34,7 +34,7 @@ fn receipt(first: u64, through: u64) -> ServerFrame {
     ServerFrame::Receipt { first: OpSeq(first), receipt }
 }
 
-/// A client whose oldest op is the first one, with the server's welcome under way to it.
+/// A client whose oldest op is the first one, with the server's welcome in flight.
 fn welcomed(mode: SyncMode, next_seq: u64) -> ClientSession {
     let mut client = ClientSession::new(mode, hello(next_seq), OpSeq(1));
     client.handle(welcome()).unwrap();
@@ -275,7 +275,7 @@ fn a_pull_from_a_place_that_is_not_there_is_made_again_and_a_sync_waits_for_that
     client.ready_to_pull(position(7));
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))), "it costs no round trip");
     client.handle(welcome()).unwrap();
-    // As if the word had been lost on its way.
+    // As if the answer had been lost.
     let changes = Changes { home: None, from: FeedSeq(7), to: FeedSeq(9), records: Vec::new() };
     client.handle(ServerFrame::Changes(changes)).unwrap();
     client.handle(ServerFrame::Pulled(FeedSeq(9))).unwrap();
@@ -291,7 +291,7 @@ fn a_pull_from_a_place_that_is_not_there_is_made_again_and_a_sync_waits_for_that
     assert!(matches!(client.poll(), ClientStep::Done(Outcome::Synced(_))));
 }
 
-/// Found by the stateful fuzz.
+/// Found by stateful fuzzing.
 #[test]
 fn nothing_is_pulled_before_the_receipt_of_what_was_saved_while_two_scopes_came() {
     let mut client = pushed(&[]);
@@ -302,7 +302,7 @@ fn nothing_is_pulled_before_the_receipt_of_what_was_saved_while_two_scopes_came(
     for _ in 0..2 {
         client.handle(ServerFrame::Scope(vec![home(0)])).unwrap();
     }
-    // A save came in between: it goes first.
+    // A save came in between. It goes first.
     assert_eq!(client.poll(), ClientStep::CommitScope(vec![home(0)]));
     client.ready_to_pull(position(1));
     poll_until_read(&mut client, 1);

@@ -1,4 +1,4 @@
-//! The server's store in memory, and its driver.
+//! An in-memory server store, and its driver.
 
 use super::super::SessionError;
 use super::super::server::{ServerSession, Step};
@@ -15,15 +15,15 @@ use crate::wire::v1::{
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Records that one frame of changes takes here, so that a storm has many frames.
+/// Records in one frame of changes, few so that a storm has many frames.
 const CHANGES_RECORDS: usize = 2;
 
 #[derive(Clone)]
 struct Stored {
     record: Record,
-    /// Its place in the feed.
+    /// Its feed position.
     seq: FeedSeq,
-    /// Who changed it last, and the place of the last change by anybody else.
+    /// The last author, and the position of the last change by anybody else.
     author: DeviceNo,
     foreign: FeedSeq,
 }
@@ -43,7 +43,7 @@ pub(super) struct Server {
     head: FeedSeq,
     accounts: BTreeMap<DeviceNo, Account>,
     pub(super) scopes: BTreeMap<DeviceNo, Vec<Home>>,
-    /// Each epoch with the place at which it begins.
+    /// Each epoch with the position at which it begins.
     epochs: Vec<(FeedEpoch, FeedSeq)>,
 }
 
@@ -85,7 +85,7 @@ impl Server {
         of_homes.map(|stored| (stored.record.key, stored.record.clone())).collect()
     }
 
-    /// Every op of a device was merged once, or stands in its tray with the reason given here.
+    /// Asserts that every op of a device was merged once, or is among its rejected ops with the reason given here.
     pub(super) fn check_account_of(&self, device: &Device) {
         let account = &self.accounts[&device.no];
         assert!(device.outbox.is_empty(), "{} still has ops to send", device.no);
@@ -98,7 +98,7 @@ impl Server {
         }
     }
 
-    /// Does what the session asks for until it waits.
+    /// Carries out the session's steps until it waits.
     pub(super) fn work(
         &mut self,
         device: DeviceNo,
@@ -265,8 +265,8 @@ impl Server {
         }
     }
 
-    /// The next changes of some homes. For `reader` its own writes are left out: a record that it was the
-    /// last to change stands where somebody else last changed it.
+    /// The next changes of some homes. A `reader`'s own writes are left out: a record that it changed last is listed at
+    /// the position of the last change by anybody else.
     fn changes(&self, homes: &[Home], reader: Option<DeviceNo>, after: FeedSeq) -> (Changes, bool) {
         let place = |stored: &Stored| if reader == Some(stored.author) { stored.foreign } else { stored.seq };
         let of_homes = self.records.values().filter(|stored| homes.contains(&stored.record.home));

@@ -1,4 +1,4 @@
-//! An upload against a small server, over a connection that is cut, with bytes that go bad.
+//! An upload against a small server, over a connection that breaks, with bytes that are corrupted.
 
 use super::*;
 use crate::ids::ContentHasher;
@@ -36,8 +36,8 @@ impl Server {
     }
 }
 
-/// Runs an upload until it ends or so many payload bytes were sent. Pieces wait at the server until nothing more can be
-/// sent, as on a slow link. Gives the outcome and how many bytes were sent.
+/// Runs an upload until it ends or this many payload bytes were sent. Pieces wait at the server until nothing more can
+/// be sent, as on a slow link. Returns the outcome and the number of bytes sent.
 fn run(picture: &[u8], server: &mut Server, cut_after: u64, lost: usize) -> (Option<Outcome>, u64) {
     let whole = (ContentHash::of(picture), picture.len() as u64);
     let mut upload = Upload::new(whole.0, whole.1);
@@ -53,7 +53,7 @@ fn run(picture: &[u8], server: &mut Server, cut_after: u64, lost: usize) -> (Opt
                 on_the_way.push_back(frame);
                 assert!(on_the_way.len() <= PHOTO_PIECES_IN_FLIGHT_MAX);
                 if sent > cut_after {
-                    // Of what is on its way the last ones are lost.
+                    // The last pieces in flight are lost.
                     on_the_way.truncate(on_the_way.len().saturating_sub(lost));
                     on_the_way.into_iter().for_each(|frame| drop(server.answer(frame, whole)));
                     return (None, sent);

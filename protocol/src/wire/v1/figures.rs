@@ -1,4 +1,4 @@
-//! Figures on the wire: each subject once, and each measure a column.
+//! Figures on the wire: each subject once, and each measure as a column.
 
 use crate::figures::{MEASURES_MAX, Measures, Subject};
 use crate::ids::{OrgUnitId, PersonId, RecordId};
@@ -7,14 +7,14 @@ use crate::wire::DecodeError;
 use crate::wire::codec::Numbers;
 use bincode::{Decode, Encode};
 
-/// Rows of figures. Decoding bounds them; what is encoded comes from a store.
+/// Rows of figures. Decoding checks their bounds; encoded rows come from a store.
 #[derive(Encode, Decode)]
 pub(super) struct WireFigures {
     /// Each subject with the number of its rows.
     subjects: Vec<(WireSubject, u32)>,
-    /// How far each row's dimension lies after that of the row before, around the end of the numbers.
+    /// The difference of each row's dimension to that of the row before, with wrap-around.
     steps: Vec<u64>,
-    /// One column for each measure up to the last one that is not zero everywhere.
+    /// One column for each measure, up to the last one that is not zero everywhere.
     measures: Vec<Numbers>,
 }
 

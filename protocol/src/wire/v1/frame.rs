@@ -1,4 +1,4 @@
-//! The frames, as the sessions see them.
+//! The frames, as the sessions use them.
 
 use crate::calendar::Day;
 use crate::clock::Hlc;
@@ -7,59 +7,59 @@ use crate::figures::{MeasureFamily, Measures, Subject};
 use crate::ids::{ContentHash, DeviceNo, FeedEpoch, FeedSeq, OpSeq, PersonId};
 use crate::record::{Home, Op, Record, RecordKey};
 
-/// What a device says.
+/// A frame of a device.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ClientFrame {
     /// The first frame of a session.
     Hello(Hello),
     /// Saved ops, in order.
     Push(Push),
-    /// Asks for everything new, after all pushes of the session.
+    /// Asks for all changes, after all pushes of the session.
     Pull(Pull),
     /// Asks for figures.
     FigureRequest(FigureRequest),
-    /// Asks for a certificate, with an invitation; the only frame that needs none.
+    /// Asks for a certificate, with an invitation. It is the only frame that needs no certificate.
     Enrol(Enrol),
-    /// Offers a photo's picture, once the record that names it was sent.
+    /// Offers a picture, after the record that names it was pushed.
     Offer(Offer),
     /// A piece of an offered picture.
     Piece(Piece),
-    /// Tells what the device holds, after a pull came to its end.
+    /// The digests of what the device holds, after a pull.
     CompareDigests(CompareDigests),
-    /// Tells the records of a home that differs, one by one.
+    /// The digests of single records of a home that differs.
     CompareRecords(CompareRecords),
-    /// Says where in the feed the device stands, before it goes on from there.
+    /// The device's feed position, before it continues from there.
     Resume(Resume),
 }
 
-/// What the server says.
+/// A frame of the server.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ServerFrame {
     /// Answers [`Hello`].
     Welcome(Welcome),
     /// Answers one [`Push`]: what is durable now.
     Receipt {
-        /// The first op of the push. The receipt says nothing of ops before it, so a device whose receipts
-        /// for those were lost must not take them for merged.
+        /// The first op of the push. The receipt says nothing about earlier ops, so a device that lost their receipts
+        /// must not take them for merged.
         first: OpSeq,
-        /// What has become of the push.
+        /// The outcome of the push.
         receipt: Receipt,
     },
-    /// The device's scope is no longer what it holds: all homes of the new one. Asks for another pull.
+    /// All homes of the scope, if the device holds another scope. Asks for another pull.
     Scope(Vec<Home>),
     /// Records that changed.
     Changes(Changes),
-    /// Nothing more to pull; the device is up to date as of this place.
+    /// Nothing more to pull: the device is up to date as of this position.
     Pulled(FeedSeq),
     /// Answers [`FigureRequest`].
     FigureResponse(FigureResponse),
     /// Answers [`Enrol`].
     Granted(Granted),
-    /// The session ends here, and why.
+    /// The session ends here, with the reason.
     Refused(Refused),
-    /// Answers [`Offer`] and [`Piece`]: what the server holds of the picture now.
+    /// Answers [`Offer`] and [`Piece`] with what the server holds of the picture.
     UploadStatus(UploadStatus),
-    /// The server does not take a picture. The session goes on.
+    /// The server does not accept a picture. The session continues.
     Declined(Declined),
     /// Answers [`CompareDigests`].
     DigestVerdict(DigestVerdict),
@@ -67,40 +67,40 @@ pub enum ServerFrame {
     Repair(Repair),
     /// Answers [`Resume`].
     Resumed(Resumed),
-    /// The device's next certificate, DER, for the key of the one that it shows, which ends soon. Nobody asks for it.
+    /// The device's next certificate (DER), for the same key, because the current one expires soon. It is sent unasked.
     Renewed(Vec<u8>),
 }
 
-/// Who speaks and how far it is.
+/// Who the device is, and how far it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hello {
     /// The program and its version, for people.
     pub app: String,
-    /// The device by its own account; the certificate decides.
+    /// The device by its own account; the certificate is authoritative.
     pub device: DeviceNo,
-    /// The number that the next save will get. A server that has applied it already knows more of the
-    /// device than the device itself: its store was restored or copied.
+    /// The number that the next save will get. If the server has already applied it, the device's store was restored or
+    /// copied.
     pub next_seq: OpSeq,
     /// The device's wall clock, Unix milliseconds.
     pub now_ms: i64,
 }
 
-/// How far a device has come in the feed.
+/// How far a device has pulled the feed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Resume {
-    /// The epoch that the server named last; nil where it has named none.
+    /// The epoch that the server named last; nil if it has named none.
     pub epoch: FeedEpoch,
-    /// The furthest place that the device holds anything of.
+    /// The highest feed position of anything that the device holds.
     pub reached: FeedSeq,
 }
 
-/// Whether a device may go on from where it stands.
+/// Whether a device may continue from its feed position.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Resumed {
     /// The epoch of the feed from now on.
     pub epoch: FeedEpoch,
-    /// Whether the place lies in this server's feed. Where it does not, the server was restored from a backup that is
-    /// older than what the device has seen, and the device asks for everything again.
+    /// Whether the position is in this server's feed. If it is not, the server was restored from a backup that is older
+    /// than what the device has seen, and the device pulls everything again.
     pub continues: bool,
 }
 
@@ -111,22 +111,22 @@ pub struct Push {
     pub ops: Vec<Op>,
 }
 
-/// Where the device stands, and the scope that it holds.
+/// The device's cursors, and the scope that it holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pull {
     /// [`crate::access::scope_digest`] of the homes that the device holds.
     pub scope_digest: [u8; 16],
-    /// Up to here it has everything of its scope but the homes of `behind`.
+    /// Up to here it has everything in scope, except for the homes in `behind`.
     pub cursor: FeedSeq,
-    /// Homes that came into scope lately, each with the place up to which it has them.
+    /// Homes that came into scope recently, each with the position up to which it was pulled.
     pub behind: Vec<(Home, FeedSeq)>,
-    /// The last op sent in this session or before. To its session the device says the last op saved.
+    /// The last op that was sent in this session or before. To its own session the device passes the last op saved.
     pub sent_through: OpSeq,
     /// Everything captured up to this moment (Unix milliseconds) is among the ops up to `sent_through`.
     pub captured_through_ms: i64,
 }
 
-/// A question for figures of whole days.
+/// A request for figures of whole days.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FigureRequest {
     /// The family of figures.
@@ -137,10 +137,10 @@ pub struct FigureRequest {
     pub to: Day,
 }
 
-/// Cells summed over the days asked for, by subject and dimension.
+/// Cells summed over the requested days, by subject and dimension.
 #[derive(Clone, PartialEq, Debug)]
 pub struct FigureResponse {
-    /// One row a subject and dimension.
+    /// One row for each subject and dimension.
     pub rows: Vec<(Subject, u64, Measures)>,
 }
 
@@ -155,38 +155,38 @@ pub struct Enrol {
     pub label: String,
 }
 
-/// A picture that a device could send.
+/// A picture that a device can send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Offer {
-    /// What names it.
+    /// Its hash.
     pub hash: ContentHash,
-    /// How large it is.
+    /// Its size.
     pub bytes: u64,
 }
 
-/// Some bytes of a picture. What the server holds from that place on is replaced.
+/// Bytes of a picture. They replace what the server holds from their offset on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Piece {
     /// The picture.
     pub hash: ContentHash,
-    /// Where in the picture they stand.
+    /// The offset of the first byte.
     pub from: u64,
     /// The bytes.
     pub bytes: Vec<u8>,
 }
 
-/// How much of a picture the server holds. All of it means that it is whole, verified and durable.
+/// How much of a picture the server holds. The full size means that it is complete, verified and durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct UploadStatus {
     /// The picture.
     pub hash: ContentHash,
-    /// So many bytes of its front.
+    /// The number of bytes from the start.
     pub bytes: u64,
-    /// The hash of those bytes: where the device's own differs, they were damaged and are sent again.
+    /// The hash of those bytes. If the device's own hash differs, they are corrupt and are sent again.
     pub front: ContentHash,
 }
 
-/// Why a picture is not taken.
+/// Why a picture is not accepted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Declined {
     /// The picture.
@@ -197,59 +197,59 @@ pub struct Declined {
     pub message: String,
 }
 
-/// What a device holds as of a place in the feed, as sums of [`crate::digest::Digest`]s.
+/// What a device holds as of a feed position, as sums of [`crate::digest::Digest`]s.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CompareDigests {
-    /// The place to which the device has pulled.
+    /// The position up to which the device has pulled.
     pub at: FeedSeq,
-    /// Of all records of its scope.
+    /// The digest of all records in its scope.
     pub all: Digest,
-    /// Of each home that has records. The first time none is named, as mostly all agrees.
+    /// The digest of each home that has records. The first request names none, because usually everything is equal.
     pub homes: Vec<(Home, Digest)>,
 }
 
-/// What of a check does not agree.
+/// The result of a comparison of digests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DigestVerdict {
-    /// All agrees, or nothing can be said of what does not, as it changed meanwhile.
+    /// Everything is equal, or differs only in what has changed meanwhile.
     Agrees,
-    /// The whole does not: which homes do is to be told.
+    /// The whole differs; the device must send the digest of each home.
     Differs,
-    /// These homes do not.
+    /// These homes differ.
     DifferIn(Vec<Home>),
 }
 
-/// Records of a home that a device holds: all of those in a stretch of keys.
+/// Records of a home that a device holds: all in a range of keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CompareRecords {
-    /// The place to which the device has pulled.
+    /// The position up to which the device has pulled.
     pub at: FeedSeq,
     /// The home.
     pub home: Home,
-    /// The stretch begins behind this record; at the first one for `None`.
+    /// The range begins after this key; `None` begins at the first record.
     pub after: Option<RecordKey>,
-    /// It ends with this record; with the last one for `None`.
+    /// The range ends with this key; `None` ends at the last record.
     pub through: Option<RecordKey>,
     /// In the order of their keys.
     pub records: Vec<(RecordKey, ShortDigest)>,
 }
 
-/// What is to be done in a stretch of a home so that the device holds what the server holds.
+/// What must change in a range of a home so that the device holds what the server holds.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Repair {
     /// The home.
     pub home: Home,
-    /// Where the stretch begins, as the device said.
+    /// The start of the range, as the device sent it.
     pub after: Option<RecordKey>,
-    /// How far the answer speaks of it: to the end that the device said, unless all did not fit into one frame.
+    /// The end of the answer: the end of the range, unless not everything fitted into one frame.
     pub through: Option<RecordKey>,
-    /// Records that are others on the device or not there. Each takes the place of the device's own.
+    /// Records that are missing or different on the device. Each replaces the device's own.
     pub records: Vec<Record>,
     /// Records that the device holds and the server does not.
     pub gone: Vec<RecordKey>,
 }
 
-/// What makes a device of a program.
+/// What makes a program a device.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Granted {
     /// Its number.
@@ -275,21 +275,20 @@ pub struct Welcome {
     pub person: PersonId,
 }
 
-/// What has become of the ops of one push.
+/// The outcome of the ops of one push.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Receipt {
-    /// Everything up to here is durable, merged or rejected. Lower than the push's own ops where the
-    /// server missed what came before them, or has taken as much as fits into one commit: then they must be
-    /// sent again from the next one on.
+    /// Everything up to here is durable, merged or rejected. It is lower than the push's own ops if the server missed
+    /// earlier ops, or has applied as much as fits into one commit. The rest must then be sent again.
     pub through: OpSeq,
-    /// The ops of the push that were not merged, also where they came a second time.
+    /// The ops of the push that were not merged, also if they were sent before.
     pub rejections: Vec<Rejection>,
-    /// Ops of the push whose stamps lay in the future, with the moment that the server put in its place,
-    /// also where they came a second time: the device takes it over, so that both hold the same.
+    /// Ops of the push whose stamps were in the future, with the moments that replace them, also if they were sent
+    /// before. The device adopts them, so that both ends hold the same.
     pub restamped: Vec<(OpSeq, Hlc)>,
 }
 
-/// An op that was not merged; it stays in its author's rejected tray.
+/// An op that was not merged. Its author's device keeps it among the rejected ops.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rejection {
     /// The op.
@@ -305,45 +304,45 @@ pub struct Rejection {
 pub struct Changes {
     /// The home that is being caught up; `None` for the whole scope.
     pub home: Option<Home>,
-    /// The device must stand here, else the frame moves no cursor.
+    /// The cursor at which the frame starts. If the device's cursor is another one, the frame does not move it.
     pub from: FeedSeq,
-    /// Where it stands after.
+    /// The cursor after the frame.
     pub to: FeedSeq,
     /// The records, each whole.
     pub records: Vec<Record>,
 }
 
-/// Why the server says no. The numbers are stable.
+/// Why the server refuses. The numbers are stable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u16)]
 pub enum Refusal {
-    /// Not a frame of this version, or not at this point of the session.
+    /// Not a frame of this version, or not allowed at this point of the session.
     Protocol = 1,
-    /// A frame of a version that the server does not speak.
+    /// A frame of a version that the server does not support.
     Version = 2,
-    /// No certificate, or not the one of this device.
+    /// No certificate, or the certificate of another device.
     Unauthenticated = 3,
     /// The device was revoked.
     Revoked = 4,
     /// The invitation is unknown, used or expired.
     Invitation = 5,
-    /// The server has a passing trouble; try again later.
+    /// A temporary failure of the server; try again later.
     Unavailable = 6,
-    /// The op's record lies outside the device's scope.
+    /// The op's record is outside of the device's scope.
     OutOfScope = 7,
-    /// The op's kind may not be written by this role.
+    /// This role may not write the op's kind.
     NotAWriter = 8,
-    /// The op does not keep what its kind declares.
+    /// The op violates its kind's declaration.
     Invalid = 9,
-    /// The record lives in another home.
+    /// The record belongs to another home.
     OtherHome = 10,
-    /// The record was written by another person, and its kind is corrected by new records only.
+    /// Another person wrote the record, and its kind is corrected only by new records.
     NotTheAuthor = 11,
-    /// The server knows no such kind, and its records would give rights; the op is kept aside.
+    /// The server does not know the kind, and its records would grant rights. The op is kept aside.
     UnknownKind = 12,
     /// The device's store was restored from a backup or copied to another device.
     Cloned = 13,
-    /// No record that the server holds names this picture.
+    /// No record on the server refers to this picture.
     Unnamed = 14,
     /// The server knows no device of this number, or another one.
     UnknownDevice = 15,
@@ -372,12 +371,12 @@ impl Refusal {
         Self::Other,
     ];
 
-    /// The reason of a number.
+    /// The reason with a number.
     pub fn from_number(number: u16) -> Self {
         Self::ALL.into_iter().find(|refusal| *refusal as u16 == number).unwrap_or(Self::Other)
     }
 
-    /// Whether the same again may succeed later without anybody doing anything.
+    /// Whether the same request may succeed later without anybody's action.
     pub const fn is_retryable(self) -> bool {
         matches!(self, Self::Unavailable)
     }
@@ -388,6 +387,6 @@ impl Refusal {
 pub struct Refused {
     /// Why.
     pub why: Refusal,
-    /// The same for people: what, where, and what to do.
+    /// The same for people: what happened, where, and what to do.
     pub message: String,
 }

@@ -1,7 +1,7 @@
-//! Wire version 1: the frames that a device and the server send each other.
+//! Wire version 1: the frames between a device and the server.
 //!
-//! A frame's payload is a version byte, a byte that says whether the rest is compressed, and the frame in
-//! bincode. Its length in front is [`super::framing`]'s. docs/WIRE.md tells the same for other programs.
+//! A frame's payload is a version byte, a byte that says whether the rest is compressed, and the frame in bincode.
+//! [`super::framing`] puts the length in front. docs/WIRE.md describes it for other implementations.
 
 mod figures;
 mod frame;
@@ -16,5 +16,5 @@ pub use wire::{decode_client, decode_server, encode_client, encode_server};
 
 /// The version byte of every frame.
 pub const VERSION: u8 = 1;
-/// The name under which both ends find each other in TLS (ALPN, RFC 7301).
+/// The protocol name in TLS (ALPN, RFC 7301).
 pub const ALPN: &[u8] = b"xundian/1";

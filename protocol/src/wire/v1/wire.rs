@@ -1,4 +1,4 @@
-//! The frames as bytes.
+//! The encoding of frames.
 
 use super::VERSION;
 use super::figures::WireFigures;
@@ -27,7 +27,7 @@ use bincode::{Decode, Encode};
 
 /// Frames shorter than this are not worth compressing.
 const COMPRESS_FROM_BYTES: usize = 512;
-/// Level 3 is where more time stops buying many bytes on our frames (docs/PERFORMANCE.md).
+/// Higher levels take more time and save few bytes on our frames (docs/PERFORMANCE.md).
 const ZSTD_LEVEL: i32 = 3;
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
@@ -156,7 +156,7 @@ enum WireDigestVerdict {
     DifferIn(Vec<WireHome>),
 }
 
-/// A device's frame as a payload.
+/// Encodes a device's frame.
 pub fn encode_client(frame: &ClientFrame) -> Vec<u8> {
     pack(&match frame {
         ClientFrame::Hello(Hello { app, device, next_seq, now_ms }) => {
@@ -200,7 +200,7 @@ pub fn encode_client(frame: &ClientFrame) -> Vec<u8> {
     })
 }
 
-/// A device's frame from its payload.
+/// Decodes a device's frame.
 pub fn decode_client(payload: &[u8]) -> Result<ClientFrame, DecodeError> {
     Ok(match unpack(payload)? {
         WireClient::Hello { app, device, next_seq, now_ms } => {
@@ -254,7 +254,7 @@ pub fn decode_client(payload: &[u8]) -> Result<ClientFrame, DecodeError> {
     })
 }
 
-/// A server's frame as a payload.
+/// Encodes a server's frame.
 pub fn encode_server(frame: &ServerFrame) -> Vec<u8> {
     pack(&match frame {
         ServerFrame::Welcome(Welcome { now_ms, applied_through, person }) => WireServer::Welcome {
@@ -320,7 +320,7 @@ pub fn encode_server(frame: &ServerFrame) -> Vec<u8> {
     })
 }
 
-/// A server's frame from its payload.
+/// Decodes a server's frame.
 pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, DecodeError> {
     Ok(match unpack(payload)? {
         WireServer::Welcome { now_ms, applied_through, person } => ServerFrame::Welcome(Welcome {
