@@ -92,22 +92,22 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// Opens the device in a home folder, or prepares a new one there. Recording needs an enrolment first.
-    /// What a new one keeps lies plain on the disk; [`Self::open_with_key`] seals it.
+    /// Opens the device in a home folder, or prepares a new one there. Recording needs an enrolment first. What a new
+    /// one keeps lies plain on the disk; [`Self::open_with_key`] seals it.
     ///
     /// # Errors
-    /// Where the store is in use by another program, damaged, of a newer format, or sealed.
+    /// Returns an error if the store is in use by another program, damaged, of a newer format, or sealed.
     pub fn open(home: &Path) -> Result<Self, StoreError> {
         Self::open_at(home, None, Box::new(clocks::system))
     }
 
-    /// The same with a key of the host app's, from the platform's keystore: records, outbox and the device's own
-    /// key are sealed on the disk. A device is sealed from its first opening on, or never. Whoever loses the key
-    /// loses what is in the folder; nothing else opens it.
+    /// The same with a key of the host app's, from the platform's keystore: records, outbox and the device's own key
+    /// are sealed on the disk. A device is sealed from its first opening on, or never. Whoever loses the key loses what
+    /// is in the folder; nothing else opens it.
     ///
     /// # Errors
-    /// As [`Self::open`], and where the device is plain, or sealed with another key
-    /// ([`StoreError::trouble`] says which). Then no file was touched.
+    /// As [`Self::open`], and where the device is plain, or sealed with another key ([`StoreError::trouble`] says
+    /// which). Then no file was touched.
     pub fn open_with_key(home: &Path, key: &StoreKey) -> Result<Self, StoreError> {
         Self::open_at(home, Some(key), Box::new(clocks::system))
     }
@@ -154,13 +154,12 @@ impl Client {
         self.store.has_stopped()
     }
 
-    /// From here on the device opens with another key. It takes effect at once and writes some bytes, however
-    /// much the store holds. Keep both keys until it has returned: where it is interrupted, at whatever point, the
-    /// device opens with the old key or with the new one. A copy of the folder from before still opens with the
-    /// old one.
+    /// From here on the device opens with another key. It takes effect at once and writes some bytes, however much the
+    /// store holds. Keep both keys until it has returned: where it is interrupted, at whatever point, the device opens
+    /// with the old key or with the new one. A copy of the folder from before still opens with the old one.
     ///
     /// # Errors
-    /// Where the device is plain, or its folder cannot be written.
+    /// Returns an error if the device is plain, or its folder cannot be written.
     pub fn change_key(&self, key: &StoreKey) -> Result<(), StoreError> {
         self.store.change_key(key)
     }

@@ -1,10 +1,10 @@
-//! What makes files durable, beyond their own bytes. Knows no file by name.
+//! Durability of file names, and small file operations. Knows no file by name.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-/// Removes a file. A file that does not exist is no error.
+/// Removes a file. It is no error if the file does not exist.
 pub(crate) fn remove_file_if_exists(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -12,11 +12,11 @@ pub(crate) fn remove_file_if_exists(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes the names in a folder durable: those that were made, changed or removed in it.
+/// Syncs a folder, so that names made, changed or removed in it are durable.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
-        // The parent of a bare name is the empty path, which stands for the current folder.
+        // The parent of a bare name is the empty path, which means the current folder.
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         File::open(folder)?.sync_all()?;
     }

@@ -1,4 +1,4 @@
-//! Why a piece of the day's work was not saved.
+//! Why work was not recorded.
 
 use std::path::PathBuf;
 
@@ -11,10 +11,10 @@ use xundian_protocol::record::RecordKey;
 use crate::photos::PhotoFileError;
 use crate::store::{RejectedId, StoreError};
 
-/// Why something was not recorded. Nothing of it was saved. Each text says what, where and what to do.
+/// Why something was not recorded. Nothing of it was saved. Each message says what happened, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// The device does not know such an outlet.
+    /// The device knows no such outlet.
     #[error(
         "no outlet 门店 {name:?} is on this device: check the code, or sync to get the outlets of your scope"
     )]
@@ -28,7 +28,7 @@ pub enum RecordError {
         /// Its code.
         name: String,
     },
-    /// The device does not know such a visit.
+    /// The device knows no such visit.
     #[error("no visit 拜访 {visit} is on this device: look it up in the list of visits, or sync")]
     NoSuchVisit {
         /// The id.
@@ -40,44 +40,44 @@ pub enum RecordError {
         /// The id.
         visit: VisitId,
     },
-    /// A person is in one shop at a time.
+    /// Another visit is open. A person is in one shop at a time.
     #[error("visit 拜访 {visit} is still open at outlet {outlet}: close or abort it first")]
     AlreadyOpen {
         /// The open visit.
         visit: VisitId,
-        /// Where it is.
+        /// The outlet of the open visit.
         outlet: OutletId,
     },
     /// No visit is open.
     #[error("no visit 拜访 is open: open one first")]
     NoOpenVisit,
-    /// The device does not know such a record.
+    /// The device knows no such record.
     #[error("no {} {} is on this device: sync, or check the id", spec(.key.kind).map_or("record", |spec| spec.code), .key.id)]
     NoSuchRecord {
-        /// Which one.
+        /// The record.
         key: RecordKey,
     },
-    /// The tray has no such entry.
+    /// There is no such rejected op.
     #[error("no rejected save {id} is on this device: look it up in the list of rejected saves")]
     NoSuchRejected {
-        /// Which one.
+        /// The rejected op.
         id: RejectedId,
     },
-    /// The issue is not in a state from which this step leads on.
+    /// The issue's state does not allow this step.
     #[error("the issue 问题 is {} already, from which this step does not lead on: if something is wrong again, raise another one", .state.code())]
     IssueState {
-        /// The state it is in.
+        /// Its state.
         state: IssueState,
     },
-    /// The outlet, or the device, names a zone that this version does not know.
+    /// The outlet or the device names an unknown time zone.
     #[error(
         "time zone {zone:?} is not known: correct the outlet's time zone (an IANA name such as Asia/Shanghai)"
     )]
     UnknownZone {
-        /// The zone.
+        /// The time zone.
         zone: String,
     },
-    /// The end comes before the beginning.
+    /// The end is before the beginning.
     #[error("the visit 拜访 ends before it begins ({closed_at_ms} < {opened_at_ms} ms): correct its times")]
     EndsBeforeItBegins {
         /// The beginning, Unix milliseconds.
@@ -85,13 +85,13 @@ pub enum RecordError {
         /// The end, Unix milliseconds.
         closed_at_ms: i64,
     },
-    /// The form holds nothing.
+    /// The entity has no value.
     #[error("the {kind} holds nothing: fill in at least one line")]
     Empty {
         /// The kind's code.
         kind: &'static str,
     },
-    /// The form does not keep what its kind declares.
+    /// The entity violates its kind's declaration.
     #[error("{invalid}: correct it and save again")]
     Invalid {
         /// What is wrong.
@@ -103,31 +103,31 @@ pub enum RecordError {
         /// The kind's code.
         kind: &'static str,
     },
-    /// Records of this kind are written at headquarters.
+    /// Only headquarters writes records of this kind.
     #[error("a {kind} is not edited on a device: ask headquarters to change it")]
     HeadquartersOnly {
         /// The kind's code.
         kind: &'static str,
     },
-    /// The form is of another kind than the rejected save.
+    /// The entity has another kind than the rejected op.
     #[error("rejected save {id} is a {of}, the form is a {form}: mend it with a form of its own kind")]
     OtherKind {
-        /// The rejected save.
+        /// The rejected op.
         id: RejectedId,
         /// The code of its kind.
         of: &'static str,
-        /// The code of the form's kind.
+        /// The code of the entity's kind.
         form: &'static str,
     },
-    /// The conflict is settled.
+    /// The conflict is settled already.
     #[error("conflict 冲突 {id} is settled already ({}): edit the record if another value is right", .decision.code())]
     ConflictSettled {
-        /// Which one.
+        /// The conflict.
         id: RecordId,
-        /// How.
+        /// How it was settled.
         decision: Decision,
     },
-    /// What was given is no picture.
+    /// The bytes are not a picture.
     #[error("this is no picture 图片 of a form that is known (JPEG, PNG, WebP, HEIC): attach another one")]
     NoPicture,
     /// The picture is too large.
@@ -138,7 +138,7 @@ pub enum RecordError {
         /// How many bytes it has.
         bytes: u64,
     },
-    /// The file that was named cannot be read.
+    /// The file cannot be read.
     #[error("cannot read {} ({source}): check the path and its permissions", path.display())]
     PictureUnreadable {
         /// The file.
@@ -146,14 +146,14 @@ pub enum RecordError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// As many pictures wait as the device holds.
+    /// The device holds the most waiting pictures that it may.
     #[error(
         "{pictures} pictures 图片 of {bytes} bytes have not reached the server, and this device holds {PHOTOS_UNSENT_MAX} of {PHOTOS_UNSENT_BYTES_MAX} bytes: sync with photos before you attach more"
     )]
     PicturesFull {
-        /// How many there are.
+        /// The number of pictures.
         pictures: u64,
-        /// How many bytes they have.
+        /// The number of their bytes.
         bytes: u64,
     },
     /// The visit ended on an earlier day.
@@ -166,7 +166,7 @@ pub enum RecordError {
         /// Its day.
         day: Day,
     },
-    /// The picture cannot be kept.
+    /// The picture file cannot be written.
     #[error(transparent)]
     Photo(#[from] PhotoFileError),
     /// The device is not enrolled.

@@ -1,8 +1,8 @@
-//! The decide step of a save: typed forms become ops that keep what their kind declares.
+//! The recorder: the decide step of a save, which turns entities into ops.
 //!
-//! Pure: the clocks' readings, the author and the record as it stands come in as arguments, and what comes
-//! out has not been saved yet. The recorder refuses whatever the server would refuse, so that a mistake is
-//! seen by the person who makes it and not a day later.
+//! It is pure. Clock readings, the author and the current record are arguments, and the result is not saved yet. The
+//! recorder refuses whatever the server would refuse, so that the person who makes a mistake sees it at once and not a
+//! day later.
 
 use xundian_protocol::calendar::{self, Day};
 use xundian_protocol::clock::{Clock, Stamp};
@@ -14,28 +14,28 @@ use xundian_protocol::record::{Home, Op, Record, RecordKey, Value, Write};
 
 use crate::errors::RecordError;
 
-/// What the clocks say at one moment.
+/// A reading of the clocks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Moment {
     /// The wall clock, in Unix milliseconds.
     pub now_ms: i64,
     /// The monotonic clock.
     pub mono_ms: u64,
-    /// Names the start of the device from which the monotonic clock counts.
+    /// The boot of the device from which the monotonic clock counts.
     pub boot: [u8; 16],
 }
 
-/// Who records, and how good their clock is.
+/// Who records, and how reliable their clock is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Author {
     pub(crate) person: PersonId,
     pub(crate) device: DeviceNo,
     pub(crate) clock_grade: ClockGrade,
-    /// The server's clock minus the device's; stamps are made in the server's time.
+    /// The server's clock minus the device's. Stamps use the server's time.
     pub(crate) server_offset_ms: i64,
 }
 
-/// When and in which zone something was captured.
+/// When and in which time zone something was captured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Captured {
     at_ms: i64,
@@ -56,16 +56,16 @@ impl Captured {
     }
 }
 
-/// Which record a form belongs to.
+/// The record that an entity is written to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target<'a> {
     pub(crate) id: RecordId,
     pub(crate) home: Home,
-    /// The record as it stands, overlaid with what waits in the outbox.
+    /// The current record, overlaid with the ops in the outbox.
     pub(crate) existing: Option<&'a Record>,
-    /// The record that it takes the place of.
+    /// The record that it corrects.
     pub(crate) corrects: Option<RecordId>,
-    /// What the person had before them, where that may be older than what stands.
+    /// What the person saw, if that may be older than the current record.
     pub(crate) before: Option<&'a [Write]>,
 }
 
@@ -101,7 +101,7 @@ impl<'a> Recorder<'a> {
         self.author.person
     }
 
-    /// Adds what a form writes into a record.
+    /// Adds the writes of an entity.
     pub(crate) fn write<T: Entity>(
         &mut self,
         target: &Target<'_>,
@@ -111,7 +111,7 @@ impl<'a> Recorder<'a> {
         self.add(&T::SPEC, target, captured, form.writes())
     }
 
-    /// Adds writes of a kind that is known at run time alone.
+    /// Adds writes of a kind that is only known at run time.
     pub(crate) fn write_fields(
         &mut self,
         kind: &KindSpec,
@@ -122,7 +122,7 @@ impl<'a> Recorder<'a> {
         self.add(kind, target, captured, writes)
     }
 
-    /// The same with a second form over the first: what it sets counts.
+    /// Adds the writes of an entity, overridden by those of a second one.
     pub(crate) fn write_over<T: Entity>(
         &mut self,
         target: &Target<'_>,
@@ -150,7 +150,7 @@ impl<'a> Recorder<'a> {
         self.add(kind, &target, captured, vec![Write { at, value, seen: None }])
     }
 
-    /// Sends again what the server rejected, as a new save.
+    /// Adds a rejected op again, as a new one.
     pub(crate) fn resend(&mut self, rejected: &Op, existing: Option<&Record>) -> Result<(), RecordError> {
         let kind = spec(rejected.record.kind).ok_or(RecordError::NoSuchRecord { key: rejected.record })?;
         let mut writes = rejected.writes.clone();
@@ -158,7 +158,7 @@ impl<'a> Recorder<'a> {
         self.push(kind, rejected.record, rejected.home, writes, existing)
     }
 
-    /// Writes what only a newer app knows: a kind or fields that this one passes on as they are.
+    /// Adds writes of unknown kinds or fields, which a newer app made and this one passes on.
     #[cfg(feature = "simulation")]
     pub(crate) fn write_unknown(
         &mut self,
@@ -184,14 +184,14 @@ impl<'a> Recorder<'a> {
         captured: Captured,
         mut form: Vec<Write>,
     ) -> Result<(), RecordError> {
-        // What already stands is not written again: an edit shall touch only what was edited.
+        // Values that are current already are not written again: an edit touches only what was edited.
         let stands = |write: &Write| {
             let register = target.existing.and_then(|record| record.register(&write.at));
             register.is_some_and(|register| register.value == write.value)
         };
         form.retain(|write| !stands(write));
         if form.is_empty() && target.existing.is_some() {
-            // Everything stands already as the form says.
+            // The record has all these values already.
             return Ok(());
         }
         let mut writes = self.header(kind, target, captured).map_or_else(Vec::new, |header| header.writes());
@@ -219,7 +219,7 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
-    /// The next op. A save of which one op is refused is not made, so that no number is left out.
+    /// Makes the next op. If one op of a save is refused, the save is not made, so that no number is skipped.
     fn op(&mut self, record: RecordKey, home: Home, writes: Vec<Write>) -> Op {
         let hlc = self.clock.tick(self.now_ms.saturating_add(self.author.server_offset_ms));
         let stamp = Stamp { hlc, device: self.author.device };
@@ -228,8 +228,8 @@ impl<'a> Recorder<'a> {
         Op { seq, stamp, record, home, writes }
     }
 
-    /// The header that a save writes. An event keeps the one it began with: a visit that is closed after
-    /// midnight is still yesterday's visit, and a correction does not change who made what it corrects.
+    /// The header of a save. An event keeps its first header: a visit that is closed after midnight still belongs to
+    /// the day before, and a correction does not change who recorded what it corrects.
     fn header(&self, kind: &KindSpec, target: &Target<'_>, captured: Captured) -> Option<Header> {
         let before = target.existing.and_then(Header::read);
         if before.is_some() && kind.write_policy == WritePolicy::Event {
@@ -246,14 +246,14 @@ impl<'a> Recorder<'a> {
     }
 }
 
-/// Notes in each write the stamp of the value that its author saw.
+/// Adds to each write the stamp of the value that its author saw.
 fn note_seen(writes: &mut [Write], existing: Option<&Record>) {
     for write in writes {
         write.seen = existing.and_then(|record| record.register(&write.at)).map(|register| register.stamp);
     }
 }
 
-/// Of what somebody else has changed since the person last saw it, its author saw nothing: the server then finds the
+/// Removes the stamps of values that somebody else changed after the author last saw them, so that the server finds the
 /// conflict.
 fn forget_unseen(writes: &mut [Write], before: &[Write], standing: &Record) {
     for write in writes.iter_mut().filter(|write| write.at.tag >= header::TAGS_END) {

@@ -1,12 +1,11 @@
-//! Sealing: the form in which a device's bytes reach the disk where the host app has a key. Owns the keys in
-//! memory and the one AEAD; knows no file, folder, record or encoding.
+//! Sealing: encryption at rest, if the host app has a key. Owns the keys in memory and the one AEAD; knows no file,
+//! folder, record or encoding.
 //!
-//! The host's key seals nothing but the store's own key, a random one that is made with the store. So a change
-//! of the host's key writes a few bytes and no value anew. docs/adr/0008-sealed-with-the-hosts-key.md has the
-//! reasons.
+//! The host's key seals only the store's own key, a random key that is made with the store. So a change of the host's
+//! key rewrites a few bytes and no value. docs/adr/0008-sealed-with-the-hosts-key.md has the reasons.
 //!
-//! Sealed bytes are a nonce of 12 bytes, as many bytes as there were, and a tag of 16. Nonces are random: a
-//! counter would repeat in a folder that was copied or restored.
+//! Sealed bytes are a nonce of 12 bytes, the ciphertext, and a tag of 16 bytes. Nonces are random: a counter would
+//! repeat in a folder that was copied or restored.
 
 use std::fmt;
 use std::io;
@@ -18,28 +17,28 @@ use zeroize::Zeroizing;
 
 pub(crate) const KEY_BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
-/// What sealing adds.
+/// The bytes that sealing adds.
 const EXTRA_BYTES: usize = NONCE_LEN + TAG_BYTES;
-/// The store's own key, sealed.
+/// The length of the store's sealed key.
 pub(crate) const WRAPPED_BYTES: usize = KEY_BYTES + EXTRA_BYTES;
-/// The name of one of the host's keys.
+/// The length of the name of a host key.
 pub(crate) const KEY_NAME_BYTES: usize = 8;
 
-// What one key is used for is a key of its own, so that no use says anything of another.
+// Each use has a key of its own, so that no use reveals anything about another.
 const WRAPPING_CONTEXT: &str = "xundian 2026-11 store: the host's key seals the store's key";
 const NAMING_CONTEXT: &str = "xundian 2026-11 store: the name of the host's key";
 
-/// The key of the host app: 32 random bytes that the app keeps in the platform's keystore. It is never written
-/// to the disk, and is wiped from memory when it is dropped.
+/// The key of the host app: 32 random bytes that the app keeps in the platform's keystore. It is never written to the
+/// disk, and is wiped from memory when dropped.
 pub struct StoreKey(Zeroizing<[u8; KEY_BYTES]>);
 
 impl StoreKey {
-    /// Takes the bytes of a key. They must come from a source of random numbers for keys, not from a password.
+    /// A key from its bytes. They must come from a cryptographic random number generator, not from a password.
     pub fn new(bytes: [u8; KEY_BYTES]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// Names the key without saying anything of it, so that a wrong key is told from a damaged file.
+    /// A name for the key that reveals nothing about it. It distinguishes a wrong key from a damaged file.
     pub(crate) fn name(&self) -> [u8; KEY_NAME_BYTES] {
         let derived = Zeroizing::new(blake3::derive_key(NAMING_CONTEXT, &*self.0));
         let mut name = [0; KEY_NAME_BYTES];
@@ -58,14 +57,14 @@ impl fmt::Debug for StoreKey {
     }
 }
 
-/// The store's own key, under which everything is sealed.
+/// The store's own key, which seals everything in the store.
 pub(crate) struct DataKey {
     bytes: Zeroizing<[u8; KEY_BYTES]>,
     aead: Aead,
 }
 
 impl DataKey {
-    /// Makes a random one.
+    /// Makes a random key.
     pub(crate) fn generate() -> io::Result<Self> {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
         fill_random(&mut *bytes)?;
@@ -76,7 +75,7 @@ impl DataKey {
         Ok(Self { aead: Aead::new(&bytes)?, bytes })
     }
 
-    /// The key sealed with the host's, together with what stands beside it.
+    /// Seals the store's key with the host's, bound to the bytes `beside` it.
     pub(crate) fn wrap(&self, key: &StoreKey, beside: &[u8]) -> io::Result<Vec<u8>> {
         let mut wrapped = Vec::with_capacity(WRAPPED_BYTES);
         wrapped.resize(NONCE_LEN, 0);
@@ -85,7 +84,7 @@ impl DataKey {
         Ok(wrapped)
     }
 
-    /// What [`Self::wrap`] sealed; `None` where it is not that.
+    /// Opens what [`Self::wrap`] sealed; `None` if it is something else.
     pub(crate) fn unwrap(key: &StoreKey, beside: &[u8], wrapped: &[u8]) -> io::Result<Option<Self>> {
         let Some(opened) = key.wrapping()?.open(beside, wrapped.to_vec()).map(Zeroizing::new) else {
             return Ok(None);
@@ -99,10 +98,10 @@ impl DataKey {
     }
 }
 
-/// Where sealed bytes belong. They open nowhere else.
+/// What sealed bytes are bound to. They can be opened only with the same data.
 #[derive(Clone, Copy)]
 pub(crate) enum AssociatedData<'a> {
-    /// The content of the journal's entry of this number, behind an entry of this CRC.
+    /// The content of a journal entry with this number, after an entry with this CRC.
     Entry {
         /// The commit's number.
         number: u64,
@@ -113,14 +112,14 @@ pub(crate) enum AssociatedData<'a> {
     Value(&'a [u8]),
     /// A file of the device's folder.
     File(&'a str),
-    /// A piece of a picture. It opens in that picture alone, as that piece of it, and only where the picture is as
-    /// long as it was: so no piece can stand in another's place, and none can be missing.
+    /// A piece of a picture. It opens only as this piece of this picture with this length, so pieces can neither be
+    /// swapped nor left out.
     Piece {
         /// The picture's hash.
         picture: &'a [u8; 32],
         /// The picture's length.
         bytes: u64,
-        /// Which piece, from 0.
+        /// The index of the piece, from 0.
         nth: u64,
     },
 }
@@ -138,7 +137,7 @@ impl AssociatedData<'_> {
     }
 }
 
-/// What lies over a store's bytes on the disk: nothing, or a seal.
+/// How a store's bytes are written to the disk: plain or sealed.
 #[derive(Clone)]
 pub(crate) enum Cover {
     /// Bytes are written as they are.
@@ -148,12 +147,12 @@ pub(crate) enum Cover {
 }
 
 impl Cover {
-    /// Whether there is a seal.
+    /// Whether bytes are sealed.
     pub(crate) const fn is_sealed(&self) -> bool {
         matches!(self, Self::Sealed(_))
     }
 
-    /// How many bytes of room [`Self::seal`] wants in front.
+    /// The bytes that [`Self::seal`] needs in front.
     pub(crate) const fn front_bytes(&self) -> usize {
         match self {
             Self::Plain => 0,
@@ -161,7 +160,7 @@ impl Cover {
         }
     }
 
-    /// How many bytes it adds in all, those in front among them.
+    /// The bytes that sealing adds in total, including those in front.
     pub(crate) const fn extra_bytes(&self) -> usize {
         match self {
             Self::Plain => 0,
@@ -169,7 +168,7 @@ impl Cover {
         }
     }
 
-    /// Seals, where they lie, the bytes from `from` on: first the room in front, then what is to be sealed.
+    /// Seals the bytes from `from` on, in place. They begin with the room for the front bytes.
     pub(crate) fn seal(&self, data: AssociatedData<'_>, bytes: &mut Vec<u8>, from: usize) -> io::Result<()> {
         match self {
             Self::Plain => Ok(()),
@@ -177,7 +176,7 @@ impl Cover {
         }
     }
 
-    /// What was sealed; `None` where the bytes are not what this key sealed for this place.
+    /// Opens sealed bytes; `None` if they are not what this key sealed for this data.
     pub(crate) fn open(&self, data: AssociatedData<'_>, bytes: Vec<u8>) -> Option<Vec<u8>> {
         match self {
             Self::Plain => Some(bytes),
@@ -201,7 +200,7 @@ impl Aead {
         bytes[from..plain_from].copy_from_slice(&nonce);
         let nonce = Nonce::assume_unique_for_key(nonce);
         let sealed = self.0.seal_in_place_separate_tag(nonce, Aad::from(beside), &mut bytes[plain_from..]);
-        // Only what is longer than 256 GiB cannot be sealed.
+        // Sealing fails only for more than 256 GiB.
         let tag = sealed.map_err(|_| io::ErrorKind::FileTooLarge)?;
         bytes.extend_from_slice(tag.as_ref());
         Ok(())

@@ -60,7 +60,6 @@ impl Invitation {
     /// An invitation to the server at `address`, which is host:port.
     ///
     /// # Errors
-    ///
     /// Returns an error if the address has another form.
     pub fn new(
         address: String,

@@ -17,7 +17,7 @@ const BLOCKING_THREADS: usize = 4;
 /// The runtime that a server runs on. It also sets how this process takes memory, so it is made first.
 ///
 /// # Errors
-/// Where the system gives no threads.
+/// Returns an error if the system gives no threads.
 pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     share_heaps();
     tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build()

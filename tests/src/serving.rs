@@ -36,7 +36,7 @@ impl Serving {
     /// Opens a data folder, or makes one, and serves it on loopback. Port 0 lets the system choose.
     ///
     /// # Errors
-    /// Where the folder or the port cannot be used.
+    /// Returns an error if the folder or the port cannot be used.
     pub async fn start(data: &Path, port: u16) -> Result<Self, ServingError> {
         let on = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let running =
@@ -57,7 +57,7 @@ impl Serving {
     /// An invitation for one device of a person, as text.
     ///
     /// # Errors
-    /// Where nobody of that id works here.
+    /// Returns an error if nobody of that id works here.
     pub fn invitation(&self, person: PersonId) -> Result<String, ServingError> {
         let new = self.server().invite(person, INVITATION_MS, "benchmark", sessions::now_ms())?;
         let address = self.address().to_string();

@@ -18,21 +18,21 @@ use crate::store::{OpenVisit, RejectedId, Save};
 use crate::visit_ops::{self, GpsFix, NewIssue, OutletFacts, VisitBundle};
 
 impl Client {
-    /// Records the check of the bag before leaving 出门前检查. A second one on a day takes the place of the
-    /// first. Returns its id.
+    /// Records the check of the bag before leaving 出门前检查. A second one on a day takes the place of the first. Returns
+    /// its id.
     ///
     /// # Errors
-    /// Where an item of the bag is not answered, or the store cannot be written.
+    /// Returns an error if an item of the bag is not answered, or the store cannot be written.
     pub fn check_departure(&self, check: &DepartureCheck) -> Result<RecordId, RecordError> {
         let is_same_day = |_: &DepartureCheck, header: &Header, day: Day| header.business_day == day;
         self.save_of_day(check, is_same_day)
     }
 
-    /// Records the report that closes the day 日报, with the counts of what was done. A second one takes the
-    /// place of the first. Returns its id.
+    /// Records the report that closes the day 日报, with the counts of what was done. A second one takes the place of the
+    /// first. Returns its id.
     ///
     /// # Errors
-    /// Where the store cannot be written.
+    /// Returns an error if the store cannot be written.
     pub fn report_day(
         &self,
         remarks: Option<String>,
@@ -80,7 +80,7 @@ impl Client {
     /// The outlet of a code or an id.
     ///
     /// # Errors
-    /// Where the device knows no such outlet.
+    /// Returns an error if the device knows no such outlet.
     pub fn outlet_named(&self, name: &str) -> Result<OutletId, RecordError> {
         let found = self.outlet_index()?.outlet_named(name);
         found.ok_or_else(|| RecordError::NoSuchOutlet { name: name.chars().take(64).collect() })
@@ -89,7 +89,7 @@ impl Client {
     /// Opens a visit 进店. One visit is open at a time.
     ///
     /// # Errors
-    /// Where the outlet is unknown or out of scope, or another visit is open.
+    /// Returns an error if the outlet is unknown or out of scope, or another visit is open.
     pub fn open_visit(&self, outlet: OutletId, fix: Option<GpsFix>) -> Result<VisitId, RecordError> {
         let outlet_index = self.outlet_index()?;
         let facts = self.outlet_in_scope(&outlet_index, outlet)?;
@@ -108,7 +108,7 @@ impl Client {
     /// The visit that is going on.
     ///
     /// # Errors
-    /// Where none is.
+    /// Returns an error if none is.
     pub fn current_visit(&self) -> Result<VisitId, RecordError> {
         self.store.open_visits().last().map(|open| VisitId(open.visit)).ok_or(RecordError::NoOpenVisit)
     }
@@ -116,7 +116,7 @@ impl Client {
     /// Answers tasks of an open visit, and notes the store's important matters 本店重要事务.
     ///
     /// # Errors
-    /// Where the visit is unknown or has ended.
+    /// Returns an error if the visit is unknown or has ended.
     pub fn update_visit(
         &self,
         visit: VisitId,
@@ -132,7 +132,7 @@ impl Client {
     /// Records what stands on the shelf 货架检查. Saving again adds lines and replaces those named again.
     ///
     /// # Errors
-    /// Where the visit is unknown or has ended, or nothing is filled in.
+    /// Returns an error if the visit is unknown or has ended, or nothing is filled in.
     pub fn observe_shelf(&self, visit: VisitId, shelf: &ShelfObservation) -> Result<(), RecordError> {
         self.beside_visit(visit, shelf, &ShelfObservation { visit: Some(visit), ..shelf.clone() })
     }
@@ -140,7 +140,7 @@ impl Client {
     /// Records the stock counted in a visit 库存盘点. Saving again adds lines and replaces those named again.
     ///
     /// # Errors
-    /// Where the visit is unknown or has ended, or nothing is filled in.
+    /// Returns an error if the visit is unknown or has ended, or nothing is filled in.
     pub fn count_stock(&self, visit: VisitId, count: &StockCount) -> Result<(), RecordError> {
         self.beside_visit(visit, count, &StockCount { visit: Some(visit), ..count.clone() })
     }
@@ -148,7 +148,7 @@ impl Client {
     /// Records units that came into an outlet or left it 库存变动, in a visit or outside one.
     ///
     /// # Errors
-    /// Where the outlet is unknown or out of scope, or a required field is missing.
+    /// Returns an error if the outlet is unknown or out of scope, or a required field is missing.
     pub fn move_stock(&self, outlet: OutletId, movement: &StockMovement) -> Result<RecordId, RecordError> {
         if movement.units.is_empty() {
             return Err(RecordError::Empty { kind: StockMovement::SPEC.code });
@@ -166,7 +166,7 @@ impl Client {
     /// Raises an urgent matter 急待解决问题, in a visit or outside one. Returns its id.
     ///
     /// # Errors
-    /// Where the outlet is unknown or out of scope.
+    /// Returns an error if the outlet is unknown or out of scope.
     pub fn raise_issue(
         &self,
         outlet: OutletId,
@@ -185,7 +185,7 @@ impl Client {
     /// Takes an issue up 协调解决.
     ///
     /// # Errors
-    /// Where the issue is unknown, or was taken up or closed before.
+    /// Returns an error if the issue is unknown, or was taken up or closed before.
     pub fn acknowledge_issue(&self, issue: RecordId) -> Result<(), RecordError> {
         self.step_issue(issue, IssueState::Acknowledged, None)
     }
@@ -193,7 +193,7 @@ impl Client {
     /// Closes an issue 已解决.
     ///
     /// # Errors
-    /// Where the issue is unknown, or closed already.
+    /// Returns an error if the issue is unknown, or closed already.
     pub fn close_issue(&self, issue: RecordId, resolution: String) -> Result<(), RecordError> {
         self.step_issue(issue, IssueState::Closed, Some(resolution))
     }
@@ -215,11 +215,11 @@ impl Client {
         })
     }
 
-    /// Closes a visit 离店. The time in store is that of the monotonic clock, and stays empty where the device
-    /// was restarted meanwhile.
+    /// Closes a visit 离店. The time in store is that of the monotonic clock, and stays empty where the device was
+    /// restarted meanwhile.
     ///
     /// # Errors
-    /// Where the visit is unknown or has ended.
+    /// Returns an error if the visit is unknown or has ended.
     pub fn close_visit(&self, visit: VisitId) -> Result<(), RecordError> {
         self.in_visit(visit, |recorder, target, captured, moment| {
             let time_in_store_ms = self.time_in_store_ms(visit, moment);
@@ -232,7 +232,7 @@ impl Client {
     /// Breaks a visit off 中止.
     ///
     /// # Errors
-    /// Where the visit is unknown or has ended.
+    /// Returns an error if the visit is unknown or has ended.
     pub fn abort_visit(
         &self,
         visit: VisitId,
@@ -247,11 +247,11 @@ impl Client {
         })
     }
 
-    /// Records a whole visit, with what was seen, counted and raised in it, in one durable save. A visit whose
-    /// id is given and known is there already; nothing is saved then.
+    /// Records a whole visit, with what was seen, counted and raised in it, in one durable save. A visit whose id is
+    /// given and known is there already; nothing is saved then.
     ///
     /// # Errors
-    /// Where the outlet is unknown or out of scope, the times run backwards, or a value is not allowed.
+    /// Returns an error if the outlet is unknown or out of scope, the times run backwards, or a value is not allowed.
     pub fn record(&self, bundle: &VisitBundle) -> Result<VisitId, RecordError> {
         let outlet_index = self.outlet_index()?;
         let facts = self.outlet_in_scope(&outlet_index, bundle.outlet)?;
@@ -270,7 +270,7 @@ impl Client {
     /// Sends a rejected save again, as a new one; it leaves the tray in the same transaction.
     ///
     /// # Errors
-    /// Where the tray has no such entry.
+    /// Returns an error if the tray has no such entry.
     pub fn resend_rejected(&self, id: RejectedId) -> Result<(), RecordError> {
         self.save(|recorder, _, _| {
             let rejected = self.store.rejected_save(id)?.ok_or(RecordError::NoSuchRejected { id })?;
@@ -283,7 +283,7 @@ impl Client {
     /// Throws a rejected save away. Where it was a photo, its picture goes as well, unless another photo has the same.
     ///
     /// # Errors
-    /// Where the tray has no such entry.
+    /// Returns an error if the tray has no such entry.
     pub fn drop_rejected(&self, id: RejectedId) -> Result<(), RecordError> {
         if !self.store.drop_rejected(id)? {
             return Err(RecordError::NoSuchRejected { id });

@@ -54,11 +54,11 @@ pub struct ConflictSide {
 }
 
 impl Client {
-    /// The conflicts of a home or of all that this device sees: open ones first, then by when they were found,
-    /// the latest first.
+    /// The conflicts of a home or of all that this device sees: open ones first, then by when they were found, the
+    /// latest first.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn conflicts(&self, home: Option<Home>) -> Result<Vec<ConflictLine>, StoreError> {
         let (kind, mut records) = (Conflict::SPEC.kind, Vec::new());
         match home {
@@ -78,12 +78,12 @@ impl Client {
         Ok(lines)
     }
 
-    /// Settles a conflict, offline as everything. To keep says that what stands is right, and changes nothing
-    /// else. To restore writes the value that lost into the record again, as an edit made now, in the same save.
+    /// Settles a conflict, offline as everything. To keep says that what stands is right, and changes nothing else. To
+    /// restore writes the value that lost into the record again, as an edit made now, in the same save.
     ///
     /// # Errors
-    /// Where the device has no such conflict or not its record, it is settled already, or the kind of its record
-    /// is not edited.
+    /// Returns an error if the device has no such conflict or not its record, it is settled already, or the kind of its
+    /// record is not edited.
     pub fn settle_conflict(&self, id: RecordId, decision: Decision) -> Result<(), RecordError> {
         let key = Conflict::key(id);
         self.save(|recorder, _, moment| {

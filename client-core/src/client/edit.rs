@@ -10,13 +10,13 @@ use crate::recorder::Target;
 use crate::store::{RejectedId, Save};
 
 impl Client {
-    /// Writes the filled-in fields of a form into a record that people edit, such as an outlet or an issue. With
-    /// the form `before` that the person had before them, just what differs from it is written, what they emptied
-    /// is removed, and what somebody else changed in the meantime ends as a conflict instead of being lost.
-    /// Nothing is saved where nothing changes.
+    /// Writes the filled-in fields of a form into a record that people edit, such as an outlet or an issue. With the
+    /// form `before` that the person had before them, just what differs from it is written, what they emptied is
+    /// removed, and what somebody else changed in the meantime ends as a conflict instead of being lost. Nothing is
+    /// saved where nothing changes.
     ///
     /// # Errors
-    /// Where the device has no such record, the kind is not edited, or a value is not allowed.
+    /// Returns an error if the device has no such record, the kind is not edited, or a value is not allowed.
     pub fn edit<T: Entity>(&self, id: RecordId, form: &T, before: Option<&T>) -> Result<(), RecordError> {
         self.edit_fields(T::key(id), form.writes(), before.map(Entity::writes))
     }
@@ -42,11 +42,11 @@ impl Client {
         })
     }
 
-    /// Saves what lies in the tray anew, with the fields of a form in the place of those that were refused. It
-    /// leaves the tray in the same transaction.
+    /// Saves what lies in the tray anew, with the fields of a form in the place of those that were refused. It leaves
+    /// the tray in the same transaction.
     ///
     /// # Errors
-    /// Where the tray has no such entry, the form is of another kind than it, or a value is not allowed.
+    /// Returns an error if the tray has no such entry, the form is of another kind than it, or a value is not allowed.
     pub fn mend_rejected<T: Entity>(&self, id: RejectedId, form: &T) -> Result<(), RecordError> {
         self.mend_fields(id, &T::SPEC, form.writes())
     }

@@ -85,13 +85,13 @@ impl From<DecodeError> for EnrolError {
 }
 
 impl Client {
-    /// Makes a device of a home folder. The invitation counts once, but the same call may be repeated with
-    /// it until it succeeds: the device's key and request are kept before the request is sent, and the server
-    /// answers the same request with the same certificate. A device that is enrolled already gets a new number and
-    /// certificate; its unsent work is kept and goes under the new number.
+    /// Makes a device of a home folder. The invitation counts once, but the same call may be repeated with it until it
+    /// succeeds: the device's key and request are kept before the request is sent, and the server answers the same
+    /// request with the same certificate. A device that is enrolled already gets a new number and certificate; its
+    /// unsent work is kept and goes under the new number.
     ///
     /// # Errors
-    /// Where the invitation is none, the server refuses or cannot be reached, or the folder is of no use.
+    /// Returns an error if the invitation is none, the server refuses or cannot be reached, or the folder is of no use.
     pub async fn enrol(home: &Path, invitation: &str, label: &str) -> Result<Self, EnrolError> {
         Self::enrol_at(home, None, invitation, label).await
     }

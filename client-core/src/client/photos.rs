@@ -86,12 +86,12 @@ impl Client {
     /// Attaches a photo to a visit or an issue, in one durable save. The picture is sent by the next sync, after all
     /// records. A visit takes photos while it is open, and after its end until its day is over.
     ///
-    /// The same picture of the same visit or issue is one photo: attaching it again saves no second one, and mends
-    /// its file where that was damaged. Returns the photo's id.
+    /// The same picture of the same visit or issue is one photo: attaching it again saves no second one, and mends its
+    /// file where that was damaged. Returns the photo's id.
     ///
     /// # Errors
-    /// Where the visit or issue is unknown or too long ago, the bytes are no picture or too many, too many pictures
-    /// wait, or the device's folder cannot be written. Nothing is left behind then.
+    /// Returns an error if the visit or issue is unknown or too long ago, the bytes are no picture or too many, too
+    /// many pictures wait, or the device's folder cannot be written. Nothing is left behind then.
     pub fn attach_photo(
         &self,
         of: PhotoOf,
@@ -160,7 +160,7 @@ impl Client {
     /// The photos of a visit or an issue, oldest first, and where each of them stands.
     ///
     /// # Errors
-    /// Where the visit or issue is unknown, or the store cannot be read.
+    /// Returns an error if the visit or issue is unknown, or the store cannot be read.
     pub fn photos_of(&self, of: PhotoOf) -> Result<Vec<PhotoLine>, RecordError> {
         let mut records = Vec::new();
         self.store.each_of_home(self.home_of(of)?, Some(Photo::SPEC.kind), |record| {
@@ -181,7 +181,7 @@ impl Client {
     /// The bytes of a photo's picture, verified.
     ///
     /// # Errors
-    /// Where this device does not have it, or its file is damaged or cannot be read.
+    /// Returns an error if this device does not have it, or its file is damaged or cannot be read.
     pub fn photo_bytes(&self, hash: ContentHash) -> Result<Vec<u8>, PhotoError> {
         let picture = self.store.picture(hash).filter(|picture| picture.state != PictureState::Loose);
         let picture = picture.ok_or(PhotoFileError::Missing { hash })?;
@@ -198,19 +198,19 @@ impl Client {
     /// Offers a picture again that the server did not take, at the next sync.
     ///
     /// # Errors
-    /// Where this device does not have it, or its file is damaged or cannot be read.
+    /// Returns an error if this device does not have it, or its file is damaged or cannot be read.
     pub fn retry_photo(&self, hash: ContentHash) -> Result<(), PhotoError> {
         self.photo_bytes(hash)?;
         Ok(self.store.note_picture(hash, PictureState::Waiting)?)
     }
 
-    /// Lets go of a picture that no sync sends any more: one that is damaged, or that the server did not take for good. The
-    /// photo's record stays, here and at the server, without its picture. Attaching the same picture to the same visit or
-    /// issue brings it back.
+    /// Lets go of a picture that no sync sends any more: one that is damaged, or that the server did not take for good.
+    /// The photo's record stays, here and at the server, without its picture. Attaching the same picture to the same
+    /// visit or issue brings it back.
     ///
     /// # Errors
-    /// Where this device does not have it, it is still to be sent or the server has it, or the folder or the store cannot
-    /// be written.
+    /// Returns an error if this device does not have it, it is still to be sent or the server has it, or the folder or
+    /// the store cannot be written.
     pub fn drop_photo(&self, hash: ContentHash) -> Result<(), PhotoError> {
         let _alone = self.handling_pictures();
         let picture = self.store.picture(hash).ok_or(PhotoFileError::Missing { hash })?;

@@ -121,7 +121,7 @@ impl Query {
     /// Checks the bounds. Whoever takes queries from elsewhere calls it.
     ///
     /// # Errors
-    /// Where the query or its page is too long.
+    /// Returns an error if the query or its page is too long.
     pub fn check(&self) -> Result<(), QueryError> {
         let values = self.conditions.iter().map(|condition| condition.one_of.len()).sum::<usize>();
         let names = values + self.ids.as_ref().map_or(0, BTreeSet::len);
@@ -149,7 +149,7 @@ impl Condition {
     /// kind's.
     ///
     /// # Errors
-    /// Where the kind has no such field, or the field never holds such a value.
+    /// Returns an error if the kind has no such field, or the field never holds such a value.
     pub fn parse(kind: &'static KindSpec, field: &str, one_of: &[String]) -> Result<Self, QueryError> {
         let fields = || header::FIELDS.iter().chain(kind.fields);
         let Some(found) = fields().find(|spec| spec.name == field) else {
@@ -244,7 +244,7 @@ impl Client {
     /// The records that a query means. Memory is bounded by the page and the ids of the result.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn query(&self, query: &Query) -> Result<RecordPage, StoreError> {
         let mut meant = BTreeSet::new();
         let mut note = |record: Record| {

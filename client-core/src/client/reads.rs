@@ -90,7 +90,7 @@ impl Client {
     /// A record as this device knows it: confirmed, with what waits to be sent on top.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn find(&self, key: RecordKey) -> Result<Option<RecordLine>, StoreError> {
         let Some(record) = self.store.record(key)? else { return Ok(None) };
         Ok(Some(self.line(record)?))
@@ -99,7 +99,7 @@ impl Client {
     /// The typed form of a record.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn entity<T: Entity>(&self, id: xundian_protocol::ids::RecordId) -> Result<Option<T>, StoreError> {
         Ok(self.store.record(T::key(id))?.map(|record| T::read(&record)))
     }
@@ -107,7 +107,7 @@ impl Client {
     /// The records of a kind, of one business day or all.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn list(&self, kind: KindId, day: Option<Day>) -> Result<Vec<RecordLine>, StoreError> {
         let mut records = Vec::new();
         self.store.each_of_kind(kind, |record| {
@@ -122,7 +122,7 @@ impl Client {
     /// The records of a home, such as all that happened in an outlet, of one kind or all.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn list_home(&self, home: Home, kind: Option<KindId>) -> Result<Vec<RecordLine>, StoreError> {
         let mut records = Vec::new();
         self.store.each_of_home(home, kind, |record| records.push(record))?;
@@ -132,7 +132,7 @@ impl Client {
     /// Where a record stands on its way to the server; `None` where this device knows no such record.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn save_state(&self, key: RecordKey) -> Result<Option<SaveState>, StoreError> {
         self.store.save_state(key)
     }
@@ -140,7 +140,7 @@ impl Client {
     /// The saves that the server did not take, with the reasons.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn rejected(&self) -> Result<Vec<Rejected>, StoreError> {
         self.store.rejected()
     }
@@ -148,7 +148,7 @@ impl Client {
     /// How the device stands towards the server.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn status(&self) -> Result<DeviceStatus, StoreError> {
         let last_sync = self.store.last_sync();
         let oldest = self.store.oldest_unsent()?;
@@ -178,7 +178,7 @@ impl Client {
     /// What this person did on a day.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn day_summary(&self, day: Day) -> Result<DaySummary, StoreError> {
         let outlet_index = self.outlet_index()?;
         let planned = outlet_index.plan(day).map_or(0, |plan| plan.outlets.len());
@@ -205,7 +205,7 @@ impl Client {
     /// This person's calls of a day, in their order.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn route(&self, day: Day) -> Result<Vec<PlannedCall>, StoreError> {
         let outlet_index = self.outlet_index()?;
         let Some(plan) = outlet_index.plan(day) else { return Ok(Vec::new()) };

@@ -72,7 +72,8 @@ fn failed<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Res
 /// pictures once, and memory for its journal, a small cache, the ids of its records and one picture.
 ///
 /// # Errors
-/// Where the store is in use, the key does not fit, the file or the folder is there already, or there is no room.
+/// Returns an error if the store is in use, the key does not fit, the file or the folder is there already, or there is
+/// no room.
 pub fn rescue(home: &Path, key: Option<&StoreKey>, into_file: &Path) -> Result<RescueReport, RescueError> {
     let folder = home.join(STORE_FOLDER);
     if !folder.is_dir() {
@@ -200,11 +201,11 @@ impl<'a> Rescue<'a> {
     }
 }
 
-/// Sets a device's store and what belongs to it aside: it is renamed, never deleted, and the folder is as that of a
-/// new device. Returns where it is now. Rescue it first.
+/// Sets a device's store and what belongs to it aside: it is renamed, never deleted, and the folder is as that of a new
+/// device. Returns where it is now. Rescue it first.
 ///
 /// # Errors
-/// Where the store is in use, or the folder cannot be written.
+/// Returns an error if the store is in use, or the folder cannot be written.
 pub fn set_aside(home: &Path) -> Result<PathBuf, RescueError> {
     let folder = home.join(STORE_FOLDER);
     if !folder.is_dir() {

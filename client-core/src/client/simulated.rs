@@ -66,7 +66,7 @@ impl Client {
     /// Makes the device the one that the server has granted, as the end of an enrolment does.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// Returns an error if the disk fails.
     pub fn take_identity(&self, identity: &Identity) -> Result<(), StoreError> {
         self.store.set_identity(identity)
     }
@@ -74,7 +74,7 @@ impl Client {
     /// The saves that wait, from a number on.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// Returns an error if the disk fails.
     pub fn unsent_from(&self, from: OpSeq) -> Result<Vec<Op>, StoreError> {
         self.store.unsent_from(from, usize::MAX)
     }
@@ -97,7 +97,7 @@ impl Client {
     /// The keys and values under a key's front, as they lie in the store.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// Returns an error if the disk fails.
     pub fn stored(&self, front: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StoreError> {
         self.store.stored(front)
     }
@@ -105,7 +105,7 @@ impl Client {
     /// Writes over the store's bytes, or removes them, as decay would.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// Returns an error if the disk fails.
     pub fn decay(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
         self.store.decay(key, value)
     }
@@ -113,7 +113,7 @@ impl Client {
     /// Saves what a newer app would: a kind or fields that this one does not know.
     ///
     /// # Errors
-    /// Where the device is not enrolled or the disk fails.
+    /// Returns an error if the device is not enrolled or the disk fails.
     pub fn save_unknown(&self, record: RecordKey, home: Home, writes: Vec<Write>) -> Result<(), RecordError> {
         let standing = self.store.record(record)?;
         self.save(|recorder, _, _| {

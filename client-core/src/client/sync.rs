@@ -33,12 +33,12 @@ pub(super) const APP: &str = concat!("xundian ", env!("CARGO_PKG_VERSION"));
 impl Client {
     /// Sends what waits, fetches what changed, then sends the pictures that wait. `progress` is told after each step.
     ///
-    /// Records saved while pictures are sent go before the rest of these, and what others changed is fetched every
-    /// five minutes meanwhile.
+    /// Records saved while pictures are sent go before the rest of these, and what others changed is fetched every five
+    /// minutes meanwhile.
     ///
     /// # Errors
-    /// Where the server cannot be reached or refuses, or the store or a picture cannot be read or written. What was
-    /// done until then stays done.
+    /// Returns an error if the server cannot be reached or refuses, or the store or a picture cannot be read or
+    /// written. What was done until then stays done.
     pub async fn sync(&self, progress: impl FnMut(SyncProgress) + Send) -> Result<SyncReport, SyncError> {
         self.run(SyncMode::Sync, true, progress).await
     }
@@ -73,13 +73,13 @@ impl Client {
     /// Sends the records that wait and fetches nothing: right after a visit, before the app goes to the background, or
     /// on a thin network. Where nothing waits no connection is made. `progress` is told after each step.
     ///
-    /// It is no sync. What others changed and what came into scope is fetched by the next sync, and only that
-    /// tells the server up to when this device's figures are complete. Rejected saves lie in the tray at
-    /// once, and the server's clock is learnt as by a sync.
+    /// It is no sync. What others changed and what came into scope is fetched by the next sync, and only that tells the
+    /// server up to when this device's figures are complete. Rejected saves lie in the tray at once, and the server's
+    /// clock is learnt as by a sync.
     ///
     /// # Errors
-    /// As [`Self::sync`]: where the device is not enrolled, a sync or another push is guard, the server
-    /// cannot be reached or refuses, or the store cannot be written. What was done until then stays done.
+    /// As [`Self::sync`]: where the device is not enrolled, a sync or another push is guard, the server cannot be
+    /// reached or refuses, or the store cannot be written. What was done until then stays done.
     pub async fn push(&self, progress: impl FnMut(SyncProgress) + Send) -> Result<PushReport, SyncError> {
         if self.identity().is_some() && self.store.unsent_ops() == 0 {
             return Ok(PushReport::default());

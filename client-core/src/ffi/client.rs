@@ -41,7 +41,7 @@ impl Client {
     /// sealed with it. A folder takes the same key, or none, for all its life; see [`Self::change_key`].
     ///
     /// # Errors
-    /// Where the folder is in use, damaged, or of a newer format, or the key is not the folder's.
+    /// Returns an error if the folder is in use, damaged, or of a newer format, or the key is not the folder's.
     #[uniffi::constructor(default(key = None))]
     pub fn open(folder: String, key: Option<Vec<u8>>) -> Result<Self, ClientError> {
         let device = Device::open(folder.into(), key.map(store_key).transpose()?)?;
@@ -52,7 +52,7 @@ impl Client {
     /// the folder with one of the two.
     ///
     /// # Errors
-    /// Where the folder is not sealed or cannot be written.
+    /// Returns an error if the folder is not sealed or cannot be written.
     pub fn change_key(&self, key: Vec<u8>) -> Result<(), ClientError> {
         self.device.change_key(store_key(key)?)
     }
@@ -65,16 +65,16 @@ impl Client {
     /// Who the device is; none before it is enrolled.
     ///
     /// # Errors
-    /// Where the client was closed.
+    /// Returns an error if the client was closed.
     pub fn identity(&self) -> Result<Option<Identity>, ClientError> {
         Ok(self.core()?.identity())
     }
 
-    /// Makes a device of the folder. The same call may be repeated with the same invitation until it
-    /// succeeds. Unsent work is kept, whatever happens.
+    /// Makes a device of the folder. The same call may be repeated with the same invitation until it succeeds. Unsent
+    /// work is kept, whatever happens.
     ///
     /// # Errors
-    /// Where the invitation is none, the server refuses or cannot be reached, or the folder is another
+    /// Returns an error if the invitation is none, the server refuses or cannot be reached, or the folder is another
     /// person's.
     pub async fn enrol(&self, invitation: String, label: String) -> Result<Identity, ClientError> {
         let (core, leaving) = self.device.core_for_work().await?;
@@ -87,11 +87,11 @@ impl Client {
         self.given_up.run(leaving, work).await
     }
 
-    /// Sends what waits, fetches what changed, then sends the pictures that wait. Cancelling it ends it at its next step; what was done until
-    /// then stays done, and the next one goes on from there.
+    /// Sends what waits, fetches what changed, then sends the pictures that wait. Cancelling it ends it at its next
+    /// step; what was done until then stays done, and the next one goes on from there.
     ///
     /// # Errors
-    /// Where the server cannot be reached or refuses, or the store cannot be written.
+    /// Returns an error if the server cannot be reached or refuses, or the store cannot be written.
     #[uniffi::method(default(observer = None))]
     pub async fn sync(&self, observer: Option<Arc<dyn ProgressObserver>>) -> Result<SyncReport, ClientError> {
         let (core, leaving) = self.device.core_for_work().await?;
@@ -113,7 +113,7 @@ impl Client {
     /// How the device stands towards the server, such as up to when the phone may be lost.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn status(&self) -> Result<DeviceStatus, ClientError> {
         Ok(self.core()?.status()?)
     }
@@ -121,7 +121,7 @@ impl Client {
     /// Tells an observer the status now and whenever it changes, for as long as the subscription is held.
     ///
     /// # Errors
-    /// Where the client was closed.
+    /// Returns an error if the client was closed.
     pub fn observe_status(
         &self,
         observer: Arc<dyn StatusObserver>,
@@ -138,16 +138,16 @@ impl Client {
     /// Records the check of the bag before leaving. A second one on a day takes the place of the first.
     ///
     /// # Errors
-    /// Where an item of the bag is not answered.
+    /// Returns an error if an item of the bag is not answered.
     pub fn check_departure(&self, check: DepartureCheck) -> Result<RecordId, ClientError> {
         self.save(|core| core.check_departure(&check))
     }
 
-    /// Records the report that closes the day, with the counts of what was done. A second one takes the place
-    /// of the first.
+    /// Records the report that closes the day, with the counts of what was done. A second one takes the place of the
+    /// first.
     ///
     /// # Errors
-    /// Where the device is not enrolled.
+    /// Returns an error if the device is not enrolled.
     #[uniffi::method(default(remarks = None, documents = None))]
     pub fn report_day(
         &self,
@@ -160,7 +160,7 @@ impl Client {
     /// Opens a visit. One visit is open at a time.
     ///
     /// # Errors
-    /// Where the outlet is unknown or out of scope, or another visit is open.
+    /// Returns an error if the outlet is unknown or out of scope, or another visit is open.
     #[uniffi::method(default(fix = None))]
     pub fn open_visit(&self, outlet: OutletId, fix: Option<GpsFix>) -> Result<VisitId, ClientError> {
         self.save(|core| core.open_visit(outlet, fix))
@@ -169,7 +169,7 @@ impl Client {
     /// The visit that is going on.
     ///
     /// # Errors
-    /// Where the client was closed.
+    /// Returns an error if the client was closed.
     pub fn current_visit(&self) -> Result<Option<VisitId>, ClientError> {
         match self.core()?.current_visit() {
             Err(RecordError::NoOpenVisit) => Ok(None),
@@ -180,7 +180,7 @@ impl Client {
     /// Answers tasks of an open visit, and notes the store's important matters.
     ///
     /// # Errors
-    /// Where the visit is unknown or has ended.
+    /// Returns an error if the visit is unknown or has ended.
     #[uniffi::method(default(note = None))]
     pub fn update_visit(
         &self,
@@ -194,7 +194,7 @@ impl Client {
     /// Records what stands on the shelf. Saving again adds lines and replaces those named again.
     ///
     /// # Errors
-    /// Where the visit is unknown or has ended, or nothing is filled in.
+    /// Returns an error if the visit is unknown or has ended, or nothing is filled in.
     pub fn observe_shelf(&self, visit: VisitId, shelf: ShelfObservation) -> Result<(), ClientError> {
         self.save(|core| core.observe_shelf(visit, &shelf))
     }
@@ -202,7 +202,7 @@ impl Client {
     /// Records the stock counted in a visit. Saving again adds lines and replaces those named again.
     ///
     /// # Errors
-    /// Where the visit is unknown or has ended, or nothing is filled in.
+    /// Returns an error if the visit is unknown or has ended, or nothing is filled in.
     pub fn count_stock(&self, visit: VisitId, count: StockCount) -> Result<(), ClientError> {
         self.save(|core| core.count_stock(visit, &count))
     }
@@ -210,7 +210,7 @@ impl Client {
     /// Records units that came into an outlet or left it, in a visit or outside one.
     ///
     /// # Errors
-    /// Where the outlet is unknown or out of scope, or a required field is missing.
+    /// Returns an error if the outlet is unknown or out of scope, or a required field is missing.
     pub fn move_stock(&self, outlet: OutletId, movement: StockMovement) -> Result<RecordId, ClientError> {
         self.save(|core| core.move_stock(outlet, &movement))
     }
@@ -218,7 +218,7 @@ impl Client {
     /// Raises an urgent matter, in a visit or outside one.
     ///
     /// # Errors
-    /// Where the outlet is unknown or out of scope.
+    /// Returns an error if the outlet is unknown or out of scope.
     #[uniffi::method(default(visit = None))]
     pub fn raise_issue(
         &self,
@@ -232,7 +232,7 @@ impl Client {
     /// Takes an issue up.
     ///
     /// # Errors
-    /// Where the issue is unknown, or was taken up or closed before.
+    /// Returns an error if the issue is unknown, or was taken up or closed before.
     pub fn acknowledge_issue(&self, issue: RecordId) -> Result<(), ClientError> {
         self.save(|core| core.acknowledge_issue(issue))
     }
@@ -240,7 +240,7 @@ impl Client {
     /// Closes an issue.
     ///
     /// # Errors
-    /// Where the issue is unknown, or closed already.
+    /// Returns an error if the issue is unknown, or closed already.
     pub fn close_issue(&self, issue: RecordId, resolution: String) -> Result<(), ClientError> {
         self.save(|core| core.close_issue(issue, resolution))
     }
@@ -248,7 +248,7 @@ impl Client {
     /// Closes a visit.
     ///
     /// # Errors
-    /// Where the visit is unknown or has ended.
+    /// Returns an error if the visit is unknown or has ended.
     pub fn close_visit(&self, visit: VisitId) -> Result<(), ClientError> {
         self.save(|core| core.close_visit(visit))
     }
@@ -256,7 +256,7 @@ impl Client {
     /// Breaks a visit off.
     ///
     /// # Errors
-    /// Where the visit is unknown or has ended.
+    /// Returns an error if the visit is unknown or has ended.
     #[uniffi::method(default(note = None))]
     pub fn abort_visit(
         &self,
@@ -270,7 +270,7 @@ impl Client {
     /// Records a whole visit, with what was seen, counted and raised in it, in one save.
     ///
     /// # Errors
-    /// Where the outlet is unknown or out of scope, the times run backwards, or a value is not allowed.
+    /// Returns an error if the outlet is unknown or out of scope, the times run backwards, or a value is not allowed.
     pub fn record_visit(&self, visit: VisitBundle) -> Result<VisitId, ClientError> {
         self.save(|core| core.record(&visit))
     }
@@ -278,7 +278,7 @@ impl Client {
     /// Sends a rejected save again, as a new one; it leaves the tray.
     ///
     /// # Errors
-    /// Where the tray has no such entry.
+    /// Returns an error if the tray has no such entry.
     pub fn resend_rejected(&self, id: RejectedId) -> Result<(), ClientError> {
         self.save(|core| core.resend_rejected(id))
     }
@@ -286,7 +286,7 @@ impl Client {
     /// Throws a rejected save away.
     ///
     /// # Errors
-    /// Where the tray has no such entry.
+    /// Returns an error if the tray has no such entry.
     pub fn drop_rejected(&self, id: RejectedId) -> Result<(), ClientError> {
         self.save(|core| core.drop_rejected(id))
     }
@@ -298,7 +298,7 @@ impl Client {
     /// The present day.
     ///
     /// # Errors
-    /// Where the client was closed.
+    /// Returns an error if the client was closed.
     pub fn today(&self) -> Result<Day, ClientError> {
         Ok(self.core()?.today())
     }
@@ -306,7 +306,7 @@ impl Client {
     /// This person's calls of a day, in their order.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn route(&self, day: Day) -> Result<Vec<PlannedCall>, ClientError> {
         Ok(self.core()?.route(day)?)
     }
@@ -314,7 +314,7 @@ impl Client {
     /// What this person did on a day.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn day_summary(&self, day: Day) -> Result<DaySummary, ClientError> {
         Ok(self.core()?.day_summary(day)?)
     }
@@ -322,7 +322,7 @@ impl Client {
     /// The outlet of a code or an id.
     ///
     /// # Errors
-    /// Where the device knows no such outlet.
+    /// Returns an error if the device knows no such outlet.
     pub fn outlet_named(&self, name: String) -> Result<OutletId, ClientError> {
         Ok(self.core()?.outlet_named(&name)?)
     }
@@ -330,7 +330,7 @@ impl Client {
     /// A record; none where the device has no such one.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn find(&self, kind: Kind, id: RecordId) -> Result<Option<ListedRecord>, ClientError> {
         let found = self.core()?.find(RecordKey { kind: kind.id(), id })?;
         Ok(found.and_then(ListedRecord::of))
@@ -339,18 +339,17 @@ impl Client {
     /// The records of a kind, of one business day or all.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     #[uniffi::method(default(day = None))]
     pub fn list(&self, kind: Kind, day: Option<Day>) -> Result<Vec<ListedRecord>, ClientError> {
         let lines = self.core()?.list(kind.id(), day)?;
         Ok(lines.into_iter().filter_map(ListedRecord::of).collect())
     }
 
-    /// The records of a home, such as all that happened in an outlet, of one kind or of all that this version
-    /// knows.
+    /// The records of a home, such as all that happened in an outlet, of one kind or of all that this version knows.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     #[uniffi::method(default(kind = None))]
     pub fn list_home(&self, home: Home, kind: Option<Kind>) -> Result<Vec<ListedRecord>, ClientError> {
         let lines = self.core()?.list_home(home, kind.map(Kind::id))?;
@@ -360,7 +359,7 @@ impl Client {
     /// Where a record stands on its way to the server; none where the device has no such one.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn save_state(&self, kind: Kind, id: RecordId) -> Result<Option<SaveState>, ClientError> {
         Ok(self.core()?.save_state(RecordKey { kind: kind.id(), id })?)
     }
@@ -368,7 +367,7 @@ impl Client {
     /// The saves that the server did not take, with the reasons.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn rejected(&self) -> Result<Vec<RejectedSave>, ClientError> {
         Ok(self.core()?.rejected()?.into_iter().map(RejectedSave::from).collect())
     }

@@ -167,7 +167,7 @@ impl Client {
     /// what somebody else changed in the meantime ends as a conflict instead of being lost.
     ///
     /// # Errors
-    /// Where the device has no such record, the kind is not edited, or a value is not allowed.
+    /// Returns an error if the device has no such record, the kind is not edited, or a value is not allowed.
     #[uniffi::method(default(before = None))]
     pub fn edit(
         &self,
@@ -183,20 +183,20 @@ impl Client {
         self.save(|core| core.edit_fields(key, content.writes(), before.map(|before| before.writes())))
     }
 
-    /// Saves what lies in the rejected tray anew, with the fields of a form in the place of those that were refused.
-    /// It leaves the tray.
+    /// Saves what lies in the rejected tray anew, with the fields of a form in the place of those that were refused. It
+    /// leaves the tray.
     ///
     /// # Errors
-    /// Where the tray has no such entry, the form is of another kind, or a value is not allowed.
+    /// Returns an error if the tray has no such entry, the form is of another kind, or a value is not allowed.
     pub fn mend_rejected(&self, id: RejectedId, content: RecordContent) -> Result<(), ClientError> {
         self.save(|core| core.mend_fields(id, content.kind().spec(), content.writes()))
     }
 
-    /// The conflicts of a home, such as an outlet, or of all that this device sees: open ones first, then by when
-    /// they were found, the latest first.
+    /// The conflicts of a home, such as an outlet, or of all that this device sees: open ones first, then by when they
+    /// were found, the latest first.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     #[uniffi::method(default(home = None))]
     pub fn conflicts(&self, home: Option<Home>) -> Result<Vec<ConflictLine>, ClientError> {
         Ok(self.core()?.conflicts(home)?.into_iter().map(ConflictLine::from).collect())
@@ -205,8 +205,8 @@ impl Client {
     /// Settles a conflict. To keep says that what stands is right; to restore writes the value that lost again.
     ///
     /// # Errors
-    /// Where the device has no such conflict or not its record, it is settled already, or the kind of its record is
-    /// not edited.
+    /// Returns an error if the device has no such conflict or not its record, it is settled already, or the kind of its
+    /// record is not edited.
     pub fn settle_conflict(&self, id: RecordId, decision: Decision) -> Result<(), ClientError> {
         self.save(|core| core.settle_conflict(id, decision))
     }

@@ -93,7 +93,7 @@ impl Device {
     /// The store, opened where it rests.
     ///
     /// # Errors
-    /// Where the device was closed or its store does not open. The next call tries again.
+    /// Returns an error if the device was closed or its store does not open. The next call tries again.
     pub(super) fn core(&self) -> Result<Arc<OpenCore>, ClientError> {
         self.awake(&mut self.held())
     }
@@ -140,7 +140,7 @@ impl Device {
     /// The store that is open or still at work, if there is one.
     ///
     /// # Errors
-    /// Where the device was closed.
+    /// Returns an error if the device was closed.
     pub(super) fn at_work(&self) -> Result<Option<Arc<OpenCore>>, ClientError> {
         self.last().as_ref().map(Weak::upgrade).ok_or_else(ClientError::closed)
     }
@@ -165,7 +165,7 @@ impl Device {
     /// Ends what runs, and hands the store over for the caller to let go of.
     ///
     /// # Errors
-    /// Where the device was closed.
+    /// Returns an error if the device was closed.
     pub(super) fn leave(&self) -> Result<Option<Arc<OpenCore>>, ClientError> {
         let mut held = self.held();
         let core = held.as_mut().ok_or_else(ClientError::closed)?.core.take();
@@ -176,7 +176,7 @@ impl Device {
     /// Hands the store over for the caller to let go of, where nothing runs.
     ///
     /// # Errors
-    /// Where the device was closed.
+    /// Returns an error if the device was closed.
     pub(super) fn rest_if_idle(&self) -> Result<Option<Arc<OpenCore>>, ClientError> {
         // Whoever has the lock for long is opening the store, which is wanted then.
         let Ok(mut held) = self.held.try_lock() else { return Ok(None) };

@@ -11,7 +11,7 @@ impl Client {
     /// without the hint it waits in vain and ends. Where nothing runs nothing happens. Returns at once.
     ///
     /// # Errors
-    /// Where the client was closed.
+    /// Returns an error if the client was closed.
     pub fn network_changed(&self) -> Result<(), ClientError> {
         if let Some(core) = self.device.at_work()? {
             core.network_changed();
@@ -24,7 +24,7 @@ impl Client {
     /// another call wanted it meanwhile. Any later call opens it again by itself.
     ///
     /// # Errors
-    /// Where the client was closed.
+    /// Returns an error if the client was closed.
     pub async fn entering_background(&self) -> Result<(), ClientError> {
         if let Some(core) = self.device.leave()? {
             // Closing it writes, and the app's thread that waits here has better things to do.
@@ -37,16 +37,16 @@ impl Client {
     /// The app is in the foreground. Opens the store, so that the first call does not have to.
     ///
     /// # Errors
-    /// Where the client was closed or its store does not open.
+    /// Returns an error if the client was closed or its store does not open.
     pub fn entering_foreground(&self) -> Result<(), ClientError> {
         self.device.core().map(drop)
     }
 
-    /// The system is short of memory. What is held only to be quick is let go of, and where nothing runs the store
-    /// is closed with all its caches. The next call opens it again by itself.
+    /// The system is short of memory. What is held only to be quick is let go of, and where nothing runs the store is
+    /// closed with all its caches. The next call opens it again by itself.
     ///
     /// # Errors
-    /// Where the client was closed.
+    /// Returns an error if the client was closed.
     pub fn low_memory(&self) -> Result<(), ClientError> {
         if let Some(core) = self.device.at_work()? {
             core.forget_caches();

@@ -16,18 +16,18 @@ use crate::client::SyncProgress;
 /// Is told how far a sync is.
 #[uniffi::export(with_foreign)]
 pub trait ProgressObserver: Send + Sync {
-    /// Called after each step of the sync, on the library's thread: return soon. A failure ends nothing, and
-    /// is shown nowhere.
+    /// Called after each step of the sync, on the library's thread: return soon. A failure ends nothing, and is shown
+    /// nowhere.
     ///
     /// # Errors
-    /// Where the app's own code fails.
+    /// Returns an error if the app's own code fails.
     fn on_progress(&self, progress: SyncProgress) -> Result<(), ObserverError>;
 }
 
 /// The library's runtime: one thread for the network, and others for a moment while observers are told.
 ///
 /// # Errors
-/// Where the system gives no thread.
+/// Returns an error if the system gives no thread.
 pub(super) fn runtime() -> Result<&'static Runtime, ClientError> {
     static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
     let start = || {

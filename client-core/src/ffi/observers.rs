@@ -13,11 +13,11 @@ use crate::client::DeviceStatus;
 /// Is told how the device stands.
 #[uniffi::export(with_foreign)]
 pub trait StatusObserver: Send + Sync {
-    /// Called on a thread of the library, once at the beginning and after saves and steps of a sync; several
-    /// changes in a short time make one call. It may call the client. A failure ends nothing, and is shown nowhere.
+    /// Called on a thread of the library, once at the beginning and after saves and steps of a sync; several changes in
+    /// a short time make one call. It may call the client. A failure ends nothing, and is shown nowhere.
     ///
     /// # Errors
-    /// Where the app's own code fails.
+    /// Returns an error if the app's own code fails.
     fn on_status(&self, status: DeviceStatus) -> Result<(), ObserverError>;
 }
 

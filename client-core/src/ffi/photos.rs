@@ -125,13 +125,13 @@ pub struct PhotoReport {
 /// Photos.
 #[uniffi::export]
 impl Client {
-    /// Attaches a photo to a visit or an issue, in one save. The picture is sent by the next sync, after all records.
-    /// A visit takes photos while it is open, and after its end until its day is over. The same picture of the same
-    /// visit or issue is one photo. Returns its id.
+    /// Attaches a photo to a visit or an issue, in one save. The picture is sent by the next sync, after all records. A
+    /// visit takes photos while it is open, and after its end until its day is over. The same picture of the same visit
+    /// or issue is one photo. Returns its id.
     ///
     /// # Errors
-    /// Where the visit or issue is unknown or too long ago, the bytes are no picture or too many, too many pictures
-    /// wait, or the folder cannot be written. Nothing is left behind then.
+    /// Returns an error if the visit or issue is unknown or too long ago, the bytes are no picture or too many, too
+    /// many pictures wait, or the folder cannot be written. Nothing is left behind then.
     pub fn attach_photo(
         &self,
         of: PhotoOf,
@@ -157,7 +157,7 @@ impl Client {
     /// The photos of a visit or an issue, oldest first, and where each of them stands.
     ///
     /// # Errors
-    /// Where the visit or issue is unknown, or the store cannot be read.
+    /// Returns an error if the visit or issue is unknown, or the store cannot be read.
     pub fn photos_of(&self, of: PhotoOf) -> Result<Vec<PhotoLine>, ClientError> {
         Ok(self.core()?.photos_of(of)?.into_iter().map(PhotoLine::from).collect())
     }
@@ -165,7 +165,7 @@ impl Client {
     /// The bytes of a photo's picture, verified.
     ///
     /// # Errors
-    /// Where this device does not have it, or its file is damaged or cannot be read.
+    /// Returns an error if this device does not have it, or its file is damaged or cannot be read.
     pub fn photo_bytes(&self, picture: ContentHash) -> Result<Vec<u8>, ClientError> {
         Ok(self.core()?.photo_bytes(picture)?)
     }
@@ -173,18 +173,19 @@ impl Client {
     /// Offers a picture again that the server did not take, at the next sync.
     ///
     /// # Errors
-    /// Where this device does not have it, or its file is damaged or cannot be read.
+    /// Returns an error if this device does not have it, or its file is damaged or cannot be read.
     pub fn retry_photo(&self, picture: ContentHash) -> Result<(), ClientError> {
         self.core()?.retry_photo(picture)?;
         self.changes.note();
         Ok(())
     }
 
-    /// Lets go of a picture that no sync sends any more: one that is damaged, or that the server did not take for good. The
-    /// photo's record stays without it. Attaching the same picture again brings it back.
+    /// Lets go of a picture that no sync sends any more: one that is damaged, or that the server did not take for good.
+    /// The photo's record stays without it. Attaching the same picture again brings it back.
     ///
     /// # Errors
-    /// Where this device does not have it, it is still to be sent or the server has it, or the folder cannot be written.
+    /// Returns an error if this device does not have it, it is still to be sent or the server has it, or the folder
+    /// cannot be written.
     pub fn drop_photo(&self, picture: ContentHash) -> Result<(), ClientError> {
         self.core()?.drop_photo(picture)?;
         self.changes.note();

@@ -69,11 +69,11 @@ pub struct RecordPage {
 #[uniffi::export(with_foreign)]
 pub trait RecordsObserver: Send + Sync {
     /// Called on a thread of the library, once at the beginning and whenever a record of the page, where it stands on
-    /// its way to the server, or the total has changed, and never otherwise. One call ends before the next begins;
-    /// what changes meanwhile makes one more. It may call the client. A failure ends nothing, and is shown nowhere.
+    /// its way to the server, or the total has changed, and never otherwise. One call ends before the next begins; what
+    /// changes meanwhile makes one more. It may call the client. A failure ends nothing, and is shown nowhere.
     ///
     /// # Errors
-    /// Where the app's own code fails.
+    /// Returns an error if the app's own code fails.
     fn on_records(&self, page: RecordPage) -> Result<(), ObserverError>;
 }
 
@@ -82,17 +82,17 @@ impl Client {
     /// The records that a query means.
     ///
     /// # Errors
-    /// Where the query asks for what there cannot be, or the store cannot be read.
+    /// Returns an error if the query asks for what there cannot be, or the store cannot be read.
     pub fn query(&self, query: Query) -> Result<RecordPage, ClientError> {
         let query = query.try_into()?;
         Ok(self.core()?.query(&query)?.into())
     }
 
-    /// Tells an observer what a query finds, now and whenever that changes, by a save or by a sync, for as long as
-    /// the subscription is held.
+    /// Tells an observer what a query finds, now and whenever that changes, by a save or by a sync, for as long as the
+    /// subscription is held.
     ///
     /// # Errors
-    /// Where the query asks for what there cannot be, or the client was closed.
+    /// Returns an error if the query asks for what there cannot be, or the client was closed.
     pub fn observe_records(
         &self,
         query: Query,

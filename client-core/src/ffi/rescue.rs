@@ -25,12 +25,13 @@ pub struct RescueReport {
 }
 
 /// Reads whatever can be read of a device's folder into a new file, one JSON object a line, and the pictures that the
-/// server has not into a folder beside it, of the same name with `.photos`. Nothing is written into the folder; a copy of the store is made beside the file and removed in the end. No client may have the folder open.
-/// It takes as long as reading the store once or twice, on a thread of the library.
+/// server has not into a folder beside it, of the same name with `.photos`. Nothing is written into the folder; a copy
+/// of the store is made beside the file and removed in the end. No client may have the folder open. It takes as long as
+/// reading the store once or twice, on a thread of the library.
 ///
 /// # Errors
-/// Where the folder is in use, the key does not fit, the file or the folder beside it is there already, or there is no
-/// room.
+/// Returns an error if the folder is in use, the key does not fit, the file or the folder beside it is there already,
+/// or there is no room.
 #[uniffi::export(default(key = None))]
 pub async fn rescue(
     folder: String,
@@ -43,11 +44,11 @@ pub async fn rescue(
 }
 
 /// Sets a device's store aside, so that the folder is that of a new device, to be enrolled with a new invitation. The
-/// store, its pictures and what belongs to its identity are renamed, never deleted. Returns the folder where they are now, which can
-/// be rescued as before. Rescue it first.
+/// store, its pictures and what belongs to its identity are renamed, never deleted. Returns the folder where they are
+/// now, which can be rescued as before. Rescue it first.
 ///
 /// # Errors
-/// Where the folder is in use or cannot be written.
+/// Returns an error if the folder is in use or cannot be written.
 #[uniffi::export]
 pub fn set_aside(folder: String) -> Result<String, ClientError> {
     Ok(rescue::set_aside(Path::new(&folder))?.display().to_string())

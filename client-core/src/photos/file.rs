@@ -1,6 +1,6 @@
-//! How a picture lies in its file: in pieces of [`PIECE_BYTES`], the last one shorter, one behind the other, and
-//! nothing else. Plain pieces are the picture's bytes, so that a plain file is the picture. Sealed pieces are sealed
-//! each for its place in this picture (docs/adr/0008), so that any of them is read without the whole.
+//! The file format of pictures: consecutive pieces of [`PIECE_BYTES`], the last one shorter. Plain pieces are the
+//! picture's bytes, so a plain file is the picture. Each sealed piece is sealed for its position in this picture
+//! (docs/adr/0008), so any piece can be read without the others.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,10 +11,10 @@ use xundian_protocol::ids::{ContentHash, ContentHasher};
 use super::{PhotoFileError, io_error};
 use crate::sealing::{AssociatedData, Cover};
 
-/// A piece, before it is sealed. It is part of the sealed form.
+/// The length of a piece before sealing. It is part of the sealed format.
 pub(super) const PIECE_BYTES: u64 = 16 * 1024;
 
-/// The length of the picture in a file of a length.
+/// The length of the picture, from the length of its file.
 pub(super) fn plain_bytes(covered_bytes: u64, cover: &Cover) -> u64 {
     let extra_bytes = cover.extra_bytes() as u64;
     covered_bytes.saturating_sub(covered_bytes.div_ceil(PIECE_BYTES + extra_bytes) * extra_bytes)
@@ -34,7 +34,7 @@ pub(super) fn write(file: &mut File, cover: &Cover, hash: ContentHash, picture: 
     Ok(())
 }
 
-/// A picture that is being read.
+/// A picture file that is open for reading.
 pub(crate) struct PictureFile<'a> {
     path: PathBuf,
     file: File,
@@ -60,12 +60,12 @@ impl<'a> PictureFile<'a> {
         if found_bytes == covered_bytes { Ok(picture) } else { Err(picture.damaged()) }
     }
 
-    /// Proves that the file holds the picture, every byte of it.
+    /// Verifies every byte of the file against the picture's hash.
     pub(crate) fn verify(&self) -> Result<(), PhotoFileError> {
         if self.hash_front(self.bytes)? == self.hash { Ok(()) } else { Err(self.damaged()) }
     }
 
-    /// The hash of so many bytes of the picture's front.
+    /// The hash of this many bytes from the start of the picture.
     pub(crate) fn hash_front(&self, bytes: u64) -> Result<ContentHash, PhotoFileError> {
         let mut hasher = ContentHasher::default();
         let mut left = bytes.min(self.bytes);
@@ -78,7 +78,7 @@ impl<'a> PictureFile<'a> {
         Ok(hasher.hash())
     }
 
-    /// Bytes of the picture from a place on; fewer than asked for where it ends before.
+    /// Reads bytes of the picture from an offset; fewer than requested at its end.
     pub(crate) fn read(&self, from: u64, bytes: usize) -> Result<Vec<u8>, PhotoFileError> {
         let end = from.saturating_add(bytes as u64).min(self.bytes);
         let mut read = Vec::with_capacity(end.saturating_sub(from) as usize);
@@ -93,7 +93,7 @@ impl<'a> PictureFile<'a> {
         Ok(read)
     }
 
-    /// The whole picture, proved.
+    /// Reads and verifies the whole picture.
     pub(crate) fn read_whole(&self) -> Result<Vec<u8>, PhotoFileError> {
         let picture = self.read(0, usize::try_from(self.bytes).unwrap_or(usize::MAX))?;
         if ContentHash::of(&picture) == self.hash { Ok(picture) } else { Err(self.damaged()) }

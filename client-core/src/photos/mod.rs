@@ -1,14 +1,12 @@
-//! The pictures of photos, as files. Owns the folder `photos` of a device's home; knows no record, no queue and no
-//! network.
+//! Picture files. Owns the folder `photos` of a device's home; knows no record, queue or network.
 //!
-//! | name | what it is |
+//! | name | content |
 //! |---|---|
-//! | the picture's hash | the picture as it is |
-//! | the same and `.sealed` | the picture, sealed in pieces, where the device has a key: see [`mod@file`] |
-//! | either and `.new` | a picture that is being written; removed when the folder is opened |
+//! | the picture's hash | the plain picture |
+//! | the same with `.sealed` | the picture, sealed in pieces, if the device has a key: see [`mod@file`] |
+//! | either with `.new` | a picture that is being written; removed when the folder is opened |
 //!
-//! A picture is named by the hash of its bytes. So the same picture is kept once, and each reading can tell whether
-//! it is what was written.
+//! A picture is named by the hash of its bytes. So the same picture is stored once, and every read can be verified.
 
 mod file;
 #[cfg(test)]
@@ -27,10 +25,10 @@ pub(crate) use file::PictureFile;
 const SEALED: &str = ".sealed";
 const UNFINISHED: &str = ".new";
 
-/// A picture's file cannot be used.
+/// A picture file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PhotoFileError {
-    /// The system could not read or write it. Nothing is wrong with the picture.
+    /// The system could not read or write it. The picture itself is intact.
     #[error("cannot {action} {} ({source}): check the folder's permissions and the room on its disk, then try again", path.display())]
     Io {
         /// What was tried.
@@ -40,7 +38,7 @@ pub enum PhotoFileError {
         /// What the system said.
         source: io::Error,
     },
-    /// It is not there.
+    /// It is not on this device.
     #[error(
         "picture 图片 {hash} is not on this device: another device took it, or it was stored at the server and has made room here"
     )]
@@ -48,7 +46,7 @@ pub enum PhotoFileError {
         /// The picture.
         hash: ContentHash,
     },
-    /// It is not what was written.
+    /// Its bytes are corrupt.
     #[error("picture 图片 {hash} is damaged on this device: attach the same picture again, which mends it")]
     Damaged {
         /// The picture.
@@ -70,12 +68,12 @@ pub(crate) struct PhotoFolder {
 }
 
 impl PhotoFolder {
-    /// The folder at a path, which is made when the first picture comes.
+    /// The folder at a path. It is created with the first picture.
     pub(crate) const fn new(path: PathBuf, cover: Cover) -> Self {
         Self { path, cover }
     }
 
-    /// Removes what is left of pictures whose writing was broken off.
+    /// Removes pictures whose writing was interrupted.
     pub(crate) fn remove_unfinished(&self) -> Result<(), PhotoFileError> {
         let failed = |source| io_error("read", &self.path, source);
         let entries = match fs::read_dir(&self.path) {
@@ -91,8 +89,7 @@ impl PhotoFolder {
         Ok(())
     }
 
-    /// Keeps a picture: when this returns it survives a power cut. A file that is there already and whole stays as
-    /// it is; a damaged one is written anew.
+    /// Stores a picture durably. An intact file is kept; a corrupt one is replaced.
     pub(crate) fn keep(&self, hash: ContentHash, picture: &[u8]) -> Result<(), PhotoFileError> {
         let bytes = picture.len() as u64;
         match self.open(hash, bytes).and_then(|file| file.verify()) {
@@ -113,7 +110,7 @@ impl PhotoFolder {
             sync_folder(&self.path)
         };
         attempt().map_err(|source| {
-            // Where this fails as well, the next opening removes it.
+            // If this fails too, the next opening removes it.
             let _ = fs::remove_file(&fresh);
             io_error("write", &path, source)
         })
@@ -127,12 +124,12 @@ impl PhotoFolder {
         self.path.parent().map_or(Ok(()), sync_folder)
     }
 
-    /// A picture of a length, to be read. Its bytes are proved by [`PictureFile::verify`].
+    /// Opens a picture of a given length. [`PictureFile::verify`] verifies its bytes.
     pub(crate) fn open(&self, hash: ContentHash, bytes: u64) -> Result<PictureFile<'_>, PhotoFileError> {
         PictureFile::open(self.path_of(hash), &self.cover, hash, bytes)
     }
 
-    /// The pictures that are there, each with the length that its file says, whole or not; and what could not be read.
+    /// The pictures in the folder with their lengths, intact or not, and the files that could not be read.
     pub(crate) fn list(&self) -> (Vec<(ContentHash, u64)>, Vec<PhotoFileError>) {
         let entries = match fs::read_dir(&self.path) {
             Ok(entries) => entries,
@@ -154,7 +151,7 @@ impl PhotoFolder {
         (pictures, unread)
     }
 
-    /// Removes a picture, if it is there.
+    /// Removes a picture if it exists.
     pub(crate) fn remove(&self, hash: ContentHash) -> Result<(), PhotoFileError> {
         let path = self.path_of(hash);
         match fs::remove_file(&path).and_then(|()| sync_folder(&self.path)) {

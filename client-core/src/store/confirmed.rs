@@ -1,4 +1,4 @@
-//! Records as the server confirmed them: changes come in, homes come into scope and leave it.
+//! Confirmed records: applying changes, and homes that enter or leave the scope.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,33 +12,33 @@ use super::engine::Batch;
 use super::keys::{self, MetaKey};
 use super::{LastSync, Store, StoreError, StoreFault, Turn, put_number};
 
-/// How much the server's clock must have moved against the device's for a push to write it down.
+/// The least change of the clock offset that a push writes down.
 const CLOCK_MOVED_MS_MIN: u64 = 1000;
-/// Records of a home that leave in one batch.
+/// The records of a home that one batch removes.
 const CLEARED_RECORDS_PER_BATCH: usize = 2048;
 
-/// What a new scope changed.
+/// The result of a change of scope.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct ScopeChange {
-    /// Homes that came into scope.
+    /// Homes that entered the scope.
     pub(crate) added: u64,
-    /// Homes that left it; their records are gone from the device, what they wait to send is not.
+    /// Homes that left the scope. Their records are removed from the device; ops that wait are kept.
     pub(crate) dropped: u64,
 }
 
-/// Where the device stands for a pull.
+/// The device's cursors.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Standing {
     /// The homes of the scope, in order.
     pub(crate) homes: Vec<Home>,
-    /// Everything of the scope is here up to this place, but the homes of `behind`.
+    /// Everything in scope is here up to this position, except for the homes in `behind`.
     pub(crate) cursor: FeedSeq,
-    /// Homes that are complete up to an earlier place only.
+    /// Homes that are complete only up to an earlier position.
     pub(crate) behind: Vec<(Home, FeedSeq)>,
 }
 
 impl Store {
-    /// Where the device stands for a pull.
+    /// The device's cursors.
     pub(crate) fn standing(&self) -> Standing {
         let state = self.state();
         let behind = state.held.iter().filter_map(|(home, behind)| Some((*home, (*behind)?))).collect();
@@ -50,11 +50,12 @@ impl Store {
         self.state().held.contains_key(&home)
     }
 
-    /// Commits changed records, and the cursor where the frame starts where the device stands. Returns
-    /// whether it does. A record is a fact wherever the frame starts, so it is merged either way.
+    /// Commits changed records, and moves the cursor if the frame starts at it. Returns whether it does. Records are
+    /// merged in either case, because a record is valid wherever the frame starts.
     ///
     /// # Errors
-    /// Where the store cannot be read or written.
+    ///
+    /// Returns an error if the store cannot be read or written.
     pub(crate) fn apply_changes(&self, changes: &Changes) -> Result<bool, StoreError> {
         let writer = self.write_lock();
         let mut batch = Batch::default();
@@ -65,7 +66,7 @@ impl Store {
             match merged.get_mut(&record.key) {
                 Some((standing, _)) => _ = standing.merge(record),
                 None => {
-                    // What is stale is replaced, not merged: parts of it may be lost.
+                    // A stale record is replaced, not merged, because parts of it may be lost.
                     let is_stale = self.is_stale(record.key);
                     let standing = if is_stale { None } else { self.confirmed(record.key)? };
                     let is_new = standing.is_none();
@@ -118,11 +119,11 @@ impl Store {
         Ok(moves)
     }
 
-    /// Commits the end of a sync. Homes that came into scope lately are no longer apart from the others once
-    /// they have come as far.
+    /// Commits the end of a sync. Homes that have caught up with the cursor are no longer behind.
     ///
     /// # Errors
-    /// Where the store cannot be written.
+    ///
+    /// Returns an error if the store cannot be written.
     pub(crate) fn finish_sync(&self, sync: LastSync) -> Result<(), StoreError> {
         let writer = self.write_lock();
         let mut batch = Batch::default();
@@ -143,12 +144,12 @@ impl Store {
         Ok(())
     }
 
-    /// Notes the server's clock as a push has learnt it: the device's clock is judged by it, as by that of a
-    /// sync. It is written where it differs from what is known by enough to matter. Before the first sync
-    /// there is nothing to correct.
+    /// Notes the server's clock as a push has learnt it. It is written only if it differs enough to matter. Before the
+    /// first sync there is nothing to update.
     ///
     /// # Errors
-    /// Where the store cannot be written.
+    ///
+    /// Returns an error if the store cannot be written.
     pub(crate) fn note_server_clock(&self, server_offset_ms: i64, boot: [u8; 16]) -> Result<(), StoreError> {
         let writer = self.write_lock();
         let Some(known) = self.last_sync() else { return Ok(()) };
@@ -164,20 +165,22 @@ impl Store {
         Ok(())
     }
 
-    /// Commits a new scope. Records of homes that left it go; saves that wait and rejected ones stay.
+    /// Commits a new scope. Records of homes that left it are removed; waiting and rejected ops are kept.
     ///
     /// # Errors
-    /// Where the store cannot be read or written.
+    ///
+    /// Returns an error if the store cannot be read or written.
     pub(crate) fn set_scope(&self, homes: &[Home]) -> Result<ScopeChange, StoreError> {
         let mut writer = self.write_lock();
-        // What is settled leaves with its home.
+        // Settled saves are removed with their home.
         self.fold_settled_locked(&mut writer)?;
-        // A home that returns before its old records have left must not lose its new ones to that.
+        // A home that returns before its old records are removed must not lose its new ones.
         self.clear_left_homes(&mut writer)?;
         let (standing, new) = (self.standing(), homes.iter().copied().collect::<BTreeSet<_>>());
         let mut old: BTreeSet<Home> = standing.homes.into_iter().collect();
-        // From the very beginning the whole scope is read in one go. Later, also where the cursor stands there once more,
-        // a new home may hold what this device sent before it held the home, and that comes only to one that is behind.
+        // From the very beginning, the whole scope is read in one pass. Later, even with the cursor at the beginning
+        // again, a new home may hold what this device sent before the home entered its scope. The device is sent its
+        // own writes only for homes that are behind.
         let is_first = standing.cursor == FeedSeq(0) && old.is_empty();
         if old.is_empty() {
             old = self.homes_with_records()?;
@@ -206,8 +209,8 @@ impl Store {
         Ok(change)
     }
 
-    /// Removes the records of homes that left the scope, a bounded batch at a time. The mark of a home goes
-    /// with its last record, so that a crash in between is made good when the store is opened.
+    /// Removes the records of homes that left the scope, in bounded batches. The mark of a home is removed with its
+    /// last record, so the work continues after a crash when the store is opened.
     pub(super) fn clear_left_homes(&self, writer: &mut Turn<'_>) -> Result<(), StoreError> {
         let marks: Vec<_> = self.engine.scan_prefix(&[keys::HOME_TO_CLEAR]).collect::<Result<_, _>>()?;
         for (mark, _) in marks {
@@ -243,7 +246,7 @@ impl Store {
         Ok(())
     }
 
-    /// Every home that has a confirmed record, found by skipping from home to home.
+    /// Every home with a confirmed record, found by skipping from home to home.
     fn homes_with_records(&self) -> Result<BTreeSet<Home>, StoreError> {
         let mut homes = BTreeSet::new();
         let mut from = vec![keys::HOME_INDEX];
@@ -258,7 +261,7 @@ impl Store {
         Ok(homes)
     }
 
-    /// The record as the server confirmed it.
+    /// The confirmed record.
     pub(super) fn confirmed(&self, key: RecordKey) -> Result<Option<Record>, StoreError> {
         let Some(bytes) = self.engine.get(&keys::record(key))? else { return Ok(None) };
         Ok(Some(decode_record(&bytes)?))

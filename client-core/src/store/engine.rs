@@ -1,12 +1,12 @@
-//! The one module that knows sled 0.34.7. Owns a store's folder, its lock, its one tree of keys and bytes, and
-//! what makes a commit durable. Knows nothing of records, ops, outbox or encodings; no type of sled leaves it.
+//! The storage engine, the only module that knows sled 0.34.7. Owns a store's folder, its lock, its one tree of keys
+//! and bytes, and the durability of commits. Knows nothing of records, ops, outbox or encodings; no type of sled leaves
+//! it.
 //!
-//! A commit is durable when it returns, with one sync: it becomes one entry of a journal of our own, a file
-//! beside sled's. Readers see the journal as an overlay. When the file is full, all that it holds is folded into
-//! the tree and made durable there; only then is the file written anew from its front. The tree alone may be
-//! half of a commit or more at any time, and is never read without the journal over it.
-//! Where the host app gave a key, entries and values are sealed as they are put together for the disk, and opened
-//! as they are read (docs/adr/0008); the overlay in memory is plain.
+//! A commit is durable when it returns, with one sync: it becomes one entry of our own journal, a file beside sled's.
+//! Readers see the journal as an overlay. When the file is full, its content is folded into the tree and made durable
+//! there; only then is the file overwritten from its front. The tree alone may contain half a commit or more at any
+//! time, and is never read without the journal over it. If the host app gave a key, entries and values are sealed when
+//! they are written, and opened when they are read (docs/adr/0008); the overlay in memory is plain.
 //! docs/adr/0002-sled-on-the-device.md has the reasons and the figures.
 
 mod before_open;
@@ -35,11 +35,11 @@ pub(crate) use scan::{Entry, KeyRange};
 
 use crate::sealing::{Cover, StoreKey};
 
-/// A scan holds the readers' lock for so much at a time.
+/// The entries that a scan reads while it holds the readers' lock.
 const PAGE_ENTRIES_MAX: usize = 128;
 const PAGE_BYTES_MAX: usize = 256 * 1024;
 
-/// Why the engine refused. No message names a key or a value.
+/// Why the engine refused. No message contains a key or a value.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EngineError {
     /// Another program, or another part of this one, has the store open.
@@ -48,7 +48,7 @@ pub(crate) enum EngineError {
         /// The store's folder.
         folder: PathBuf,
     },
-    /// The files are not what was written.
+    /// The files are corrupt.
     #[error("the store in {} is damaged ({detail}); do not delete it: set the folder aside, rescue what can be read, and start a new store", folder.display())]
     Damaged {
         /// The store's folder.
@@ -64,25 +64,25 @@ pub(crate) enum EngineError {
         /// What the system said.
         source: io::Error,
     },
-    /// The store is sealed and no key was given. Nothing was touched.
+    /// The store is sealed and no key was given. Nothing was changed.
     #[error("the store in {} is sealed: open it with the key that the app keeps in the platform's keystore; nothing was changed", folder.display())]
     NeedsKey {
         /// The store's folder.
         folder: PathBuf,
     },
-    /// A key was given and the store is plain. Nothing was touched.
+    /// A key was given and the store is plain. Nothing was changed.
     #[error("the store in {} is plain, and a key was given: open it without one; it cannot be sealed afterwards, so to have it sealed, sync it and enrol in a new folder with the key; nothing was changed", folder.display())]
     NotSealed {
         /// The store's folder.
         folder: PathBuf,
     },
-    /// The store is sealed with another key. Nothing was touched.
+    /// The store is sealed with another key. Nothing was changed.
     #[error("the key does not fit the store in {}: give the one that it was sealed with; after a change of keys that broke off that may be the other of the two; nothing was changed", folder.display())]
     WrongKey {
         /// The store's folder.
         folder: PathBuf,
     },
-    /// A newer app sealed the store. Nothing was touched.
+    /// A newer app sealed the store. Nothing was changed.
     #[error("the key file of the store in {} is of version {version}, which this app does not read: update the app; nothing was changed", folder.display())]
     NewerKeyFile {
         /// The store's folder.
@@ -90,13 +90,13 @@ pub(crate) enum EngineError {
         /// The version that was found.
         version: u8,
     },
-    /// An earlier write failed, so that what is on disk may differ from what is in memory.
+    /// An earlier write failed, so the disk may differ from memory.
     #[error("an earlier write to the store in {} failed; close the store and open it again", folder.display())]
     Stopped {
         /// The store's folder.
         folder: PathBuf,
     },
-    /// A key or value is longer than the engine takes. Nothing of its batch was written.
+    /// A key or value is too long. Nothing of its batch was written.
     #[error(
         "a {what} of {bytes} bytes is too long for the store, which takes {bytes_max}; write it in parts"
     )]
@@ -105,17 +105,17 @@ pub(crate) enum EngineError {
         what: &'static str,
         /// Its length.
         bytes: usize,
-        /// The longest that is taken.
+        /// The greatest length.
         bytes_max: usize,
     },
-    /// This build would lose acknowledged writes at a power cut.
+    /// This build would lose acknowledged writes in a power cut.
     #[error(
         "this build of the library is not linked with its own sync_file_range, so that a save would not survive a power cut; relink it without replacing that symbol (docs/adr/0002)"
     )]
     NotDurable,
 }
 
-/// What one commit writes. Of two writes to one key the later counts.
+/// The writes of one commit. Of two writes to one key the later one counts.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     writes: Writes,
@@ -127,39 +127,39 @@ impl Batch {
         self.writes.insert(key.into(), Some(value.into()));
     }
 
-    /// Removes a key, if it is there.
+    /// Removes a key if it exists.
     pub(crate) fn remove(&mut self, key: impl Into<Vec<u8>>) {
         self.writes.insert(key.into(), None);
     }
 
-    /// What it writes: a value is put, nothing is removed.
+    /// Its writes; `None` removes a key.
     #[cfg(feature = "simulation")]
     pub(crate) const fn writes(&self) -> &BTreeMap<Vec<u8>, Option<Vec<u8>>> {
         &self.writes
     }
 }
 
-/// An open store. Closing it is dropping it.
+/// An open store. Dropping it closes it.
 pub(crate) struct Engine {
     folder: PathBuf,
-    /// What lies over everything that goes to the disk.
+    /// How bytes are written to the disk.
     cover: Cover,
-    /// Held through every commit, so that they are one after the other.
+    /// Held during every commit, so that commits are sequential.
     writing: Mutex<Writing>,
-    /// What the journal holds, which the tree need not. Readers share it; it changes only for durable commits.
+    /// The content of the journal, which may not be in the tree yet. Readers share it; only durable commits change it.
     pending: RwLock<Writes>,
-    /// Set once a write failed, so that nobody knows what the disk holds: from then on nothing is read or written.
+    /// Set after a failed write, when the content of the disk is unknown. From then on nothing is read or written.
     has_failed: AtomicBool,
-    // Fields drop in this order: the claim goes last, after sled has written and closed its files.
+    // Fields drop in this order. The claim is dropped last, after sled has closed its files.
     tree: sled::Db,
     claim: Claim,
 }
 
-/// Where commits go.
+/// The target of commits.
 struct Writing {
     journal: Journal,
-    /// How many entries the tree has. Where that is not known, as its count was taken away or a part of it cannot be
-    /// read, it is counted with the next fold.
+    /// The number of entries in the tree; `None` if it is unknown, because the count was removed or a part of the tree
+    /// cannot be read. Then the next fold counts them.
     tree_entries: Option<u64>,
 }
 
@@ -171,8 +171,8 @@ impl Drop for Engine {
 }
 
 impl Engine {
-    /// Opens the store in a folder, or makes a new one, which is sealed if there is a key. A store that is
-    /// damaged, or that the key does not fit, is refused and left as it is.
+    /// Opens the store in a folder, or creates a new one, sealed if there is a key. A store that is damaged or has
+    /// another key is refused and left unchanged.
     pub(crate) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Self, EngineError> {
         #[cfg(target_os = "linux")]
         if !durable_linux::in_force() {
@@ -190,7 +190,7 @@ impl Engine {
         })
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
         self.read(|pending| {
             if let Some(value) = pending.get(key) {
@@ -209,13 +209,13 @@ impl Engine {
         })
     }
 
-    /// The entries whose keys begin with the prefix, in the order of keys. See [`Self::scan_range`].
+    /// Scans the entries whose keys have the prefix, in the order of keys. See [`Self::scan_range`].
     pub(crate) fn scan_prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Result<Entry, EngineError>> + '_ {
         self.scan(KeyRange::of_prefix(prefix))
     }
 
-    /// The entries from one key up to, not including, another. A scan sees whole commits, but not one moment:
-    /// what is committed while it runs may appear further on.
+    /// Scans the entries from one key up to, but not including, another. A scan sees complete commits, but not a
+    /// snapshot: what is committed during the scan may appear in its rest.
     pub(crate) fn scan_range(
         &self,
         from: &[u8],
@@ -224,9 +224,8 @@ impl Engine {
         self.scan(KeyRange { from: from.to_vec(), to: Some(to.to_vec()) })
     }
 
-    /// Writes a batch, all or nothing, and returns when it is durable. Readers see it only then.
-    /// After [`EngineError::Io`] or [`EngineError::Damaged`] the store must be opened again; the batch may or may
-    /// not be found there.
+    /// Writes a batch atomically, and returns when it is durable. Readers see it only then. After [`EngineError::Io`]
+    /// or [`EngineError::Damaged`] the store must be opened again; the batch may or may not be in it.
     pub(crate) fn commit(&self, batch: Batch) -> Result<(), EngineError> {
         let writes = batch.writes;
         check_lengths(&writes)?;
@@ -245,13 +244,13 @@ impl Engine {
         outcome.map_err(|fault| from_fault(&self.folder, fault))
     }
 
-    /// Whether a write failed, so that the store must be opened again before anything is read or written.
+    /// Whether a write failed, so that the store must be opened again.
     pub(crate) fn has_stopped(&self) -> bool {
         self.has_failed.load(Ordering::SeqCst) || self.writing.is_poisoned()
     }
 
-    /// Says that the tree may lack entries which are put back now: it is counted anew, and until then its number says
-    /// nothing. So a store that was mended is not refused for what it had lost.
+    /// Marks the tree's entries to be counted again, because entries that it lacked are being restored. So a repaired
+    /// store is not refused for what it had lost.
     pub(crate) fn count_anew(&self) -> Result<(), EngineError> {
         let mut writing = self.writing.lock().map_err(|_| self.stopped())?;
         writing.tree_entries = None;
@@ -265,15 +264,14 @@ impl Engine {
         forgotten.map_err(|fault| from_fault(&self.folder, fault))
     }
 
-    /// What lies over the store's bytes on the disk.
+    /// How bytes are written to the disk.
     pub(crate) const fn cover(&self) -> &Cover {
         &self.cover
     }
 
-    /// From here on the store opens with another key. Interrupted at any point, the store opens with the old key
-    /// or with the new one.
+    /// Changes the key of the store. If this is interrupted, the store opens with the old key or with the new one.
     pub(crate) fn change_key(&self, key: &StoreKey) -> Result<(), EngineError> {
-        // Two changes at a time would write into one unfinished file.
+        // Two concurrent changes would write to one unfinished file.
         let _alone = self.writing.lock().map_err(|_| self.stopped())?;
         let Cover::Sealed(data) = &self.cover else {
             return Err(EngineError::NotSealed { folder: self.folder.clone() });
@@ -282,7 +280,7 @@ impl Engine {
             .map_err(|source| EngineError::Io { folder: self.folder.clone(), source })
     }
 
-    /// What the store's files take on disk.
+    /// The size of the store's files on disk.
     pub(crate) fn size_on_disk_bytes(&self) -> Result<u64, EngineError> {
         let writing = self.writing.lock().map_err(|_| self.stopped())?;
         let sizes = || Ok(self.tree.size_on_disk()? + writing.journal.file_bytes()?);
@@ -300,10 +298,10 @@ impl Engine {
         Ok(())
     }
 
-    /// Moves what the journal holds into the tree, so that the journal begins anew. Readers go on meanwhile: the
-    /// overlay hides each key that is being moved.
+    /// Moves the journal's content into the tree, and resets the journal. Readers continue: the overlay hides each key
+    /// while it is moved.
     fn fold(&self, writing: &mut Writing) -> Result<(), Fault> {
-        // Of a tree that is half changed the count says nothing.
+        // The count is invalid while the tree is half changed.
         layout::forget_entries(&self.tree)?;
         self.tree.flush()?;
         let pending = self.pending.read().unwrap_or_else(PoisonError::into_inner);
@@ -314,7 +312,7 @@ impl Engine {
         }
         drop(pending);
         let entries = entries.or_else(|| opening::entries_of(&self.tree));
-        // The tree says that it has these commits once it has, and the journal lets go of them once it says so.
+        // The tree must record these commits durably before the journal drops them.
         self.tree.flush()?;
         layout::end_fold(&self.tree, writing.journal.commits(), entries)?;
         self.tree.flush()?;
@@ -342,7 +340,7 @@ impl Engine {
                     Ok(entries) => {
                         is_done = entries.is_empty();
                         if let Some((last, _)) = entries.last() {
-                            // The least key after the last one is that key and a zero byte.
+                            // The least key after the last one is that key followed by a zero byte.
                             range.from = [last, &[0][..]].concat();
                         }
                         page = entries.into_iter();
@@ -395,7 +393,7 @@ fn from_fault(folder: &Path, fault: Fault) -> EngineError {
 fn from_sled(folder: &Path, error: sled::Error) -> EngineError {
     let folder = folder.to_owned();
     match error {
-        // sled puts the system's error into one of its own, whose words are for programmers.
+        // sled wraps the system's error in an error of its own, whose text is for programmers.
         sled::Error::Io(source)
             if source.raw_os_error().is_none() && source.kind() != io::ErrorKind::Other =>
         {

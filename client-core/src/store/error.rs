@@ -1,4 +1,4 @@
-//! What can go wrong with the store.
+//! Errors of the store.
 
 use xundian_protocol::ids::OpSeq;
 use xundian_protocol::limits::OUTBOX_OPS_MAX;
@@ -6,35 +6,35 @@ use xundian_protocol::wire::DecodeError;
 
 use super::engine::EngineError;
 
-/// The device's store cannot do what was asked. Its text says what, where and what to do.
+/// The device's store cannot do what was requested. The message says what happened, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct StoreError(#[from] StoreFault);
 
-/// What is the matter with a store, by what somebody can do about it.
+/// The cause of a store error, by what somebody can do about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StoreTrouble {
-    /// Another program has it open: it may be free later.
+    /// Another program has it open; it may be free later.
     InUse,
-    /// The key that was given is not the store's.
+    /// Another key was given than the store's.
     OtherKey,
     /// It is sealed and no key was given, or the other way round.
     OtherKind,
-    /// It holds as much unsent work as it may: sync.
+    /// It holds the most unsent work that it may: sync.
     Full,
-    /// The disk does not let it be read or written: make room, give permission, or unlock the phone. The store itself
-    /// is sound for all that is known.
+    /// The disk does not allow reading or writing: make room, give permission, or unlock the phone. As far as known,
+    /// the store itself is sound.
     Disk,
     /// A newer app wrote it: update the app.
     Newer,
-    /// It is not what was written: rescue what can be read, and set it aside.
+    /// Its files are corrupt: rescue what can be read, and set it aside.
     Damaged,
-    /// The app or this library has a fault: report it.
+    /// The app or this library has a bug: report it.
     Fault,
 }
 
 impl StoreError {
-    /// What is the matter.
+    /// The cause.
     pub const fn trouble(&self) -> StoreTrouble {
         match &self.0 {
             StoreFault::Engine(error) => match error {

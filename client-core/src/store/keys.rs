@@ -1,25 +1,25 @@
-//! Where everything lies in the engine's one tree: a byte that says what an entry is, then what names it.
-//! All numbers are big-endian, so that the order of keys is the order of what they name.
+//! The keys of the engine's one tree: a byte for the type of entry, then what identifies it. All numbers are
+//! big-endian, so that keys sort like what they stand for.
 //!
 //! | first byte | rest of the key | value |
 //! |---|---|---|
 //! | 1 meta | name u8, see [`MetaKey`] | see there |
 //! | 2 outbox | `OpSeq` u64 | `wire::stored` op |
 //! | 3 record | kind u16, id 16 bytes | `wire::stored` record, as confirmed by the server |
-//! | 4 home index | home 17 bytes, kind u16, id 16 bytes | nothing |
-//! | 5 held home | home 17 bytes | nothing when caught up, else the `FeedSeq` u64 it has |
-//! | 6 rejected tray | `DeviceNo` u32, `OpSeq` u64 | see [`super::tray`] |
-//! | 7 home to clear | home 17 bytes | nothing; its records still have to leave |
+//! | 4 home index | home 17 bytes, kind u16, id 16 bytes | empty |
+//! | 5 held home | home 17 bytes | empty when caught up, else the `FeedSeq` u64 up to which it was pulled |
+//! | 6 rejected op | `DeviceNo` u32, `OpSeq` u64 | see [`super::rejected_ops`] |
+//! | 7 home to clear | home 17 bytes | empty; its records are still to be removed |
 //! | 8 open visit | id 16 bytes | monotonic ms u64, boot id 16 bytes |
 //! | 9 picture | hash 32 bytes | see [`super::pictures`] |
-//! | 10 who names a picture | hash 32 bytes, kind u16, id 16 bytes | nothing |
+//! | 10 record that names a picture | hash 32 bytes, kind u16, id 16 bytes | empty |
 //! | 11 sent | `DeviceNo` u32, `OpSeq` u64 | `wire::stored` op that was confirmed, see [`super::recovery`] |
-//! | 12 stale | kind u16, id 16 bytes | nothing; the record is of a feed that was lost |
+//! | 12 stale | kind u16, id 16 bytes | empty; the record is from a feed that was lost |
 //!
-//! 9 to 12 came later than the others. The format kept its number: a program that does not know them reads the rest
-//! as before and leaves them as they are, and one that does finds none in an older store.
+//! 9 to 12 were added later, without a new format number: a program that does not know them reads the rest as before
+//! and leaves them alone, and a newer program finds none in an older store.
 //!
-//! Keys lie open on the disk where values are sealed, so no key may hold a text: numbers and ids alone.
+//! Keys are readable on the disk even if values are sealed, so no key may contain a text: only numbers and ids.
 //!
 //! A home is a byte for its type (0 company, 1 unit, 2 outlet, 3 person) and the 16 bytes of its id.
 
@@ -53,26 +53,27 @@ pub(super) enum MetaKey {
     Identity = 1,
     /// The server's address, UTF-8.
     Server = 2,
-    /// The number of the next save, u64, as of the last receipt. Saves in the outbox come on top.
+    /// The number of the next save, u64, as of the last receipt. Saves in the outbox are counted on top.
     NextSeq = 3,
-    /// The greatest moment of the hybrid clock as of the last receipt or change, u64.
+    /// The greatest moment of the hybrid clock, u64, as of the last receipt or change.
     Hlc = 4,
-    /// The `FeedSeq` up to which this device has everything of its scope, u64.
+    /// The `FeedSeq` up to which this device has everything in scope, u64.
     Cursor = 5,
     /// The last sync, see [`super::meta::LastSync`].
     LastSync = 6,
-    /// The `OpSeq` up to which the server has everything, u64.
+    /// The `OpSeq` up to which the server has applied everything, u64.
     AppliedThrough = 7,
     /// The name of this device's person, UTF-8.
     PersonName = 8,
-    /// The greatest `OpSeq` that was ever handed to the network, u64; written before it is sent.
+    /// The greatest `OpSeq` that was ever passed to the network, u64; written before it is sent.
     SentThrough = 9,
-    /// When the store last agreed with the server, by the device's clock in Unix milliseconds, i64. It came later than
-    /// the others; a program that does not know it leaves it.
+    /// When the store last agreed with the server, by the device's clock in Unix milliseconds, i64. Added later; a
+    /// program that does not know it leaves it alone.
     LastCheck = 10,
-    /// The epoch of the server's feed that the places are of, 16 bytes. It and the next came later as well.
+    /// The epoch of the server's feed to which the cursors belong, 16 bytes. This and the next were added later as
+    /// well.
     Epoch = 11,
-    /// There from when the server did not know this device until it does; nothing.
+    /// Present while the server does not know this device; empty.
     Forgotten = 12,
 }
 
@@ -127,14 +128,14 @@ pub(super) fn indexed(home: Home, record: RecordKey) -> [u8; 36] {
     key
 }
 
-/// The prefix of a home's index entries, of one kind or all.
+/// The prefix of a home's index entries, of one kind or of all.
 pub(super) fn indexed_prefix(home: Home, kind: Option<KindId>) -> Vec<u8> {
     let mut key = home_key(HOME_INDEX, home).to_vec();
     key.extend(kind.map(|kind| kind.0.to_be_bytes()).into_iter().flatten());
     key
 }
 
-/// A key that a home follows: [`HELD_HOME`] or [`HOME_TO_CLEAR`].
+/// A key that ends in a home: [`HELD_HOME`] or [`HOME_TO_CLEAR`].
 pub(super) fn home_key(prefix: u8, home: Home) -> [u8; 18] {
     let mut key = [prefix; 18];
     key[1..].copy_from_slice(&home_bytes(home));
@@ -171,7 +172,7 @@ pub(super) fn named_of(key: &[u8]) -> Option<(ContentHash, RecordKey)> {
     Some((ContentHash(*hash), record_of(by)?))
 }
 
-/// What a key of the tray names, or of what was sent.
+/// The device and the number in a key of a rejected or sent op.
 pub(super) fn rejected_of(key: &[u8]) -> Option<RejectedId> {
     let (device, seq) = key.get(1..)?.split_first_chunk::<4>()?;
     let device = DeviceNo(u32::from_be_bytes(*device));
@@ -188,7 +189,7 @@ pub(super) fn visit_of(key: &[u8]) -> Option<RecordId> {
     Some(RecordId::from_bytes(key.get(1..)?.try_into().ok()?))
 }
 
-/// The record of a key that is its own, or marks it as stale.
+/// The record of a record key or a stale mark.
 pub(super) fn record_of_key(key: &[u8]) -> Option<RecordKey> {
     record_of(key.get(1..)?)
 }

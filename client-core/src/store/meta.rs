@@ -1,4 +1,4 @@
-//! What a store knows of itself: who it belongs to and how far it is.
+//! The store's metadata: the device's identity and its progress.
 
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::{DeviceNo, FeedEpoch, FeedSeq, OpSeq, PersonId, RecordId};
@@ -10,7 +10,7 @@ use super::storage::Storage;
 /// The format that this program writes and reads.
 pub(super) const FORMAT: u16 = 1;
 
-/// Who the device is for the server.
+/// The device's identity at the server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
     /// Its number.
@@ -23,16 +23,16 @@ pub struct Identity {
     pub server: String,
 }
 
-/// The last sync that came to its end.
+/// The last complete sync.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct LastSync {
     /// When, by the device's clock.
     pub(crate) at_ms: i64,
-    /// The server's clock minus the device's, as a sync or a push after it has learnt.
+    /// The server's clock minus the device's, as the last sync or push has learnt it.
     pub(crate) server_offset_ms: i64,
-    /// Everything captured up to here is on the server.
+    /// Everything captured before this moment is on the server.
     pub(crate) captured_through_ms: i64,
-    /// In which start of the device the server's clock was learnt, see [`super::OpenVisit::boot`].
+    /// The boot of the device in which the server's clock was learnt, see [`super::OpenVisit::boot`].
     pub(crate) boot: [u8; 16],
 }
 
@@ -55,7 +55,7 @@ impl LastSync {
     }
 }
 
-/// Everything under [`keys::META`] but the format.
+/// Everything under [`keys::META`] except for the format.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Meta {
     pub(super) identity: Option<Identity>,
@@ -66,7 +66,7 @@ pub(super) struct Meta {
     pub(super) applied_through: OpSeq,
     pub(super) sent_through: OpSeq,
     pub(super) last_reconciled_ms: Option<i64>,
-    /// The epoch of the feed that the places are of.
+    /// The epoch of the feed to which the cursors belong.
     pub(super) epoch: FeedEpoch,
     /// Whether the server did not know this device when it last answered.
     pub(super) is_forgotten: bool,
@@ -98,7 +98,7 @@ fn load_identity(engine: &Storage) -> Result<Option<Identity>, StoreFault> {
     identity_of(|name| Ok::<_, StoreFault>(engine.get(&keys::meta(name))?))
 }
 
-/// Who the device is, by the entries that say so.
+/// The identity, from its entries.
 pub(super) fn identity_of(
     entry: impl Fn(MetaKey) -> Result<Option<Vec<u8>>, StoreFault>,
 ) -> Result<Option<Identity>, StoreFault> {

@@ -1,9 +1,9 @@
-//! The device's store: the outbox of saves that the server has not taken yet, the records as the server
-//! confirmed them, the rejected tray, the pictures that wait, and how far the device is. [`keys`] says where each of them lies.
+//! The device's store: the outbox, the confirmed records, the rejected ops, the waiting pictures, and the device's
+//! progress. [`keys`] has the layout.
 //!
-//! What a reader sees is the confirmed record overlaid with its ops in the outbox. Everything is written
-//! first, in one durable batch, and only then does what is held in memory change, which cannot fail. The
-//! store knows no clock, no network and no business object.
+//! Readers see the confirmed record overlaid with its ops in the outbox. Every change is first written in one durable
+//! batch; only then does the state in memory change, which cannot fail. The store knows no clock, no network and no
+//! business object.
 
 mod confirmed;
 mod engine;
@@ -47,19 +47,18 @@ pub(crate) use rescued::{Copied, Rescued, check, hold};
 pub use storage::Disk;
 use storage::Storage;
 
-/// A visit that is going on, as this device alone needs to know it.
+/// What only this device needs to know of an open visit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct OpenVisit {
     /// The visit.
     pub(crate) visit: RecordId,
     /// The monotonic clock at check-in.
     pub(crate) mono_ms: u64,
-    /// The start of the device that this clock counts from: only readings of one start can be compared.
+    /// The boot of the device from which this clock counts. Only readings of one boot can be compared.
     pub(crate) boot: [u8; 16],
 }
 
-/// The device's store. One process has it open at a time; all its methods take `&self` and may be called
-/// from any thread.
+/// The device's store. One process has it open at a time. All methods take `&self` and may be called from any thread.
 pub(crate) struct Store {
     engine: Storage,
     /// Held by whatever reads, decides and writes; readers never wait for it.
@@ -67,26 +66,26 @@ pub(crate) struct Store {
     state: RwLock<State>,
 }
 
-/// The right to write. Who writes many batches lets others in between (`Turn::bump`), in the order in which they came:
-/// without that a save might wait until all of them are written.
+/// The right to write. Whoever writes many batches lets others in between (`Turn::bump`), in the order of their
+/// arrival. Otherwise a save might wait for all of them.
 type Turn<'a> = parking_lot::MutexGuard<'a, ()>;
 
-/// What is held in memory: all of it can be read from the engine again.
+/// The state in memory, all of which can be read from the engine again.
 struct State {
     meta: Meta,
-    /// Saves that lie in the outbox, settled ones included, by record. A record's numbers are in order.
+    /// Saves in the outbox, settled ones included, by record. A record's numbers are in order.
     pending: BTreeMap<RecordKey, Pending>,
-    /// Entries of the rejected tray, by record.
+    /// Rejected ops, by record.
     tray: BTreeMap<RecordKey, Vec<RejectedId>>,
-    /// The homes of the scope; `Some` where a home came into scope lately and is complete up to there only.
+    /// The homes of the scope; `Some` for a home that entered the scope recently and is complete only up to this
+    /// position.
     held: BTreeMap<Home, Option<FeedSeq>>,
     open_visits: Vec<OpenVisit>,
-    /// Confirmed records of a feed that was lost, until they come again or all else has.
+    /// Confirmed records of a feed that was lost, until they are pulled again or the pull completes.
     stale: BTreeSet<RecordKey>,
     /// The pictures of this device's photos.
     pictures: BTreeMap<ContentHash, Picture>,
-    /// Counts, kind by kind, what readers see otherwise than before, so that whoever keeps something that was read
-    /// can tell whether it is stale.
+    /// Counts the changes that readers can see, by kind, so that callers can tell whether what they have read is stale.
     revisions: BTreeMap<KindId, u64>,
 }
 
@@ -96,30 +95,32 @@ struct Pending {
 }
 
 impl Store {
-    /// Opens the store in a folder, or makes a new one, which is sealed if there is a key.
+    /// Opens the store in a folder, or creates a new one, sealed if there is a key.
     ///
     /// # Errors
-    /// Where the store is in use, damaged or of a newer format, or the key does not fit.
+    ///
+    /// Returns an error if the store is in use, damaged or of a newer format, or has another key.
     pub(crate) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Self, StoreError> {
         Self::on(Storage::Engine(Engine::open(folder, key)?))
     }
 
-    /// The same on a simulated disk, plain.
+    /// Opens a plain store on a simulated disk.
     ///
     /// # Errors
+    ///
     /// As [`Self::open`].
     #[cfg(feature = "simulation")]
     pub(crate) fn simulated(disk: std::sync::Arc<dyn Disk>) -> Result<Self, StoreError> {
         Self::on(Storage::Simulated(disk))
     }
 
-    /// What lies under a key's front.
+    /// Everything stored under a key prefix.
     #[cfg(feature = "simulation")]
     pub(crate) fn stored(&self, front: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StoreError> {
         Ok(self.engine.scan_prefix(front).collect::<Result<_, _>>()?)
     }
 
-    /// Writes over what lies in the store.
+    /// Overwrites a stored value.
     #[cfg(feature = "simulation")]
     pub(crate) fn decay(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
         let mut batch = Batch::default();
@@ -138,20 +139,21 @@ impl Store {
         Ok(store)
     }
 
-    /// Who the device is, once it was enrolled.
+    /// The device's identity, after enrolment.
     pub(crate) fn identity(&self) -> Option<Identity> {
         self.state().meta.identity.clone()
     }
 
-    /// Makes the store that of a device. A new number for a device means that its saves are counted anew
-    /// from 1: those that wait are renumbered, and everything in scope is asked for again. Where the server had lost
-    /// the device, all that it sent and still has waits with them.
+    /// Sets the identity. A new device number means that saves are numbered again from 1: those that wait are
+    /// renumbered, and everything in scope is pulled again. If the server had lost the device, everything it sent and
+    /// still has waits with them.
     ///
     /// # Errors
-    /// Where the store cannot be written.
+    ///
+    /// Returns an error if the store cannot be written.
     pub(crate) fn set_identity(&self, identity: &Identity) -> Result<(), StoreError> {
         let mut writer = self.write_lock();
-        // Only what waits gets new numbers.
+        // Only waiting saves get new numbers.
         self.fold_settled_locked(&mut writer)?;
         let mut meta = self.state().meta.clone();
         let mut batch = Batch::default();
@@ -199,8 +201,8 @@ impl Store {
         Ok(())
     }
 
-    /// Puts the outbox under new numbers into the batch, and what is kept of what was sent before it where the server
-    /// has lost that. Returns the records in the order of their numbers.
+    /// Adds the renumbered outbox to the batch, preceded by the sent ops that are kept, if the server has lost them.
+    /// Returns the records in the order of their numbers.
     fn renumber(&self, batch: &mut Batch, device: DeviceNo) -> Result<Vec<(RecordKey, Home)>, StoreError> {
         let is_forgotten = self.state().meta.is_forgotten;
         let left = self.identity().map(|identity| identity.device);
@@ -234,45 +236,48 @@ impl Store {
         self.state().meta.hlc
     }
 
-    /// The server's clock minus the device's, as of the last sync.
+    /// The last complete sync.
     pub(crate) fn last_sync(&self) -> Option<LastSync> {
         self.state().meta.last_sync
     }
 
-    /// Grows whenever a record of the kind is another one than before, comes or goes, or stands elsewhere on its way
-    /// to the server. It counts from 0 at each opening.
+    /// Grows whenever a record of the kind changes, appears or disappears, or its save state changes. It counts from 0
+    /// at each opening.
     pub(crate) fn revision(&self, kind: KindId) -> u64 {
         self.state().revisions.get(&kind).copied().unwrap_or_default()
     }
 
-    /// What lies over the store's bytes on the disk.
+    /// How bytes are written to the disk.
     pub(crate) const fn cover(&self) -> &Cover {
         self.engine.cover()
     }
 
-    /// Whether a write failed, so that the store must be opened again before anything is read or written.
+    /// Whether a write failed, so that the store must be opened again.
     pub(crate) fn has_stopped(&self) -> bool {
         self.engine.has_stopped()
     }
 
-    /// From here on the store opens with another key.
+    /// Changes the key of the store.
     ///
     /// # Errors
-    /// Where the store is plain or the folder cannot be written. Then the old key or the new one opens it.
+    ///
+    /// Returns an error if the store is plain or the folder cannot be written. Then either the old or the new key opens
+    /// it.
     pub(crate) fn change_key(&self, key: &StoreKey) -> Result<(), StoreError> {
         Ok(self.engine.change_key(key)?)
     }
 
-    /// What the files take on disk.
+    /// The size of the files on disk.
     ///
     /// # Errors
-    /// Where the folder cannot be read.
+    ///
+    /// Returns an error if the folder cannot be read.
     pub(crate) fn size_on_disk_bytes(&self) -> Result<u64, StoreError> {
         Ok(self.engine.size_on_disk_bytes()?)
     }
 
     fn write_lock(&self) -> Turn<'_> {
-        // What a panic left undone was not committed, and memory changes only after a commit; so there is nothing to be
+        // What a panic left undone was not committed, and memory changes only after a commit, so nothing can be
         // poisoned.
         self.writer.lock()
     }
@@ -355,21 +360,21 @@ impl State {
         self.pending.entry(record).or_insert_with(|| Pending { home, seqs: Vec::new() }).seqs.push(seq);
     }
 
-    /// Notes that readers see records of these kinds otherwise than before. Only after the commit: whoever reads the
-    /// count first and the records then may read once too often, and never misses a change.
+    /// Notes that readers see records of these kinds differently. Call it after the commit: who reads the count first
+    /// and then the records may read once too often, but never misses a change.
     fn touch(&mut self, kinds: impl IntoIterator<Item = KindId>) {
         for kind in kinds {
             *self.revisions.entry(kind).or_default() += 1;
         }
     }
 
-    /// The kinds of the saves in the outbox whose numbers are meant, each once.
+    /// The kinds of the saves in the outbox with matching numbers, each once.
     fn kinds_pending(&self, is_meant: impl Fn(OpSeq) -> bool) -> BTreeSet<KindId> {
         let meant = self.pending.iter().filter(|(_, pending)| pending.seqs.iter().any(|seq| is_meant(*seq)));
         meant.map(|(record, _)| record.kind).collect()
     }
 
-    /// Whether records of a home are kept. Before the first scope is known everything is.
+    /// Whether records of a home are kept. Before the first scope is known, all are.
     fn keeps(&self, home: Home) -> bool {
         self.held.is_empty() || self.held.contains_key(&home)
     }

@@ -1,5 +1,5 @@
-//! Saves, and what becomes of them: they wait in the outbox until a receipt settles them or lays them into
-//! the rejected tray. Settled ones are folded into the confirmed records afterwards.
+//! The outbox: saves wait in it until a receipt settles or rejects them. Settled saves are folded into the confirmed
+//! records afterwards.
 
 use std::collections::BTreeMap;
 
@@ -14,39 +14,40 @@ use super::engine::Batch;
 use super::keys::{self, MetaKey};
 use super::{Attached, OpenVisit, Rejected, RejectedId, Store, StoreError, StoreFault, Turn, put_number};
 
-/// Settled saves that one batch moves into their records.
+/// Settled saves that one batch folds into their records.
 const FOLDED_OPS_PER_BATCH: usize = BATCH_OPS_MAX;
 
-/// What one save writes.
+/// The content of one save.
 #[derive(Debug, Default)]
 pub(crate) struct Save {
     /// The ops, numbered from [`Store::next_seq`] on.
     pub(crate) ops: Vec<Op>,
-    /// A visit that begins with this save.
+    /// A visit that this save opens.
     pub(crate) opens: Option<OpenVisit>,
-    /// A visit that ends with it.
+    /// A visit that it ends.
     pub(crate) closes: Option<xundian_protocol::ids::RecordId>,
-    /// A rejected save that it sends again.
+    /// A rejected op that it sends again.
     pub(crate) resends: Option<RejectedId>,
-    /// A picture that is sent once the save is merged. Its file is durable already.
+    /// A picture that is sent after the save is merged. Its file is durable already.
     pub(crate) attaches: Option<Attached>,
 }
 
-/// What a receipt did.
+/// The effect of a receipt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct ReceiptOutcome {
     /// Saves that the server merged.
     pub(crate) merged: u64,
-    /// Saves that went to the rejected tray.
+    /// Saves that the server rejected.
     pub(crate) rejected: u64,
 }
 
 impl Store {
-    /// Writes a save, all of it or nothing, and returns when it is durable.
+    /// Writes a save atomically, and returns when it is durable.
     ///
     /// # Errors
-    /// Where the outbox is full, the numbers are not the next ones, or the store cannot be written. Nothing
-    /// was saved then.
+    ///
+    /// Returns an error if the outbox is full, the numbers are not the next ones, or the store cannot be written.
+    /// Nothing was saved then.
     pub(crate) fn save(&self, save: Save) -> Result<(), StoreError> {
         let writer = self.write_lock();
         let (mut next, unsent) = (self.next_seq(), self.unsent_ops());
@@ -95,7 +96,7 @@ impl Store {
         }
     }
 
-    /// The visits that were opened on this device and not closed.
+    /// The visits that were opened on this device and are not closed.
     pub(crate) fn open_visits(&self) -> Vec<OpenVisit> {
         self.state().open_visits.clone()
     }
@@ -105,7 +106,7 @@ impl Store {
         self.state().meta.applied_through
     }
 
-    /// How many saves wait to be sent.
+    /// The number of saves that wait to be sent.
     pub(crate) fn unsent_ops(&self) -> u64 {
         let state = self.state();
         state.meta.next_seq.0 - 1 - state.meta.applied_through.0
@@ -114,18 +115,19 @@ impl Store {
     /// The oldest save that waits to be sent.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub(crate) fn oldest_unsent(&self) -> Result<Option<Op>, StoreError> {
         self.waiting(self.state().meta.applied_through.next())
     }
 
-    /// The waiting saves from a number on, as many as fit into one push that is full at so many bytes.
+    /// The waiting saves from a number on, as many as fit into one push of this many bytes.
     ///
-    /// A save that is durable and has not returned yet is not among them: it counts for nobody before it has
-    /// returned, and what was sent is noted by the numbers that count.
+    /// A save that is durable but has not returned yet is not included: it does not count before it has returned, and
+    /// sent saves are noted by the numbers that count.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    ///
+    /// Returns an error if the store cannot be read.
     pub(crate) fn unsent_from(&self, from: OpSeq, bytes_target: usize) -> Result<Vec<Op>, StoreError> {
         let mut ops = Vec::new();
         let mut bytes_taken = 0;
@@ -147,14 +149,15 @@ impl Store {
         Ok(ops)
     }
 
-    /// Commits a receipt: what it names is settled, and no longer waits; what was rejected goes to the tray.
-    /// Committing the same receipt again does nothing.
+    /// Commits a receipt: the saves that it names are settled and no longer wait; rejected ones are kept apart.
+    /// Committing the same receipt again has no effect.
     ///
-    /// Settled saves stay where they lie, and readers see them as before, until [`Self::fold_settled`] moves
-    /// them into their records: so a receipt for thousands of saves is one small commit.
+    /// Settled saves stay in the outbox, and readers see them as before, until [`Self::fold_settled`] moves them into
+    /// their records. So a receipt for thousands of saves is one small commit.
     ///
     /// # Errors
-    /// Where the store cannot be read or written.
+    ///
+    /// Returns an error if the store cannot be read or written.
     pub(crate) fn receive(&self, receipt: &Receipt) -> Result<ReceiptOutcome, StoreError> {
         let writer = self.write_lock();
         let (before, next_seq, hlc) = {
@@ -221,11 +224,12 @@ impl Store {
         }
     }
 
-    /// Moves settled saves into their records, a bounded batch at a time. It changes nothing that a reader
-    /// sees, and may be left off at any moment.
+    /// Moves settled saves into their records, in bounded batches. Readers see no difference, and it may stop at any
+    /// moment.
     ///
     /// # Errors
-    /// Where the store cannot be read or written.
+    ///
+    /// Returns an error if the store cannot be read or written.
     pub(crate) fn fold_settled(&self) -> Result<(), StoreError> {
         self.fold_settled_locked(&mut self.write_lock())
     }
@@ -248,7 +252,7 @@ impl Store {
         let mut merged: BTreeMap<RecordKey, (Record, bool)> = BTreeMap::new();
         for op in ops {
             keep_sent(&mut batch, op);
-            // The server has it; what left the scope meanwhile is not kept here.
+            // The server has it. What left the scope meanwhile is not kept here.
             if !self.state().keeps(op.home) {
                 continue;
             }
@@ -274,7 +278,7 @@ impl Store {
         Ok(())
     }
 
-    /// How many settled saves are not in their records yet.
+    /// The number of settled saves that are not folded yet.
     pub(crate) fn settled_ops(&self) -> u64 {
         let state = self.state();
         let through = state.meta.applied_through;
@@ -294,16 +298,17 @@ impl Store {
         Ok((record, is_new))
     }
 
-    /// The greatest number that was ever handed to the network.
+    /// The greatest number that was ever passed to the network.
     pub(crate) fn sent_through(&self) -> OpSeq {
         self.state().meta.sent_through
     }
 
-    /// Notes that saves up to a number are about to be sent. It is durable before they are: a server that has
-    /// more than this store ever sent has it from another life of the store.
+    /// Notes that saves up to a number are about to be sent. It is durable before they are sent. A server that has more
+    /// than this store ever sent has it from another life of the store.
     ///
     /// # Errors
-    /// Where the store cannot be written.
+    ///
+    /// Returns an error if the store cannot be written.
     pub(crate) fn note_sending(&self, through: OpSeq) -> Result<(), StoreError> {
         let writer = self.write_lock();
         if through > self.sent_through() {
@@ -319,17 +324,18 @@ impl Store {
         Ok(())
     }
 
-    /// Notes a moment of the hybrid clock that somebody else made.
+    /// Notes a moment of the hybrid clock that another device or the server made.
     pub(crate) fn note_hlc(&self, seen: Hlc) {
         // It becomes durable with the next receipt or change; until then the outbox holds what matters.
         let mut state = self.state_mut();
         state.meta.hlc = state.meta.hlc.max(seen);
     }
 
-    /// All rejected saves, oldest first.
+    /// All rejected ops, oldest first.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    ///
+    /// Returns an error if the store cannot be read.
     pub(crate) fn rejected(&self) -> Result<Vec<Rejected>, StoreError> {
         let decode = |(key, bytes): (Vec<u8>, Vec<u8>)| {
             let id = keys::rejected_of(&key).ok_or_else(|| StoreFault::malformed("rejected tray"))?;
@@ -338,20 +344,21 @@ impl Store {
         self.engine.scan_prefix(&[keys::REJECTED]).map(|entry| decode(entry?)).collect()
     }
 
-    /// One rejected save.
+    /// One rejected op.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    ///
+    /// Returns an error if the store cannot be read.
     pub(crate) fn rejected_save(&self, id: RejectedId) -> Result<Option<Rejected>, StoreError> {
         let bytes = self.engine.get(&keys::rejected(id))?;
         Ok(bytes.map(|bytes| Rejected::decode(id, &bytes)).transpose()?)
     }
 
-    /// Throws a rejected save away, once its author wants that. Returns whether there was one. A picture that no
-    /// record names any more is loose from then on.
+    /// Drops a rejected op. Returns whether there was one. A picture that no record names any more is then loose.
     ///
     /// # Errors
-    /// Where the store cannot be written.
+    ///
+    /// Returns an error if the store cannot be written.
     pub(crate) fn drop_rejected(&self, id: RejectedId) -> Result<bool, StoreError> {
         let writer = self.write_lock();
         let Some(Rejected { op, .. }) = self.rejected_save(id)? else { return Ok(false) };
@@ -369,7 +376,7 @@ impl Store {
     }
 }
 
-/// Leaves the records that share the last one's id to the next push, as more of them may follow: a visit, its
+/// Leaves the ops that share the last one's record id to the next push, because more of them may follow: a visit, its
 /// shelf and its count take fewer bytes in one frame than in two.
 fn leave_last_group(ops: &mut Vec<Op>) {
     let last = ops.last().map(|op| op.record.id);
@@ -378,7 +385,7 @@ fn leave_last_group(ops: &mut Vec<Op>) {
     }
 }
 
-/// A save waits no more, and is kept for a server that loses it.
+/// Keeps a confirmed save, in case the server loses it.
 fn keep_sent(batch: &mut Batch, op: &Op) {
     batch.remove(keys::outbox(op.seq));
     batch.put(keys::sent(op.stamp.device, op.seq), stored::encode_op(op));
@@ -389,14 +396,14 @@ pub(super) fn decode_op(bytes: &[u8]) -> Result<Op, StoreError> {
 }
 
 impl super::State {
-    /// Saves up to a number whose home is no longer in scope: the server has them, and they are not kept.
+    /// Saves up to a number whose home is no longer in scope. The server has them, and they are not kept.
     fn settled_out_of_scope(&self, through: OpSeq) -> Vec<(RecordKey, OpSeq)> {
         let left = self.pending.iter().filter(|(_, pending)| !self.keeps(pending.home));
         let saves = left.flat_map(|(record, pending)| pending.seqs.iter().map(|seq| (*record, *seq)));
         saves.filter(|(_, seq)| *seq <= through).collect()
     }
 
-    /// Whether a rejected save is all that there is of a record, besides what is confirmed.
+    /// Whether a rejected op is all there is of a record, besides its confirmed part.
     fn is_all_of(&self, id: RejectedId, record: RecordKey) -> bool {
         let is_alone = self.tray.get(&record).is_none_or(|ids| ids.iter().all(|found| *found == id));
         is_alone && !self.pending.contains_key(&record)

@@ -1,13 +1,13 @@
-//! The pictures of this device's photos: which of them wait to be sent, and what became of the others. Their files are
-//! somebody else's, who asks before one is made and is told when one may go.
+//! The pictures of this device's photos: which of them wait to be sent, and the state of the others. The caller owns
+//! their files; it asks before it makes one, and is told when one may be removed.
 //!
-//! Value of a picture: version u8 = 1, place in the queue u64, length u64, when it was attached i64 (Unix ms), bytes
-//! that the server holds u64, state u8 (0 loose, 1 waiting, 2 stored, 3 declined, 4 damaged); of a declined one then:
-//! reason u16, how often u32, when last i64 (Unix ms), and the message.
+//! The value of a picture: version u8 = 1, queue position u64, length u64, attached at i64 (Unix ms), bytes that the
+//! server holds u64, state u8 (0 loose, 1 waiting, 2 stored, 3 declined, 4 damaged); for a declined one then: reason
+//! u16, number of tries u32, last try i64 (Unix ms), and the message.
 //!
-//! A picture changes in the same commit as the records that name it. Before its file is made it is noted as loose,
-//! and only a save makes it wait; before its file goes it is loose again. So after a crash the loose ones tell which
-//! files are left over, and no file that this store does not know is ever touched.
+//! A picture changes in the same commit as the records that name it. Before its file is made it is noted as loose, and
+//! only a save makes it wait; before its file is removed it is loose again. So after a crash the loose pictures tell
+//! which files are left over, and a file that this store does not know is never touched.
 
 use std::collections::BTreeSet;
 
@@ -20,42 +20,43 @@ use super::storage::Storage;
 use super::{State, Store, StoreError, StoreFault, keys};
 
 const VERSION: u8 = 1;
-/// How much more the server must hold until that is written down: a restart shows no less than what was, less this.
+/// How many more bytes the server must hold before that is written down. After a restart, progress may be this much
+/// lower.
 const SENT_BYTES_NOTED: u64 = 256 * 1024;
 
 /// A picture of this device's photos.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Picture {
-    /// Its place in the queue: pictures go in the order in which they came.
+    /// Its queue position: pictures are sent in the order in which they were attached.
     pub(crate) order: u64,
     /// Its length.
     pub(crate) bytes: u64,
     /// When it was attached, by the device's clock.
     pub(crate) attached_at_ms: i64,
-    /// How many of its bytes the server is known to hold.
+    /// The bytes that the server is known to hold.
     pub(crate) sent_bytes: u64,
-    /// What became of it.
+    /// Its state.
     pub(crate) state: PictureState,
     /// The records that name it.
     named_by: BTreeSet<RecordKey>,
 }
 
-/// What became of a picture.
+/// The state of a picture.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum PictureState {
-    /// No record names it: its file is being made, or goes.
+    /// No record names it: its file is being made, or is to be removed.
     Loose,
-    /// It is to be sent.
+    /// It waits to be sent.
     Waiting,
     /// The server has it.
     Stored,
-    /// The server did not take it.
+    /// The server declined it.
     Declined(Decline),
-    /// Its file is not what was written, or is gone.
+    /// Its file is corrupt or missing.
     Damaged,
 }
 
-/// Why the server did not take a picture.
+/// Why the server declined a picture.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Decline {
     /// Why.
@@ -64,14 +65,14 @@ pub(crate) struct Decline {
     pub(crate) message: String,
     /// How often it was declined.
     pub(crate) tries: u32,
-    /// When it was last, by the device's clock.
+    /// When it was last declined, by the device's clock.
     pub(crate) at_ms: i64,
 }
 
-/// How far the records that name a picture are.
+/// The state of the records that name a picture.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum RefState {
-    /// None was taken, and none waits: they lie in the tray.
+    /// All were rejected, and none waits.
     Rejected,
     /// One waits to be sent.
     Unsent,
@@ -79,21 +80,21 @@ pub(crate) enum RefState {
     Merged,
 }
 
-/// What a save says of a picture.
+/// A picture that a save attaches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Attached {
     /// Which one.
     pub(crate) hash: ContentHash,
     /// Its length.
     pub(crate) bytes: u64,
-    /// When, by the device's clock.
+    /// When it was attached, by the device's clock.
     pub(crate) at_ms: i64,
-    /// The record that names it from now on; `None` where one does already, and its file was made anew.
+    /// The record that names it from now on; `None` if a record names it already and only its file was made again.
     pub(crate) named_by: Option<RecordKey>,
 }
 
 impl Picture {
-    /// Whether the server has it not, so that it must not leave this device by itself.
+    /// Whether the server does not have it, so that it must not be removed from this device.
     pub(crate) const fn is_unsent(&self) -> bool {
         matches!(self.state, PictureState::Waiting | PictureState::Declined(_) | PictureState::Damaged)
     }
@@ -167,7 +168,7 @@ impl Store {
         self.state().pictures.get(&hash).cloned()
     }
 
-    /// Hands every picture to `visit`, with how far the records are that name it, in the order of their hashes.
+    /// Passes every picture to `visit`, with the state of the records that name it, in the order of their hashes.
     pub(crate) fn each_picture(&self, mut visit: impl FnMut(ContentHash, &Picture, RefState)) {
         let state = self.state();
         for (hash, picture) in &state.pictures {
@@ -175,11 +176,12 @@ impl Store {
         }
     }
 
-    /// Notes that a picture's file is about to be made, before it is. Returns whether nothing was known of it; then
-    /// [`Self::forget_picture`] takes this back.
+    /// Notes that a picture's file is about to be made. Returns whether the picture was unknown; then
+    /// [`Self::forget_picture`] undoes this.
     ///
     /// # Errors
-    /// Where the store cannot be written.
+    ///
+    /// Returns an error if the store cannot be written.
     pub(crate) fn expect_picture(&self, attached: &Attached) -> Result<bool, StoreError> {
         let writer = self.write_lock();
         if self.picture(attached.hash).is_some() {
@@ -191,10 +193,11 @@ impl Store {
         Ok(true)
     }
 
-    /// Forgets a picture whose file is gone.
+    /// Forgets a picture whose file is removed.
     ///
     /// # Errors
-    /// Where the store cannot be written.
+    ///
+    /// Returns an error if the store cannot be written.
     pub(crate) fn forget_picture(&self, hash: ContentHash) -> Result<(), StoreError> {
         let writer = self.write_lock();
         let Some(picture) = self.picture(hash) else { return Ok(()) };
@@ -209,10 +212,11 @@ impl Store {
         Ok(())
     }
 
-    /// Notes what became of a picture.
+    /// Sets the state of a picture.
     ///
     /// # Errors
-    /// Where the store cannot be written.
+    ///
+    /// Returns an error if the store cannot be written.
     pub(crate) fn note_picture(&self, hash: ContentHash, to: PictureState) -> Result<(), StoreError> {
         let writer = self.write_lock();
         if let Some(mut picture) = self.picture(hash) {
@@ -226,10 +230,12 @@ impl Store {
         Ok(())
     }
 
-    /// Notes how many bytes of a picture the server holds. Seen at once, and written down now and then.
+    /// Notes how many bytes of a picture the server holds. Readers see it at once; it is written down from time to
+    /// time.
     ///
     /// # Errors
-    /// Where the store cannot be written.
+    ///
+    /// Returns an error if the store cannot be written.
     pub(crate) fn note_sent(&self, hash: ContentHash, sent_bytes: u64) -> Result<(), StoreError> {
         let writer = self.write_lock();
         if let Some(picture) = self.picture(hash).filter(|picture| picture.sent_bytes != sent_bytes) {
@@ -253,8 +259,8 @@ impl Store {
         Ok(())
     }
 
-    /// Puts what a save says of a picture into its batch. Whatever became of it before, it is offered to the server
-    /// once more, which costs nothing where the server has it. Returns the picture as it then stands.
+    /// Adds the picture of a save to its batch. Whatever its state was, it is offered to the server once more, which
+    /// costs little if the server has it. Returns the new state.
     pub(super) fn attach(&self, batch: &mut Batch, attached: &Attached) -> Picture {
         let state = self.state();
         let known = state.pictures.get(&attached.hash).cloned();
@@ -271,8 +277,8 @@ impl Store {
         picture
     }
 
-    /// Takes a record that is no more from the pictures that it names. Returns these as they then stand: one that
-    /// nobody names any more is loose.
+    /// Removes a deleted record from the pictures that it named. Returns their new states: a picture that no record
+    /// names any more is loose.
     pub(super) fn unname(&self, batch: &mut Batch, record: RecordKey) -> Vec<(ContentHash, Picture)> {
         let state = self.state();
         let named = state.pictures.iter().filter(|(_, picture)| picture.named_by.contains(&record));
@@ -290,7 +296,7 @@ impl Store {
         left
     }
 
-    /// Pictures that the server had may be lost with the rest; one that it still has costs it an answer.
+    /// Pictures that the server had may be lost with the rest. Offering one that it still has costs one answer.
     pub(super) fn offer_again(&self, batch: &mut Batch) -> Vec<(ContentHash, Picture)> {
         let state = self.state();
         let stored = state.pictures.iter().filter(|(_, picture)| picture.state == PictureState::Stored);
@@ -331,8 +337,8 @@ impl State {
         picture.named_by.iter().map(|record| self.standing_of(record)).max().unwrap_or(RefState::Rejected)
     }
 
-    /// How far a record of a picture is. One that is neither waiting nor in the tray was merged, also where it is no
-    /// longer here because its home has left the scope.
+    /// The state of a record that names a picture. A record that neither waits nor was rejected is merged, even if it
+    /// is no longer here because its home left the scope.
     fn standing_of(&self, record: &RecordKey) -> RefState {
         let first = self.pending.get(record).and_then(|pending| pending.seqs.first());
         match first {

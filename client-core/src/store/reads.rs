@@ -1,4 +1,4 @@
-//! What readers see: the confirmed record overlaid with its saves in the outbox.
+//! Reads: the confirmed record overlaid with its saves in the outbox.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ use xundian_protocol::wire::stored;
 use super::confirmed::decode_record;
 use super::{RejectedId, Store, StoreError, StoreFault, keys};
 
-/// Where a record stands on its way to the server.
+/// How far a record is on its way to the server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SaveState {
     /// Some of its changes are only on this device.
     Saved,
-    /// All its changes were sent; the server's word is awaited.
+    /// All its changes were sent, and some are not answered yet.
     Sent,
     /// The server has all of it.
     Confirmed,
-    /// The server did not take some of its changes; they lie in the rejected tray.
+    /// The server rejected some of its changes.
     Rejected(Vec<RejectedId>),
 }
 
@@ -26,10 +26,11 @@ impl Store {
     /// A record as this device knows it.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    ///
+    /// Returns an error if the store cannot be read.
     pub(crate) fn record(&self, key: RecordKey) -> Result<Option<Record>, StoreError> {
-        // First the outbox, then the confirmed record: an op that is folded in between is missing
-        // from the first and present in the second. Merging it twice would do no harm either.
+        // The outbox is read first, then the confirmed record. An op that is folded in between is missing from the
+        // first and present in the second; merging it twice would do no harm.
         let seqs = match self.state().pending.get(&key) {
             Some(pending) => pending.seqs.clone(),
             None => Vec::new(),
@@ -46,10 +47,11 @@ impl Store {
         Ok(record)
     }
 
-    /// Hands every record of a kind to `visit`, in the order of ids for what is confirmed, then what is not.
+    /// Passes every record of a kind to `visit`: confirmed ones in the order of their ids, then the others.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    ///
+    /// Returns an error if the store cannot be read.
     pub(crate) fn each_of_kind(&self, kind: KindId, visit: impl FnMut(Record)) -> Result<(), StoreError> {
         let pending = self.pending_where(|key, _| key.kind == kind);
         let stored =
@@ -57,10 +59,11 @@ impl Store {
         self.overlay(pending, stored, visit)
     }
 
-    /// Hands every record of a home to `visit`, of one kind or all.
+    /// Passes every record of a home to `visit`, of one kind or of all.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    ///
+    /// Returns an error if the store cannot be read.
     pub(crate) fn each_of_home(
         &self,
         home: Home,
@@ -111,11 +114,12 @@ impl Store {
         Ok(Some(stored::decode_op(&bytes).map_err(StoreFault::decode(format!("save {}", seq.0)))?))
     }
 
-    /// Where a record stands; `None` where this device knows no such record. What was
-    /// sent and not answered yet is [`SaveState::Sent`].
+    /// The save state of a record; `None` if this device knows no such record. A change that was sent and not answered
+    /// yet is [`SaveState::Sent`].
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    ///
+    /// Returns an error if the store cannot be read.
     pub(crate) fn save_state(&self, key: RecordKey) -> Result<Option<SaveState>, StoreError> {
         {
             let state = self.state();

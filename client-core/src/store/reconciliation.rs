@@ -1,5 +1,5 @@
-//! What the store holds, for a check against the server, and putting right what differs. The server is the truth for
-//! what it confirmed; saves in the outbox and in the tray are not looked at.
+//! The store's part in a reconciliation: digests of what it holds, and repairs. The server is authoritative for what it
+//! confirmed; waiting and rejected ops are not compared.
 
 use std::collections::BTreeSet;
 
@@ -14,19 +14,20 @@ use super::engine::Batch;
 use super::keys::{self, MetaKey};
 use super::{Store, StoreError, StoreFault, put_number};
 
-/// An entry of a home's index without a record behind it.
+/// The digest of an index entry without its record.
 const NO_RECORD: Digest = Digest(1);
 
 impl Store {
-    /// Every home of the scope with the digest of its confirmed records. What is settled must be folded before.
+    /// Every home of the scope with the digest of its confirmed records. Settled saves must be folded before.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    ///
+    /// Returns an error if the store cannot be read.
     pub(crate) fn digests(&self) -> Result<Vec<(Home, Digest)>, StoreError> {
         let mut homes: Vec<_> =
             self.standing().homes.into_iter().map(|home| (home, Digest::default())).collect();
-        // Records lie in the order of their keys, those of a home far apart. So the lists of all homes are read, then all
-        // records from front to back, and no page twice.
+        // Records are ordered by key, so those of a home are far apart. The indexes of all homes are read first, then
+        // all records from front to back, so that no page is read twice.
         let mut listed: Vec<(RecordKey, usize)> = Vec::new();
         for (at, (home, _)) in homes.iter().enumerate() {
             for entry in self.engine.scan_prefix(&keys::indexed_prefix(*home, None)) {
@@ -47,10 +48,11 @@ impl Store {
         Ok(homes)
     }
 
-    /// The confirmed records of a home behind one, as many as one frame tells.
+    /// The digests of a home's confirmed records after a key, as many as fit into one frame.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    ///
+    /// Returns an error if the store cannot be read.
     pub(crate) fn held_records(
         &self,
         home: Home,
@@ -64,13 +66,13 @@ impl Store {
         Ok(RecordDigests { through, records })
     }
 
-    /// The confirmed records of a home behind one, by key.
+    /// The confirmed records of a home after a key, by key.
     fn records_behind(
         &self,
         home: Home,
         after: Option<RecordKey>,
     ) -> impl Iterator<Item = Result<(RecordKey, Digest), StoreError>> + '_ {
-        // The least key after one is that key and a zero byte.
+        // The least key after one is that key followed by a zero byte.
         let from = after.map_or_else(
             || keys::indexed_prefix(home, None),
             |after| [&keys::indexed(home, after)[..], &[0]].concat(),
@@ -84,11 +86,11 @@ impl Store {
         })
     }
 
-    /// Puts what the server holds in the place of what stands here, all in one commit. Returns how many records that
-    /// changed.
+    /// Replaces records by what the server holds, in one commit. Returns the number of records that changed.
     ///
     /// # Errors
-    /// Where the store cannot be read or written.
+    ///
+    /// Returns an error if the store cannot be read or written.
     pub(crate) fn repair(&self, repair: &Repair) -> Result<u64, StoreError> {
         let writer = self.write_lock();
         let mut batch = Batch::default();
@@ -99,7 +101,7 @@ impl Store {
         }
         for key in &repair.gone {
             batch.remove(keys::indexed(repair.home, *key));
-            // One that is there for another home was only listed here as well.
+            // A record of another home was only indexed here as well.
             let standing = self.engine.get(&keys::record(*key))?;
             let elsewhere = standing.and_then(|bytes| stored::decode_record(&bytes).ok());
             if elsewhere.is_none_or(|record| record.home == repair.home) {
@@ -123,7 +125,7 @@ impl Store {
         Ok((repair.records.len() + repair.gone.len()) as u64)
     }
 
-    /// When what the store holds last agreed with the server, by the device's clock.
+    /// When the store last agreed with the server, by the device's clock.
     pub(crate) fn last_reconciled_ms(&self) -> Option<i64> {
         self.state().meta.last_reconciled_ms
     }
@@ -131,7 +133,8 @@ impl Store {
     /// Notes that it agrees.
     ///
     /// # Errors
-    /// Where the store cannot be written.
+    ///
+    /// Returns an error if the store cannot be written.
     pub(crate) fn note_reconciled(&self, at_ms: i64) -> Result<(), StoreError> {
         let writer = self.write_lock();
         let mut batch = Batch::default();

@@ -1,6 +1,6 @@
-//! What the server has lost, as one does that was restored from an older backup. What this device sent is kept for a
-//! while after it was confirmed, and waits again; what others sent stays readable until all that the server has left
-//! has come again (docs/adr/0015).
+//! Recovery from a server that has lost data because it was restored from an older backup. Ops that this device sent
+//! are kept for a while after they were confirmed, and wait again. Records of others stay readable until everything
+//! that the server still has was pulled again (docs/adr/0015).
 
 #[cfg(test)]
 mod tests;
@@ -18,12 +18,12 @@ use super::keys::{self, MetaKey};
 use super::outbox::decode_op;
 use super::{Picture, RejectedId, State, Store, StoreError, StoreFault, Turn, put_number};
 
-/// So many saves of a number are kept after they were confirmed: two months of a merchandiser's, some 3 MB. A server that
-/// has lost more than these can get none of them back from this device. Those of the number before are kept as well, for
-/// a backup that is older than the present one.
+/// The number of saves that are kept after they were confirmed: two months of a merchandiser's work, about 3 MB. If a
+/// server has lost more, it can get none of them back from this device. Those of the device's previous number are kept
+/// as well, for a backup that is older than the present number.
 pub(super) const SENT_OPS_KEPT: u64 = 10_000;
 
-/// Records that the server has lost, and that leave in one batch.
+/// Lost records that one batch removes.
 const DROPPED_RECORDS_PER_BATCH: usize = 2048;
 
 /// What a recovery changes, besides the saves themselves.
@@ -34,17 +34,18 @@ pub(super) struct Recovered {
 }
 
 impl Store {
-    /// Where the device stands in the feed.
+    /// The device's feed position.
     pub(crate) fn resume(&self) -> Resume {
         let state = self.state();
         let places = state.held.values().flatten().copied();
         Resume { epoch: state.meta.epoch, reached: places.fold(state.meta.cursor, FeedSeq::max) }
     }
 
-    /// Notes the feed's epoch. Where the device may not go on from where it stands, it stands at the beginning.
+    /// Notes the feed's epoch. If the device may not continue from its position, the cursor is reset to the beginning.
     ///
     /// # Errors
-    /// Where the store cannot be read or written.
+    ///
+    /// Returns an error if the store cannot be read or written.
     pub(crate) fn resumed(&self, resumed: Resumed) -> Result<(), StoreError> {
         let writer = self.write_lock();
         let Resumed { epoch, continues } = resumed;
@@ -65,12 +66,13 @@ impl Store {
         Ok(())
     }
 
-    /// Lets everything wait again that the server confirmed and has lost, under its old numbers, and stands at the
-    /// beginning of the feed. Rejected saves leave the tray; if they are rejected again they come back. Returns how many
-    /// saves there are, or `None` where they are no longer here, and nothing has changed.
+    /// Queues everything again that the server confirmed and has lost, under its old numbers, and resets the cursor to
+    /// the beginning of the feed. Rejected ops among them are removed; they return if they are rejected again. Returns
+    /// the number of saves, or `None` if they are no longer here; then nothing has changed.
     ///
     /// # Errors
-    /// Where the store cannot be read or written.
+    ///
+    /// Returns an error if the store cannot be read or written.
     pub(crate) fn recover(&self, applied_through: OpSeq) -> Result<Option<u64>, StoreError> {
         let mut writer = self.write_lock();
         self.fold_settled_locked(&mut writer)?;
@@ -106,13 +108,13 @@ impl Store {
         kept.map(|entry| decode_op(&entry?.1)).collect()
     }
 
-    /// All kept saves, those of the number before first.
+    /// All kept saves, those of the previous number first.
     pub(super) fn sent(&self) -> Result<Vec<Op>, StoreError> {
         let kept = self.engine.scan_prefix(&[keys::SENT]);
         kept.map(|entry| decode_op(&entry?.1)).collect()
     }
 
-    /// Drops the oldest kept saves of a number that are more than are kept, some of them at a time.
+    /// Drops the oldest kept saves of a number beyond the limit, a few at a time.
     pub(super) fn forget_sent(&self, batch: &mut Batch, last: &Op, at_once: usize) -> Result<(), StoreError> {
         let device = last.stamp.device;
         let end = OpSeq(last.seq.0.saturating_sub(SENT_OPS_KEPT)).next();
@@ -123,11 +125,12 @@ impl Store {
         Ok(())
     }
 
-    /// Notes whether the server knows this device. Where it does not, the next invitation makes all that is kept wait
-    /// again, whatever comes in between, until the server knows it.
+    /// Notes whether the server knows this device. If it does not, the next invitation makes all kept saves wait again,
+    /// whatever happens in between, until the server knows the device.
     ///
     /// # Errors
-    /// Where the store cannot be written.
+    ///
+    /// Returns an error if the store cannot be written.
     pub(crate) fn note_forgotten(&self, is_forgotten: bool) -> Result<(), StoreError> {
         let writer = self.write_lock();
         if self.state().meta.is_forgotten == is_forgotten {
@@ -146,14 +149,14 @@ impl Store {
         Ok(())
     }
 
-    /// What goes with all kept saves, where they wait again under new numbers.
+    /// The changes that accompany all kept saves when they wait again under new numbers.
     pub(super) fn recover_all(&self, batch: &mut Batch) -> Result<Recovered, StoreError> {
         let lost = self.sent()?;
         self.recover_what_else(batch, &lost)
     }
 
-    /// What goes with saves that wait again: rejected ones leave the tray, the server may have lost pictures as well,
-    /// and its feed is another one.
+    /// The changes that accompany saves that wait again: rejected ops are removed, the server may have lost pictures
+    /// too, and its feed is another one.
     fn recover_what_else(&self, batch: &mut Batch, lost: &[Op]) -> Result<Recovered, StoreError> {
         let lost: BTreeSet<RejectedId> =
             lost.iter().map(|op| RejectedId { device: op.stamp.device, seq: op.seq }).collect();
@@ -163,15 +166,15 @@ impl Store {
         Ok(Recovered { stale: self.start_over(batch)?, tray, pictures: self.offer_again(batch) })
     }
 
-    /// Every home is behind at the very beginning, for what this device wrote itself comes only for those; and every
-    /// confirmed record is stale until it comes again.
+    /// Marks every home as behind, at the very beginning, because the device is sent its own writes only for such
+    /// homes. Marks every confirmed record as stale until it is pulled again.
     fn start_over(&self, batch: &mut Batch) -> Result<BTreeSet<RecordKey>, StoreError> {
         let mut stale = BTreeSet::new();
-        // Marks of the last time, whose records may have left with their home: they must not meet those that come back.
+        // Old marks, whose records may have been removed with their home, must not apply to records that return.
         for entry in self.engine.scan_prefix(&[keys::STALE]) {
             batch.remove(entry?.0);
         }
-        // The lists of homes have the same keys, and no values to be read for them.
+        // The indexes of homes contain the same keys, and need no values to be read.
         for entry in self.engine.scan_prefix(&[keys::HOME_INDEX]) {
             let (key, _) = entry?;
             let record =
@@ -186,15 +189,16 @@ impl Store {
         Ok(stale)
     }
 
-    /// Whether a record is of a feed that was lost, and has not come again yet.
+    /// Whether a record is from a feed that was lost and was not pulled again yet.
     pub(super) fn is_stale(&self, record: RecordKey) -> bool {
         self.state().stale.contains(&record)
     }
 
-    /// Drops what has not come again, once everything has: the server has lost it.
+    /// Removes the records that were not pulled again, after a complete pull: the server has lost them.
     ///
     /// # Errors
-    /// Where the store cannot be read or written.
+    ///
+    /// Returns an error if the store cannot be read or written.
     pub(crate) fn drop_stale(&self) -> Result<(), StoreError> {
         let mut writer = self.write_lock();
         loop {
@@ -237,7 +241,7 @@ impl State {
         self.held.values_mut().for_each(|behind| *behind = Some(FeedSeq(0)));
     }
 
-    /// Saves that wait once more stand before those of the same record that wait anyway.
+    /// Puts saves that wait again before those of the same record that wait anyway.
     fn note_waiting_again(&mut self, lost: &[Op]) {
         for op in lost {
             self.note_pending(op.record, op.home, op.seq);

@@ -1,5 +1,5 @@
-//! The rejected tray: ops that the server did not merge, each with its reason, until their author has seen
-//! them. Value: version u8 = 1, reason u16 BE, length of the message u32 BE, the message, the op.
+//! Rejected ops (被拒记录): ops that the server did not merge, with the reason, kept until their author has seen them.
+//! Value: version u8 = 1, reason u16 BE, length of the message u32 BE, the message, the op.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,8 +13,8 @@ use super::error::StoreFault;
 
 const VERSION: u8 = 1;
 
-/// Names an entry of the tray: the save as it was numbered. It carries the device's number as well, because
-/// a device that is enrolled anew counts from 1 again.
+/// Identifies a rejected op by the number of its save. It contains the device's number too, because a device that is
+/// enrolled again counts from 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RejectedId {
     /// The device's number when it was saved.
@@ -29,7 +29,7 @@ impl fmt::Display for RejectedId {
     }
 }
 
-/// A text that names no entry of the tray.
+/// A text that is not the id of a rejected op.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} names no rejected save; it looks like D3-12, as the list of rejected saves shows it")]
 pub struct RejectedIdError {
@@ -50,7 +50,7 @@ impl FromStr for RejectedId {
 /// An op that the server did not merge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rejected {
-    /// Which one.
+    /// Its id.
     pub id: RejectedId,
     /// The op as it was saved.
     pub op: Op,
@@ -61,7 +61,7 @@ pub struct Rejected {
 }
 
 impl Rejected {
-    /// The value of an entry, of an op that is already encoded.
+    /// The value of an entry, for an op that is already encoded.
     pub(super) fn encode(why: Refusal, message: &str, op: &[u8]) -> Vec<u8> {
         let mut bytes = vec![VERSION];
         bytes.extend((why as u16).to_be_bytes());

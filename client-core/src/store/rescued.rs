@@ -1,5 +1,5 @@
-//! What a damaged store holds, item by item, as far as it can be read. Reads a copy of the store's folder, never the
-//! folder itself.
+//! The items of a damaged store, as far as they can be read. Reads a copy of the store's folder, never the folder
+//! itself.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -26,32 +26,32 @@ pub(crate) enum Rescued {
     Save {
         /// The save.
         op: Op,
-        /// Its bytes as they were stored.
+        /// Its stored bytes.
         bytes: Vec<u8>,
-        /// Whether the server has taken it.
+        /// Whether the server has it.
         is_settled: bool,
-        /// Whether it was ever handed to the network.
+        /// Whether it was ever passed to the network.
         is_sent: bool,
     },
-    /// A save that the server did not take.
+    /// A rejected op.
     Rejected {
-        /// The save and the reason.
+        /// The op and the reason.
         rejected: Rejected,
-        /// The save's bytes as they were stored.
+        /// The op's stored bytes.
         bytes: Vec<u8>,
     },
-    /// A record as the server confirmed it.
+    /// A confirmed record.
     Record(Record),
-    /// A visit that was going on.
+    /// An open visit.
     OpenVisit(RecordId),
     /// A picture of this device's photos. Its bytes are a file beside the store.
     Picture {
-        /// Its name.
+        /// Its hash.
         hash: ContentHash,
-        /// What became of it.
+        /// Its state.
         state: PictureState,
     },
-    /// What is there and cannot be understood.
+    /// An entry that cannot be understood.
     Unreadable {
         /// Its key.
         key: Vec<u8>,
@@ -60,37 +60,40 @@ pub(crate) enum Rescued {
     },
 }
 
-/// Checks that a store can be rescued with a key, and returns what lies over its bytes. Reads only.
+/// Checks that a store can be rescued with a key, and returns how its bytes were written. Only reads.
 ///
 /// # Errors
-/// Where the store is sealed and the key does not fit or is missing, or the other way round.
+///
+/// Returns an error if the store is sealed and the key is wrong or missing, or the store is plain and a key was given.
 pub(crate) fn check(folder: &Path, key: Option<&StoreKey>) -> Result<Cover, StoreError> {
     Ok(engine::cover_of(folder, key)?)
 }
 
-/// Keeps programs from opening a store, for as long as what is returned is held. Creates no file; a folder that was
-/// never opened needs none.
+/// Keeps programs from opening a store until the returned file is dropped. Creates no file; a folder that was never
+/// opened needs none.
 ///
 /// # Errors
-/// Where somebody has it open.
+///
+/// Returns an error if the store is open.
 pub(crate) fn hold(folder: &Path) -> Result<Option<File>, StoreError> {
     Ok(engine::hold(folder)?)
 }
 
-/// A copy of a store's files, which goes when it is let go of.
+/// A copy of a store's files, removed when dropped.
 pub(crate) struct Copied(PathBuf);
 
 impl Copied {
     /// Copies a store's files into a new folder.
     ///
     /// # Errors
-    /// Where they cannot be read, or there is no room.
+    ///
+    /// Returns an error if they cannot be read, or there is no room.
     pub(crate) fn of(folder: &Path, to: PathBuf) -> io::Result<Self> {
         fs::create_dir(&to)?;
         let copied = Self(to);
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
-            // Folders hold nothing that is needed: sled's `blobs` is empty, and a copy from before is none of now.
+            // No folder contains anything needed: sled's `blobs` is empty, and an older copy is not the present state.
             if entry.file_type()?.is_file() {
                 fs::copy(entry.path(), copied.0.join(entry.file_name()))?;
             }
@@ -98,11 +101,12 @@ impl Copied {
         Ok(copied)
     }
 
-    /// Hands every item that can be read to `visit`, with whether it is proved to be what was written, and says what
-    /// could not be read.
+    /// Passes every readable item to `visit`, with whether it is proved to be what was written. Returns what could not
+    /// be read.
     ///
     /// # Errors
-    /// Where nothing at all can be read, and as `visit`.
+    ///
+    /// Returns an error if nothing at all can be read, and the error of `visit`.
     pub(crate) fn each<E: From<StoreError>>(
         &self,
         cover: Cover,
@@ -144,14 +148,14 @@ impl Copied {
     }
 }
 
-/// What ought to be there, and what is. Where a message of sled's log is damaged that it has to read at opening, sled
-/// passes over the rest of its segment and says nothing, so that entries are gone without a trace of their own. Of saves the
-/// numbers tell, as they have no gaps. Of records the lists of homes tell, unless the same damage takes both; then the
-/// engine's count of all entries tells of how many.
+/// What should be there, and what is. If a message of sled's log is damaged that it must read at opening, sled silently
+/// skips the rest of that segment, so entries disappear without a trace. Missing saves show by gaps in their numbers.
+/// Missing records show by the indexes of homes, unless the same damage hits both; then the engine's count of all
+/// entries tells how many are missing.
 #[derive(Default)]
 struct Listed {
     saves: BTreeSet<OpSeq>,
-    /// Those that the server has, and that are kept all the same.
+    /// Saves that the server has and that are kept anyway.
     kept: BTreeSet<OpSeq>,
     named: BTreeSet<RecordKey>,
     found: BTreeSet<RecordKey>,
@@ -175,10 +179,10 @@ impl Listed {
         self.named.difference(&self.found).count()
     }
 
-    /// Of the saves behind the last confirmed one: those before one that is there, or that was sent.
+    /// The missing saves after the last confirmed one: those before one that is there, or that was sent.
     fn missing_saves(&self, applied_through: Option<OpSeq>, sent_through: Option<OpSeq>) -> u64 {
         let Some(first) = applied_through.map(OpSeq::next).or(self.saves.first().copied()) else { return 0 };
-        // No more wait than an outbox holds: a greater number is damage.
+        // An outbox holds no more than this, so a greater number is damage.
         let sent_through = sent_through.filter(|sent| sent.0.saturating_sub(first.0) < OUTBOX_OPS_MAX);
         let last = self.saves.last().copied().max(sent_through).unwrap_or_default();
         let there = self.saves.union(&self.kept).filter(|seq| (first..=last).contains(*seq)).count() as u64;
@@ -194,7 +198,7 @@ impl Drop for Copied {
     }
 }
 
-/// `None` for what only the store itself needs.
+/// `None` for entries that only the store itself needs.
 fn item((key, value): Entry, through: (Option<OpSeq>, Option<OpSeq>)) -> Option<Rescued> {
     let understood = match key.first() {
         Some(
@@ -203,7 +207,7 @@ fn item((key, value): Entry, through: (Option<OpSeq>, Option<OpSeq>)) -> Option<
             | keys::HELD_HOME
             | keys::HOME_TO_CLEAR
             | keys::STALE
-            // The record itself says which picture it names.
+            // The record itself names its picture.
             | keys::PICTURE_NAMED),
         ) => return None,
         // The server has it, and so has its record.

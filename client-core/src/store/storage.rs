@@ -1,5 +1,5 @@
-//! Where a store's bytes lie: in the engine on a disk or, in a simulation, in what the caller gives. Both keep
-//! the engine's contract: a commit is all or nothing, and durable when it returns.
+//! Storage: the engine on a disk or, in a simulation, a disk of the caller. Both keep the engine's contract: a commit
+//! is atomic, and durable when it returns.
 
 #[cfg(feature = "simulation")]
 use std::sync::Arc;
@@ -9,44 +9,47 @@ use super::engine::KeyRange;
 use super::engine::{Batch, Engine, EngineError, Entry};
 use crate::sealing::{Cover, StoreKey};
 
-/// A disk that a simulation holds in its hands.
+/// A simulated disk.
 #[cfg(feature = "simulation")]
 pub trait Disk: Send + Sync {
     /// The value of a key.
     ///
     /// # Errors
-    /// Where the disk fails.
+    ///
+    /// Returns an error if the disk fails.
     fn get(&self, key: &[u8]) -> std::io::Result<Option<Vec<u8>>>;
 
-    /// The first entries from a key on, in the order of keys: at most so many, all before `to`.
+    /// The first entries from a key on, in the order of keys: at most `max`, all before `to`.
     ///
     /// # Errors
-    /// Where the disk fails.
+    ///
+    /// Returns an error if the disk fails.
     fn entries(&self, from: &[u8], to: Option<&[u8]>, max: usize)
     -> std::io::Result<Vec<(Vec<u8>, Vec<u8>)>>;
 
-    /// Writes, all or nothing; no value removes. What it writes is durable when it returns.
+    /// Writes a batch atomically; `None` removes a key. The batch is durable when this returns.
     ///
     /// # Errors
-    /// Where the disk fails: then the batch may be there or not, as after a power cut, and the store is to be opened
-    /// again.
+    ///
+    /// Returns an error if the disk fails. The batch may then be there or not, as after a power cut, and the store must
+    /// be opened again.
     fn commit(&self, writes: &std::collections::BTreeMap<Vec<u8>, Option<Vec<u8>>>) -> std::io::Result<()>;
 }
 
-/// Entries that a scan of a simulated disk reads at once.
+/// The entries that a scan of a simulated disk reads at a time.
 #[cfg(feature = "simulation")]
 const PAGE_ENTRIES_MAX: usize = 128;
 
-/// Where the bytes are.
+/// The storage of a store.
 pub(super) enum Storage {
     /// On a disk.
     Engine(Engine),
-    /// With a simulation.
+    /// By a simulation.
     #[cfg(feature = "simulation")]
     Simulated(Arc<dyn Disk>),
 }
 
-/// What a scan gives.
+/// The iterator of a scan.
 type Scan<'a> = Box<dyn Iterator<Item = Result<Entry, EngineError>> + 'a>;
 
 impl Storage {
@@ -108,7 +111,7 @@ impl Storage {
         }
     }
 
-    /// As [`Engine::count_anew`]; a simulation's disk loses nothing and is not counted.
+    /// As [`Engine::count_anew`]. A simulated disk loses nothing and is not counted.
     pub(super) fn count_anew(&self) -> Result<(), EngineError> {
         match self {
             Self::Engine(engine) => engine.count_anew(),
@@ -145,7 +148,7 @@ impl Storage {
     }
 }
 
-/// What stands for the folder in messages.
+/// Stands for the folder in messages.
 #[cfg(feature = "simulation")]
 const SIMULATED: &str = "(simulated)";
 
@@ -165,7 +168,7 @@ fn scan(disk: &dyn Disk, mut range: KeyRange) -> Scan<'_> {
                 Ok(entries) => {
                     is_done = entries.len() < PAGE_ENTRIES_MAX;
                     if let Some((last, _)) = entries.last() {
-                        // The least key after the last one is that key and a zero byte.
+                        // The least key after the last one is that key followed by a zero byte.
                         range.from = [last, &[0][..]].concat();
                     }
                     page = entries.into_iter();

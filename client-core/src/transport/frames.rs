@@ -1,27 +1,27 @@
 //! Frames on one QUIC stream, the device's end.
 //!
-//! Owns sending and receiving whole payloads. Ignores what they say; how they are cut is
-//! `xundian_protocol::wire::framing`. The server has the same in `server/src/transport/frames.rs`.
+//! Owns sending and receiving of whole payloads. Does not know what they mean; `xundian_protocol::wire::framing` splits
+//! them. The server has the same in `server/src/transport/frames.rs`.
 
 use xundian_protocol::limits::FRAME_BYTES_MAX;
 use xundian_protocol::wire::framing::{FrameReader, FramingError, frame_prefix};
 
 use super::{ConnectError, explain};
 
-/// Bytes taken from the stream at once.
+/// The most bytes read from the stream at a time.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
-/// Why a stream gave no frame, or took none.
+/// Why a stream failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StreamError {
-    /// The server, or the caller, broke the rules of frames.
+    /// The server, or the caller, violated the framing.
     #[error(transparent)]
     Framing(#[from] FramingError),
-    /// The connection is gone. Also how a certificate that the server refuses comes to light: with
-    /// TLS 1.3 its refusal can arrive after connecting succeeded.
+    /// The connection is gone. A certificate that the server refuses shows here too: with TLS 1.3 its refusal can
+    /// arrive after connecting succeeded.
     #[error(transparent)]
     Connection(#[from] ConnectError),
-    /// The server gave up this stream alone.
+    /// The server ended this stream only.
     #[error(
         "the server ended this stream with code {code}: open another one and repeat what was not acknowledged"
     )]
@@ -34,7 +34,7 @@ pub(crate) enum StreamError {
     Finished,
 }
 
-/// A stream of frames, both ways.
+/// A bidirectional stream of frames.
 #[derive(Debug)]
 pub(crate) struct FrameStream {
     send: quinn::SendStream,
@@ -47,16 +47,16 @@ impl FrameStream {
         Self { send, receive, reader: FrameReader::new(FRAME_BYTES_MAX) }
     }
 
-    /// Sends one payload; waits while the server's window is full. If the future is dropped before
-    /// it is done, the frame may be half sent: drop the stream as well.
+    /// Sends one payload; waits while the server's window is full. If the future is dropped before it completes, half a
+    /// frame may be sent: drop the stream as well.
     pub(crate) async fn send(&mut self, payload: &[u8]) -> Result<(), StreamError> {
         let prefix = frame_prefix(payload)?;
         self.send.write_all(&prefix).await.map_err(write_error)?;
         self.send.write_all(payload).await.map_err(write_error)
     }
 
-    /// The next payload; `None` when the server finished the stream between two frames. The future
-    /// may be dropped at any moment without losing bytes.
+    /// The next payload; `None` if the server finished the stream between two frames. The future may be dropped at any
+    /// moment without losing bytes.
     pub(crate) async fn recv(&mut self) -> Result<Option<Vec<u8>>, StreamError> {
         loop {
             if let Some(payload) = self.reader.next()? {
@@ -72,12 +72,12 @@ impl FrameStream {
         }
     }
 
-    /// Says that no more frames follow. What was sent keeps travelling; closing the connection drops it.
+    /// Finishes sending. Sent bytes are still transmitted; closing the connection drops them.
     pub(crate) fn finish(&mut self) -> Result<(), StreamError> {
         self.send.finish().map_err(|_| StreamError::Finished)
     }
 
-    /// A server that dies while sending.
+    /// Behaves like a server that dies while sending.
     #[cfg(test)]
     pub(super) async fn send_half_a_frame(mut self) {
         self.send.write_all(&[0, 0, 0, 9, 1]).await.unwrap();

@@ -1,7 +1,7 @@
-//! The device's side of the network: one QUIC connection to the server.
+//! The device's network: one QUIC connection to the server.
 //!
-//! Owns quinn, rustls and the device's key. Ignores what frames say, when to sync and when to try
-//! again, and keeps nothing on disk. No type of quinn, rustls or rcgen leaves this module.
+//! Owns quinn, rustls and the device's key. Does not know what frames mean, when to sync or when to retry, and keeps
+//! nothing on disk. No type of quinn, rustls or rcgen leaves this module.
 
 mod frames;
 #[cfg(test)]
@@ -14,36 +14,36 @@ use std::time::Duration;
 pub(crate) use frames::{FrameStream, StreamError};
 pub(crate) use tls::{DeviceKey, TlsIdentity, TlsIdentityError};
 
-/// How long a server may take until the handshake is done.
+/// How long the handshake may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the server may take to answer a frame. It answers within a second unless something is wrong.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long a closing connection waits for its farewell to leave, which it does at once unless this device is
-/// busy, and how often it looks.
+/// How long closing waits for its last packet to be sent, and how often it checks. Unless the device is busy, the
+/// packet is sent at once.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(10);
 const CLOSE_CHECK: Duration = Duration::from_millis(1);
-/// The code of a normal end.
+/// The close code of a normal end.
 const CLOSE_DONE: u32 = 0;
-/// The server's code for stopping: `CLOSE_SERVER_STOPPING` in its `transport`.
+/// The server's close code for stopping: `CLOSE_SERVER_STOPPING` in its `transport`.
 const CLOSE_SERVER_STOPPING: u32 = 1;
-/// The server's code for a connection that it has no place for.
+/// The server's close code if it has no room for the connection.
 const CLOSE_BUSY: u32 = 5;
 /// QUIC carries TLS alerts as these error codes (RFC 9001, section 4.8).
 const QUIC_TLS_ALERTS: std::ops::RangeInclusive<u64> = 0x100..=0x1FF;
-/// QUIC's own codes of a server that takes no connection now (RFC 9000, section 20.1).
+/// QUIC's own codes of a server that accepts no connection now (RFC 9000, section 20.1).
 const QUIC_CONNECTION_REFUSED: u64 = 0x02;
 const QUIC_APPLICATION_ERROR: u64 = 0x0C;
-/// A reason is shown to people and logged: no more of it than this.
+/// The most characters of a reason that are shown and logged.
 const REASON_CHARS_MAX: usize = 300;
 
-/// What is wrong with a connection, by what somebody can do about it.
+/// The cause of a connection error, by what somebody can do about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConnectionTrouble {
-    /// The network, or a server that has no time: it may work later.
+    /// The network failed, or the server was busy: it may work later.
     Passing,
-    /// The certificates do not fit, or this device's has ended: it needs a new invitation.
+    /// The certificates do not match, or this device's certificate has expired: it needs a new invitation.
     Certificate,
-    /// This device's certificate was taken back.
+    /// This device's certificate was revoked.
     Revoked,
     /// The server's certificate is not valid at this device's time: correct the date, or restart the server.
     Date,
@@ -51,50 +51,50 @@ pub enum ConnectionTrouble {
     Version,
 }
 
-/// Why there is no connection, or none any more. Nothing saved is lost by any of these.
+/// Why there is no connection. Nothing saved is lost by any of these.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ConnectError {
-    /// Nobody answered in time.
+    /// The server did not answer in time.
     #[error(
         "the server does not answer: check this device's network, the server's address and that UDP is not blocked; saved work stays safe here and is sent at the next sync"
     )]
     Unreachable,
-    /// This device could not even send.
+    /// This device could not send.
     #[error("this device cannot use its network ({0}): switch the network on and sync again")]
     NoNetwork(String),
     /// The server is stopping, or has no room for another connection.
     #[error("the server takes no connections at the moment: sync again in a minute")]
     Busy,
-    /// The server is not the one that this device was invited to.
+    /// The server is not the one that invited this device.
     #[error(
         "this is not the server that invited this device ({0}): check the address; if the server was set up anew, ask for a new invitation"
     )]
     ServerNotTrusted(String),
-    /// The server is the right one, but not at the time that this device believes it is.
+    /// The server's certificate is not valid at this device's time.
     #[error(
         "the server's certificate is not valid at this device's time ({0}): correct this device's date; if it is right, the server must be restarted to renew its certificate"
     )]
     ServerCertificateNotCurrent(String),
-    /// This device's certificate has ended.
+    /// This device's certificate has expired.
     #[error(
         "this device's certificate has expired or is not valid yet: ask for a new invitation and enrol again; unsent work is kept"
     )]
     CertificateExpired,
-    /// This device's certificate was made by another server.
+    /// Another server made this device's certificate.
     #[error(
         "the server does not know this device's certificate ({0}): it was made by another server, or the server was set up anew; ask for a new invitation and enrol again; unsent work is kept"
     )]
     CertificateForeign(String),
-    /// This device's certificate was taken back.
+    /// This device's certificate was revoked.
     #[error("this device's certificate was revoked: ask your manager why before you enrol again")]
     CertificateRevoked,
-    /// The server insists on a certificate and this device showed none.
+    /// The server requires a certificate and this device showed none.
     #[error("the server wants a certificate and this device has none: enrol it with an invitation")]
     CertificateMissing,
-    /// The server ended the connection on purpose.
+    /// The server closed the connection deliberately.
     #[error("the server ended the connection: {reason} (code {code})")]
     Refused {
-        /// The server's reason as a number; `u32::MAX` if it was larger.
+        /// The server's code; `u32::MAX` if it was larger.
         code: u32,
         /// The server's reason for people.
         reason: String,
@@ -107,16 +107,16 @@ pub(crate) enum ConnectError {
     /// The connection was closed by this side.
     #[error("the connection was closed on this device: open another one")]
     ClosedHere,
-    /// The server forgot the connection, for one by a restart.
+    /// The server lost the connection, for example in a restart.
     #[error("the server has lost this connection: connect again, what was not acknowledged is sent again")]
     Lost,
-    /// Anything else that TLS or QUIC objects to.
+    /// Any other error of TLS or QUIC.
     #[error("the secure connection failed ({0}): try again, and report this if it stays")]
     Tls(String),
 }
 
 impl ConnectError {
-    /// What somebody can do about it.
+    /// The cause.
     pub(crate) const fn trouble(&self) -> ConnectionTrouble {
         match self {
             Self::Unreachable
@@ -128,7 +128,7 @@ impl ConnectError {
             Self::ServerCertificateNotCurrent(_) => ConnectionTrouble::Date,
             Self::CertificateRevoked => ConnectionTrouble::Revoked,
             Self::NoCommonVersion => ConnectionTrouble::Version,
-            // The server closes with a code of its own on who shows no device's certificate.
+            // The server closes with its own code if a client shows no device certificate.
             Self::ServerNotTrusted(_)
             | Self::CertificateExpired
             | Self::CertificateForeign(_)
@@ -138,8 +138,7 @@ impl ConnectError {
     }
 }
 
-/// The socket under one connection. It is there before the connection is, and may be put in another's place at any
-/// moment.
+/// The socket under one connection. It exists before the connection, and may be replaced at any moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Socket {
     endpoint: quinn::Endpoint,
@@ -148,15 +147,15 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Opens a socket from which a server can be reached. Only inside a runtime.
+    /// Opens a socket from which a server can be reached. Must be called inside a runtime.
     pub(crate) fn to(server: SocketAddr) -> Result<Self, ConnectError> {
         let endpoint = quinn::Endpoint::client(any_address(server))
             .map_err(|error| ConnectError::NoNetwork(error.to_string()))?;
         Ok(Self { endpoint, server, runtime: tokio::runtime::Handle::current() })
     }
 
-    /// Goes on from a new socket, which the system binds to the network that it has now. The connection moves with
-    /// it: the server sees the same connection from another address. Where that fails the old socket stays.
+    /// Replaces the socket by a new one, which the system binds to the present network. The connection moves with it:
+    /// the server sees the same connection from another address. If this fails, the old socket stays.
     pub(crate) fn rebind(&self) -> std::io::Result<()> {
         let socket = std::net::UdpSocket::bind(any_address(self.server))?;
         let _within = self.runtime.enter();
@@ -178,8 +177,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects within ten seconds. With TLS 1.3 the server judges this device's certificate after
-    /// this side is content: its refusal may only come out of the first read.
+    /// Connects within ten seconds. With TLS 1.3 the server checks this device's certificate after this side has
+    /// completed the handshake, so its refusal may only show in the first read.
     pub(crate) async fn connect(socket: &Socket, identity: &TlsIdentity) -> Result<Self, ConnectError> {
         let connecting = socket
             .endpoint
@@ -192,24 +191,24 @@ impl Connection {
         }
     }
 
-    /// Opens a stream of frames. The server learns of it with the first frame sent.
+    /// Opens a stream of frames. The server sees it with the first frame sent.
     pub(crate) async fn open_stream(&self) -> Result<FrameStream, ConnectError> {
         self.connection.open_bi().await.map(FrameStream::new).map_err(explain)
     }
 
-    /// Waits until the connection is gone and says why.
+    /// Waits until the connection is gone and returns why.
     #[cfg(test)]
     pub(crate) async fn closed(&self) -> ConnectError {
         explain(self.connection.closed().await)
     }
 
-    /// Ends the connection at once and lets the server know why. What is still unacknowledged is
-    /// dropped: a session closes when it has the answers to all that it sent.
+    /// Closes the connection at once and tells the server why. Unacknowledged bytes are dropped: a session closes after
+    /// it has all answers.
     pub(crate) async fn close(self, reason: &str) {
         let packets_before = self.packets_sent();
         self.connection.close(CLOSE_DONE.into(), reason.as_bytes());
-        // The farewell is a courtesy: without it the server notices by its idle timeout. So it is sent once,
-        // and nobody waits to see whether it must be repeated.
+        // The close packet is a courtesy, because the server has an idle timeout. So it is sent once, and nobody waits
+        // to repeat it.
         let farewell_left = async {
             tokio::task::yield_now().await;
             while self.packets_sent() == packets_before {
@@ -224,8 +223,8 @@ impl Connection {
     }
 }
 
-/// Says what the end of a connection means for the person with the device. An alert from the server
-/// is about this device's certificate; the same alert raised here is about the server's.
+/// Translates the end of a connection for the person with the device. An alert from the server is about this device's
+/// certificate; the same alert raised here is about the server's.
 fn explain(error: quinn::ConnectionError) -> ConnectError {
     match error {
         quinn::ConnectionError::TimedOut => ConnectError::Unreachable,
@@ -271,7 +270,7 @@ fn own_verdict(code: u64, reason: String) -> ConnectError {
     }
 }
 
-/// The alerts of TLS that a person can do something about.
+/// The TLS alerts about which a person can do something.
 enum TlsAlert {
     CertificateExpired,
     CertificateRevoked,
@@ -296,7 +295,7 @@ fn tls_alert(code: u64) -> Option<TlsAlert> {
     }
 }
 
-/// A server's words, fit for a terminal and a log.
+/// A server's reason, made safe for a terminal and a log.
 fn readable(reason: &[u8]) -> String {
     String::from_utf8_lossy(reason)
         .chars()

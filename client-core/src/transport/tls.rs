@@ -1,8 +1,8 @@
-//! Who this device is and which server it trusts, for TLS 1.3 over QUIC.
+//! TLS 1.3 over QUIC: this device's identity, and the servers that it trusts.
 //!
-//! Owns the device's key pair and the two ways to trust a server: by the authority's fingerprint
-//! (enrolment) and by the authority's certificate (sync). Ignores where keys and certificates are
-//! kept, and addresses: a server is who its authority says, wherever it answers.
+//! Owns the device's key pair and the two ways to trust a server: by the authority's fingerprint (enrolment) and by the
+//! authority's certificate (sync). Does not know where keys and certificates are kept, nor addresses: a server is who
+//! its authority says, wherever it answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,36 +17,36 @@ use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, PeerMisbehaved, RootCertStore, SignatureScheme};
 
-/// The name in every Xundian server's certificate; the server's `authority` module writes it.
+/// The name in every Xundian server's certificate. The server's `authority` module writes it.
 pub(super) const SERVER_NAME: &str = "xundian.server";
-/// The protocol and its version, agreed on in the handshake.
+/// The protocol and its version, negotiated in the handshake.
 const ALPN: &[u8] = b"xundian/1";
 
-/// A connection that hears nothing for so long is dead.
+/// A connection that receives nothing for this long is dead.
 const IDLE_TIMEOUT_MS: u32 = 30_000;
-/// Only the device keeps a connection alive: it knows whether it still wants it.
+/// Only the device keeps a connection alive, because only it knows whether it still needs it.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const STREAM_RECEIVE_WINDOW_BYTES: u32 = 1024 * 1024;
 const RECEIVE_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 const SEND_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
 
-/// Why a key or an identity could not be made.
+/// Why a key or an identity is not available.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsIdentityError {
-    /// No key, or no request, could be made.
+    /// No key or certificate request could be made.
     #[error("cannot make this device's key ({0}): restart the app and enrol again")]
     Making(String),
-    /// The kept key is not readable.
+    /// The stored key cannot be read.
     #[error(
         "this device's key is damaged ({0}): ask for a new invitation and enrol again; unsent work is kept"
     )]
     DamagedKey(String),
-    /// The kept certificates, or the pair of certificate and key, are of no use.
+    /// The stored certificates cannot be used.
     #[error(
         "this device's certificates are damaged ({0}): ask for a new invitation and enrol again; unsent work is kept"
     )]
     DamagedCertificate(String),
-    /// The cryptographic library refuses its own settings.
+    /// The cryptographic library rejects its settings.
     #[error("TLS cannot be set up ({0}): report this together with the app's version")]
     Setup(String),
 }
@@ -70,18 +70,18 @@ impl DeviceKey {
         Ok(Self { key })
     }
 
-    /// The secret key as PKCS#8 PEM, to be kept where nobody else reads it.
+    /// The secret key as PKCS#8 PEM. Keep it where nobody else can read it.
     pub(crate) fn to_pem(&self) -> String {
         self.key.serialize_pem()
     }
 
-    /// Reads what [`to_pem`](Self::to_pem) gave.
+    /// Reads a key that [`to_pem`](Self::to_pem) wrote.
     pub(crate) fn from_pem(pem: &str) -> Result<Self, TlsIdentityError> {
         let key = KeyPair::from_pem(pem).map_err(|error| TlsIdentityError::DamagedKey(error.to_string()))?;
         Ok(Self { key })
     }
 
-    /// A certificate request: it proves that this device holds the key and asks for no name.
+    /// A certificate request. It proves that this device holds the key and requests no name.
     pub(crate) fn csr_der(&self) -> Result<Vec<u8>, TlsIdentityError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
@@ -93,21 +93,21 @@ impl DeviceKey {
     }
 }
 
-/// How this device shows itself, and whom it trusts. Keep one for as long as the process runs:
-/// it remembers the server's session tickets, so that the next connection costs less.
+/// This device's certificate, and whom it trusts. Keep one while the process runs: it remembers the server's session
+/// tickets, so that the next connection is cheaper.
 #[derive(Debug, Clone)]
 pub(crate) struct TlsIdentity {
     config: quinn::ClientConfig,
 }
 
 impl TlsIdentity {
-    /// For enrolment: no certificate yet, and trust in the server whose authority's certificate has
-    /// the BLAKE3 fingerprint of the invitation.
+    /// For enrolment: no certificate yet, and trust in the server whose authority's certificate has the BLAKE3
+    /// fingerprint of the invitation.
     pub(crate) fn for_enrolment(fingerprint: [u8; 32]) -> Result<Self, TlsIdentityError> {
         Self::with(Arc::new(PinnedAuthority::new(fingerprint)), None)
     }
 
-    /// For sync: the device's certificate and key, and trust in the authority kept at enrolment.
+    /// For sync: the device's certificate and key, and trust in the authority stored at enrolment.
     pub(crate) fn for_sync(
         ca_der: &[u8],
         certificate_der: &[u8],
@@ -149,8 +149,8 @@ impl TlsIdentity {
     }
 }
 
-/// Trusts the server whose chain holds the authority of the invitation, and whose own certificate
-/// that authority signed.
+/// Trusts a server whose chain contains the authority of the invitation, and whose own certificate that authority
+/// signed.
 #[derive(Debug)]
 pub(super) struct PinnedAuthority {
     fingerprint: [u8; 32],
@@ -190,7 +190,7 @@ impl ServerCertVerifier for PinnedAuthority {
         _certificate: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        // QUIC has no TLS 1.2: who offers it is no server of ours.
+        // QUIC has no TLS 1.2, so this is not one of our servers.
         Err(PeerMisbehaved::SelectedUnofferedCipherSuite.into())
     }
 
@@ -226,7 +226,7 @@ fn transport_config() -> quinn::TransportConfig {
     config
         .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT_MS).into()))
         .keep_alive_interval(Some(KEEP_ALIVE))
-        // The server opens no streams: it only answers.
+        // The server opens no streams; it only answers.
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(VarInt::from_u32(STREAM_RECEIVE_WINDOW_BYTES))
@@ -236,10 +236,10 @@ fn transport_config() -> quinn::TransportConfig {
     config
 }
 
-/// Passed everywhere by hand: a process-wide default would belong to whoever sets it first.
+/// Passed explicitly everywhere: a process-wide default would belong to whoever sets it first.
 fn provider() -> Arc<CryptoProvider> {
     let mut provider = rustls::crypto::ring::default_provider();
-    // Processors have instructions for SHA-256 and not for SHA-384, which the default order prefers.
+    // Processors have instructions for SHA-256 but not for SHA-384, which the default order prefers.
     provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
     Arc::new(provider)
 }

@@ -150,7 +150,6 @@ impl Directory {
     /// never overrides later writes. Reference data need the right of today.
     ///
     /// # Errors
-    ///
     /// Returns why the write is refused.
     pub fn may_write(
         &self,

@@ -42,7 +42,6 @@ impl Gtin {
     /// A GTIN from its digits as a number.
     ///
     /// # Errors
-    ///
     /// Returns an error if the number is too long or the check digit is wrong.
     pub fn new(number: u64) -> Result<Self, GtinError> {
         if number == 0 || number >= Self::END {
@@ -63,7 +62,6 @@ impl Gtin {
     /// A GTIN from all digits but the check digit.
     ///
     /// # Errors
-    ///
     /// Returns an error if the number is too long.
     pub fn with_check_digit(body: u64) -> Result<Self, GtinError> {
         Self::new(body.saturating_mul(10).saturating_add(check_digit(body)))

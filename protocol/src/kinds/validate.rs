@@ -71,7 +71,6 @@ pub enum Invalid {
 /// missing from the op if the record has it. Unknown fields pass, so that a newer device can send them through.
 ///
 /// # Errors
-///
 /// Returns the first violation.
 pub fn validate_op(spec: &KindSpec, op: &Op, existing: Option<&Record>) -> Result<(), Invalid> {
     let kind = spec.code;
@@ -100,7 +99,6 @@ pub fn validate_op(spec: &KindSpec, op: &Op, existing: Option<&Record>) -> Resul
 /// decoder accepts.
 ///
 /// # Errors
-///
 /// Returns the violation.
 pub fn validate_size(kind: &'static str, op: &Op, existing: Option<&Record>) -> Result<(), Invalid> {
     let fits = |fields, bytes, bytes_max| {

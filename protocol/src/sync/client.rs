@@ -266,7 +266,6 @@ impl ClientSession {
     /// Answers [`Step::CommitReceipt`] with the receipt's last op.
     ///
     /// # Errors
-    ///
     /// Returns an error if less was committed than receipts were handed out for.
     pub fn receipt_committed(&mut self, through: OpSeq) -> Result<(), SessionError> {
         if through <= self.committed_through && through < self.receipted_through {
@@ -279,7 +278,6 @@ impl ClientSession {
     /// Handles a frame of the server.
     ///
     /// # Errors
-    ///
     /// Returns an error if the frame is not allowed in this phase, or ends the session.
     pub fn handle(&mut self, frame: ServerFrame) -> Result<(), SessionError> {
         match (self.phase, frame) {

@@ -99,7 +99,6 @@ impl ServerSession {
     /// device.
     ///
     /// # Errors
-    ///
     /// Returns an error if the frame is not allowed here; [`refusal`] makes the answer.
     pub fn handle(
         &mut self,

@@ -171,7 +171,6 @@ impl Upload {
     /// Handles a frame of the server.
     ///
     /// # Errors
-    ///
     /// Returns an error if the frame is not allowed here, or ends the session.
     pub fn handle(&mut self, frame: ServerFrame) -> Result<(), SessionError> {
         match frame {

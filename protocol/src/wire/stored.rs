@@ -164,7 +164,6 @@ pub fn encode_numbers(numbers: &[i64]) -> Vec<u8> {
 /// Decodes whole numbers.
 ///
 /// # Errors
-///
 /// Returns an error if the version is unknown or the bytes end within a number.
 pub fn decode_numbers(bytes: &[u8]) -> Result<Vec<i64>, DecodeError> {
     read_numbers(bytes)?.collect()
@@ -173,7 +172,6 @@ pub fn decode_numbers(bytes: &[u8]) -> Result<Vec<i64>, DecodeError> {
 /// Decodes whole numbers one by one. The iterator ends after an error.
 ///
 /// # Errors
-///
 /// Returns an error if the version is unknown.
 pub fn read_numbers(
     bytes: &[u8],

@@ -173,11 +173,11 @@ pub enum CommandError {
     Task(#[from] tokio::task::JoinError),
 }
 
-/// Does what a command says. `attachment` is the file of an import; `by` is who gives the command, for the
-/// audit trail. `photos` are opened where the command needs them.
+/// Does what a command says. `attachment` is the file of an import; `by` is who gives the command, for the audit trail.
+/// `photos` are opened where the command needs them.
 ///
 /// # Errors
-/// Where the command cannot be done.
+/// Returns an error if the command cannot be done.
 pub async fn execute(
     server: Arc<Server>,
     photos: impl FnOnce() -> Result<Arc<Photos>, PhotosError>,

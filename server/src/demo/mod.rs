@@ -97,11 +97,10 @@ pub enum DemoError {
     Stopped,
 }
 
-/// Tells the whole story, and serves until Ctrl-C unless told to exit. The runtime must have several
-/// threads.
+/// Tells the whole story, and serves until Ctrl-C unless told to exit. The runtime must have several threads.
 ///
 /// # Errors
-/// Where something does not work, and where one of the four checks fails.
+/// Returns an error if something does not work, or if one of the four checks fails.
 pub async fn run(options: &Options) -> Result<(), DemoError> {
     let folder = Folder::open(options.data.as_deref())?;
     let running = tokio::select! {

@@ -49,7 +49,7 @@ impl From<image::ImageError> for PreviewError {
 /// The thumbnail of a picture, a JPEG picture without any of the other's remarks, such as where it was taken.
 ///
 /// # Errors
-/// Where it has none.
+/// Returns an error if it has none.
 pub fn make(picture: &[u8]) -> Result<Vec<u8>, PreviewError> {
     let format = match MediaType::of(picture) {
         Some(MediaType::Jpeg) => ImageFormat::Jpeg,

@@ -117,13 +117,13 @@ pub trait Disk: Send + Sync {
     /// The value of a row.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// Returns an error if the disk fails.
     fn get(&self, table: Table, key: &[u8]) -> std::io::Result<Option<Vec<u8>>>;
 
     /// The rows of a range of keys, in their order.
     ///
     /// # Errors
-    /// Where the disk fails.
+    /// Returns an error if the disk fails.
     fn range(
         &self,
         table: Table,
@@ -135,7 +135,7 @@ pub trait Disk: Send + Sync {
     /// that may not.
     ///
     /// # Errors
-    /// Where the disk fails: then the writes may be there or not, as after a power cut.
+    /// Returns an error if the disk fails: then the writes may be there or not, as after a power cut.
     fn commit(&self, writes: Vec<RowWrite>, may_be_lost: bool) -> std::io::Result<()>;
 
     /// How many commits there were: a snapshot that is read after another one is no snapshot here.

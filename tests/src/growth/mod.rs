@@ -95,7 +95,7 @@ pub fn main() -> ExitCode {
 /// Grows a server in a folder of its own, and prints what it costs.
 ///
 /// # Errors
-/// Where a part cannot do its work, or what it gives is wrong.
+/// Returns an error if a part cannot do its work, or what it gives is wrong.
 pub fn run(size: Size) -> Result<(), GrowthError> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(grow(size))
 }

@@ -59,7 +59,7 @@ pub enum PeerError {
 /// Runs one command of the contract.
 ///
 /// # Errors
-/// Where it fails; the harness shows the text.
+/// Returns an error if it fails; the harness shows the text.
 pub fn run(command: &str) -> Result<(), PeerError> {
     if command == "version" {
         println!("xundian {}", env!("CARGO_PKG_VERSION"));

@@ -48,11 +48,11 @@ pub enum Size {
     Full,
 }
 
-/// Prepares and runs the lab, prints its table, our ratios and what they were to be. Returns whether all
-/// bounds were kept.
+/// Prepares and runs the lab, prints its table, our ratios and what they were to be. Returns whether all bounds were
+/// kept.
 ///
 /// # Errors
-/// Where a tool is missing or the harness fails.
+/// Returns an error if a tool is missing or the harness fails.
 pub fn run(size: Size) -> Result<bool, PeersError> {
     let lab = lab::Lab::prepare()?;
     lab.run(size)?;

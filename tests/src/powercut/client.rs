@@ -127,7 +127,7 @@ pub fn open(home: &Path, is_sealed: bool) -> Result<Client, StoreError> {
 /// Works on a device until its rounds are done. What it returns is still open. `works` is called once it works.
 ///
 /// # Errors
-/// Where something is refused, as on a disk that is full.
+/// Returns an error if something is refused, as on a disk that is full.
 pub fn live(life: &Life<'_>, say: Say, works: impl FnOnce()) -> Result<Arc<Client>, LifeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     if let Some(invitation) = life.invitation {

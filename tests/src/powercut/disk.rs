@@ -120,7 +120,7 @@ impl Disk {
     /// Takes in what was done next.
     ///
     /// # Errors
-    /// Where it cannot have been done to what is there.
+    /// Returns an error if it cannot have been done to what is there.
     pub fn apply(&mut self, event: &Event) -> Result<(), Misfit> {
         self.change(event)
             .map_err(|what| Misfit { event: self.events, what: format!("{what}: {}", short(event)) })?;
@@ -392,7 +392,7 @@ impl Image {
     /// Writes it into an empty folder.
     ///
     /// # Errors
-    /// Where the system does not let us.
+    /// Returns an error if the system does not let us.
     pub fn write(&self, into: &Path) -> io::Result<()> {
         for folder in &self.folders {
             fs::create_dir(into.join(folder))?;
@@ -412,7 +412,7 @@ impl Image {
     /// Reads a folder.
     ///
     /// # Errors
-    /// Where the system does not let us.
+    /// Returns an error if the system does not let us.
     pub fn read(folder: &Path) -> io::Result<Self> {
         let mut image = Self::default();
         let mut open = vec![String::new()];

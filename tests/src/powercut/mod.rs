@@ -28,7 +28,7 @@ use tempfile::TempDir;
 /// A folder that goes when it is let go: in memory, where the system has one there, as a sync is not the point here.
 ///
 /// # Errors
-/// Where the system does not let us.
+/// Returns an error if the system does not let us.
 pub fn folder() -> io::Result<TempDir> {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() {

@@ -60,7 +60,7 @@ struct Inside {
 /// begins with what is in the folder. Must be called before there are other threads.
 ///
 /// # Errors
-/// Where the folder or the trace cannot be used, or the kernel takes no filter.
+/// Returns an error if the folder or the trace cannot be used, or the kernel takes no filter.
 pub fn start(folder: &Path, trace: Option<&Path>) -> io::Result<()> {
     let root = folder.canonicalize()?;
     let mut buffer = Vec::new();

@@ -130,7 +130,7 @@ fn tell(say: Say, word: &Word) -> Result<(), LifeError> {
 /// Serves until the devices have done their part. What it returns still runs. `works` is called once it serves.
 ///
 /// # Errors
-/// Where something is refused, as on a disk that is full.
+/// Returns an error if something is refused, as on a disk that is full.
 pub fn live(
     life: &Life<'_>,
     say: Say,
@@ -334,7 +334,7 @@ impl Words {
     /// Reads the words of a trace.
     ///
     /// # Errors
-    /// Where one of them is none.
+    /// Returns an error if one of them is none.
     pub fn of(trace: &[Event]) -> Result<Self, serde_json::Error> {
         let said = trace.iter().enumerate().filter_map(|(nth, event)| match event {
             Event::Said(words) => Some(serde_json::from_slice(words).map(|word| (nth, word))),

@@ -135,7 +135,7 @@ impl Event {
 /// Reads a whole trace.
 ///
 /// # Errors
-/// Where the file cannot be read, or is no trace.
+/// Returns an error if the file cannot be read, or is no trace.
 pub fn read(file: &Path) -> Result<Vec<Event>, TraceError> {
     let bytes = fs::read(file)?;
     let mut reader = Reader { bytes: &bytes, at: 0 };

@@ -127,7 +127,7 @@ pub fn seed_from_environment() -> u64 {
 /// Replays a series into a new server and new devices, all in `folder`.
 ///
 /// # Errors
-/// Where a device or the server cannot do its work. Wrong figures are no error but in the report.
+/// Returns an error if a device or the server cannot do its work. Wrong figures are no error but in the report.
 pub fn run(source: &Source, folder: &Path, seed: u64) -> Result<Report, ReplayError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(replay(source, folder, seed))

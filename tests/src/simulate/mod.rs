@@ -74,7 +74,7 @@ pub fn run_with(bug: Bug, parts: &Arc<Parts>, script: &Script) -> Result<Outcome
 /// Runs a script.
 ///
 /// # Errors
-/// Where there is no room for the folder of its pictures.
+/// Returns an error if there is no room for the folder of its pictures.
 pub fn run(parts: &Arc<Parts>, script: &Script) -> Result<Outcome, SimulationError> {
     let mut world = World::begin(Arc::clone(parts), script)?;
     come_to_rest(&mut world);

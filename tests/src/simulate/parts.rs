@@ -45,7 +45,7 @@ impl Parts {
     /// Makes them.
     ///
     /// # Errors
-    /// Where there is no room for a folder, or no key can be made.
+    /// Returns an error if there is no room for a folder, or no key can be made.
     pub fn make() -> Result<Self, SimulationError> {
         // Pictures are files; where there is a disk in memory they cost little.
         let memory = Path::new("/dev/shm");

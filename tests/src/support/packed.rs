@@ -18,7 +18,7 @@ const PLAIN_BYTES_MAX: usize = 256 << 20;
 /// Packs all that lies in a folder.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// Returns an error if it cannot be read.
 pub fn pack(folder: &Path) -> io::Result<Vec<u8>> {
     let mut plain = Vec::new();
     pack_below(folder, Path::new(""), &mut plain)?;
@@ -50,7 +50,7 @@ fn pack_below(root: &Path, below: &Path, out: &mut Vec<u8>) -> io::Result<()> {
 /// Puts what was packed into an empty folder.
 ///
 /// # Errors
-/// Where the bytes are not what [`pack`] made, or the folder cannot be written.
+/// Returns an error if the bytes are not what [`pack`] made, or the folder cannot be written.
 pub fn unpack(packed: &[u8], folder: &Path) -> io::Result<()> {
     let plain = zstd::bulk::decompress(packed, PLAIN_BYTES_MAX)?;
     let mut rest = &plain[..];

@@ -1,10 +1,10 @@
-//! The copy of sled's files that is made before sled opens a store that was not closed: sled changes them while it
-//! opens, and clears all behind the first damage that it meets. Knows the names of files; knows no key or value.
+//! A copy of sled's files, made before sled opens a store that was not closed. sled changes its files while it opens,
+//! and discards everything after the first damage. Knows the names of files; knows no key or value.
 //!
-//! A copy is whole or not there: it is made under another name, and gets and loses its own by a renaming. So whoever
-//! finds one knows that an opening came to no end, and that the copy is what was there before it, as the journal was
-//! only read. It stays until sled's files are either put back or known to be good, both durably: at any moment a crash
-//! leaves good files or a whole copy.
+//! A copy is complete or absent: it is made under another name, and a rename gives it its name or takes it away. If
+//! there is a copy, an opening was interrupted, and the copy is the state before it, because the journal was only read.
+//! It stays until sled's files are either restored or known to be good, durably. So a crash at any moment leaves good
+//! files or a complete copy.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 use crate::disk::sync_folder;
 
 const NAME: &str = "before-open";
-/// While it is being made.
+/// The name while it is made.
 const UNFINISHED_NAME: &str = "before-open.new";
-/// While it is being removed.
+/// The name while it is removed.
 const UNNEEDED_NAME: &str = "before-open.old";
 
-/// Removes what is left of copies whose making or removal came to no end.
+/// Removes copies whose making or removal was interrupted.
 pub(super) fn tidy(folder: &Path) -> io::Result<()> {
     [UNFINISHED_NAME, UNNEEDED_NAME].iter().try_for_each(|name| remove_if_there(&folder.join(name)))
 }
@@ -31,13 +31,13 @@ pub(super) fn make(folder: &Path) -> io::Result<()> {
         sync_folder(folder)
     });
     if made.is_err() {
-        // A part of a copy would only take the room that sled needs.
+        // A partial copy would only take room that sled needs.
         let _ = remove_if_there(&unfinished);
     }
     made
 }
 
-/// Puts sled's files back as they were, if there is a copy of them. Says whether there is one; it stays.
+/// Restores sled's files from the copy, if there is one. Returns whether there is one; it is kept.
 pub(super) fn put_back(folder: &Path) -> io::Result<bool> {
     let copies = folder.join(NAME);
     if !copies.try_exists()? {
@@ -52,7 +52,7 @@ pub(super) fn put_back(folder: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Removes sled's files, where it has only begun to make them.
+/// Removes sled's files, if sled has only begun to make them.
 pub(super) fn remove_files_of_sled(folder: &Path) -> io::Result<()> {
     files_of_sled(folder)?.iter().try_for_each(fs::remove_file)
 }
@@ -70,7 +70,7 @@ fn copy_into(folder: &Path, copies: &Path) -> io::Result<()> {
     copy_files(folder, copies)
 }
 
-/// Copies sled's files from one folder into another, durably.
+/// Copies sled's files from one folder to another, durably.
 fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
     for file in files_of_sled(from)? {
         let copy = to.join(file.file_name().unwrap_or_default());
@@ -81,7 +81,7 @@ fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
     sync_folder(to)
 }
 
-/// The files that sled may change while it opens.
+/// The files that sled may change when it opens.
 fn files_of_sled(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {

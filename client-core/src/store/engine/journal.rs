@@ -1,17 +1,17 @@
-//! The journal: a file beside sled in which every commit becomes durable, written by the thread that commits.
-//! Owns the file `journal`, or `journal.sealed`; knows no tree, key or value.
+//! The journal: a file beside sled in which every commit becomes durable, written by the committing thread. Owns the
+//! file `journal`, or `journal.sealed`; knows no tree, key or value.
 //!
-//! | bytes | what they are |
+//! | bytes | content |
 //! |---|---|
 //! | 4 | the content's length, u32 BE |
-//! | 4 | CRC-32 over number and content, begun with the CRC of the entry before it (0 at the front), u32 BE |
+//! | 4 | CRC-32 over number and content, continued from the CRC of the entry before (0 at the front), u32 BE |
 //! | 8 | the commit's number, u64 BE |
-//! | … | the content, sealed for its number and chain where the store has a key |
+//! | … | the content, sealed for its number and chain if the store has a key |
 //!
-//! Entries follow each other from the front, with contiguous numbers. Once the tree has them all, the next
-//! entry is written over the first, so that what lies behind it is left from before; it is never taken for
-//! entries, as neither its numbers nor its CRCs continue those in front of it. The file is made full of zeros,
-//! because a sync is cheaper where nothing but content changes: no length, and no block that was not written.
+//! Entries follow each other from the front, with contiguous numbers. Once the tree has all of them, the next entry
+//! overwrites the first one. What follows it is left over from before, and is never taken for entries, because neither
+//! its numbers nor its CRCs continue those in front of it. The file is created full of zeros: a sync is cheaper if only
+//! content changes, and neither the length nor the allocated blocks.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -21,24 +21,24 @@ use super::layout::{Fault, Malformed};
 use crate::disk::remove_file_if_exists;
 use crate::sealing::{AssociatedData, Cover};
 
-/// How long the file is when it is made, and about how much waits in it to be folded in: a commit that does
-/// not fit into the rest begins at the front, and one that is longer than the file makes it longer.
+/// The initial length of the file, and about how much waits in it to be folded. A commit that does not fit into the
+/// rest starts at the front; one that is longer than the file extends it.
 pub(super) const FILE_BYTES: u64 = 4 * 1024 * 1024;
-/// What stands in front of an entry's content.
+/// The bytes in front of an entry's content.
 pub(super) const HEADER_BYTES: usize = 16;
 const READ_BYTES: usize = 64 * 1024;
 
 const PLAIN_NAME: &str = "journal";
-/// Another name, so that a sealed store which lost its key is not taken for a plain one.
+/// A separate name, so that a sealed store without its key is not taken for a plain one.
 const SEALED_NAME: &str = "journal.sealed";
 const UNFINISHED_NAME: &str = "journal.new";
 
-/// What the file of a store is called.
+/// The name of a store's journal file.
 pub(super) const fn name(is_sealed: bool) -> &'static str {
     if is_sealed { SEALED_NAME } else { PLAIN_NAME }
 }
 
-/// The bytes of an entry to which its content is still to be added.
+/// The bytes of an entry whose content is still to be appended.
 pub(super) fn draft(cover: &Cover) -> Vec<u8> {
     vec![0; HEADER_BYTES + cover.front_bytes()]
 }
@@ -46,21 +46,21 @@ pub(super) fn draft(cover: &Cover) -> Vec<u8> {
 /// The open journal.
 pub(super) struct Journal {
     file: File,
-    /// The number of the next commit; there were so many before it, ever.
+    /// The number of the next commit, which is also the number of all commits so far.
     next: u64,
-    /// Where its entry goes.
+    /// The offset of its entry.
     end: u64,
-    /// The CRC of the entry in front of it.
+    /// The CRC of the entry before it.
     chain: u32,
 }
 
 impl Journal {
-    /// Whether a folder has one, sealed or plain.
+    /// Whether a folder has a journal, sealed or plain.
     pub(super) fn is_in(folder: &Path, is_sealed: bool) -> bool {
         folder.join(name(is_sealed)).exists()
     }
 
-    /// Makes an empty one. Its name is not durable yet: that takes a sync of the folder.
+    /// Creates an empty journal. Its name becomes durable only with a sync of the folder.
     pub(super) fn make(folder: &Path, is_sealed: bool) -> io::Result<()> {
         let unfinished = folder.join(UNFINISHED_NAME);
         let mut file = File::create(&unfinished)?;
@@ -69,11 +69,11 @@ impl Journal {
         fs::rename(unfinished, folder.join(name(is_sealed)))
     }
 
-    /// Opens the journal of a tree that has the first `folded` commits, and hands the content of those that it
-    /// does not have to `replay`, oldest first. Writes nothing.
+    /// Opens the journal of a tree that has the first `folded` commits, and passes the contents of later commits to
+    /// `replay`, oldest first. Writes nothing.
     ///
-    /// The first entry that does not fit its length, its CRC or its number ends the journal: it is left from
-    /// before, or belongs to a commit that never returned.
+    /// The journal ends at the first entry whose length, CRC or number does not fit. Such an entry is left over, or
+    /// belongs to a commit that never returned.
     pub(super) fn open(
         folder: &Path,
         cover: &Cover,
@@ -109,8 +109,8 @@ impl Journal {
         })
     }
 
-    /// Writes once more what was found, and makes it durable. After a sync that failed, a system may show
-    /// pages that it neither wrote nor will write, and what is committed behind them would be lost with them.
+    /// Writes the entries found once more, durably. After a failed sync, a system may show pages that it never writes,
+    /// and later commits would be lost with them.
     pub(super) fn rewrite(&mut self) -> io::Result<()> {
         let mut chunk = Vec::new();
         for from in (0..self.end).step_by(READ_BYTES) {
@@ -122,12 +122,12 @@ impl Journal {
         self.file.sync_data()
     }
 
-    /// How many commits there were, ever.
+    /// The number of commits so far.
     pub(super) const fn commits(&self) -> u64 {
         self.next
     }
 
-    /// Whether an entry of so many bytes can follow. At the front every one can.
+    /// Whether an entry of this many bytes fits into the rest. At the front every entry fits.
     pub(super) fn has_room(&self, entry_bytes: usize) -> bool {
         self.end == 0 || self.end + entry_bytes as u64 <= FILE_BYTES
     }
@@ -150,7 +150,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Goes back to the front. All that was appended must be durable elsewhere by now.
+    /// Returns to the front. Everything appended must be durable elsewhere by now.
     pub(super) fn begin_anew(&mut self) -> io::Result<()> {
         if self.end > FILE_BYTES {
             self.file.set_len(FILE_BYTES)?;
@@ -160,25 +160,25 @@ impl Journal {
         Ok(())
     }
 
-    /// What the file takes.
+    /// The size of the file.
     pub(super) fn file_bytes(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
 
-    /// From here on everything is written into another file, for tests of what happens when that fails.
+    /// Redirects all writes to another file, for tests of failing writes.
     #[cfg(test)]
     pub(super) fn write_into(&mut self, file: File) {
         self.file = file;
     }
 
-    // Each platform has positioned writes of its own; seeking is the same on all, and there is one writer.
+    // Positioned writes differ between platforms. Seeking is the same on all, and there is one writer.
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(at))?;
         self.file.write_all(bytes)
     }
 }
 
-/// Removes what is left of making a journal, where that came to no end.
+/// Removes a journal whose making was interrupted.
 pub(super) fn remove_unfinished(folder: &Path) -> io::Result<()> {
     remove_file_if_exists(&folder.join(UNFINISHED_NAME))
 }
@@ -189,7 +189,7 @@ struct Entry {
     content: Vec<u8>,
 }
 
-/// The entry that comes next, if what is there is one.
+/// The next entry, if there is one.
 fn read_entry(reader: &mut impl Read, room_bytes: u64, chain: u32) -> io::Result<Option<Entry>> {
     let Some(content_room_bytes) = room_bytes.checked_sub(HEADER_BYTES as u64) else { return Ok(None) };
     let (mut length, mut crc, mut number) = ([0; 4], [0; 4], [0; 8]);
@@ -206,7 +206,7 @@ fn read_entry(reader: &mut impl Read, room_bytes: u64, chain: u32) -> io::Result
     Ok((crc == crc_of(chain, number, &content)).then_some(Entry { number, crc, content }))
 }
 
-/// The CRC of an entry behind one whose CRC is `chain`.
+/// The CRC of an entry after one whose CRC is `chain`.
 pub(super) fn crc_of(chain: u32, number: u64, content: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(chain);
     hasher.update(&number.to_be_bytes());

@@ -1,15 +1,15 @@
-//! The file `key`: the store's own key, sealed with the host's. Owns this one file; knows no value, journal or
-//! tree. A store that has it is sealed; without it nothing of such a store can be read ever again.
+//! The file `key`: the store's own key, sealed with the host's. Owns this one file; knows no value, journal or tree. A
+//! store that has the file is sealed; without it, a sealed store can never be read again.
 //!
-//! | bytes | what they are |
+//! | bytes | content |
 //! |---|---|
 //! | 1 | version = 1 |
 //! | 8 | the name of the host's key |
 //! | 60 | the store's key, sealed with the host's |
-//! | 4 | CRC-32 of all before, u32 BE, which tells damage from a wrong key |
+//! | 4 | CRC-32 of all before, u32 BE, which distinguishes damage from a wrong key |
 //!
-//! A change of the host's key writes the whole file anew beside the old one and renames it, so that at any
-//! moment either the old key opens the store or the new one.
+//! A change of the host's key writes a new file beside the old one and renames it. So at any moment either the old key
+//! or the new key opens the store.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -26,11 +26,11 @@ const HEAD_BYTES: usize = 1 + KEY_NAME_BYTES;
 const CRC_BYTES: usize = 4;
 const FILE_BYTES: usize = HEAD_BYTES + WRAPPED_BYTES + CRC_BYTES;
 
-/// Why the store's key cannot be had.
+/// Why the store's key is not available.
 #[derive(Debug)]
 pub(super) enum KeyFault {
     Io(io::Error),
-    /// The file is whole, and another key sealed it.
+    /// The file is intact, and was sealed with another key.
     WrongKey,
     /// A newer app wrote it.
     Newer(u8),
@@ -70,7 +70,7 @@ pub(super) fn read(folder: &Path, key: &StoreKey) -> Result<DataKey, KeyFault> {
     DataKey::unwrap(key, head, wrapped)?.ok_or(KeyFault::Malformed("the file key holds no key"))
 }
 
-/// Writes the store's key so that after a crash the old or the new file is there, whole.
+/// Writes the store's key. After a crash, the old or the new file is there, complete.
 pub(super) fn write(folder: &Path, key: &StoreKey, data: &DataKey) -> io::Result<()> {
     write_unfinished(folder, key, data)?;
     fs::rename(folder.join(UNFINISHED_NAME), folder.join(NAME))?;
@@ -89,7 +89,7 @@ pub(super) fn write_unfinished(folder: &Path, key: &StoreKey, data: &DataKey) ->
     file.sync_all()
 }
 
-/// Removes what is left of a change of keys that came to no end.
+/// Removes a key file whose writing was interrupted.
 pub(super) fn remove_unfinished(folder: &Path) -> io::Result<()> {
     remove_file_if_exists(&folder.join(UNFINISHED_NAME))
 }

@@ -1,32 +1,32 @@
-//! How the engine's keys and values lie in sled's one tree, and in a commit's bytes. Knows sled's tree; knows
-//! no file, lock or folder.
+//! The layout of keys and values in sled's one tree, and in a commit's bytes. Knows sled's tree; knows no file, lock or
+//! folder.
 //!
 //! | key | value |
 //! |---|---|
 //! | `1`, key | `0`, the value; or `1`, count of pieces u32 BE |
 //! | `2`, length of the key u16 BE, key, index u32 BE | a piece of a value that is too long for one entry |
 //! | `3` | how many commits were folded in, u64 BE |
-//! | `4` | the same number, and how many entries `1` had then, u64 BE each; absent while a fold is under way, and where they are to be counted anew |
+//! | `4` | the same number, and how many entries `1` had then, u64 BE each; absent during a fold, and if they must be counted again |
 //!
-//! Where the store has a key, a value is sealed for its key as a whole, and then cut. So neither a value nor a
-//! piece of one can take another's place, and none of the pieces can be left out. Keys and counts are not sealed.
+//! If the store has a key, a value is sealed for its key as a whole, and then split. So values and pieces cannot be
+//! swapped, and no piece can be left out. Keys and counts are not sealed.
 //!
-//! Long values are cut in pieces because sled moves a page of more than 128 KiB, some sixteen entries, into a
-//! file of its own under `blobs`, and never syncs that file on any platform.
+//! Long values are split because sled moves a page of more than 128 KiB, about sixteen entries, into a file of its own
+//! under `blobs`, and never syncs that file on any platform.
 
 use std::collections::BTreeMap;
 use std::io;
 
 use crate::sealing::{AssociatedData, Cover};
 
-/// The longest value that stays one entry, as it is stored.
+/// The longest stored value that stays one entry.
 pub(super) const PIECE_BYTES_MAX: usize = 6 * 1024;
 /// The longest key.
 pub(super) const KEY_BYTES_MAX: usize = 256;
-/// The longest value, cut in pieces.
+/// The longest value, split into pieces.
 pub(super) const VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-// A leaf of sled splits above 16 entries and may take in a neighbour of 3; it must stay inside the log.
+// A leaf of sled splits above 16 entries and may absorb a neighbour of 3. It must stay inside the log.
 const LEAF_ENTRIES_MAX: usize = 16 + 3;
 const ENTRY_OVERHEAD_BYTES: usize = 32;
 const PAGE_BYTES_MAX: usize = 512 * 1024 / 4 - 64;
@@ -42,13 +42,13 @@ const CUT: u8 = 1;
 const REMOVE: u8 = 0;
 const PUT: u8 = 1;
 
-/// What a commit changes: a value is put, nothing is removed.
+/// The writes of a commit; `None` removes a key.
 pub(super) type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// Why bytes could not be read, in words for the person who looks at a damaged store.
+/// Why bytes could not be read, for whoever examines a damaged store.
 pub(super) type Malformed = &'static str;
 
-/// What reading and writing can run into: sled's errors, the system's, or bytes that we did not write.
+/// The errors of reading and writing: sled's, the system's, or bytes that are not ours.
 pub(super) enum Fault {
     Sled(sled::Error),
     Io(io::Error),
@@ -73,12 +73,12 @@ impl From<Malformed> for Fault {
     }
 }
 
-/// The tree's key of a caller's key.
+/// The tree's key for a caller's key.
 pub(super) fn data_key(key: &[u8]) -> Vec<u8> {
     [&[DATA], key].concat()
 }
 
-/// The first key of the tree that is no caller's key.
+/// The first key of the tree that is not a caller's key.
 pub(super) fn data_end() -> Vec<u8> {
     vec![DATA + 1]
 }
@@ -89,12 +89,12 @@ pub(super) fn caller_key(data_key: &[u8]) -> Vec<u8> {
 }
 
 fn piece_key(key: &[u8], index: u32) -> Vec<u8> {
-    // Keys are bounded by KEY_BYTES_MAX before they come here.
+    // Keys are bounded by KEY_BYTES_MAX before.
     let length = u16::try_from(key.len()).unwrap_or(u16::MAX);
     [&[PIECE], &length.to_be_bytes()[..], key, &index.to_be_bytes()].concat()
 }
 
-/// How many commits the tree has.
+/// The number of commits in the tree.
 pub(super) fn folded_commits(tree: &sled::Tree) -> Result<u64, Fault> {
     let Some(bytes) = tree.get([COMMITS])? else { return Ok(0) };
     Ok(bytes
@@ -104,14 +104,14 @@ pub(super) fn folded_commits(tree: &sled::Tree) -> Result<u64, Fault> {
         .map_err(|_| "a count of commits of the wrong length")?)
 }
 
-/// How many entries callers' keys had after the last fold. `None` while a fold is under way, where they are to be counted
-/// anew, and in a store of before they were counted.
+/// The number of callers' entries after the last fold; `None` during a fold, if they must be counted again, or if an
+/// older release wrote the store.
 pub(super) fn noted_entries(tree: &sled::Tree) -> Result<Option<u64>, Fault> {
     let Some(bytes) = tree.get([ENTRIES])? else { return Ok(None) };
     let Some((commits, entries)) = bytes.split_first_chunk() else { return Ok(None) };
     let Ok(entries) = entries.try_into().map(u64::from_be_bytes) else { return Ok(None) };
-    // Every release counts. A fold of a program from before leaves an older note; half a fold of one would not, and a
-    // store that was counted must not go back to one.
+    // Every release that folds must count. A fold by an older release leaves an old note behind; half a fold would not,
+    // and a counted store must not fall back to that.
     Ok((u64::from_be_bytes(*commits) == folded_commits(tree)?).then_some(entries))
 }
 
@@ -125,13 +125,13 @@ pub(super) fn count_entries(tree: &sled::Tree) -> Result<u64, Fault> {
     Ok(entries)
 }
 
-/// Takes the note of them away, as they are about to change. It must be durable before they do.
+/// Removes the count of entries, because they are about to change. That must be durable before they do.
 pub(super) fn forget_entries(tree: &sled::Tree) -> Result<(), Fault> {
     tree.remove([ENTRIES])?;
     Ok(())
 }
 
-/// Notes how many commits the tree has and, where that is known, how many entries.
+/// Notes the number of commits in the tree, and the number of entries if it is known.
 pub(super) fn end_fold(tree: &sled::Tree, commits: u64, entries: Option<u64>) -> Result<(), Fault> {
     if let Some(entries) = entries {
         tree.insert([ENTRIES], [commits.to_be_bytes(), entries.to_be_bytes()].concat())?;
@@ -140,7 +140,7 @@ pub(super) fn end_fold(tree: &sled::Tree, commits: u64, entries: Option<u64>) ->
     Ok(())
 }
 
-/// The value behind what the tree holds for a caller's key.
+/// The value behind the tree's entry for a caller's key.
 pub(super) fn read_value(
     tree: &sled::Tree,
     cover: &Cover,
@@ -168,9 +168,8 @@ fn read_covered(tree: &sled::Tree, key: &[u8], stored: &[u8]) -> Result<Vec<u8>,
     }
 }
 
-/// Puts one write in place, removes the pieces that the old value leaves behind, and says by how many the entries are
-/// more. Half of it may be done when the process ends: then the journal still has the write, hides this half and does
-/// it once more.
+/// Applies one write, removes the pieces of the old value, and returns by how much the number of entries grows. If the
+/// process ends half-way, the journal still has the write, hides this half and applies it again.
 pub(super) fn fold_write(
     tree: &sled::Tree,
     cover: &Cover,
@@ -198,7 +197,7 @@ pub(super) fn fold_write(
     Ok(more)
 }
 
-/// A value as it is stored in one entry, and cut from where it is too long for that.
+/// A value as it is stored, before it is split.
 fn whole(cover: &Cover, key: &[u8], value: &[u8]) -> io::Result<Vec<u8>> {
     let mut stored = Vec::with_capacity(1 + value.len() + cover.extra_bytes());
     stored.push(WHOLE);
@@ -218,14 +217,14 @@ fn piece_count(stored: &[u8]) -> Result<u32, Malformed> {
     }
 }
 
-/// Adds one commit to the bytes of a journal entry, and leaves room for `spare_bytes` behind it.
-/// Each write is `0` or `1`, the key's length u32 BE, the key; after a `1`, the value's length u32 BE, the value.
+/// Appends one commit to the bytes of a journal entry, and leaves room for `spare_bytes` behind it. Each write is `0`
+/// or `1`, the key's length u32 BE, and the key; after `1` follow the value's length u32 BE and the value.
 pub(super) fn encode_writes(writes: &Writes, bytes: &mut Vec<u8>, spare_bytes: usize) {
     bytes.reserve_exact(writes.iter().map(write_bytes).sum::<usize>() + spare_bytes);
     for (key, value) in writes {
         bytes.push(if value.is_some() { PUT } else { REMOVE });
         for part in [Some(key), value.as_ref()].into_iter().flatten() {
-            // Keys and values are bounded far below 4 GiB before they come here.
+            // Keys and values are bounded far below 4 GiB before.
             bytes.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
             bytes.extend_from_slice(part);
         }
@@ -236,7 +235,7 @@ fn write_bytes((key, value): (&Vec<u8>, &Option<Vec<u8>>)) -> usize {
     1 + 4 + key.len() + value.as_ref().map_or(0, |value| 4 + value.len())
 }
 
-/// The commit behind [`encode_writes`].
+/// Decodes a commit that [`encode_writes`] wrote.
 pub(super) fn decode_writes(mut bytes: &[u8]) -> Result<Writes, Malformed> {
     const SHORT: Malformed = "a journal entry ends too early";
     fn take<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {

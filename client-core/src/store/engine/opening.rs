@@ -1,14 +1,14 @@
-//! Opening and closing a store's folder: the lock, the care that sled does not take, and the way back when it
-//! fails. Knows the names of the files; knows no key or value.
+//! Opening and closing a store's folder: the lock, the checks that sled lacks, and the recovery when opening fails.
+//! Knows the names of the files; knows no key or value.
 //!
-//! | name | what it is |
+//! | name | content |
 //! |---|---|
 //! | `db`, `conf`, `snap.*`, `blobs` | sled's own files; `blobs` stays empty |
-//! | `key` | where the store is sealed: its key, see [`super::key_file`]; made before `journal.sealed` |
+//! | `key` | the key of a sealed store, see [`super::key_file`]; made before `journal.sealed` |
 //! | `key.new` | a key file that is being made |
 //! | `journal`, or `journal.sealed` | the latest commits, see [`super::journal`]; made before `db`, never removed |
 //! | `journal.new` | a journal that is being made |
-//! | `making` | the store is being made: what sled has of it is not durable yet, and nothing was committed |
+//! | `making` | the store is being made: sled's files are not durable yet, and nothing was committed |
 //! | `lock` | locked while the store is open; never removed |
 //! | `closed` | the store was closed and sled's log has this length (text); absent while it is open |
 //! | `acknowledged` | how many commits have returned, u64 BE, and its CRC-32, u32 BE; written after each, never synced |
@@ -35,19 +35,19 @@ const CLOSING_WAIT_MAX: Duration = Duration::from_secs(3);
 const DETAIL_CHARS_MAX: usize = 160;
 const MAKING_NAME: &str = "making";
 
-/// What an opened store consists of.
+/// The parts of an opened store.
 pub(super) struct Opened {
     pub(super) cover: Cover,
     pub(super) tree: sled::Db,
-    /// How many entries it has, where it can be read to its end.
+    /// The number of its entries, if it can be read to its end.
     pub(super) tree_entries: Option<u64>,
     pub(super) journal: Journal,
-    /// What the journal holds and the tree need not.
+    /// The content of the journal, which may not be in the tree yet.
     pub(super) pending: Writes,
     pub(super) claim: Claim,
 }
 
-/// The right to the folder, from before sled opens it until after sled has closed it.
+/// The exclusive right to the folder, from before sled opens it until after sled has closed it.
 pub(super) struct Claim {
     folder: PathBuf,
     /// Whether everything was written when the store closed.
@@ -57,9 +57,9 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Notes how many commits have returned, so that the next opening sees whether one of them is missing.
+    /// Notes how many commits have returned, so that the next opening can detect a missing one.
     pub(super) fn acknowledge(&self, commits: u64) {
-        // A number that is too low checks less and refuses nothing; so neither a failure matters nor a power cut.
+        // A number that is too low only detects less, so neither a failure nor a power cut matters here.
         let _ = (&self.acknowledged)
             .seek(SeekFrom::Start(0))
             .and_then(|_| (&self.acknowledged).write_all(&acknowledgement(commits)));
@@ -69,25 +69,25 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if self.is_clean {
-            // Without this mark the next opening is slower and as safe, so that a failure does not matter.
+            // Without this mark the next opening is slower but as safe, so a failure does not matter.
             let log_bytes = log_bytes(&self.folder).to_string();
             let _ = fs::write(self.folder.join("closed"), log_bytes);
         }
-        // Closing the file would let go of it too, but not while a child process that is just being started holds a
-        // copy of it. Where this fails, that is all it costs.
+        // Closing the file would release the lock too, but not while a child process that is just starting holds a copy
+        // of it. If this fails, that is the only cost.
         let _ = fs4::FileExt::unlock(&self.lock);
     }
 }
 
-/// Opens or makes the store. Where that fails, its files are as they were.
+/// Opens or creates the store. If that fails, its files are unchanged.
 pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, EngineError> {
     let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
     fs::create_dir_all(folder).map_err(io_error)?;
     let lock = take_lock(folder)?;
-    // Before anything is written: a store that the key does not fit stays as it is.
+    // Before anything is written: a store with another key stays as it is.
     let cover = cover_of(folder, key)?;
     let is_sealed = cover.is_sealed();
-    // A copy that is there is from an opening that came to no end: sled may have changed its files half-way.
+    // An existing copy is from an interrupted opening: sled may have changed its files half-way.
     let was_opening = before_open::put_back(folder).map_err(io_error)?;
     tidy(folder, is_sealed)?;
     if !Journal::is_in(folder, is_sealed) {
@@ -96,9 +96,9 @@ pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, Engi
 
     let was_closed =
         fs::read_to_string(folder.join("closed")).is_ok_and(|text| text == log_bytes(folder).to_string());
-    // sled clears all of its log behind the first damage that it meets, also where it then refuses to open.
-    // A full disk shall not keep a store shut: without room for the copy sled opens without it, though it needs a
-    // little itself, for a snapshot. The journal is not copied, as opening it changes nothing.
+    // sled discards its log after the first damage, even if it then refuses to open. A full disk must not keep a store
+    // shut: without room for the copy, sled opens without one, though it needs a little room itself for a snapshot. The
+    // journal is not copied, because opening does not change it.
     let has_copy = was_opening || !was_closed && log_bytes(folder) > 0 && before_open::make(folder).is_ok();
     let opened = remove_file_if_exists(&folder.join("closed"))
         .and_then(|()| sync_folder(folder))
@@ -108,7 +108,7 @@ pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, Engi
         before_open::put_back(folder).and_then(|_| before_open::remove(folder)).map_err(io_error)?;
     }
     let Whole { tree, tree_entries, mut journal, pending } = opened?;
-    // What sled has changed while it opened and was read is durable before the copy of before goes.
+    // What sled changed while it opened must be durable before the copy is removed.
     tree.flush().map_err(|error| from_sled(folder, error))?;
     if has_copy {
         before_open::remove(folder).map_err(io_error)?;
@@ -124,7 +124,7 @@ pub(super) fn open(folder: &Path, key: Option<&StoreKey>) -> Result<Opened, Engi
     Ok(Opened { cover, tree, tree_entries, journal, pending, claim })
 }
 
-/// Begins a new store. What sled adds to it is durable only once it has opened.
+/// Begins a new store. sled's files become durable only after it has opened.
 fn make(folder: &Path, is_sealed: bool) -> io::Result<()> {
     File::create(folder.join(MAKING_NAME))?;
     sync_folder(folder)?;
@@ -141,7 +141,7 @@ fn end_making(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What opened, and lacks nothing that can be missed.
+/// A store that opened and lacks nothing that can be detected.
 struct Whole {
     tree: sled::Db,
     tree_entries: Option<u64>,
@@ -149,8 +149,8 @@ struct Whole {
     pending: Writes,
 }
 
-/// Opens sled and the journal and counts: sled takes damage inside its log for the log's end or passes over a part of
-/// it, the journal takes damage for its own end, and either would go on without the rest.
+/// Opens sled and the journal, and compares counts. sled takes damage inside its log for the end of the log, or skips a
+/// part of it; the journal takes damage for its own end. Either would continue without the rest.
 fn open_whole(folder: &Path, cover: &Cover, was_closed: bool) -> Result<Whole, EngineError> {
     let tree = open_sled(folder)?;
     let mut pending = Writes::new();
@@ -171,8 +171,8 @@ fn open_whole(folder: &Path, cover: &Cover, was_closed: bool) -> Result<Whole, E
     Ok(Whole { tree, tree_entries, journal, pending })
 }
 
-/// Counts the tree's entries. Where a part of it cannot be read, which sled may say by a panic, whoever reads that part
-/// is told; the rest is good.
+/// Counts the tree's entries. If a part of it cannot be read, for which sled may panic, the count is `None`: readers of
+/// that part get an error, and the rest is good.
 pub(super) fn entries_of(tree: &sled::Db) -> Option<u64> {
     catch_unwind(AssertUnwindSafe(|| count_entries(tree).ok())).ok().flatten()
 }
@@ -181,7 +181,7 @@ pub(super) fn entries_of(tree: &sled::Db) -> Option<u64> {
 pub(super) fn acknowledged_commits(folder: &Path) -> u64 {
     let bytes = fs::read(folder.join("acknowledged")).unwrap_or_default();
     let commits = bytes.first_chunk().map_or(0, |count| u64::from_be_bytes(*count));
-    // A power cut may have torn it, and a number that nobody wrote could refuse a store that is whole.
+    // A power cut may have torn it, and a wrong number could refuse an intact store.
     if bytes == acknowledgement(commits) { commits } else { 0 }
 }
 
@@ -197,13 +197,13 @@ fn damaged(folder: &Path, detail: impl Into<String>) -> EngineError {
     EngineError::Damaged { folder: folder.to_owned(), detail: detail.into() }
 }
 
-/// A lock of our own: sled has none on Android and iOS, and its own says neither who nor what to do.
-/// The system frees it when the process ends, however it ends.
+/// Our own lock: sled has none on Android and iOS, and its error says neither who holds it nor what to do. The system
+/// releases it when the process ends.
 pub(super) fn take_lock(folder: &Path) -> Result<File, EngineError> {
     let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
     let path = folder.join("lock");
     let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(io_error)?;
-    // fs4's and not the standard library's try_lock, which Android does not have.
+    // fs4's try_lock and not the standard library's, which Android does not have.
     match fs4::FileExt::try_lock(&lock) {
         Ok(()) => Ok(lock),
         Err(fs4::TryLockError::WouldBlock) => Err(EngineError::InUse { folder: folder.to_owned() }),
@@ -211,7 +211,7 @@ pub(super) fn take_lock(folder: &Path) -> Result<File, EngineError> {
     }
 }
 
-/// What lies over the store's bytes. Reads only, but for a new store that is to be sealed, which gets its key.
+/// How bytes are written to the disk. Only reads, except for a new store that is to be sealed, which gets its key.
 fn cover_of(folder: &Path, key: Option<&StoreKey>) -> Result<Cover, EngineError> {
     let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
     let has_key_file = key_file::is_in(folder).map_err(io_error)?;
@@ -244,7 +244,7 @@ pub(super) fn from_key_fault(folder: &Path, fault: KeyFault) -> EngineError {
     }
 }
 
-/// Finds what sled would make worse, and removes what it would stumble over.
+/// Detects what sled would make worse, and removes what it would fail on.
 fn tidy(folder: &Path, is_sealed: bool) -> Result<(), EngineError> {
     let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
     let mut has_snapshot = false;
@@ -256,8 +256,8 @@ fn tidy(folder: &Path, is_sealed: bool) -> Result<(), EngineError> {
         let path = entry.map_err(io_error)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.starts_with("snap.") && name.ends_with(".generating") {
-            // A process ended while sled wrote a snapshot. sled would take the unfinished file for the newest
-            // one and refuse to open; the finished one before it is still there, and so is the log.
+            // A process ended while sled wrote a snapshot. sled would take the unfinished file for the newest one and
+            // refuse to open. The finished one before it is still there, and so is the log.
             fs::remove_file(&path).map_err(io_error)?;
         } else {
             has_snapshot |= name.starts_with("snap.");
@@ -269,7 +269,7 @@ fn tidy(folder: &Path, is_sealed: bool) -> Result<(), EngineError> {
         .map_err(io_error)?;
     let has_log = log_bytes(folder) > 0;
     if !has_log && (has_snapshot || acknowledged_commits(folder) > 0) {
-        // sled would make an empty log in its place.
+        // sled would create an empty log in its place.
         return Err(damaged(folder, "the file db is missing or empty"));
     }
     if has_log && !Journal::is_in(folder, is_sealed) {
@@ -278,7 +278,7 @@ fn tidy(folder: &Path, is_sealed: bool) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Opens sled, which may panic on damage. No flusher thread: every commit is flushed, and an idle store sleeps.
+/// Opens sled, which may panic on damage. It gets no flusher thread: every commit is flushed, and an idle store sleeps.
 pub(super) fn open_sled(folder: &Path) -> Result<sled::Db, EngineError> {
     let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(None);
     let deadline = Instant::now() + CLOSING_WAIT_MAX;
@@ -286,11 +286,11 @@ pub(super) fn open_sled(folder: &Path) -> Result<sled::Db, EngineError> {
         let opened = catch_unwind(AssertUnwindSafe(|| config.open())).map_err(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("sled panicked");
-            // sled's assertions print whole structures; their beginning tells which one failed.
+            // sled's assertions print whole structures; the beginning tells which one failed.
             damaged(folder, text.chars().take(DETAIL_CHARS_MAX).collect::<String>())
         })?;
         match opened {
-            // We hold our own lock, so this is a store of this process whose threads still close its files.
+            // We hold our own lock, so this is a store of this process whose threads are still closing its files.
             Err(sled::Error::Io(error)) if error.to_string().starts_with("could not acquire lock") => {
                 if Instant::now() >= deadline {
                     return Err(EngineError::InUse { folder: folder.to_owned() });
@@ -306,7 +306,7 @@ fn log_bytes(folder: &Path) -> u64 {
     fs::metadata(folder.join("db")).map_or(0, |log| log.len())
 }
 
-/// Makes the names of new files durable, which sled leaves to luck.
+/// Makes the names of new files durable, which sled does not do.
 fn sync_names(folder: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).open(folder.join("conf"))?.sync_all()?;
     sync_folder(folder)?;

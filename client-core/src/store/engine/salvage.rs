@@ -1,8 +1,8 @@
-//! Reads what can be read of a store that does not open, or opens damaged. Works on a copy of the folder, as sled
-//! writes while it opens; knows no record.
+//! Salvage: reads what can be read of a store that does not open, or is damaged. It works on a copy of the folder,
+//! because sled writes while it opens; it knows no record.
 //!
-//! The journal is read by itself ([`super::torn`]), and the tree where sled opens the copy. A key's value is that of the
-//! latest commit that can be read. What could not be read is noted in words, and every loss that can be known is.
+//! The journal is read by itself ([`super::torn`]), and the tree if sled opens the copy. The value of a key is that of
+//! the latest readable commit. What could not be read is noted in words, and so is every loss that can be known.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,11 +20,11 @@ use super::torn::{self, Torn};
 use super::{EngineError, Entry, from_fault, key_file};
 use crate::sealing::{Cover, StoreKey};
 
-/// So much of a journal is read; it has 4 MiB unless one commit was longer.
+/// The most bytes read of a journal. It has 4 MiB unless one commit was longer.
 const JOURNAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// So many places where the tree cannot be read are passed by.
+/// The most unreadable places of the tree that are skipped.
 const HOLES_MAX: usize = 1000;
-/// So many losses are told one by one.
+/// The most losses that are listed one by one.
 const LOSSES_TOLD_MAX: usize = 100;
 
 /// What could not be read, in words for people.
@@ -35,7 +35,7 @@ pub(crate) struct Losses {
 }
 
 impl Losses {
-    /// Notes one.
+    /// Notes one loss.
     pub(crate) fn note(&mut self, what: impl Into<String>) {
         if self.told.len() < LOSSES_TOLD_MAX {
             self.told.push(what.into());
@@ -44,8 +44,8 @@ impl Losses {
         }
     }
 
-    /// Notes what is missing of a tree that had so many entries. Where sled passed over a part of its log, nothing else
-    /// tells.
+    /// Notes what is missing of a tree that had this many entries. If sled skipped a part of its log, nothing else
+    /// reveals it.
     fn count(&mut self, tree: &sled::Db, found: u64) {
         match quietly(|| Ok((folded_commits(tree)?, noted_entries(tree)?))) {
             Ok((_, Some(noted))) if noted > found => {
@@ -62,7 +62,7 @@ impl Losses {
         }
     }
 
-    /// All of them; the last line counts those that are not told one by one.
+    /// All losses; the last line counts those that are not listed.
     pub(crate) fn into_texts(mut self) -> Vec<String> {
         if self.untold > 0 {
             self.told.push(format!("and {} more", self.untold));
@@ -71,7 +71,7 @@ impl Losses {
     }
 }
 
-/// The lock of a store, where it has one: it is made with the store and never removed.
+/// Locks a store. The lock file is made with the store and never removed.
 pub(crate) fn hold(folder: &Path) -> Result<Option<fs::File>, EngineError> {
     match folder.join("lock").exists() {
         true => take_lock(folder).map(Some),
@@ -79,7 +79,7 @@ pub(crate) fn hold(folder: &Path) -> Result<Option<fs::File>, EngineError> {
     }
 }
 
-/// What lies over the bytes of a store that is to be rescued. Reads only.
+/// How the bytes of a store that is to be rescued were written. Only reads.
 pub(crate) fn cover_of(folder: &Path, key: Option<&StoreKey>) -> Result<Cover, EngineError> {
     let io_error = |source| EngineError::Io { folder: folder.to_owned(), source };
     let has_key_file = key_file::is_in(folder).map_err(io_error)?;
@@ -106,18 +106,19 @@ pub(crate) struct Salvage {
     tree: Option<sled::Db>,
     /// What the journal holds beyond the tree.
     newer: Writes,
-    /// What is left in the journal from before, for keys that a damaged tree does not have.
+    /// Entries left over in the journal, for keys that a damaged tree lacks.
     older: Writes,
-    /// Keys whose value in the journal nothing proves to be what was written.
+    /// Keys whose value in the journal cannot be proved to be what was written.
     unproved: BTreeSet<Vec<u8>>,
     losses: Losses,
 }
 
 impl Salvage {
-    /// Opens a copy, as far as it opens.
+    /// Opens a copy as far as possible.
     ///
     /// # Errors
-    /// Where the copy's files cannot be read at all.
+    ///
+    /// Returns an error if the copy's files cannot be read at all.
     pub(crate) fn open(copy: &Path, cover: Cover) -> Result<Self, EngineError> {
         let io_error = |source| EngineError::Io { folder: copy.to_owned(), source };
         let mut losses = Losses::default();
@@ -137,14 +138,14 @@ impl Salvage {
         Ok(salvage)
     }
 
-    /// Lays what the journal holds over the tree, and notes which commits are missing.
+    /// Lays the journal over the tree, and notes missing commits.
     fn take_up(&mut self, torn: Torn, folded: Option<u64>, acknowledged: u64) {
         let first = torn.commits.first_key_value().map(|(number, _)| *number);
         let tree_has = folded.unwrap_or(0);
         if let Some(first) = first.filter(|first| *first > tree_has) {
             self.losses.note(format!("the tree lacks what commits {tree_has} to {} changed", first - 1));
         }
-        // What the tree has is in it, unless the tree itself is damaged.
+        // The tree contains its commits, unless the tree itself is damaged.
         let is_tree_whole = folded.is_some() && first.is_none_or(|first| first <= tree_has);
         let end = torn.commits.last_key_value().map_or(0, |(number, _)| number + 1).max(tree_has);
         for number in torn.lost.iter().filter(|number| **number >= tree_has || !is_tree_whole) {
@@ -185,12 +186,12 @@ impl Salvage {
         stored.or_else(|| self.older.get(key).cloned().flatten())
     }
 
-    /// Hands every entry to `visit`, with whether it is proved to be what was written: first what the journal holds,
-    /// then what the tree does. Says what was lost.
-    /// Memory is bounded by the journal and sled's cache.
+    /// Passes every entry to `visit`, with whether it is proved to be what was written: first the journal, then the
+    /// tree. Returns the losses. Memory is bounded by the journal and sled's cache.
     ///
     /// # Errors
-    /// As `visit`.
+    ///
+    /// Returns the error of `visit`.
     pub(crate) fn each<E>(
         mut self,
         mut visit: impl FnMut(Entry, bool) -> Result<(), E>,
@@ -249,7 +250,7 @@ fn read_journal(copy: &Path, is_sealed: bool, losses: &mut Losses) -> io::Result
     Ok(bytes)
 }
 
-/// Opens sled on the copy: as it is, then without its snapshots, from which it would otherwise start.
+/// Opens sled on the copy: first as it is, then without its snapshots, from which it would otherwise start.
 fn open_tree(copy: &Path, losses: &mut Losses) -> Option<sled::Db> {
     if fs::metadata(copy.join("db")).map_or(0, |log| log.len()) == 0 {
         losses.note("the file db is missing or empty, and with it all but the latest commits");
@@ -284,10 +285,10 @@ fn detail(error: &EngineError) -> String {
     }
 }
 
-/// Goes through the tree's entries in the order of keys, and around what cannot be read.
+/// Walks the tree's entries in the order of keys, and around what cannot be read.
 struct Walk<'a> {
     tree: &'a sled::Db,
-    /// The least key of the tree that is still to come.
+    /// The least key that is still to be read.
     next: Vec<u8>,
     holes: usize,
 }
@@ -299,7 +300,7 @@ impl Walk<'_> {
             match quietly(|| Ok(self.tree.range(from.clone()..data_end()).next().transpose()?)) {
                 Ok(None) => return None,
                 Ok(Some((key, stored))) => {
-                    // The least key after this one is the key and a zero byte.
+                    // The least key after this one is the key followed by a zero byte.
                     self.next = [&key[..], &[0]].concat();
                     return Some((caller_key(&key), stored));
                 }
@@ -317,10 +318,10 @@ impl Walk<'_> {
     }
 }
 
-/// A key behind all that share all but the last byte of this one; each further jump goes further.
+/// A key after all keys that share all but the last byte with this one. Each further jump goes further.
 fn jump_over(key: &[u8]) -> Option<Vec<u8>> {
     let mut key = key.to_vec();
-    // The least key after one ends in a zero byte, which says nothing of where the page ends.
+    // The least key after one ends in a zero byte, which says nothing about where the page ends.
     key.pop();
     while let Some(last) = key.pop() {
         if last < u8::MAX {
@@ -331,7 +332,7 @@ fn jump_over(key: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// Reads something that may panic on damage; says why where it cannot.
+/// Reads something that may panic on damage; returns why if it cannot be read.
 fn quietly<T>(read: impl FnOnce() -> Result<T, Fault>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(Ok(value)) => Ok(value),

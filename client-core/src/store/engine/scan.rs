@@ -1,5 +1,4 @@
-//! Reads ranges: what is folded into the tree, overlaid with what only the journal holds yet.
-//! Knows the order of keys; knows no lock, folder or commit.
+//! Range scans: the tree, overlaid with the journal. Knows the order of keys; knows no lock, folder or commit.
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
@@ -10,7 +9,7 @@ use crate::sealing::Cover;
 /// A key and its value.
 pub(crate) type Entry = (Vec<u8>, Vec<u8>);
 
-/// A range of keys, half-open; no end means to the last key.
+/// A half-open range of keys; without an end it reaches to the last key.
 #[derive(Clone)]
 pub(crate) struct KeyRange {
     pub(crate) from: Vec<u8>,
@@ -18,9 +17,9 @@ pub(crate) struct KeyRange {
 }
 
 impl KeyRange {
-    /// The keys that begin with a prefix.
+    /// The keys that have a prefix.
     pub(crate) fn of_prefix(prefix: &[u8]) -> Self {
-        // The end is the prefix with its last byte that can grow one greater, and cut after it.
+        // The end is the prefix up to its last byte that can be incremented, incremented.
         let grows = prefix.iter().rposition(|byte| *byte != u8::MAX);
         let to = grows.map(|last| {
             let mut to = prefix[..=last].to_vec();
@@ -39,7 +38,7 @@ impl KeyRange {
     }
 }
 
-/// The first entries of a range: at most so many, or fewer where their values are long.
+/// The first entries of a range: at most this many, or fewer if their values are long.
 pub(super) fn first_entries(
     tree: &sled::Tree,
     cover: &Cover,
@@ -67,7 +66,7 @@ fn stored_range(tree: &sled::Tree, range: &KeyRange) -> sled::Iter {
     tree.range(data_key(&range.from)..range.to.as_deref().map_or_else(data_end, data_key))
 }
 
-/// The next entry of two ordered streams. The overlay wins, and its removals hide what is stored.
+/// The next entry of two ordered streams. The overlay wins, and its removals hide stored entries.
 fn next_merged<'a>(
     tree: &sled::Tree,
     cover: &Cover,

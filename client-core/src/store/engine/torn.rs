@@ -1,9 +1,9 @@
-//! Reads a journal that may be damaged anywhere: what is intact behind the damage as well as what is in front of it.
-//! Knows the entries' form as [`super::journal`] writes them; knows no file.
+//! Reads a journal that may be damaged anywhere: what is intact after the damage as well as before it. Knows the format
+//! of entries as [`super::journal`] writes them; knows no file.
 //!
-//! Each entry's CRC goes on from that of the entry before it. So an entry behind a damaged one is proved by the damaged
-//! one's CRC where that is intact, or by the CRC of its content where only its head is damaged, which then proves this
-//! content too. Numbers tell where the next entry begins, and that it is none from before.
+//! Each entry's CRC continues that of the entry before it. So an entry after a damaged one is proved by the damaged
+//! one's CRC if that is intact. If only the head of the damaged one is damaged, the CRC of its content proves both.
+//! Numbers tell where the next entry begins, and that it is not left over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,49 +11,49 @@ use super::journal::{HEADER_BYTES, crc_of};
 use super::layout::{Writes, decode_writes};
 use crate::sealing::{AssociatedData, Cover};
 
-/// How many commits in a row a damaged place may hide.
+/// The most consecutive commits that damage may hide.
 const GAP_COMMITS_MAX: u64 = 1 << 20;
-/// No device commits so often; greater numbers are none.
+/// No device commits this often, so greater numbers are damage.
 const NUMBER_MAX: u64 = 1 << 40;
 
-/// What a journal holds.
+/// The content of a journal.
 #[derive(Default)]
 pub(super) struct Torn {
-    /// The commits since the journal began anew, by number.
+    /// The commits since the journal was last reset, by number.
     pub(super) commits: BTreeMap<u64, Writes>,
-    /// Commits that were left from before.
+    /// Commits that were left over from before.
     pub(super) leftovers: BTreeMap<u64, Writes>,
-    /// The numbers of commits that are damaged.
+    /// The numbers of damaged commits.
     pub(super) lost: Vec<u64>,
-    /// The numbers of commits that can be read though nothing proves that they are what was written.
+    /// The numbers of commits that can be read but cannot be proved to be what was written.
     pub(super) unproved: BTreeSet<u64>,
 }
 
-/// Where an entry begins, and what is known of its place.
+/// The offset of an entry, and what is known about it.
 struct Spot {
     at: usize,
-    /// What may be the CRC of the entry before it.
+    /// Candidates for the CRC of the entry before it.
     chains: Vec<u32>,
-    /// Its number, where the entry before it tells.
+    /// Its number, if the entry before it tells.
     number: Option<u64>,
 }
 
-/// An entry that is what was written, or may be.
+/// An entry that is proved, or possible.
 struct Found {
     number: u64,
     crc: u32,
     end: usize,
     writes: Option<Writes>,
     is_proved: bool,
-    /// The CRC in front of it.
+    /// The CRC before it.
     chain: Option<u32>,
 }
 
-/// Reads all that can be read.
+/// Reads everything that can be read.
 pub(super) fn read(bytes: &[u8], cover: &Cover) -> Torn {
     let mut torn = Torn::default();
     let end = read_chain(bytes, cover, &mut torn);
-    // Behind the last commit lies what is left from before, with lower numbers.
+    // After the last commit follow entries left over, with lower numbers.
     let first = torn.commits.keys().next().copied();
     let (mut at, mut chains) = (end, Vec::new());
     let heads_end = heads_end(bytes);
@@ -78,7 +78,7 @@ pub(super) fn read(bytes: &[u8], cover: &Cover) -> Torn {
     torn
 }
 
-/// Follows the commits from the front. Returns where they end.
+/// Follows the commits from the front. Returns the offset of their end.
 fn read_chain(bytes: &[u8], cover: &Cover, torn: &mut Torn) -> usize {
     let mut spot = Spot { at: 0, chains: vec![0], number: None };
     loop {
@@ -104,8 +104,8 @@ fn read_chain(bytes: &[u8], cover: &Cover, torn: &mut Torn) -> usize {
     }
 }
 
-/// The next entry behind one that is not what was written, or `None` where the commits end. The damaged one is taken
-/// too where only its head is damaged.
+/// The next entry after a damaged one; `None` if the commits end. The damaged one is used too, if only its head is
+/// damaged.
 fn behind_damage(bytes: &[u8], cover: &Cover, spot: &Spot, torn: &mut Torn) -> Option<Found> {
     let stored_crc = word(bytes, spot.at + 4)?;
     for at in spot.at + HEADER_BYTES..heads_end(bytes) {
@@ -117,14 +117,14 @@ fn behind_damage(bytes: &[u8], cover: &Cover, spot: &Spot, torn: &mut Torn) -> O
         if !is_next {
             continue;
         }
-        // Had it been whole, the damaged one would lie between and have the number before.
+        // If it were intact, the damaged entry would be between them and have the number before.
         let content = &bytes[spot.at + HEADER_BYTES..at];
         let follows = spot.number.is_none_or(|expected| expected + 1 == number);
         let computed =
             spot.chains.first().filter(|_| follows).map(|chain| crc_of(*chain, number - 1, content));
         let chains: Vec<u32> = computed.into_iter().chain(follows.then_some(stored_crc)).collect();
         let found = entry(bytes, cover, &Spot { at, chains, number: Some(number) });
-        // A number that is expected here is not there by chance; otherwise the entry behind must say that this is one.
+        // An expected number is not there by chance. Otherwise the following entry must prove this one.
         let is_sure = |found: &Found| found.is_proved || spot.number.is_some();
         let Some(found) = found.filter(is_sure).or_else(|| followed(bytes, cover, at)) else { continue };
         let is_content_whole = computed.is_some() && found.chain == computed;
@@ -143,7 +143,7 @@ fn behind_damage(bytes: &[u8], cover: &Cover, spot: &Spot, torn: &mut Torn) -> O
     None
 }
 
-/// An entry that cannot be proved itself, and whose successor goes on from its CRC.
+/// An entry that cannot be proved itself, and whose successor continues from its CRC.
 fn followed(bytes: &[u8], cover: &Cover, at: usize) -> Option<Found> {
     let Head { length, crc, number } = head(bytes, at)?;
     let end = at + HEADER_BYTES + length;
@@ -157,8 +157,8 @@ fn followed(bytes: &[u8], cover: &Cover, at: usize) -> Option<Found> {
     })
 }
 
-/// Where no head can begin any more: the file is made full of zeros, and behind the last content that was ever written
-/// it still is.
+/// Where no head can begin any more. The file is created full of zeros, and is still zero after the last content ever
+/// written.
 fn heads_end(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
@@ -169,7 +169,7 @@ struct Head {
     number: u64,
 }
 
-/// A head that may be one: what it announces fits into what is there.
+/// A possible head: the length that it announces fits into the rest.
 fn head(bytes: &[u8], at: usize) -> Option<Head> {
     let (length, crc) = (word(bytes, at)? as usize, word(bytes, at + 4)?);
     let number = u64::from_be_bytes(bytes.get(at + 8..at + HEADER_BYTES)?.try_into().ok()?);
@@ -180,7 +180,7 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-/// The entry at a spot: proved by a CRC in front of it, or readable at least.
+/// The entry at an offset: proved by a CRC before it, or at least readable.
 fn entry(bytes: &[u8], cover: &Cover, spot: &Spot) -> Option<Found> {
     let Head { length, crc, number } = head(bytes, spot.at)?;
     let end = spot.at + HEADER_BYTES + length;
@@ -191,7 +191,7 @@ fn entry(bytes: &[u8], cover: &Cover, spot: &Spot) -> Option<Found> {
             return Some(Found { number, crc, end, writes, is_proved: true, chain: Some(*chain) });
         }
     }
-    // A seal proves more than a CRC does, and without the CRC in front of it no seal opens.
+    // A seal proves more than a CRC does, and without the CRC before it no seal opens.
     let writes = match cover {
         Cover::Plain => decode_writes(content).ok().filter(|writes| !writes.is_empty()),
         Cover::Sealed(_) => None,

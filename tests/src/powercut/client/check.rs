@@ -82,7 +82,7 @@ impl Words {
     /// Reads the words of a trace.
     ///
     /// # Errors
-    /// Where one of them is none.
+    /// Returns an error if one of them is none.
     pub fn of(trace: &[Event]) -> Result<Self, serde_json::Error> {
         let said = trace.iter().enumerate().filter_map(|(nth, event)| match event {
             Event::Said(words) => Some(serde_json::from_slice(words).map(|word| (nth, word))),
@@ -99,7 +99,7 @@ impl Words {
     /// The words that a device that is not recorded told before it was killed.
     ///
     /// # Errors
-    /// Where a line is no word.
+    /// Returns an error if a line is no word.
     pub fn of_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Self, serde_json::Error> {
         let words = lines.into_iter().enumerate().map(|(nth, line)| Ok((nth, serde_json::from_str(line)?)));
         Ok(Self(words.collect::<Result<_, serde_json::Error>>()?))
