@@ -1,8 +1,8 @@
-//! The driver: one object that an app talks to. It reads the clocks, chains recorder and store, and runs
-//! sync over the transport.
+//! The driver: the one object that an app uses. It reads the clocks, connects recorder and store, and runs sync over
+//! the transport.
 //!
-//! All calls but [`Client::enrol`], [`Client::sync`] and its parts work without a network and without a runtime, and
-//! return when what they saved is durable.
+//! All calls except [`Client::enrol`], [`Client::sync`] and its parts work without a network and without a runtime. A
+//! call that saves returns when the save is durable.
 
 mod clocks;
 mod commands;
@@ -55,33 +55,33 @@ use crate::transport::{Socket, TlsIdentity};
 use identity::DeviceFolder;
 use outlet_index::OutletIndex;
 
-/// The folder of the store inside a device's home folder.
+/// The store's folder inside a device's home folder.
 const STORE_FOLDER: &str = "store";
-/// The folder of photos beside it.
+/// The photos' folder beside it.
 const PHOTOS_FOLDER: &str = "photos";
 
-/// What reads the clocks of the device.
+/// A reader of the device's clocks.
 pub type Clocks = dyn Fn() -> Moment + Send + Sync;
-/// Where the chance in new ids comes from.
+/// The source of randomness for new ids.
 type Chance = dyn Fn() -> Box<dyn RngCore> + Send + Sync;
 
-/// A device: its store, its identity and its way to the server. Share it between threads as it is.
+/// A device: its store, its identity and its connection to the server. It may be shared between threads.
 pub struct Client {
     home: DeviceFolder,
     store: Store,
     pictures: PhotoFolder,
-    /// Held while pictures' files are made and removed; taken before `recording`.
+    /// Held while picture files are created and removed. It is taken before `recording`.
     handling_pictures: Mutex<()>,
     clocks: Box<Clocks>,
     chance: Box<Chance>,
-    /// Held from reading the clock to the end of a save. Who holds it knows that nothing captured before
-    /// is still on its way into the outbox.
+    /// Held from reading the clock until the save is committed. The holder knows that everything captured earlier is in
+    /// the outbox.
     recording: Mutex<()>,
     outlet_index: Mutex<Option<Arc<OutletIndex>>>,
     syncing: AtomicBool,
-    /// Kept for its session tickets, with which the next connection costs less.
+    /// Kept for its session tickets, which make the next connection cheaper.
     tls: Mutex<Option<TlsIdentity>>,
-    /// The one that a running sync, push or enrolment uses.
+    /// The socket of a running sync, push or enrolment.
     socket: Mutex<Option<Socket>>,
 }
 
@@ -92,27 +92,27 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// Opens the device in a home folder, or prepares a new one there. Recording needs an enrolment first. What a new
-    /// one keeps lies plain on the disk; [`Self::open_with_key`] seals it.
+    /// Opens the device in a home folder, or creates a new one there. Recording needs an enrolment first. A new device
+    /// is stored unencrypted; [`Self::open_with_key`] seals it.
     ///
     /// # Errors
-    /// Returns an error if the store is in use by another program, damaged, of a newer format, or sealed.
+    /// Returns an error if the store is in use by another process, damaged, of a newer format, or sealed.
     pub fn open(home: &Path) -> Result<Self, StoreError> {
         Self::open_at(home, None, Box::new(clocks::system))
     }
 
-    /// The same with a key of the host app's, from the platform's keystore: records, outbox and the device's own key
-    /// are sealed on the disk. A device is sealed from its first opening on, or never. Whoever loses the key loses what
-    /// is in the folder; nothing else opens it.
+    /// Like [`Self::open`], with a key of the host app, from the platform's keystore. Records, outbox and the device's
+    /// own key are sealed on disk. A device is sealed from its first opening on, or never. If the key is lost, the
+    /// folder's content is lost with it; nothing else opens it.
     ///
     /// # Errors
-    /// As [`Self::open`], and where the device is plain, or sealed with another key ([`StoreError::trouble`] says
-    /// which). Then no file was touched.
+    /// As [`Self::open`], and if the device is not sealed or is sealed with another key ([`StoreError::trouble`] tells
+    /// which). No file is changed then.
     pub fn open_with_key(home: &Path, key: &StoreKey) -> Result<Self, StoreError> {
         Self::open_at(home, Some(key), Box::new(clocks::system))
     }
 
-    /// The same as [`Self::open`] with clocks of the caller's, for replays and simulations.
+    /// Like [`Self::open`], with the caller's clocks, for replays and simulations.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -143,33 +143,33 @@ impl Client {
         client
     }
 
-    /// Who the device is; `None` before it is enrolled.
+    /// The device's identity; `None` before it is enrolled.
     pub fn identity(&self) -> Option<Identity> {
         self.store.identity()
     }
 
-    /// Whether a write failed, for want of room for one. Nothing is read or written any more then: drop the client and
-    /// open it again.
+    /// Whether a write failed, for example because the disk is full. The client reads and writes nothing more then:
+    /// drop it and open the device again.
     pub fn has_stopped(&self) -> bool {
         self.store.has_stopped()
     }
 
-    /// From here on the device opens with another key. It takes effect at once and writes some bytes, however much the
-    /// store holds. Keep both keys until it has returned: where it is interrupted, at whatever point, the device opens
-    /// with the old key or with the new one. A copy of the folder from before still opens with the old one.
+    /// Re-seals the device with another key. The change takes effect at once and writes a few bytes, however much the
+    /// store holds. Keep both keys until the call returns: if it is interrupted, the device opens with the old key or
+    /// with the new one. An older copy of the folder still opens with the old key.
     ///
     /// # Errors
-    /// Returns an error if the device is plain, or its folder cannot be written.
+    /// Returns an error if the device is not sealed, or its folder cannot be written.
     pub fn change_key(&self, key: &StoreKey) -> Result<(), StoreError> {
         self.store.change_key(key)
     }
 
-    /// Whether a key opens the device in a folder. Reads only, also while the device is open.
+    /// Whether a key opens the device in a folder. Only reads, and works while the device is open.
     pub fn opens_with_key(home: &Path, key: &StoreKey) -> bool {
         crate::store::check(&home.join(STORE_FOLDER), Some(key)).is_ok()
     }
 
-    /// Decides one save and makes it durable.
+    /// Decides one save and commits it.
     fn save<T>(
         &self,
         decide: impl FnOnce(&mut Recorder<'_>, &mut dyn RngCore, Moment) -> Result<(T, Save), RecordError>,
@@ -178,7 +178,7 @@ impl Client {
         let recording = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
         let moment = (self.clocks)();
         let author = self.author(&identity, moment);
-        // The store knows the greatest moment that this device ever made or saw.
+        // The store knows the greatest moment that this device ever created or received.
         let mut clock = Clock::resume(self.store.hlc());
         let mut recorder = Recorder::new(author, moment.now_ms, &mut clock, self.store.next_seq());
         let (value, effects) = decide(&mut recorder, &mut (self.chance)(), moment)?;
@@ -198,12 +198,12 @@ impl Client {
         Author { person: identity.person, device: identity.device, clock_grade, server_offset_ms }
     }
 
-    /// Lets go of what is held in memory only to be quick. What is needed of it is read again.
+    /// Drops in-memory caches. They are read again when needed.
     pub fn forget_caches(&self) {
         *self.outlet_index.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Outlets and plans by what people name them by, read anew after some of them changed.
+    /// The index of outlets and plans, rebuilt after any of them changed.
     fn outlet_index(&self) -> Result<Arc<OutletIndex>, StoreError> {
         let mut cached = self.outlet_index.lock().unwrap_or_else(PoisonError::into_inner);
         match &*cached {

@@ -1,4 +1,4 @@
-//! Records as JSON, from the kinds' declarations: for programs that read what the command line and a rescue write.
+//! Records as JSON, from the kinds' declarations, for programs that read the output of the command line or of a rescue.
 
 use serde_json::{Map, Value as Json, json};
 use xundian_protocol::kinds::format::{self, Meaning};
@@ -28,7 +28,7 @@ pub fn record_json(record: &Record) -> Map<String, Json> {
     ])
 }
 
-/// What a save alone says, as a record.
+/// One op as a record.
 pub fn op_record(op: &Op) -> Record {
     let fields = op.writes.iter().map(|write| Field {
         at: write.at.clone(),

@@ -1,18 +1,18 @@
-//! The device's side of Xundian 巡店: records visits, shelves and stock offline, keeps them safe, and syncs
-//! them with the server.
+//! The device's side of Xundian 巡店: records visits, shelves and stock offline, stores them durably, and syncs them with
+//! the server.
 //!
-//! [`Client`] is the one object that an app holds. Its calls are quick and blocking and work without a
-//! network; what they saved is durable when they return. Only [`Client::enrol`], [`Client::sync`] and its parts
-//! ([`Client::sync_records`], [`Client::push`], [`Client::send_photos`]) are async. The forms that it takes, such as [`StockCount`], are the business objects of
-//! [`xundian_protocol::kinds`].
+//! [`Client`] is the one object that an app uses. Its calls are fast, blocking and need no network; a save is durable
+//! when the call returns. Only [`Client::enrol`], [`Client::sync`] and its parts ([`Client::sync_records`],
+//! [`Client::push`], [`Client::send_photos`]) are async. They take the entities of [`xundian_protocol::kinds`], such as
+//! [`StockCount`].
 //!
-//! Inside, one way in and one way out: `day` and `recorder` decide what a save writes, `store` makes it
-//! durable, the protocol's session says what to send, `transport` carries it, and `client` chains them.
-//! Pictures of photos are files of their own, kept by `photos`; the store knows which of them wait.
-//! Where the host app gives a key ([`Client::open_with_key`]), `sealing` lies between the store and the disk.
-//! `recorder` and `day` know no clock and no store, `store` knows no business object and no network, and
-//! `transport` knows neither records nor files. With the feature `ffi`, `ffi` is the same object for apps in
-//! Kotlin, Swift and Python; nothing below knows of it.
+//! Inside, data flows one way: `visit_ops` and `recorder` decide what a save writes, `store` makes it durable, the
+//! protocol's session decides what to send, `transport` carries it, and `client` connects them. The pictures of photos
+//! are files, kept by `photos`; the store knows which of them are unsent. If the host app gives a key
+//! ([`Client::open_with_key`]), `sealing` encrypts between the store and the disk. `recorder` and `visit_ops` know no
+//! clock and no store, `store` knows no business object and no network, and `transport` knows neither records nor
+//! files. With the feature `ffi`, the module `ffi` offers the same object to apps in Kotlin, Swift and Python; no other
+//! module knows of it.
 
 mod client;
 mod disk;
@@ -27,7 +27,7 @@ mod store;
 mod transport;
 mod visit_ops;
 
-// What the macros of the foreign side look for at this place.
+// uniffi's macros look for this name here.
 #[cfg(feature = "ffi")]
 use ffi::UniFfiTag;
 

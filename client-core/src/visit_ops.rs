@@ -1,6 +1,6 @@
-//! The merchandiser's day (DOMAIN S6.5–S6.7) as pure steps: from what was done and what is known, the ops.
+//! The merchandiser's day (DOMAIN S6.5–S6.7) as pure functions: from what was done and what is known to ops.
 //!
-//! Knows no store and no clock: [`crate::Client`] reads both and saves what comes out.
+//! Knows no store and no clock: [`crate::Client`] reads both and commits the result.
 
 use std::collections::BTreeMap;
 
@@ -19,16 +19,16 @@ use crate::recorder::{Captured, Recorder, Target};
 /// The mean radius of the Earth (IUGG).
 const EARTH_RADIUS_M: f64 = 6_371_008.8;
 
-/// Where the device was.
+/// A GPS fix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GpsFix {
     /// Latitude, WGS-84, degrees × 10⁷.
     pub latitude_e7: i64,
     /// Longitude, WGS-84, degrees × 10⁷.
     pub longitude_e7: i64,
-    /// How far off that may be, in metres.
+    /// The accuracy, in metres.
     pub accuracy_m: Option<i64>,
-    /// Whether the system says that the position is simulated.
+    /// Whether the system reports a mock location.
     pub mocked: bool,
 }
 
@@ -47,17 +47,17 @@ pub enum Due {
 pub struct NewIssue {
     /// What it is about.
     pub issue_kind: IssueKind,
-    /// How much it matters.
+    /// How severe it is.
     pub severity: Severity,
-    /// What is the matter.
+    /// What happened.
     pub text: String,
     /// By when it must be solved.
     pub due: Due,
-    /// Who has to solve it; none leaves it to the superior.
+    /// Who has to solve it; `None` leaves it to the superior.
     pub assignee: Option<PersonId>,
 }
 
-/// What a photo is of.
+/// The visit or issue that a photo belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PhotoOf {
     /// A visit.
@@ -66,16 +66,16 @@ pub enum PhotoOf {
     Issue(RecordId),
 }
 
-/// What a new photo shows, and how far it proves that.
+/// The particulars of a new photo.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewPhoto {
     /// What it shows.
     pub subject: PhotoSubject,
     /// Whether the app's camera took it just now, or it was chosen from the gallery.
     pub source: PhotoSource,
-    /// When it was taken, Unix milliseconds: by the device's clock, or by what a chosen picture says of itself.
+    /// When it was taken, Unix milliseconds: by the device's clock, or by a chosen picture's own metadata.
     pub taken_at_ms: Option<i64>,
-    /// Where the device was when the app's camera took it.
+    /// Where it was taken, if by the app's camera.
     pub fix: Option<GpsFix>,
     /// A remark.
     pub note: Option<String>,
@@ -91,35 +91,35 @@ impl NewPhoto {
 /// A whole visit, recorded in one durable save.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VisitBundle {
-    /// The visit's id where the caller has made one. Recording the same id again saves nothing, so that a
-    /// file whose recording was broken off can be recorded again. `None` makes a new id.
+    /// The visit's id, if the caller chose one. Recording the same id again saves nothing, so that an interrupted file
+    /// can be recorded again. `None` creates a new id.
     pub id: Option<VisitId>,
-    /// Where.
+    /// The outlet.
     pub outlet: OutletId,
     /// Check-in, Unix milliseconds.
     pub opened_at_ms: i64,
-    /// Check-out, or when it was broken off.
+    /// Check-out, or the time of the abort, Unix milliseconds.
     pub ended_at_ms: i64,
-    /// Why it was broken off, if it was.
+    /// The reason, if it was aborted.
     pub abort_reason: Option<AbortReason>,
-    /// Time in store by a monotonic clock, where one was read.
+    /// The time in store by a monotonic clock, if one was read.
     pub time_in_store_ms: Option<i64>,
-    /// Where the device was.
+    /// The GPS fix at check-in.
     pub fix: Option<GpsFix>,
     /// Answers to the visit's tasks.
     pub task_answers: BTreeMap<String, bool>,
     /// The store's important matters.
     pub note: Option<String>,
-    /// What was seen on the shelf; its `visit` is filled in.
+    /// The shelf; its `visit` is filled in.
     pub shelf: ShelfObservation,
-    /// What was counted; its `visit` is filled in.
+    /// The stock counted; its `visit` is filled in.
     pub count: StockCount,
     /// Urgent matters.
     pub issues: Vec<NewIssue>,
 }
 
 impl VisitBundle {
-    /// A visit without anything seen.
+    /// A visit without observations.
     pub fn new(outlet: OutletId, opened_at_ms: i64, ended_at_ms: i64) -> Self {
         Self {
             id: None,
@@ -138,7 +138,7 @@ impl VisitBundle {
     }
 }
 
-/// What an outlet's record says that a visit needs.
+/// The facts of an outlet that a visit needs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct OutletFacts {
     pub(crate) id: OutletId,
@@ -146,7 +146,7 @@ pub(crate) struct OutletFacts {
     pub(crate) name: String,
     pub(crate) zone: String,
     pub(crate) channel: Option<Channel>,
-    /// Latitude and longitude.
+    /// Latitude and longitude, degrees × 10⁷.
     pub(crate) fix_e7: Option<(i64, i64)>,
 }
 
@@ -168,14 +168,14 @@ impl OutletFacts {
     }
 }
 
-/// A new id of something that was captured at a moment.
+/// A new id for something captured at a moment.
 pub(crate) fn new_id(at_ms: i64, random: &mut dyn RngCore) -> RecordId {
     let mut bytes = [0; 10];
     random.fill_bytes(&mut bytes);
     RecordId::v7(u64::try_from(at_ms).unwrap_or(0), bytes)
 }
 
-/// The form of a visit that begins.
+/// The entity of a visit that begins.
 pub(crate) fn opening(
     outlet: &OutletFacts,
     opened_at_ms: i64,
@@ -195,7 +195,7 @@ pub(crate) fn opening(
     }
 }
 
-/// How sure a position is.
+/// The grade of a GPS fix.
 const fn grade(fix: Option<GpsFix>) -> FixGrade {
     match fix {
         None => FixGrade::Missing,
@@ -204,13 +204,13 @@ const fn grade(fix: Option<GpsFix>) -> FixGrade {
     }
 }
 
-/// How far a position is from an outlet, where both are known.
+/// The distance between a fix and an outlet, if both are known.
 fn distance_from(outlet: &OutletFacts, fix: Option<GpsFix>) -> Option<i64> {
     let (at, outlet_e7) = fix.zip(outlet.fix_e7)?;
     Some(distance_m((at.latitude_e7, at.longitude_e7), outlet_e7))
 }
 
-/// The form of a photo of something at an outlet, where the outlet is known.
+/// The entity of a photo taken at an outlet, if the outlet is known.
 pub(crate) fn photo(
     of: PhotoOf,
     photo: &NewPhoto,
@@ -240,9 +240,9 @@ pub(crate) fn photo(
     }
 }
 
-/// Refuses a photo of a visit that ended on an earlier day. On its own day one is still taken after the end: the
-/// camera's last pictures come late, and a shop's front is photographed from outside. Days later a picture proves
-/// nothing of the visit any more.
+/// Refuses a photo of a visit that ended on an earlier day. On the same day it is accepted after the end: the camera's
+/// last pictures come late, and a shop's front is photographed from outside. Days later a picture proves nothing about
+/// the visit.
 pub(crate) fn check_takes_photo(
     visit: VisitId,
     form: &Visit,
@@ -330,7 +330,7 @@ pub(crate) fn raise_issue(
     Ok(id)
 }
 
-/// The form that takes an issue one step further, if its state allows that.
+/// The entity that takes an issue one step further, if its state allows that.
 pub(crate) fn issue_step(
     issue: &Issue,
     to: IssueState,
@@ -338,7 +338,7 @@ pub(crate) fn issue_step(
     resolution: Option<String>,
 ) -> Result<Issue, RecordError> {
     let state = issue.state.unwrap_or(IssueState::Open);
-    // Each step leads forward, and an issue may be closed without having been taken up first.
+    // Steps only lead forward, and an issue may be closed without acknowledgement.
     if to <= state {
         return Err(RecordError::IssueState { state });
     }
@@ -366,7 +366,7 @@ mod tests {
         let metres = distance_m((312_400_000, 1_214_900_000), (312_397_000, 1_214_998_000));
         assert!((900..970).contains(&metres), "{metres}");
         assert_eq!(distance_m((312_400_000, 1_214_900_000), (312_400_000, 1_214_900_000)), 0);
-        // Half around the equator, whose rounding must not leave the arcsine's domain.
+        // Half around the equator; rounding must not leave the domain of the arcsine.
         assert!((20_015_000..20_016_000).contains(&distance_m((0, 0), (0, 1_800_000_000))));
     }
 

@@ -1,4 +1,4 @@
-//! Writes the Kotlin, Swift or Python side of the library from its compiled form; `--help` says how.
+//! Generates the Kotlin, Swift or Python bindings from the compiled library. `--help` lists the options.
 
 fn main() {
     uniffi::uniffi_bindgen_main();

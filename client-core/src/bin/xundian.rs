@@ -1,4 +1,4 @@
-//! `xundian`: the field command line, a whole device in a folder.
+//! `xundian`: the field command line. One folder is one device.
 
 #[path = "../cli/mod.rs"]
 mod cli;

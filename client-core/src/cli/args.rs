@@ -1,4 +1,4 @@
-//! What the command line takes.
+//! The arguments of the command line.
 
 use std::path::PathBuf;
 
@@ -34,45 +34,45 @@ pub(crate) enum Command {
     Enrol {
         /// 邀请码 the invitation, xd1-…
         invitation: String,
-        /// 设备名称 what people call the device
+        /// 设备名称 the device's name, as people see it
         #[arg(long, default_value = "xundian")]
         label: String,
     },
-    /// 同步 send what waits and fetch what changed
+    /// 同步 send unsent saves and fetch changes
     Sync {
-        /// 仅上传记录 only send the records that wait, fetch nothing
+        /// 仅上传记录 only send unsent records, fetch nothing
         #[arg(long)]
         push_only: bool,
-        /// 仅上传图片 only send the pictures that wait, and the records before them; fetch nothing
+        /// 仅上传图片 only send unsent pictures, and the records before them; fetch nothing
         #[arg(long, conflicts_with = "push_only")]
         photos_only: bool,
-        /// 不上传图片 leave the pictures, as for a network that costs by the byte
+        /// 不上传图片 send no pictures, for a metered network
         #[arg(long, conflicts_with_all = ["push_only", "photos_only"])]
         no_photos: bool,
     },
-    /// 更换密钥 seal the device with another key; from then on it opens with that one
+    /// 更换密钥 seal the device with another key; only that key opens it from then on
     ChangeKey {
         /// 新密钥文件 the file of the new key, as for --key-file
         new_key_file: PathBuf,
     },
-    /// 设备状态 how the device stands towards the server
+    /// 设备状态 the device's state: unsent saves, pictures, last sync
     Status,
-    /// 拜访 open, close or abort a visit, answer its tasks, note what matters
+    /// 拜访 open, close or abort a visit, answer its tasks, write its note
     #[command(subcommand)]
     Visit(VisitCommand),
-    /// 货架检查 what stands on the shelf, in the open visit
+    /// 货架检查 record the shelf, in the open visit
     Shelf(ShelfArgs),
-    /// 库存盘点 how many units there are, in the open visit
+    /// 库存盘点 record the units counted, in the open visit
     Count(CountArgs),
-    /// 库存变动 units that came or left
+    /// 库存变动 record units that arrived or left
     Move(MoveArgs),
-    /// 急待解决问题 raise, take up and close urgent matters
+    /// 急待解决问题 raise, acknowledge and close issues
     #[command(subcommand)]
     Issue(IssueCommand),
-    /// 照片 attach photos to a visit or an issue, and see where they stand
+    /// 照片 attach photos to a visit or an issue, and list their states
     #[command(subcommand)]
     Photo(PhotoCommand),
-    /// 一天 check the bag, see and report the day
+    /// 一天 check the bag, show and report the day
     #[command(subcommand)]
     Day(DayCommand),
     /// 批量记录 record whole visits from a file, one JSON object a line (- reads the standard input)
@@ -84,9 +84,9 @@ pub(crate) enum Command {
     /// "issues":[{"kind":"out_of_stock","severity":"urgent","text":"…"}]}
     ///
     /// Times are RFC 3339 or Unix milliseconds. Also: id, abort_reason with aborted_at in place of closed_at,
-    /// time_in_store_ms, position {latitude, longitude, accuracy_m, mocked}; in a line in_backroom,
-    /// facings_category, facings_empty; in an issue due (same_day, next_day). A bad line is reported with its
-    /// number and the others are saved. Lines with an id may be recorded again without harm.
+    /// time_in_store_ms, position {latitude, longitude, accuracy_m, mocked}; in a line in_backroom, facings_category,
+    /// facings_empty; in an issue due (same_day, next_day). An invalid line is reported with its number and the others
+    /// are saved. Recording a line with an id again saves nothing.
     #[command(verbatim_doc_comment)]
     Record {
         /// 文件 the file
@@ -107,23 +107,23 @@ pub(crate) enum Command {
         /// 编号 its id; an outlet also by its code
         id: String,
     },
-    /// 抢救 read what can be read of a damaged device into a file, one JSON object a line; the device is not touched
+    /// 抢救 read a damaged device into a file, one JSON object a line; the device is not changed
     Rescue {
-        /// 文件 the file to make
+        /// 文件 the file to create
         into: PathBuf,
     },
-    /// 搁置 set a damaged device aside, so that the folder can be enrolled anew; nothing is deleted
+    /// 搁置 move a damaged device aside, so that the folder can be enrolled again; nothing is deleted
     SetAside,
-    /// 被拒记录 what the server did not take
+    /// 被拒记录 the saves that the server rejected
     #[command(subcommand)]
     Rejected(RejectedCommand),
-    /// 冲突 what two people changed without knowing of each other; open ones first
+    /// 冲突 concurrent changes by two people; open ones first
     Conflicts {
         /// 门店 only of this outlet, by its code or id
         #[arg(long)]
         outlet: Option<String>,
     },
-    /// 处理冲突 say which of the two values is right
+    /// 处理冲突 choose which of the two values is right
     Settle {
         /// 编号 the conflict's id
         conflict: RecordId,
@@ -144,7 +144,7 @@ pub(crate) enum VisitCommand {
     },
     /// 离店 close the open visit
     Close(VisitArg),
-    /// 中止 break the open visit off
+    /// 中止 abort the open visit
     Abort {
         /// 原因 closed, refused, nobody_there, no_time, other
         #[arg(value_parser = choice::<AbortReason>)]
@@ -155,7 +155,7 @@ pub(crate) enum VisitCommand {
         #[command(flatten)]
         visit: VisitArg,
     },
-    /// 本店重要事务 note what matters in this store
+    /// 本店重要事务 write the store's important matters
     Note {
         /// 内容 the note
         text: String,
@@ -174,7 +174,7 @@ pub(crate) enum VisitCommand {
     },
 }
 
-/// Which visit is meant.
+/// The visit that a command is about.
 #[derive(Debug, Args)]
 pub(crate) struct VisitArg {
     /// 拜访 the visit's id; the open visit by default
@@ -234,7 +234,7 @@ pub(crate) struct MoveArgs {
     /// 数量 units that came (+) or left (-)
     #[arg(allow_hyphen_values = true)]
     pub(crate) units: i64,
-    /// 单据 the paper that belongs to it
+    /// 单据 the number of its paper document
     #[arg(long)]
     pub(crate) document: Option<String>,
 }
@@ -246,7 +246,7 @@ pub(crate) enum IssueCommand {
         /// 类型 out_of_stock, price, display, quality, relations, competitor, other
         #[arg(value_parser = choice::<IssueKind>)]
         kind: IssueKind,
-        /// 描述 what is the matter
+        /// 描述 the text of the issue
         text: String,
         /// 严重程度 normal, severe, urgent
         #[arg(long, default_value = "urgent", value_parser = choice::<Severity>)]
@@ -258,7 +258,7 @@ pub(crate) enum IssueCommand {
         #[arg(long)]
         outlet: Option<String>,
     },
-    /// 处理 take an issue up
+    /// 处理 acknowledge an issue
     Ack {
         /// 编号 the issue's id
         issue: RecordId,
@@ -276,24 +276,24 @@ pub(crate) enum IssueCommand {
 pub(crate) enum PhotoCommand {
     /// 添加 attach a photo; its picture is copied and sent by the next sync
     Attach(PhotoArgs),
-    /// 列表 the photos of a visit or an issue, and where each of them stands
+    /// 列表 the photos of a visit or an issue, with their states
     List {
         #[command(flatten)]
         of: PhotoOfArg,
     },
-    /// 重试 offer a picture again that the server did not take
+    /// 重试 offer a declined picture again
     Retry {
         /// 图片 the picture's hash, as `photo list` shows it
         picture: ContentHash,
     },
-    /// 移除 let go of a picture that is damaged, or that the server did not take for good
+    /// 移除 delete a picture that is damaged, or that the server declined for good
     Drop {
         /// 图片 the picture's hash, as `photo list` shows it
         picture: ContentHash,
     },
 }
 
-/// What a photo is of.
+/// The visit or issue that a photo belongs to.
 #[derive(Debug, Args)]
 pub(crate) struct PhotoOfArg {
     /// 拜访 the visit's id; the open visit by default
@@ -326,7 +326,7 @@ pub(crate) struct PhotoArgs {
     pub(crate) fix: GpsFixArgs,
 }
 
-/// Where the device was.
+/// The GPS fix given on the command line.
 #[derive(Debug, Args)]
 pub(crate) struct GpsFixArgs {
     /// 纬度 latitude in degrees, WGS-84
@@ -338,14 +338,14 @@ pub(crate) struct GpsFixArgs {
     /// 精度 accuracy in metres
     #[arg(long, requires = "lat")]
     pub(crate) accuracy: Option<i64>,
-    /// 模拟定位 the system says that the position is simulated
+    /// 模拟定位 the system reports a mock location
     #[arg(long, requires = "lat")]
     pub(crate) mocked: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DayCommand {
-    /// 出门前检查 check the bag before leaving; what is not named is not there
+    /// 出门前检查 check the bag before leaving; an item not named is missing
     Check {
         /// 文件夹 the folder is there
         #[arg(long)]
@@ -385,21 +385,21 @@ pub(crate) enum DayCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RejectedCommand {
-    /// 列表 what was not taken, and why
+    /// 列表 the rejected saves, with the reasons
     List,
-    /// 重新提交 send one again
+    /// 重新提交 send a rejected save again
     Resend {
         /// 编号 such as D3-12
         id: RejectedId,
     },
-    /// 丢弃 throw one away
+    /// 丢弃 discard a rejected save
     Drop {
         /// 编号 such as D3-12
         id: RejectedId,
     },
 }
 
-/// Reads a choice by its code.
+/// Parses a choice by its code.
 pub(crate) fn choice<T: Choice>(code: &str) -> Result<T, String> {
     T::from_code(code).ok_or_else(|| {
         let codes: Vec<_> = T::CHOICES.iter().map(|choice| choice.1).collect();
@@ -407,7 +407,7 @@ pub(crate) fn choice<T: Choice>(code: &str) -> Result<T, String> {
     })
 }
 
-/// Reads a moment, in Unix milliseconds.
+/// Parses a moment into Unix milliseconds.
 pub(crate) fn moment_ms(text: &str) -> Result<i64, String> {
     let at = text
         .parse()
@@ -418,7 +418,7 @@ pub(crate) fn moment_ms(text: &str) -> Result<i64, String> {
     })
 }
 
-/// Reads by when an issue is due.
+/// Parses the due date of an issue.
 pub(crate) fn due(code: &str) -> Result<Due, String> {
     match code {
         "same_day" => Ok(Due::SameDay),

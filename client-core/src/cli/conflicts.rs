@@ -1,4 +1,4 @@
-//! The commands of what two people changed at once.
+//! The conflict commands.
 
 use serde_json::{Value as Json, json};
 use xundian_client::{Client, ConflictLine, ConflictSide, Decision, RecordId};
@@ -8,7 +8,7 @@ use xundian_protocol::record::Home;
 use super::CliError;
 use super::output::{Output, state_words, time_text};
 
-/// Lists conflicts, of an outlet or all; open ones first.
+/// Lists the conflicts of one outlet or of all; open ones first.
 pub(super) fn list(client: &Client, outlet: Option<&str>, output: Output) -> Result<(), CliError> {
     let home = outlet.map(|name| client.outlet_named(name).map(Home::Outlet)).transpose()?;
     let conflicts = client.conflicts(home)?;
@@ -18,7 +18,7 @@ pub(super) fn list(client: &Client, outlet: Option<&str>, output: Output) -> Res
     Ok(output.rows(&json, &headings, conflicts.iter().map(row).collect())?)
 }
 
-/// Settles one.
+/// Settles one conflict.
 pub(super) fn settle(
     client: &Client,
     id: RecordId,

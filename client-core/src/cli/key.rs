@@ -1,4 +1,4 @@
-//! The key of a sealed device, from a file. An app takes it from the platform's keystore instead.
+//! The store key of a sealed device, read from a file. An app reads it from the platform's keystore instead.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::CliError;
 use super::output::Output;
 
-/// Reads a key: 32 bytes as they are, or in hexadecimal digits, with or without a line's end.
+/// Reads a key: 32 raw bytes, or hexadecimal digits with or without a line end.
 pub(super) fn read(file: &Path) -> Result<StoreKey, CliError> {
     let shown = || file.display().to_string();
     let bytes = Zeroizing::new(fs::read(file).map_err(|source| CliError::File { file: shown(), source })?);
@@ -32,7 +32,7 @@ fn from_hex(digits: &[u8]) -> Option<[u8; 32]> {
     Some(key)
 }
 
-/// Seals the device with the key in another file.
+/// Re-seals the device with the key in another file.
 pub(super) fn change(client: &Client, new_key_file: &Path, output: Output) -> Result<(), CliError> {
     client.change_key(&read(new_key_file)?)?;
     let file = new_key_file.display();

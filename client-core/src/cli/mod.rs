@@ -1,4 +1,4 @@
-//! The command line: reads what is asked, calls the client, shows the answer. Chinese first, English second.
+//! The command line: parses the arguments, calls the client, prints the answer. Chinese first, English second.
 
 mod args;
 mod conflicts;
@@ -19,7 +19,7 @@ use xundian_client::{Client, EnrolError, PhotoError, RecordError, RescueError, S
 use args::{Cli, Command};
 use output::Output;
 
-/// Why a command failed. Each text says what, where and what to do.
+/// Why a command failed. Each text says what failed, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
     #[error(transparent)]
@@ -56,7 +56,7 @@ pub(crate) enum CliError {
     BadLines { bad: u64, saved: u64 },
 }
 
-/// Runs the command that the arguments name.
+/// Runs the command given by the arguments.
 pub(crate) fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
@@ -75,7 +75,7 @@ pub(crate) fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), CliError> {
     let output = Output { json: cli.json };
     let key = cli.key_file.as_deref().map(key::read).transpose()?;
-    // These want a device that is not open.
+    // These commands need a device that is not open.
     match &cli.command {
         Command::Enrol { invitation, label } => {
             return network::enrol(&cli.home, key.as_ref(), invitation, label, output);

@@ -120,7 +120,7 @@ fn photos_json(report: PhotoReport) -> Json {
     })
 }
 
-/// What became of the pictures, where there were any.
+/// The outcome of the pictures, if there were any.
 fn photos_outcome(report: PhotoReport) -> String {
     let PhotoReport { stored, declined, damaged, waiting, .. } = report;
     if stored + declined + damaged + waiting == 0 {
@@ -134,7 +134,7 @@ fn photos_outcome(report: PhotoReport) -> String {
     text
 }
 
-/// How far the pictures are, where there are any.
+/// The progress of the pictures, if there are any.
 fn photos_text(progress: SyncProgress) -> String {
     let SyncProgress { photo_bytes_done, photo_bytes_total, .. } = progress;
     if photo_bytes_total == 0 {
@@ -152,7 +152,7 @@ fn progress_bar(output: Output) -> ProgressBar {
     if output.json {
         return ProgressBar::hidden();
     }
-    // It draws on the standard error, and only where that is a terminal.
+    // The bar is drawn on the standard error, and only if that is a terminal.
     let bar = ProgressBar::new(0);
     let style = ProgressStyle::with_template("同步 sync [{bar:30}] {pos}/{len} {msg} {elapsed}");
     if let Ok(style) = style {

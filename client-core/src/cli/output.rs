@@ -1,4 +1,4 @@
-//! What the command line shows: tables for people, JSON for programs. Both come from the kinds' declarations.
+//! The output of the command line: tables for people, JSON for programs. Both come from the kinds' declarations.
 
 use std::io::Write;
 
@@ -12,14 +12,14 @@ use xundian_protocol::kinds::format::{self, Formatter};
 use xundian_protocol::kinds::{FieldSpec, KindSpec, header, spec};
 use xundian_protocol::record::{Record, Value};
 
-/// Where answers go.
+/// The form of the output: JSON or text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     pub(crate) json: bool,
 }
 
 impl Output {
-    /// Prints an answer: the JSON, or what people read.
+    /// Prints an answer, as JSON or as text.
     pub(crate) fn answer(self, json: &Json, human: impl std::fmt::Display) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
         if self.json {
@@ -27,7 +27,7 @@ impl Output {
         } else {
             writeln!(out, "{human}")?
         }
-        // A program that reads this may rely on what it was told as soon as it was said.
+        // A program that reads a line may rely on it at once.
         out.flush()
     }
 
@@ -45,7 +45,7 @@ fn table(headings: &[&str], rows: Vec<Vec<String>>) -> Table {
     table
 }
 
-/// Where a record stands, as a word for programs and a word for people.
+/// A record's save state, as a word for programs and a word for people.
 pub(crate) const fn state_words(state: &SaveState) -> (&'static str, &'static str) {
     match state {
         SaveState::Saved => ("saved", "已保存 saved"),
@@ -107,7 +107,7 @@ pub(crate) fn list_table(kind: &KindSpec, lines: &[RecordLine]) -> (Vec<String>,
     (headings.collect(), lines.iter().map(row).collect())
 }
 
-/// More columns than this do not fit on a terminal.
+/// More columns do not fit on a terminal.
 const LIST_COLUMNS_MAX: usize = 7;
 
 fn cell(field: &FieldSpec, record: &Record) -> String {
@@ -118,7 +118,7 @@ fn value_text(field: Option<&FieldSpec>, value: &Value) -> String {
     Formatter { moment: &time_text, ..Formatter::PLAIN }.value(field, value).bilingual()
 }
 
-/// A moment in the zone of this computer.
+/// A moment in this computer's time zone.
 pub(crate) fn time_text(unix_ms: i64) -> String {
     let at = DateTime::from_timestamp_millis(unix_ms);
     at.map_or_else(
@@ -138,7 +138,7 @@ pub(crate) fn op_fields(op: &xundian_protocol::record::Op) -> String {
     own.filter_map(one).take(4).collect::<Vec<_>>().join("，")
 }
 
-/// A record made of an op alone, so that a rejected save is shown like a record.
+/// A record made from one op, so that a rejected save is shown like a record.
 pub(crate) fn op_json(op: &xundian_protocol::record::Op) -> Json {
     line_json(&RecordLine { record: json::op_record(op), state: SaveState::Rejected(Vec::new()) })
 }

@@ -1,4 +1,4 @@
-//! The commands of photos.
+//! The photo commands.
 
 use serde_json::{Value as Json, json};
 use xundian_client::{Client, NewPhoto, PhotoLine, PhotoOf, PhotoState, RecordError};
@@ -87,7 +87,7 @@ fn row(line: &PhotoLine) -> Vec<String> {
     ]
 }
 
-/// Where a picture stands, as a word for programs and a word for people.
+/// A picture's state, as a word for programs and a word for people.
 const fn words(state: &PhotoState) -> (&'static str, &'static str) {
     match state {
         PhotoState::Waiting { .. } => ("waiting", "待上传 waiting"),

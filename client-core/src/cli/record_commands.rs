@@ -1,4 +1,4 @@
-//! The commands of the day's work.
+//! The commands that record the day's work.
 
 use std::collections::BTreeMap;
 
@@ -152,13 +152,13 @@ pub(super) fn day(client: &Client, command: DayCommand, output: Output) -> Resul
     }
 }
 
-/// The GPS fix that the arguments give, if any.
+/// The GPS fix given by the arguments, if any.
 pub(super) fn given_fix(args: &GpsFixArgs) -> Result<Option<GpsFix>, CliError> {
     let given = args.lat.zip(args.lon);
     given.map(|(latitude, longitude)| gps_fix(latitude, longitude, args.accuracy, args.mocked)).transpose()
 }
 
-/// A GPS fix from degrees.
+/// Builds a GPS fix from degrees.
 pub(super) fn gps_fix(
     latitude: f64,
     longitude: f64,

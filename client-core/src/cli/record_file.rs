@@ -18,7 +18,7 @@ use super::args::{choice, due, moment_ms};
 use super::output::Output;
 use super::record_commands::gps_fix;
 
-/// The longest line that is read; a visit of a thousand products takes some 150 KB.
+/// The longest accepted line. A visit with a thousand products takes about 150 KB.
 const LINE_BYTES_MAX: usize = 1024 * 1024;
 
 pub(super) fn record(client: &Client, file: &Path, output: Output) -> Result<(), CliError> {
@@ -73,14 +73,14 @@ fn progress_bar(bytes: u64, output: Output) -> ProgressBar {
 /// A line's number, and its bytes or why they cannot be read.
 type NumberedLine = (u64, Result<Vec<u8>, String>);
 
-/// Lines of bounded length.
+/// Reads lines of bounded length.
 struct Lines<R> {
     input: R,
     number: u64,
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The next line.
+    /// Returns the next line.
     fn next(&mut self) -> std::io::Result<Option<NumberedLine>> {
         let mut line = Vec::new();
         let limit = LINE_BYTES_MAX as u64 + 1;
@@ -115,7 +115,7 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Saves the visit of one line; `None` for an empty one.
+/// Saves the visit of one line. Returns `None` for an empty line.
 fn record_line(client: &Client, line: &[u8]) -> Result<Option<VisitId>, String> {
     if line.trim_ascii().is_empty() {
         return Ok(None);
@@ -147,7 +147,7 @@ struct VisitLine {
     issues: Vec<IssueLine>,
 }
 
-/// RFC 3339, or Unix milliseconds.
+/// RFC 3339 text, or Unix milliseconds.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Time {

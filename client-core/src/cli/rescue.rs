@@ -1,4 +1,4 @@
-//! The two commands for a device that is damaged.
+//! The two commands for a damaged device.
 
 use std::path::Path;
 

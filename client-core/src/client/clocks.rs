@@ -1,19 +1,19 @@
-//! The device's clocks, as the operating system gives them.
+//! The device's clocks, read from the operating system.
 
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::recorder::Moment;
 
-/// Reads the clocks. On Linux the monotonic clock counts from the start of the device, so that a visit may
-/// be opened in one process and closed in another; elsewhere it counts from the start of the process.
+/// Reads the clocks. On Linux the monotonic clock counts from boot, so that one process may open a visit and another
+/// close it. Elsewhere it counts from the start of the process.
 pub(super) fn system() -> Moment {
     let (mono_ms, boot) = since_boot().unwrap_or_else(since_process_start);
     Moment { now_ms: wall_ms(), mono_ms, boot }
 }
 
 fn wall_ms() -> i64 {
-    // A clock before 1970 is a clock that was never set; the clock grade says how far to trust it.
+    // A clock before 1970 was never set. The clock grade says how far to trust it.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
@@ -22,7 +22,7 @@ fn wall_ms() -> i64 {
 fn since_boot() -> Option<(u64, [u8; 16])> {
     use std::os::unix::fs::FileExt;
 
-    // The file stays open: a save reads it each time, and opening costs more than reading.
+    // The file stays open: each save reads it, and opening costs more than reading.
     static BOOT: OnceLock<Option<(std::fs::File, [u8; 16])>> = OnceLock::new();
     let open = || {
         let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;

@@ -1,4 +1,4 @@
-//! The day's work: each method is one durable save.
+//! The day's work: each method commits one durable save.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::store::{OpenVisit, RejectedId, Save};
 use crate::visit_ops::{self, GpsFix, NewIssue, OutletFacts, VisitBundle};
 
 impl Client {
-    /// Records the check of the bag before leaving 出门前检查. A second one on a day takes the place of the first. Returns
+    /// Records the check of the bag before leaving 出门前检查. A second check on the same day replaces the first. Returns
     /// its id.
     ///
     /// # Errors
@@ -28,8 +28,8 @@ impl Client {
         self.save_of_day(check, is_same_day)
     }
 
-    /// Records the report that closes the day 日报, with the counts of what was done. A second one takes the place of the
-    /// first. Returns its id.
+    /// Records the report that closes the day 日报, with counts of what was done. A second report replaces the first.
+    /// Returns its id.
     ///
     /// # Errors
     /// Returns an error if the store cannot be written.
@@ -50,7 +50,7 @@ impl Client {
         self.save_of_day(&report, |form, _, _| form.day == Some(today))
     }
 
-    /// Saves a record of the person's own home that stands once a day.
+    /// Saves a record of the person's home that exists once a day.
     fn save_of_day<T: Entity>(
         &self,
         form: &T,
@@ -77,7 +77,7 @@ impl Client {
         })
     }
 
-    /// The outlet of a code or an id.
+    /// Finds an outlet by its code or id.
     ///
     /// # Errors
     /// Returns an error if the device knows no such outlet.
@@ -105,15 +105,15 @@ impl Client {
         })
     }
 
-    /// The visit that is going on.
+    /// The open visit.
     ///
     /// # Errors
-    /// Returns an error if none is.
+    /// Returns an error if no visit is open.
     pub fn current_visit(&self) -> Result<VisitId, RecordError> {
         self.store.open_visits().last().map(|open| VisitId(open.visit)).ok_or(RecordError::NoOpenVisit)
     }
 
-    /// Answers tasks of an open visit, and notes the store's important matters 本店重要事务.
+    /// Answers tasks of an open visit, and writes the store's important matters 本店重要事务.
     ///
     /// # Errors
     /// Returns an error if the visit is unknown or has ended.
@@ -129,7 +129,7 @@ impl Client {
         })
     }
 
-    /// Records what stands on the shelf 货架检查. Saving again adds lines and replaces those named again.
+    /// Records the shelf 货架检查. Saving again adds lines and replaces lines of the same product.
     ///
     /// # Errors
     /// Returns an error if the visit is unknown or has ended, or nothing is filled in.
@@ -137,7 +137,7 @@ impl Client {
         self.beside_visit(visit, shelf, &ShelfObservation { visit: Some(visit), ..shelf.clone() })
     }
 
-    /// Records the stock counted in a visit 库存盘点. Saving again adds lines and replaces those named again.
+    /// Records the stock counted in a visit 库存盘点. Saving again adds lines and replaces lines of the same product.
     ///
     /// # Errors
     /// Returns an error if the visit is unknown or has ended, or nothing is filled in.
@@ -145,7 +145,7 @@ impl Client {
         self.beside_visit(visit, count, &StockCount { visit: Some(visit), ..count.clone() })
     }
 
-    /// Records units that came into an outlet or left it 库存变动, in a visit or outside one.
+    /// Records units that arrived at an outlet or left it 库存变动, in a visit or outside one.
     ///
     /// # Errors
     /// Returns an error if the outlet is unknown or out of scope, or a required field is missing.
@@ -182,10 +182,10 @@ impl Client {
         })
     }
 
-    /// Takes an issue up 协调解决.
+    /// Acknowledges an issue 协调解决.
     ///
     /// # Errors
-    /// Returns an error if the issue is unknown, or was taken up or closed before.
+    /// Returns an error if the issue is unknown, or already acknowledged or closed.
     pub fn acknowledge_issue(&self, issue: RecordId) -> Result<(), RecordError> {
         self.step_issue(issue, IssueState::Acknowledged, None)
     }
@@ -193,7 +193,7 @@ impl Client {
     /// Closes an issue 已解决.
     ///
     /// # Errors
-    /// Returns an error if the issue is unknown, or closed already.
+    /// Returns an error if the issue is unknown or already closed.
     pub fn close_issue(&self, issue: RecordId, resolution: String) -> Result<(), RecordError> {
         self.step_issue(issue, IssueState::Closed, Some(resolution))
     }
@@ -215,8 +215,8 @@ impl Client {
         })
     }
 
-    /// Closes a visit 离店. The time in store is that of the monotonic clock, and stays empty where the device was
-    /// restarted meanwhile.
+    /// Closes a visit 离店. The time in store is measured by the monotonic clock. It stays empty if the device was
+    /// restarted during the visit.
     ///
     /// # Errors
     /// Returns an error if the visit is unknown or has ended.
@@ -229,7 +229,7 @@ impl Client {
         })
     }
 
-    /// Breaks a visit off 中止.
+    /// Aborts a visit 中止.
     ///
     /// # Errors
     /// Returns an error if the visit is unknown or has ended.
@@ -247,8 +247,8 @@ impl Client {
         })
     }
 
-    /// Records a whole visit, with what was seen, counted and raised in it, in one durable save. A visit whose id is
-    /// given and known is there already; nothing is saved then.
+    /// Records a whole visit in one durable save, with its observations, counts and issues. If the given id is already
+    /// known, nothing is saved.
     ///
     /// # Errors
     /// Returns an error if the outlet is unknown or out of scope, the times run backwards, or a value is not allowed.
@@ -267,10 +267,10 @@ impl Client {
         })
     }
 
-    /// Sends a rejected save again, as a new one; it leaves the tray in the same transaction.
+    /// Sends a rejected save again, as a new save. The same transaction removes it from the rejected ops.
     ///
     /// # Errors
-    /// Returns an error if the tray has no such entry.
+    /// Returns an error if there is no such rejected save.
     pub fn resend_rejected(&self, id: RejectedId) -> Result<(), RecordError> {
         self.save(|recorder, _, _| {
             let rejected = self.store.rejected_save(id)?.ok_or(RecordError::NoSuchRejected { id })?;
@@ -280,15 +280,15 @@ impl Client {
         })
     }
 
-    /// Throws a rejected save away. Where it was a photo, its picture goes as well, unless another photo has the same.
+    /// Discards a rejected save. If it was a photo, its picture is deleted as well, unless another photo has the same.
     ///
     /// # Errors
-    /// Returns an error if the tray has no such entry.
+    /// Returns an error if there is no such rejected save.
     pub fn drop_rejected(&self, id: RejectedId) -> Result<(), RecordError> {
         if !self.store.drop_rejected(id)? {
             return Err(RecordError::NoSuchRejected { id });
         }
-        // The save has left the tray for good, whatever becomes of its picture's file: the next opening removes it.
+        // The rejected save is gone in any case. If its picture's file cannot be removed, the next opening removes it.
         self.tidy_pictures().unwrap_or_else(|error| tracing::warn!(%error, "a picture is left over"));
         Ok(())
     }
@@ -310,7 +310,7 @@ impl Client {
         })
     }
 
-    /// Decides a save into an open visit; the target handed over is the visit itself.
+    /// Decides a save into an open visit. `target` is the visit itself.
     fn in_visit(
         &self,
         visit: VisitId,
@@ -339,7 +339,7 @@ impl Client {
         Err(RecordError::OutletNotInScope { name: facts.code.clone() })
     }
 
-    /// The present moment in the zone of the outlet that a record belongs to.
+    /// The present moment in the time zone of a record's outlet.
     pub(super) fn captured(&self, record: &Record, moment: Moment) -> Result<Captured, RecordError> {
         let outlet_index = self.outlet_index()?;
         let zone = match record.home {
@@ -352,7 +352,7 @@ impl Client {
     fn check_none_open(&self) -> Result<(), RecordError> {
         for open in self.store.open_visits() {
             let record = self.store.record(Visit::key(open.visit))?;
-            // A visit whose opening was rejected, or whose outlet left the scope, hinders nobody.
+            // A visit whose opening was rejected, or whose outlet left the scope, does not block a new one.
             if let Some(Record { home: Home::Outlet(outlet), .. }) = record {
                 return Err(RecordError::AlreadyOpen { visit: VisitId(open.visit), outlet });
             }

@@ -1,4 +1,4 @@
-//! Conflicts 冲突: what this device sees of them, and how its person settles one.
+//! Conflicts 冲突: listing them on this device, and settling them.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -14,48 +14,47 @@ use crate::errors::RecordError;
 use crate::recorder::Target;
 use crate::store::{Save, SaveState, StoreError};
 
-/// A conflict as an app shows it.
+/// A conflict, for display.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ConflictLine {
     /// Its id.
     pub id: RecordId,
-    /// Where it and the record that it is about live.
+    /// The home of the conflict and of its record.
     pub home: Home,
-    /// The record that it is about.
+    /// The record in conflict.
     pub record: RecordKey,
-    /// The field of that record, and the line.
+    /// The field in conflict, and the line of a map.
     pub at: FieldKey,
-    /// What people call the field.
+    /// The field's label.
     pub field: Text,
-    /// What people call the line, where the field is a map.
+    /// The line's name, if the field is a map.
     pub line: Option<String>,
-    /// The value that stood when the conflict was found.
+    /// The current value when the conflict was found.
     pub kept: ConflictSide,
     /// The value that lost.
     pub lost: ConflictSide,
     /// When the server found it, Unix milliseconds.
     pub found_at_ms: i64,
-    /// How it was settled; `None` while it is open.
+    /// How it was settled; `None` while open.
     pub settlement: Option<Settlement>,
-    /// Whether people edit the field, so that the value that lost can be restored. What else is a conflict can only
-    /// be kept: a visit is corrected by a new one, reference data and fields of its own by headquarters.
+    /// Whether the field is editable, so that the lost value can be restored. Other conflicts can only be kept: a visit
+    /// is corrected by a new one, and reference data by headquarters.
     pub may_restore: bool,
-    /// Where it stands on its way to the server.
+    /// Its save state.
     pub state: SaveState,
 }
 
 /// One of the two values.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ConflictSide {
-    /// The value, and who wrote it when.
+    /// The value, its author and its time.
     pub side: Side,
-    /// How it reads.
+    /// The value as text.
     pub text: Text,
 }
 
 impl Client {
-    /// The conflicts of a home or of all that this device sees: open ones first, then by when they were found, the
-    /// latest first.
+    /// The conflicts of one home or of all homes on this device: open ones first, then the latest first.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -71,19 +70,19 @@ impl Client {
         let mut lines = Vec::with_capacity(records.len());
         for record in &records {
             let state = self.save_state(record.key)?.unwrap_or(SaveState::Confirmed);
-            // What a newer server writes otherwise is no conflict that this version can show.
+            // A conflict written by a newer server may be unreadable for this version; it is skipped.
             lines.extend(conflict_line(record, state, &formatter));
         }
         lines.sort_by_key(|line| (line.settlement.is_some(), Reverse(line.found_at_ms), line.id));
         Ok(lines)
     }
 
-    /// Settles a conflict, offline as everything. To keep says that what stands is right, and changes nothing else. To
-    /// restore writes the value that lost into the record again, as an edit made now, in the same save.
+    /// Settles a conflict; works offline. `Kept` confirms the current value and changes nothing else. `Restored` writes
+    /// the lost value into the record again, as an edit made now, in the same save.
     ///
     /// # Errors
-    /// Returns an error if the device has no such conflict or not its record, it is settled already, or the kind of its
-    /// record is not edited.
+    /// Returns an error if the device does not have the conflict or its record, the conflict is already settled, or the
+    /// record's kind is not editable.
     pub fn settle_conflict(&self, id: RecordId, decision: Decision) -> Result<(), RecordError> {
         let key = Conflict::key(id);
         self.save(|recorder, _, moment| {
@@ -109,7 +108,7 @@ impl Client {
         })
     }
 
-    /// The names of the records to which the values of conflicts refer, as far as this device knows them.
+    /// The display names of the records that the values of conflicts refer to, as far as this device knows them.
     fn names_for(&self, records: &[Record]) -> Result<BTreeMap<RecordKey, String>, StoreError> {
         let mut names = BTreeMap::new();
         for conflict in records.iter().map(Conflict::read) {

@@ -1,4 +1,4 @@
-//! Editing what several people edit, and mending what the server did not take.
+//! Editing shared records, and correcting rejected saves.
 
 use xundian_protocol::ids::RecordId;
 use xundian_protocol::kinds::{Entity, KindSpec, WritePolicy, header, spec};
@@ -10,18 +10,17 @@ use crate::recorder::Target;
 use crate::store::{RejectedId, Save};
 
 impl Client {
-    /// Writes the filled-in fields of a form into a record that people edit, such as an outlet or an issue. With the
-    /// form `before` that the person had before them, just what differs from it is written, what they emptied is
-    /// removed, and what somebody else changed in the meantime ends as a conflict instead of being lost. Nothing is
-    /// saved where nothing changes.
+    /// Writes the filled-in fields of an entity into a shared record, such as an outlet or an issue. With `before`, the
+    /// entity as the person saw it, only the differences are written, emptied fields are removed, and a concurrent
+    /// change becomes a conflict instead of being lost. If nothing changed, nothing is saved.
     ///
     /// # Errors
-    /// Returns an error if the device has no such record, the kind is not edited, or a value is not allowed.
+    /// Returns an error if the device has no such record, the kind is not editable, or a value is not allowed.
     pub fn edit<T: Entity>(&self, id: RecordId, form: &T, before: Option<&T>) -> Result<(), RecordError> {
         self.edit_fields(T::key(id), form.writes(), before.map(Entity::writes))
     }
 
-    /// The same with the fields of forms.
+    /// Like [`Self::edit`], with the entities' fields.
     pub(crate) fn edit_fields(
         &self,
         key: RecordKey,
@@ -42,16 +41,16 @@ impl Client {
         })
     }
 
-    /// Saves what lies in the tray anew, with the fields of a form in the place of those that were refused. It leaves
-    /// the tray in the same transaction.
+    /// Saves a rejected op again, with the given entity's fields in place of the rejected ones. The same transaction
+    /// removes it from the rejected ops.
     ///
     /// # Errors
-    /// Returns an error if the tray has no such entry, the form is of another kind than it, or a value is not allowed.
+    /// Returns an error if there is no such rejected save, the entity is of another kind, or a value is not allowed.
     pub fn mend_rejected<T: Entity>(&self, id: RejectedId, form: &T) -> Result<(), RecordError> {
         self.mend_fields(id, &T::SPEC, form.writes())
     }
 
-    /// The same with the fields of a form.
+    /// Like [`Self::mend_rejected`], with the entity's fields.
     pub(crate) fn mend_fields(
         &self,
         id: RejectedId,
@@ -75,7 +74,7 @@ impl Client {
     }
 }
 
-/// The kind of a record, where forms edit it.
+/// The kind of a record, if people edit that kind.
 pub(super) fn edited_kind(key: RecordKey) -> Result<&'static KindSpec, RecordError> {
     let kind = spec(key.kind).ok_or(RecordError::NoSuchRecord { key })?;
     match kind.write_policy {
@@ -88,7 +87,7 @@ pub(super) fn edited_kind(key: RecordKey) -> Result<&'static KindSpec, RecordErr
     }
 }
 
-/// What a form writes otherwise than the one before it, and removes of it.
+/// The writes and removals that lead from one state of the fields to the other.
 fn changed(form: &[Write], before: &[Write]) -> Vec<Write> {
     let written = form.iter().filter(|write| !before.contains(write)).cloned();
     let emptied = before.iter().filter(|old| form.iter().all(|write| write.at != old.at));
@@ -96,8 +95,8 @@ fn changed(form: &[Write], before: &[Write]) -> Vec<Write> {
     written.chain(removals).collect()
 }
 
-/// The writes of a refused save with those of a form in their place. Of the old ones stay who captured it and
-/// when, what this version does not know, and removals, which no form shows.
+/// The writes of a rejected save, with new fields in place of the old. Kept are who captured it and when, fields
+/// unknown to this version, and removals, which no entity can express.
 fn mended(kind: &KindSpec, refused: Vec<Write>, form: Vec<Write>) -> Vec<Write> {
     let is_shown = |write: &Write| {
         write.at.tag >= header::TAGS_END && write.value != Value::Absent && kind.field(write.at.tag).is_some()

@@ -19,10 +19,10 @@ use crate::sealing::StoreKey;
 use crate::store::{Identity, StoreError};
 use crate::transport::TlsIdentity;
 
-/// Why a device was not enrolled. Unsent work on it is kept, whatever happens.
+/// Why a device was not enrolled. Its unsent work is kept in every case.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
-    /// The text is no invitation.
+    /// The text is not an invitation.
     #[error(transparent)]
     Invitation(#[from] InvitationError),
     /// The label is too long.
@@ -36,18 +36,18 @@ pub enum EnrolError {
         "this folder is the device of {owner}, and the invitation is for {invited}: choose another folder, so that nobody's work is mixed up"
     )]
     OtherPerson {
-        /// Whose device it is.
+        /// The owner of the device.
         owner: String,
-        /// Whom the invitation is for.
+        /// The person that the invitation is for.
         invited: String,
     },
-    /// The server said no.
+    /// The server refused.
     #[error("the server refused: {}", .0.message)]
     Refused(Refused),
-    /// The server's answer makes no sense.
+    /// The server's answer is invalid.
     #[error("the server's answer cannot be used ({0}): report this together with the app's version")]
     Answer(String),
-    /// The identity cannot be kept.
+    /// The identity files cannot be read or written.
     #[error(transparent)]
     File(#[from] IdentityFileError),
     /// The store cannot be opened or written.
@@ -59,7 +59,7 @@ pub enum EnrolError {
 }
 
 impl EnrolError {
-    /// Whether the same again may succeed later without anybody doing anything.
+    /// Whether a retry may succeed without anybody doing anything.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Connection(error) => error.is_retryable(),
@@ -85,21 +85,22 @@ impl From<DecodeError> for EnrolError {
 }
 
 impl Client {
-    /// Makes a device of a home folder. The invitation counts once, but the same call may be repeated with it until it
-    /// succeeds: the device's key and request are kept before the request is sent, and the server answers the same
-    /// request with the same certificate. A device that is enrolled already gets a new number and certificate; its
-    /// unsent work is kept and goes under the new number.
+    /// Enrols a home folder as a device. An invitation is used once, but this call may be repeated with it until it
+    /// succeeds: the device's key and request are stored before the request is sent, and the server answers the same
+    /// request with the same certificate. A device that is already enrolled gets a new number and certificate. Its
+    /// unsent work is kept and sent under the new number.
     ///
     /// # Errors
-    /// Returns an error if the invitation is none, the server refuses or cannot be reached, or the folder is of no use.
+    /// Returns an error if the invitation is invalid, the server refuses or cannot be reached, or the folder cannot be
+    /// used.
     pub async fn enrol(home: &Path, invitation: &str, label: &str) -> Result<Self, EnrolError> {
         Self::enrol_at(home, None, invitation, label).await
     }
 
-    /// The same for a device that is sealed with a key of the host app's, see [`Self::open_with_key`].
+    /// Like [`Self::enrol`], for a device sealed with the host app's key, see [`Self::open_with_key`].
     ///
     /// # Errors
-    /// As [`Self::enrol`], and where the key does not fit.
+    /// As [`Self::enrol`], and if the key does not fit.
     pub async fn enrol_with_key(
         home: &Path,
         key: &StoreKey,
@@ -115,23 +116,23 @@ impl Client {
         invitation: &str,
         label: &str,
     ) -> Result<Self, EnrolError> {
-        // A slip in the invitation leaves no folder behind.
+        // An invalid invitation creates no folder.
         let invitation = read(invitation, label)?;
         let client = Self::open_at(home, key, Box::new(clocks::system))?;
         client.take_up(&invitation, label).await?;
         Ok(client)
     }
 
-    /// The same for a device that is open.
+    /// Like [`Self::enrol`], for an open device.
     ///
     /// # Errors
-    /// As [`Self::enrol`], and where a sync or a push is running.
+    /// As [`Self::enrol`], and if a sync or a push is running.
     pub async fn enrol_here(&self, invitation: &str, label: &str) -> Result<(), EnrolError> {
         self.take_up(&read(invitation, label)?, label).await
     }
 
     async fn take_up(&self, invitation: &Invitation, label: &str) -> Result<(), EnrolError> {
-        // The saves that wait get new numbers, so none of them may be on its way.
+        // Unsent saves get new numbers, so none of them may be in flight.
         let guard = SyncGuard::start(self)?;
         if let Err(error) = self.greet_as_before(&guard).await {
             tracing::debug!("the server says nothing to the old number: {error}");
@@ -142,8 +143,8 @@ impl Client {
         self.accept(invitation, &granted)
     }
 
-    /// A device that is enrolled anew says hello under its old number first. So it finds out what the server has lost of
-    /// what it sent, as one does that was restored from an older backup, and that waits then with the rest.
+    /// Says hello under the old number before a second enrolment. The device learns what the server has lost of its
+    /// saves, as after a restore from an older backup. Those saves return to the outbox.
     async fn greet_as_before(&self, guard: &SyncGuard<'_>) -> Result<(), SyncError> {
         let Some(identity) = self.identity() else { return Ok(()) };
         let tls = self.tls()?;
@@ -181,8 +182,8 @@ impl Client {
             let invited = granted.person_name.clone();
             return Err(EnrolError::OtherPerson { owner: owner.person_name, invited });
         }
-        // A crash before the last of these leaves a device that the server does not let in; enrolling with
-        // the same invitation again completes it.
+        // If a crash prevents the last of these writes, the server does not admit the device. Enrolling with the same
+        // invitation again completes it.
         identity::keep(&self.home, &granted.certificate_der, &granted.authority_der)?;
         self.store.set_identity(&Identity {
             device: granted.device,
@@ -190,7 +191,7 @@ impl Client {
             person_name: granted.person_name.clone(),
             server: invitation.address().to_owned(),
         })?;
-        // The next connection shows the new certificate.
+        // The next connection presents the new certificate.
         self.forget_tls();
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! The device's identity files in its home folder: `device.key` (the secret key, PEM, readable by its owner
-//! alone), `device.csr` (the request for its certificate, DER), `device.crt` and `authority.crt`
-//! (certificates, DER). Where the store is sealed, so are they, each for its name and with the store's key.
+//! The device's identity files in its home folder: `device.key` (the private key, PEM, readable by its owner alone),
+//! `device.csr` (the certificate request, DER), `device.crt` and `authority.crt` (certificates, DER). If the store is
+//! sealed, so are they, each under its name with the store's key.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -17,32 +17,32 @@ const REQUEST_FILE: &str = "device.csr";
 const CERTIFICATE_FILE: &str = "device.crt";
 const AUTHORITY_FILE: &str = "authority.crt";
 
-/// A file of the device's identity cannot be used.
+/// An identity file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityFileError {
     /// It cannot be read or written.
     #[error("cannot {action} {}: {source}; check the folder's permissions and the room on its disk", path.display())]
     File {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The store's key does not open it.
+    /// The store's key does not open the file.
     #[error("{} is not sealed with this device's key, or is damaged: ask for a new invitation and enrol again; unsent work is kept", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
     },
-    /// It holds something else than a key or a certificate.
+    /// The content is not a key or a certificate.
     #[error("{0}")]
     Content(String),
 }
 
 impl IdentityFileError {
-    /// Whether the disk does not let it be read or written at this moment. One that is gone does not come again.
+    /// Whether the file is only temporarily unreadable or unwritable. A missing file is not.
     pub(crate) fn is_passing(&self) -> bool {
         matches!(self, Self::File { source, .. } if source.kind() != io::ErrorKind::NotFound)
     }
@@ -54,7 +54,7 @@ impl From<TlsIdentityError> for IdentityFileError {
     }
 }
 
-/// A device's home folder, with what lies over its files.
+/// A device's home folder, with the seal over its files.
 pub(super) struct DeviceFolder {
     path: PathBuf,
     cover: Cover,
@@ -69,7 +69,7 @@ impl DeviceFolder {
         &self.path
     }
 
-    /// A file's content; `None` where there is no such file.
+    /// A file's content; `None` if there is no such file.
     fn read_if_there(&self, name: &'static str) -> Result<Option<Vec<u8>>, IdentityFileError> {
         match self.read(name) {
             Err(IdentityFileError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -89,14 +89,14 @@ impl DeviceFolder {
         self.cover.open(AssociatedData::File(name), bytes).ok_or(IdentityFileError::Foreign { path })
     }
 
-    /// Renames a file that is of no use. One that was renamed before gives way.
+    /// Renames an unusable file. It replaces one renamed earlier.
     fn lay_aside(&self, name: &'static str) -> Result<(), IdentityFileError> {
         let path = self.path.join(name);
         let moved = fs::rename(&path, self.path.join(format!("{name}.damaged")));
         moved.map_err(|source| IdentityFileError::File { action: "rename", path, source })
     }
 
-    /// Writes a file so that after a crash the old or the new one is there, whole.
+    /// Writes a file so that after a crash the old or the new content is there in full.
     fn write(&self, name: &'static str, content: &[u8]) -> Result<(), IdentityFileError> {
         let path = self.path.join(name);
         let fresh = self.path.join(format!("{name}.new"));
@@ -119,11 +119,11 @@ impl DeviceFolder {
     }
 }
 
-/// The request for a certificate, the same at every call: a request is signed with a random number, and a
-/// server that gets the very same one again knows that its answer was lost.
+/// Returns the certificate request, the same at every call. A request is signed with a random number, so a server that
+/// receives the same request again knows that its answer was lost.
 ///
-/// A key, or a sealed request, that is not what was written is renamed and made anew: who enrols is content with another
-/// key. To the server it is another device then, so that figures wait for the old one until it is revoked.
+/// A corrupted key or sealed request is renamed and created again: enrolment works with any key. The server sees
+/// another device then, so figures wait for the old one until it is revoked.
 pub(super) fn request_der(home: &DeviceFolder) -> Result<Vec<u8>, IdentityFileError> {
     let key = match key(home) {
         Err(IdentityFileError::Content(_) | IdentityFileError::Foreign { .. }) => {
@@ -143,19 +143,19 @@ pub(super) fn request_der(home: &DeviceFolder) -> Result<Vec<u8>, IdentityFileEr
     Ok(request)
 }
 
-/// The device's key; made and kept at the first call. It stays the same for the device's life.
+/// Returns the device's key, created at the first call. It stays the same for the device's life.
 fn key(home: &DeviceFolder) -> Result<DeviceKey, IdentityFileError> {
     if let Some(pem) = home.read_if_there(KEY_FILE)?.map(Zeroizing::new) {
         return Ok(DeviceKey::from_pem(&String::from_utf8_lossy(&pem))?);
     }
     let key = DeviceKey::generate()?;
-    // A request first, so that none of an older key can be left beside this one.
+    // The request is written first, so that no request of an older key can remain beside this key.
     home.write(REQUEST_FILE, &key.csr_der()?)?;
     home.write(KEY_FILE, Zeroizing::new(key.to_pem()).as_bytes())?;
     Ok(key)
 }
 
-/// Keeps the certificates of an enrolment.
+/// Stores the certificates of an enrolment.
 pub(super) fn keep(
     home: &DeviceFolder,
     certificate_der: &[u8],
@@ -165,13 +165,13 @@ pub(super) fn keep(
     home.write(CERTIFICATE_FILE, certificate_der)
 }
 
-/// Keeps the next certificate in the place of the one that ends soon, if it is one for the device's key.
+/// Replaces the expiring certificate by the next one, if that matches the device's key.
 pub(super) fn renew(home: &DeviceFolder, certificate_der: &[u8]) -> Result<(), IdentityFileError> {
     TlsIdentity::for_sync(&home.read(AUTHORITY_FILE)?, certificate_der, &key(home)?)?;
     home.write(CERTIFICATE_FILE, certificate_der)
 }
 
-/// What the device shows to its server.
+/// Loads what the device presents to its server.
 pub(super) fn load(home: &DeviceFolder) -> Result<TlsIdentity, IdentityFileError> {
     let (authority, certificate) = (home.read(AUTHORITY_FILE)?, home.read(CERTIFICATE_FILE)?);
     Ok(TlsIdentity::for_sync(&authority, &certificate, &key(home)?)?)

@@ -1,4 +1,4 @@
-//! Outlets by code and plans by day, held in memory so that a save does not search for them.
+//! An in-memory index of outlets by code and plans by day, so that a save does not search the store.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,7 +10,7 @@ use xundian_protocol::record::{Home, Record};
 use crate::store::{Store, StoreError};
 use crate::visit_ops::OutletFacts;
 
-/// What the store knew when its outlets and plans stood at these revisions.
+/// The index, built at given revisions of outlets and plans.
 pub(super) struct OutletIndex {
     revisions: [u64; 2],
     by_code: HashMap<String, OutletId>,
@@ -18,7 +18,7 @@ pub(super) struct OutletIndex {
     plans: HashMap<Day, Plan>,
 }
 
-/// The person's plan of a day.
+/// The person's plan for a day.
 pub(super) struct Plan {
     pub(super) id: RoutePlanId,
     pub(super) outlets: BTreeSet<OutletId>,
@@ -40,12 +40,12 @@ impl OutletIndex {
         Ok(outlet_index)
     }
 
-    /// Whether the store still says the same.
+    /// Whether the store's revisions are unchanged.
     pub(super) fn is_fresh(&self, store: &Store) -> bool {
         self.revisions == revisions(store)
     }
 
-    /// An outlet by its code or its id.
+    /// Finds an outlet by its code or id.
     pub(super) fn outlet_named(&self, name: &str) -> Option<OutletId> {
         let by_id = || name.parse::<RecordId>().ok().map(OutletId).filter(|id| self.outlets.contains_key(id));
         self.by_code.get(name).copied().or_else(by_id)

@@ -1,4 +1,4 @@
-//! Photos: attached in one durable save, shown from this device, and handed to the upload in their turn.
+//! Photos: attached in one durable save, read on this device, and queued for upload.
 
 use std::io::Read;
 use std::path::Path;
@@ -20,46 +20,46 @@ use crate::recorder::{Captured, Target};
 use crate::store::{Attached, Decline, Picture, PictureState, RefState, Save, StoreError};
 use crate::visit_ops::{self, NewPhoto, PhotoOf};
 
-/// How often a picture is offered that the server does not take for a reason that may pass.
+/// How often a picture is offered again after the server declined it for a temporary reason.
 const TRIES_MAX: u32 = 5;
-/// How long a declined picture waits before it is offered again. Each time it waits twice as long.
+/// The wait before a declined picture is offered again. It doubles each time.
 const RETRY_MS_FIRST: u64 = 60_000;
 const RETRY_MS_MAX: u64 = 6 * 3_600_000;
 
-/// A photo, and where it stands.
+/// A photo and its picture's state.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PhotoLine {
     /// Its record.
     pub line: RecordLine,
-    /// What its record says.
+    /// The record's fields.
     pub photo: Photo,
-    /// Where its picture stands.
+    /// The picture's state.
     pub state: PhotoState,
 }
 
-/// Where a photo's picture stands.
+/// The state of a photo's picture.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PhotoState {
-    /// It waits on this device.
+    /// It is queued on this device.
     Waiting {
-        /// Bytes of it that the server holds, as far as this device knows.
+        /// The bytes that the server holds, as far as this device knows.
         sent_bytes: u64,
     },
-    /// The server has it, whole and verified.
+    /// The server has stored and verified it.
     Stored,
-    /// The server did not take it.
+    /// The server declined it.
     Declined {
-        /// Why.
+        /// The reason.
         why: Refusal,
-        /// The same for people.
+        /// The reason, for people.
         message: String,
-        /// Whether it is offered again by itself. If not, [`Client::retry_photo`] does.
+        /// Whether it is offered again automatically. If not, [`Client::retry_photo`] does so.
         is_tried_again: bool,
     },
-    /// Its file on this device is damaged or gone, and the server does not have it. Attaching the same picture again
-    /// mends it.
+    /// Its file on this device is damaged or missing, and the server does not have it. Attaching the same picture again
+    /// repairs it.
     Damaged,
-    /// It is not on this device: another one took it, or the server has it and it has made room here.
+    /// It is not on this device: another device took it, or the server has it and the local file was evicted.
     NotHere,
 }
 
@@ -72,7 +72,7 @@ pub enum PhotoError {
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It was to be dropped, and nothing is wrong with it.
+    /// The picture may not be dropped: it is unsent and intact, or the server has it.
     #[error(
         "picture 图片 {hash} is still to be sent, or the server has it: only one that is damaged, or that the server did not take for good, is dropped"
     )]
@@ -83,15 +83,17 @@ pub enum PhotoError {
 }
 
 impl Client {
-    /// Attaches a photo to a visit or an issue, in one durable save. The picture is sent by the next sync, after all
-    /// records. A visit takes photos while it is open, and after its end until its day is over.
+    /// Attaches a photo to a visit or an issue, in one durable save. The next sync sends the picture, after all
+    /// records.
+    /// A visit takes photos while it is open, and after its end until its day is over.
     ///
-    /// The same picture of the same visit or issue is one photo: attaching it again saves no second one, and mends its
-    /// file where that was damaged. Returns the photo's id.
+    /// The same picture of the same visit or issue is one photo: attaching it again saves no second photo, and repairs
+    /// a
+    /// damaged file. Returns the photo's id.
     ///
     /// # Errors
-    /// Returns an error if the visit or issue is unknown or too long ago, the bytes are no picture or too many, too
-    /// many pictures wait, or the device's folder cannot be written. Nothing is left behind then.
+    /// Returns an error if the visit or issue is unknown or too old, the bytes are not a picture or too many, too many
+    /// pictures are unsent, or the device's folder cannot be written. Nothing is left behind then.
     pub fn attach_photo(
         &self,
         of: PhotoOf,
@@ -114,28 +116,28 @@ impl Client {
         let is_new = self.store.expect_picture(&attached)?;
         let kept = self.pictures.keep(attachment.hash, picture).map_err(RecordError::from);
         let saved = kept.and_then(|()| match standing {
-            // Its record stands; it is its picture that was made anew.
+            // The record exists already; only its picture was written again.
             Some(photo) => {
                 self.store.save(Save { attaches: Some(attached), ..Save::default() })?;
                 Ok(photo.id)
             }
             None => self.save_photo(home, of, photo, attachment, media_type),
         });
-        // Where the store failed, its last commit may have taken all the same: only the next opening can tell whether
-        // the picture is needed.
+        // If the store failed, its last commit may have succeeded anyway: only the next opening can tell whether the
+        // picture is needed.
         let is_refused = matches!(&saved, Err(error) if !matches!(error, RecordError::Store(_)));
         if is_refused && is_new {
-            // What fails here as well is done by the next opening.
+            // If this fails as well, the next opening does it.
             self.let_go(attachment.hash)
                 .unwrap_or_else(|error| tracing::warn!(%error, "a picture is left over"));
         }
         saved
     }
 
-    /// The same with the picture from a file, which is copied.
+    /// Like [`Self::attach_photo`], with the picture copied from a file.
     ///
     /// # Errors
-    /// As [`Self::attach_photo`], and where the file cannot be read.
+    /// As [`Self::attach_photo`], and if the file cannot be read.
     pub fn attach_photo_file(
         &self,
         of: PhotoOf,
@@ -144,7 +146,7 @@ impl Client {
     ) -> Result<RecordId, RecordError> {
         let mut picture = Vec::new();
         let read = std::fs::File::open(file).and_then(|opened| {
-            // One byte more tells a file that is too large from one that just fits.
+            // One byte more distinguishes a file that is too large from one that just fits.
             let bytes = opened.metadata()?.len();
             let taken = opened.take(PHOTO_BYTES_MAX + 1).read_to_end(&mut picture)?;
             Ok(bytes.max(taken as u64))
@@ -157,7 +159,7 @@ impl Client {
         self.attach_photo(of, photo, &picture)
     }
 
-    /// The photos of a visit or an issue, oldest first, and where each of them stands.
+    /// The photos of a visit or an issue with their states, oldest first.
     ///
     /// # Errors
     /// Returns an error if the visit or issue is unknown, or the store cannot be read.
@@ -168,7 +170,7 @@ impl Client {
                 records.push(record);
             }
         })?;
-        // Not by their ids, which are of one millisecond where two are attached at once.
+        // Ids do not order them: two photos attached at once share a millisecond.
         records.sort_by_key(|record| record.fields().iter().map(|field| field.register.stamp).min());
         let line = |record: Record| {
             let photo = Photo::read(&record);
@@ -195,7 +197,7 @@ impl Client {
         Ok(read?)
     }
 
-    /// Offers a picture again that the server did not take, at the next sync.
+    /// Offers a declined picture again at the next sync.
     ///
     /// # Errors
     /// Returns an error if this device does not have it, or its file is damaged or cannot be read.
@@ -204,9 +206,9 @@ impl Client {
         Ok(self.store.note_picture(hash, PictureState::Waiting)?)
     }
 
-    /// Lets go of a picture that no sync sends any more: one that is damaged, or that the server did not take for good.
-    /// The photo's record stays, here and at the server, without its picture. Attaching the same picture to the same
-    /// visit or issue brings it back.
+    /// Deletes a picture that no sync sends any more: one that is damaged, or that the server declined for good. The
+    /// photo's record stays, here and at the server, without its picture. Attaching the same picture to the same visit
+    /// or issue restores it.
     ///
     /// # Errors
     /// Returns an error if this device does not have it, it is still to be sent or the server has it, or the folder or
@@ -222,7 +224,7 @@ impl Client {
         if !is_given_up {
             return Err(PhotoError::StillNeeded { hash });
         }
-        // Broken off from here on, the next opening does it.
+        // If this is interrupted from here on, the next opening completes it.
         self.store.note_picture(hash, PictureState::Loose)?;
         self.let_go(hash)
     }
@@ -274,8 +276,8 @@ impl Client {
         Ok(self.record_of(of)?.home)
     }
 
-    /// The photo that this person made of the same with the same picture. One of somebody else's stays theirs: the server
-    /// takes a picture from the person whose record names it.
+    /// This person's photo of the same subject with the same picture. Another person's photo stays theirs: the server
+    /// takes a picture only from the person whose record names it.
     fn photo_standing(
         &self,
         home: Home,
@@ -308,14 +310,14 @@ impl Client {
         Ok(())
     }
 
-    /// Removes a picture's file, then what is known of it.
+    /// Removes a picture's file, then its entry in the store.
     fn let_go(&self, hash: ContentHash) -> Result<(), PhotoError> {
         self.pictures.remove(hash)?;
         Ok(self.store.forget_picture(hash)?)
     }
 
-    /// Removes what nobody needs: what is left of attaching that was broken off, pictures that no record names, and
-    /// of those that the server has the oldest, where they are too many. What is unsent stays.
+    /// Removes files that nobody needs: the remains of interrupted attachments, pictures that no record names, and the
+    /// oldest stored pictures above the limit. Unsent pictures stay.
     pub(super) fn tidy_pictures(&self) -> Result<(), PhotoError> {
         let _alone = self.handling_pictures();
         let (mut leaving, mut stored) = (Vec::new(), Vec::new());
@@ -335,7 +337,7 @@ impl Client {
         leaving.into_iter().try_for_each(|hash| self.let_go(hash))
     }
 
-    /// At the opening. A device whose pictures make trouble opens all the same: its records matter more.
+    /// Tidies at opening. A failure does not keep the device closed: its records matter more.
     pub(super) fn tidy_pictures_at_opening(&self) {
         let tidied = self.pictures.remove_unfinished().map_err(PhotoError::from);
         if let Err(error) = tidied.and_then(|()| self.tidy_pictures()) {
@@ -343,7 +345,7 @@ impl Client {
         }
     }
 
-    /// Held by whoever makes and removes pictures' files.
+    /// Locks the creation and removal of picture files.
     fn handling_pictures(&self) -> MutexGuard<'_, ()> {
         self.handling_pictures.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -370,7 +372,7 @@ fn state_of(picture: Option<Picture>) -> PhotoState {
     }
 }
 
-/// Whether a sync will send a picture by itself, now or later.
+/// Whether a sync will send a picture automatically, now or later.
 pub(super) fn is_to_be_sent(picture: &Picture, ref_state: RefState) -> bool {
     let is_sendable = match &picture.state {
         PictureState::Waiting => true,
@@ -380,10 +382,10 @@ pub(super) fn is_to_be_sent(picture: &Picture, ref_state: RefState) -> bool {
     is_sendable && ref_state != RefState::Rejected
 }
 
-/// Whether a picture is offered now: its record is merged, and it does not wait after a refusal.
+/// Whether a picture is offered now: its record is merged, and no backoff is running.
 pub(super) fn is_due(picture: &Picture, ref_state: RefState, now_ms: i64) -> bool {
     let has_waited = match &picture.state {
-        // Also where the clock was set back: it must not make anything wait for ever.
+        // This holds for a clock set back as well: nothing may wait for ever.
         PictureState::Declined(decline) => {
             retry_after_ms(decline).is_some_and(|after_ms| now_ms.abs_diff(decline.at_ms) >= after_ms)
         }
@@ -392,7 +394,7 @@ pub(super) fn is_due(picture: &Picture, ref_state: RefState, now_ms: i64) -> boo
     ref_state == RefState::Merged && is_to_be_sent(picture, ref_state) && has_waited
 }
 
-/// After how long a declined picture is offered again; `None` where only a person can help.
+/// The backoff after which a declined picture is offered again; `None` if only a person can help.
 fn retry_after_ms(decline: &Decline) -> Option<u64> {
     let may_help = match decline.why {
         Refusal::Unavailable => true,

@@ -1,5 +1,5 @@
-//! Queries: which records of a kind a list shows. What is asked for is data, and so is what tells two answers apart;
-//! who asks again, and when, is the caller's affair.
+//! Queries: which records of a kind a list shows. A query and the digest of its page are data; when to ask again is the
+//! caller's choice.
 
 use std::collections::BTreeSet;
 
@@ -13,30 +13,29 @@ use super::Client;
 use super::reads::RecordLine;
 use crate::store::{SaveState, StoreError};
 
-/// Lines of one page.
+/// The most lines of one page.
 pub const QUERY_LINES_MAX: usize = 10_000;
-/// Ids and values that one query names.
+/// The most ids and values in one query.
 const QUERY_NAMES_MAX: usize = 10_000;
 
-/// Which records of a kind are meant.
+/// A query for records of one kind.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Query {
-    /// Of which kind.
+    /// The kind.
     pub kind: KindId,
-    /// Only of this home, such as an outlet.
+    /// Only records of this home, such as an outlet.
     pub home: Option<Home>,
-    /// Only these, such as the outlets of a route.
+    /// Only these records, such as the outlets of a route.
     pub ids: Option<BTreeSet<RecordId>>,
-    /// Only those that keep all of these.
+    /// Only records that meet all of these.
     pub conditions: Vec<Condition>,
-    /// Also those whose place a later record has taken.
+    /// Includes records that a later record has replaced.
     pub with_corrected: bool,
-    /// The latest first. Records are in the order of their ids, and an id that a device makes is greater than all
-    /// that were made before.
+    /// The latest first. Records are ordered by id, and each id that a device creates is greater than its earlier ones.
     pub is_newest_first: bool,
-    /// How many of them to leave out at the front.
+    /// How many records to skip.
     pub skip: usize,
-    /// How many to read at most; more than [`QUERY_LINES_MAX`] never come.
+    /// How many to return, at most [`QUERY_LINES_MAX`].
     pub limit: usize,
 }
 
@@ -47,7 +46,7 @@ pub struct Condition {
     one_of: Vec<Value>,
 }
 
-/// A query asks for what there cannot be.
+/// A query that cannot be answered.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum QueryError {
     /// The kind has no such field.
@@ -55,9 +54,9 @@ pub enum QueryError {
     NoSuchField {
         /// The kind's code.
         kind: &'static str,
-        /// What was given.
+        /// The given name.
         field: String,
-        /// The names that there are.
+        /// The known names.
         known: String,
     },
     /// The field is a table or holds raw bytes.
@@ -68,43 +67,43 @@ pub enum QueryError {
         /// The field's name.
         field: &'static str,
     },
-    /// The field never holds such a value.
+    /// The field cannot hold such a value.
     #[error("{value:?} is no value of the field {field} of {kind}; it takes {takes}")]
     NoSuchValue {
         /// The kind's code.
         kind: &'static str,
         /// The field's name.
         field: &'static str,
-        /// What was given.
+        /// The given value.
         value: String,
-        /// What it takes.
+        /// What the field accepts.
         takes: String,
     },
     /// The query is too long.
     #[error("a query names at most {QUERY_NAMES_MAX} ids and values, this one {names}; ask with several")]
     TooLong {
-        /// How many there are.
+        /// How many names were given.
         names: usize,
     },
     /// The page is too long.
     #[error("a page has at most {QUERY_LINES_MAX} lines, and {limit} were asked for; read several")]
     PageTooLong {
-        /// How many were asked for.
+        /// How many lines were requested.
         limit: usize,
     },
 }
 
-/// A part of a query's result.
+/// One page of a query's result.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct RecordPage {
     /// The records of the page.
     pub lines: Vec<RecordLine>,
-    /// How many records the whole result has.
+    /// The number of records of the whole result.
     pub total: u64,
 }
 
 impl Query {
-    /// All records of a kind, up to the first page's end.
+    /// All records of a kind, up to the end of the first page.
     pub const fn of(kind: KindId) -> Self {
         Self {
             kind,
@@ -118,7 +117,7 @@ impl Query {
         }
     }
 
-    /// Checks the bounds. Whoever takes queries from elsewhere calls it.
+    /// Checks the bounds. Callers that take queries from outside call it.
     ///
     /// # Errors
     /// Returns an error if the query or its page is too long.
@@ -144,12 +143,12 @@ impl Query {
 }
 
 impl Condition {
-    /// A condition by the field's name, with values as they stand in files: a choice by its code, a day such as
-    /// 2026-11-23, an id, a number, `true` or `false`, a text. Fields of the header, such as `actor`, count as any
-    /// kind's.
+    /// Parses a condition from the field's name and values as they are written in files: a choice by its code, a day
+    /// such as 2026-11-23, an id, a number, `true` or `false`, a text. Fields of the header, such as `actor`, exist in
+    /// every kind.
     ///
     /// # Errors
-    /// Returns an error if the kind has no such field, or the field never holds such a value.
+    /// Returns an error if the kind has no such field, or the field cannot hold such a value.
     pub fn parse(kind: &'static KindSpec, field: &str, one_of: &[String]) -> Result<Self, QueryError> {
         let fields = || header::FIELDS.iter().chain(kind.fields);
         let Some(found) = fields().find(|spec| spec.name == field) else {
@@ -171,7 +170,7 @@ impl Condition {
         Ok(Self { tag: found.tag, one_of: one_of.iter().map(value).collect::<Result<_, _>>()? })
     }
 
-    /// That a record is of a business day.
+    /// The condition that a record belongs to a business day.
     pub fn on_day(day: Day) -> Self {
         Self { tag: header::BUSINESS_DAY, one_of: vec![Value::Int(i64::from(day.0))] }
     }
@@ -194,7 +193,7 @@ fn value_of(field: &FieldSpec, text: &str) -> Option<Value> {
         ValueType::Int => text.parse().ok().map(Value::Int),
         ValueType::Text => Some(Value::Text(text.to_owned())),
         ValueType::Id => text.parse().ok().map(Value::Id),
-        // A value of any type has no text that would say which one is meant.
+        // A value of any type has no text that identifies it.
         ValueType::Bytes | ValueType::Any => None,
     }
 }
@@ -214,14 +213,13 @@ fn what_it_takes(field: &FieldSpec) -> String {
 }
 
 impl RecordPage {
-    /// Tells pages apart: it is the same where the same records stand in the same order and on the same place of
-    /// their way to the server.
+    /// The digest of a page. It is equal for pages with the same records in the same order and the same save states.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.total.to_be_bytes());
         for line in &self.lines {
             let record = stored::encode_record(&line.record);
-            // Lengths first, so that no two pages give the same bytes.
+            // Lengths come first, so that no two pages hash the same bytes.
             hasher.update(&(record.len() as u64).to_be_bytes()).update(&record);
             hasher.update(&[match line.state {
                 SaveState::Saved => 0,
@@ -241,7 +239,7 @@ impl RecordPage {
 }
 
 impl Client {
-    /// The records that a query means. Memory is bounded by the page and the ids of the result.
+    /// Runs a query. Memory is bounded by the page and the ids of the result.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -272,14 +270,14 @@ impl Client {
         };
         let mut lines = Vec::with_capacity(page.len());
         for id in page {
-            // What has left the scope since it was noted is left out; the revision says that there is news.
+            // A record that left the scope since the index was read is left out; the revision reports the change.
             lines.extend(self.find(RecordKey { kind: query.kind, id })?);
         }
         Ok(RecordPage { lines, total })
     }
 
-    /// Grows whenever a query for records of the kind may have another result than before. It is cheap to ask for,
-    /// and counts from 0 at each opening.
+    /// Grows whenever a query for records of the kind may have a new result. It is cheap to read, and starts at 0 at
+    /// each opening.
     pub fn revision(&self, kind: KindId) -> u64 {
         self.store.revision(kind)
     }

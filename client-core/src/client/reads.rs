@@ -1,4 +1,4 @@
-//! What an app shows: records, where each of them stands on its way to the server, and the device itself.
+//! Reads for an app: records, their save states, and the device's status.
 
 use std::collections::BTreeMap;
 
@@ -10,36 +10,37 @@ use xundian_protocol::record::{Home, Record, RecordKey};
 use super::Client;
 use crate::store::{Rejected, SaveState, StoreError};
 
-/// How the device stands towards the server.
+/// The device's status.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeviceStatus {
-    /// Saves that wait to be sent.
+    /// Saves that the server has not acknowledged.
     pub unsent_ops: u64,
     /// When the oldest of them was saved, Unix milliseconds.
     pub oldest_unsent_ms: Option<i64>,
-    /// Saves that the server did not take.
+    /// Saves that the server rejected.
     pub rejected_ops: u64,
-    /// Pictures that wait to be sent. Those of rejected saves do not.
+    /// Unsent pictures. Those of rejected saves are not counted.
     pub unsent_photos: u64,
     /// Their bytes.
     pub unsent_photo_bytes: u64,
     /// When the oldest of them was attached, Unix milliseconds.
     pub oldest_unsent_photo_ms: Option<i64>,
-    /// Pictures that no sync will send by itself: damaged, or not taken by the server. `photos_of` says which and why.
+    /// Pictures that no sync will send automatically: damaged, or declined by the server. `photos_of` says which and
+    /// why.
     pub stuck_photos: u64,
     /// The end of the last sync, Unix milliseconds.
     pub last_sync_ms: Option<i64>,
-    /// If the phone were lost now, only what was saved after this moment would be lost with it, pictures included:
-    /// a photo's record without its picture proves nothing. `None` where the device never synced. Rejected saves
-    /// and pictures that are stuck are on this device alone all the same.
+    /// If the phone were lost now, only what was saved after this moment would be lost, pictures included: a photo's
+    /// record without its picture proves nothing. `None` if the device never synced. Rejected saves and stuck pictures
+    /// are only on this device in any case.
     pub safe_to_lose_up_to_ms: Option<i64>,
-    /// The server's clock minus the device's, as of the last sync.
+    /// The server's clock minus the device's, measured by the last sync.
     pub server_offset_ms: Option<i64>,
     /// Homes in scope.
     pub homes: u64,
-    /// What the store takes on disk.
+    /// The store's size on disk.
     pub store_bytes: u64,
-    /// Whether what is on the disk is sealed with a key of the host app's.
+    /// Whether the device is sealed with a key of the host app.
     pub is_sealed: bool,
 }
 
@@ -52,42 +53,42 @@ pub struct DaySummary {
     pub visits_done: i64,
     /// Visits done that were planned.
     pub planned_done: i64,
-    /// Visits broken off.
+    /// Visits aborted.
     pub visits_aborted: i64,
-    /// Visits that were opened and not closed.
+    /// Visits opened and not closed.
     pub visits_open: i64,
 }
 
 /// A call of a day's route.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PlannedCall {
-    /// Whom to call on.
+    /// The outlet to call on.
     pub outlet: OutletId,
-    /// The outlet's code; empty where the outlet is not on this device.
+    /// The outlet's code; empty if the outlet is not on this device.
     pub code: String,
-    /// The outlet's name; empty where the outlet is not on this device.
+    /// The outlet's name; empty if the outlet is not on this device.
     pub name: String,
-    /// Its place in the order of calls, from 1.
+    /// The position in the order of calls, from 1.
     pub order: i64,
-    /// What the call is for.
+    /// The purpose of the call.
     pub purpose: Option<String>,
-    /// Whether it must be made.
+    /// Whether the call is mandatory.
     pub must: bool,
     /// The visit that this person last opened there on that day.
     pub visit: Option<VisitId>,
 }
 
-/// A record and where it stands.
+/// A record and its save state.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RecordLine {
     /// The record as this device knows it.
     pub record: Record,
-    /// Where it stands on its way to the server.
+    /// The save state.
     pub state: SaveState,
 }
 
 impl Client {
-    /// A record as this device knows it: confirmed, with what waits to be sent on top.
+    /// A record as this device knows it: the confirmed state with unsent saves applied.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -96,7 +97,7 @@ impl Client {
         Ok(Some(self.line(record)?))
     }
 
-    /// The typed form of a record.
+    /// A record as its entity.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -119,7 +120,7 @@ impl Client {
         records.into_iter().map(|record| self.line(record)).collect()
     }
 
-    /// The records of a home, such as all that happened in an outlet, of one kind or all.
+    /// The records of a home, such as everything that happened in an outlet, of one kind or all.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -129,7 +130,7 @@ impl Client {
         records.into_iter().map(|record| self.line(record)).collect()
     }
 
-    /// Where a record stands on its way to the server; `None` where this device knows no such record.
+    /// A record's save state; `None` if this device does not know the record.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -137,7 +138,7 @@ impl Client {
         self.store.save_state(key)
     }
 
-    /// The saves that the server did not take, with the reasons.
+    /// The rejected saves, with the reasons.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -145,7 +146,7 @@ impl Client {
         self.store.rejected()
     }
 
-    /// How the device stands towards the server.
+    /// The device's status.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -166,7 +167,7 @@ impl Client {
             oldest_unsent_photo_ms,
             stuck_photos: self.stuck_pictures(),
             last_sync_ms: last_sync.map(|sync| sync.at_ms),
-            // With nothing left to send, nothing at all would be lost.
+            // With nothing unsent, nothing would be lost.
             safe_to_lose_up_to_ms: last_sync.map(|_| oldest_ms.unwrap_or(now_ms)),
             server_offset_ms: last_sync.map(|sync| sync.server_offset_ms),
             homes: self.store.standing().homes.len() as u64,
@@ -202,7 +203,7 @@ impl Client {
         Ok(summary)
     }
 
-    /// This person's calls of a day, in their order.
+    /// This person's calls on a day, in their order.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -228,14 +229,14 @@ impl Client {
         Ok(calls)
     }
 
-    /// This person's last visit of a day to each outlet.
+    /// This person's last visit on a day to each outlet.
     fn own_visits(&self, day: Day) -> Result<BTreeMap<OutletId, VisitId>, StoreError> {
         let (person, mut visits) = (self.person(), BTreeMap::new());
         self.store.each_of_kind(Visit::SPEC.kind, |record| {
             let is_mine = |header: Header| header.business_day == day && Some(header.actor) == person;
             let Home::Outlet(outlet) = record.home else { return };
             if !header::is_corrected(&record) && Header::read(&record).is_some_and(is_mine) {
-                // An id that was made later is greater.
+                // A later id is greater.
                 let last = visits.entry(outlet).or_insert(VisitId(record.key.id));
                 *last = (*last).max(VisitId(record.key.id));
             }
@@ -243,14 +244,14 @@ impl Client {
         Ok(visits)
     }
 
-    /// The present day where outlets name no other zone.
+    /// The present day, in the default time zone.
     pub fn today(&self) -> Day {
         Day::in_default_zone((self.clocks)().now_ms)
     }
 
     pub(super) fn line(&self, record: Record) -> Result<RecordLine, StoreError> {
         let state = self.save_state(record.key)?;
-        // A receipt may have moved it since it was read; a record that was read is at least confirmed.
+        // A receipt may have changed the state since the record was read. A record that was read is at least confirmed.
         Ok(RecordLine { state: state.unwrap_or(SaveState::Confirmed), record })
     }
 }

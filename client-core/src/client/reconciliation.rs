@@ -1,4 +1,4 @@
-//! When a sync compares what the device holds with what the server holds (docs/adr/0013).
+//! When a sync reconciles: compares the device's records with the server's (docs/adr/0013).
 
 use xundian_protocol::ids::FeedSeq;
 use xundian_protocol::limits::RECONCILE_HOMES_MAX;
@@ -6,17 +6,17 @@ use xundian_protocol::limits::RECONCILE_HOMES_MAX;
 use crate::store::Store;
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
-/// So long after a store agreed with the server it is compared again: a day, and one more for each further so many
-/// homes, as both ends read all of a device's records for it. So it costs them the reading of about so many homes a
-/// day, however large the scope.
+/// The interval between two reconciliations of a store: a day, and one more day for each further 2,000 homes, because
+/// both ends read all of a device's records for it. The cost per day is the reading of about this many homes, however
+/// large the scope.
 const HOMES_RECONCILED_A_DAY: u64 = 2_000;
 
-/// Whether a session compares.
+/// Whether a session reconciles.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Schedule {
-    /// It is not time yet.
+    /// It is not due yet.
     NotDue,
-    /// Everything comes for the first time, so nothing can have decayed.
+    /// Everything is fetched for the first time, so nothing can be corrupted.
     Fresh,
     Due,
 }
@@ -35,7 +35,7 @@ impl Schedule {
 
     fn after(last_ms: Option<i64>, now_ms: i64, homes: u64) -> Self {
         let every_ms = DAY_MS * homes.div_ceil(HOMES_RECONCILED_A_DAY).max(1);
-        // A clock that was set back says nothing of how long ago it was.
+        // After a clock was set back, the last time is unknown.
         let is_recent = |last_ms: i64| last_ms <= now_ms && last_ms.abs_diff(now_ms) < every_ms;
         if last_ms.is_some_and(is_recent) { Self::NotDue } else { Self::Due }
     }

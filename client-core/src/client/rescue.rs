@@ -1,7 +1,7 @@
-//! Rescue: everything that can be read of a device's store that does not open, or opens damaged, into a file; and
-//! setting such a store aside, so that the device can be enrolled anew.
+//! Rescue: reads everything readable of a damaged store into a file, and moves such a store aside so that the device
+//! can be enrolled again.
 //!
-//! The file is NDJSON: one JSON object a line, which `is` says what it is. docs/INTEGRATE.md has the list.
+//! The file is NDJSON: one JSON object a line, whose `is` names its type. docs/INTEGRATE.md lists the types.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -18,33 +18,34 @@ use crate::photos::{PhotoFileError, PhotoFolder};
 use crate::sealing::{Cover, StoreKey};
 use crate::store::{self, Copied, PictureState, Rescued, StoreError};
 
-/// What belongs to the identity that the store holds, and is of no use without it.
+/// The identity files, which are useless without the identity in the store.
 const IDENTITY_FILES: [&str; 4] = ["device.key", "device.csr", "device.crt", "authority.crt"];
 
-/// What a rescue brought out.
+/// The result of a rescue.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RescueReport {
-    /// Saves that wait to be sent.
+    /// Unsent saves.
     pub unsent: u64,
-    /// Saves that the server did not take.
+    /// Rejected saves.
     pub rejected: u64,
-    /// Saves that the server has, and records as it confirmed them.
+    /// Acknowledged saves and confirmed records.
     pub confirmed: u64,
-    /// Pictures that the server has not, as far as the store knows; their files are in the folder beside the file.
+    /// Pictures that the server does not have, as far as the store knows; their files are in the folder beside the
+    /// file.
     pub pictures: u64,
-    /// Items whose bytes are there and cannot be understood; the file has them as they are.
+    /// Items whose bytes are there but cannot be decoded; the file holds them raw.
     pub unreadable: u64,
-    /// What is known to be missing, in words for people. Of records, which the server has, more may be (docs/adr/0002).
+    /// The known losses, in words for people. Further records may be missing; the server has those (docs/adr/0002).
     pub losses: Vec<String>,
 }
 
-/// Why nothing was rescued, or not all of what can be. The store is as it was.
+/// Why nothing, or not everything, was rescued. The store is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum RescueError {
     /// There is no store.
     #[error("{} holds no device: name the folder that the app opens", folder.display())]
     NoStore {
-        /// What was given.
+        /// The given folder.
         folder: PathBuf,
     },
     /// The store is in use, or the key does not fit.
@@ -53,11 +54,11 @@ pub enum RescueError {
     /// A file or folder cannot be read or written.
     #[error("cannot {action} {} ({source}): check the path, its permissions and the room on its disk; the store is as it was", path.display())]
     File {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -66,14 +67,14 @@ fn failed<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Res
     move |source| RescueError::File { action, path: path.to_owned(), source }
 }
 
-/// Reads whatever can be read of a device's store into a new file, an item a line, and the pictures that the server has
-/// not into a folder beside it, of the same name with `.photos`. Nothing is written into the device's folder: a copy of
-/// the store is made beside the file, and removed in the end. Takes as long as reading the store once or twice and the
-/// pictures once, and memory for its journal, a small cache, the ids of its records and one picture.
+/// Reads everything readable of a device's store into a new file, one item a line, and the pictures that the server
+/// does not have into a folder beside it, with the same name and `.photos`. Nothing is written into the device's
+/// folder: a copy of the store is made beside the file and removed at the end. It takes the time to read the store
+/// once or twice and the pictures once, and memory for the journal, a small cache, the record ids and one picture.
 ///
 /// # Errors
-/// Returns an error if the store is in use, the key does not fit, the file or the folder is there already, or there is
-/// no room.
+/// Returns an error if the store is in use, the key does not fit, the file or the folder already exists, or the disk
+/// is full.
 pub fn rescue(home: &Path, key: Option<&StoreKey>, into_file: &Path) -> Result<RescueReport, RescueError> {
     let folder = home.join(STORE_FOLDER);
     if !folder.is_dir() {
@@ -94,7 +95,7 @@ pub fn rescue(home: &Path, key: Option<&StoreKey>, into_file: &Path) -> Result<R
     written.map(|()| rescue.report)
 }
 
-/// A rescue that is being written.
+/// A rescue in progress.
 struct Rescue<'a> {
     cover: Cover,
     photos: PhotoFolder,
@@ -129,7 +130,7 @@ impl<'a> Rescue<'a> {
                 Rescued::Picture { hash, state: PictureState::Stored } if is_proved => {
                     stored.insert(hash);
                 }
-                // Of a loose one the entry that says that it waits may be what was lost.
+                // The lost entry may be the one that shows that a loose picture is unsent.
                 Rescued::Picture { state: PictureState::Loose | PictureState::Stored, .. } => {}
                 Rescued::Picture { hash, .. } => _ = unsent.insert(hash),
                 item => self.write_item(&item, is_proved)?,
@@ -151,8 +152,8 @@ impl<'a> Rescue<'a> {
         writeln!(self.lines, "{line}").map_err(failed("write", self.into_file))
     }
 
-    /// Writes the pictures that the server is not known to have. A file that no row names is among them: its row may be
-    /// what was lost.
+    /// Writes the pictures that the server is not known to have. A file without a row is among them: its row may have
+    /// been lost.
     fn write_pictures(
         &mut self,
         unsent: &BTreeSet<ContentHash>,
@@ -192,7 +193,8 @@ impl<'a> Rescue<'a> {
         writeln!(self.lines, "{line}").map_err(failed("write", self.into_file))
     }
 
-    /// Half of it would be taken for all of it. Where it cannot be removed, the error says that it is unfinished.
+    /// A partial file could be mistaken for a complete one. If it cannot be removed, the error says that it is
+    /// incomplete.
     fn remove(&self) {
         let _ = fs::remove_file(self.into_file);
         if self.has_folder {
@@ -201,8 +203,8 @@ impl<'a> Rescue<'a> {
     }
 }
 
-/// Sets a device's store and what belongs to it aside: it is renamed, never deleted, and the folder is as that of a new
-/// device. Returns where it is now. Rescue it first.
+/// Moves a device's store and identity aside: they are renamed, never deleted, and the folder is like that of a new
+/// device. Returns the new folder. Rescue the store first.
 ///
 /// # Errors
 /// Returns an error if the store is in use, or the folder cannot be written.
@@ -221,7 +223,7 @@ pub fn set_aside(home: &Path) -> Result<PathBuf, RescueError> {
             aside
         }
     };
-    // The store last: where this is broken off before, calling it again goes on.
+    // The store is moved last: a repeated call continues after an interruption.
     for name in names() {
         match fs::rename(home.join(name), aside.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -235,7 +237,7 @@ pub fn set_aside(home: &Path) -> Result<PathBuf, RescueError> {
     Ok(aside)
 }
 
-/// The folder into which an earlier call has moved some of it and not the store.
+/// The folder of an interrupted call, which holds some files but not the store.
 fn broken_off(home: &Path, names: impl Iterator<Item = &'static str> + Clone) -> Option<PathBuf> {
     let entries = fs::read_dir(home).ok()?.flatten();
     let asides = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("set-aside-"));
@@ -258,7 +260,7 @@ impl RescueReport {
     }
 }
 
-/// `None` for what is written with its file.
+/// The line of an item; `None` for what is written with its file.
 fn line(item: &Rescued) -> Option<Json> {
     Some(match item {
         Rescued::Device(identity) => json!({
@@ -302,13 +304,13 @@ fn line(item: &Rescued) -> Option<Json> {
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing into a text never fails.
+        // Writing into a `String` never fails.
         let _ = write!(text, "{byte:02x}");
         text
     })
 }
 
-/// Makes names that are new.
+/// The time, which makes names unique.
 fn now_ms() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
 }

@@ -1,13 +1,13 @@
-//! A connection to the server, with patience.
+//! A connection to the server, with its timeouts.
 
 use super::sync_error::SyncError;
 use crate::transport::{ANSWER_TIMEOUT, Connection, FrameStream};
 
-/// A connection and its one stream. The server serves one stream of a connection at a time, each a session of its own.
+/// A connection and its one stream. The server serves one stream of a connection at a time; each is a session.
 pub(super) enum SessionStream {
     /// Over QUIC.
     Quic { connection: Connection, stream: FrameStream },
-    /// By a simulation.
+    /// A simulated link.
     #[cfg(feature = "simulation")]
     Simulated(super::simulated_link::SimulatedLink),
 }
@@ -18,7 +18,7 @@ impl SessionStream {
         Ok(Self::Quic { connection, stream })
     }
 
-    /// Ends the stream, whose answers are all in, and goes on with another one, in a session of its own.
+    /// Finishes the stream, whose answers have all arrived, and opens another one with its own session.
     pub(super) async fn next_stream(&mut self) -> Result<(), SyncError> {
         self.finish();
         match self {
@@ -31,7 +31,7 @@ impl SessionStream {
 
     fn finish(&mut self) {
         match self {
-            // All answers are in, so nothing is lost where the server no longer listens.
+            // All answers have arrived, so nothing is lost if the server no longer reads.
             Self::Quic { stream, .. } => {
                 if let Err(error) = stream.finish() {
                     tracing::debug!(%error, "the stream was closed already");
@@ -47,7 +47,7 @@ impl SessionStream {
             Self::Quic { stream, .. } => {
                 let sent = tokio::time::timeout(ANSWER_TIMEOUT, stream.send(payload)).await;
                 sent.map_err(|_| SyncError::NoAnswer)??;
-                // Where all runs on one thread, the frame leaves now instead of after the next one is made.
+                // On a single-threaded runtime the frame leaves now instead of after the next one is built.
                 tokio::task::yield_now().await;
             }
             #[cfg(feature = "simulation")]

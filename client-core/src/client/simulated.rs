@@ -1,5 +1,5 @@
-//! A device whose disk, network, clocks and chance are a simulation's. What decides, what stores and what syncs is what
-//! runs on a phone; only pictures are files.
+//! A device whose disk, network, clocks and randomness are simulated. The code that decides, stores and syncs is the
+//! code of a phone; only pictures are real files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub struct SimulatedSync {
 }
 
 impl SimulatedSync {
-    /// Goes on until it waits for a payload, or has ended.
+    /// Runs until it waits for a payload or has ended.
     pub fn advance(&mut self) -> Option<Result<SyncReport, SyncError>> {
         match self.sync.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(end) => Some(end),
@@ -34,13 +34,12 @@ impl SimulatedSync {
         }
     }
 
-    /// What it has sent since this was last asked, each payload with the number of its stream. Each stream is a session
-    /// of its own.
+    /// Takes the payloads sent since the last call, each with the number of its stream. Each stream is a session.
     pub fn take_sent(&self) -> Vec<(u32, Vec<u8>)> {
         self.link.lock().up.drain(..).collect()
     }
 
-    /// Hands it a payload of the server. What belongs to a stream that is over is passed over.
+    /// Delivers a payload from the server. Payloads of a finished stream are ignored.
     pub fn receive(&self, stream: u32, payload: &[u8]) {
         let mut link = self.link.lock();
         if link.stream == stream {
@@ -63,7 +62,7 @@ impl Client {
         Ok(Self::on(Store::simulated(disk)?, home, clocks, Box::new(random)))
     }
 
-    /// Makes the device the one that the server has granted, as the end of an enrolment does.
+    /// Gives the device the identity that the server granted, as the end of an enrolment does.
     ///
     /// # Errors
     /// Returns an error if the disk fails.
@@ -71,7 +70,7 @@ impl Client {
         self.store.set_identity(identity)
     }
 
-    /// The saves that wait, from a number on.
+    /// The unsent saves, from a number on.
     ///
     /// # Errors
     /// Returns an error if the disk fails.
@@ -84,17 +83,17 @@ impl Client {
         self.store.standing().homes
     }
 
-    /// The number that the next save will get.
+    /// The number of the next save.
     pub fn next_seq(&self) -> OpSeq {
         self.store.next_seq()
     }
 
-    /// Up to where the server has confirmed its saves.
+    /// The number up to which the server has acknowledged its saves.
     pub fn applied_through(&self) -> OpSeq {
         self.store.applied_through()
     }
 
-    /// The keys and values under a key's front, as they lie in the store.
+    /// The keys and values with a key prefix, as stored.
     ///
     /// # Errors
     /// Returns an error if the disk fails.
@@ -102,7 +101,7 @@ impl Client {
         self.store.stored(front)
     }
 
-    /// Writes over the store's bytes, or removes them, as decay would.
+    /// Overwrites or removes bytes of the store, to simulate corruption.
     ///
     /// # Errors
     /// Returns an error if the disk fails.
@@ -110,7 +109,7 @@ impl Client {
         self.store.decay(key, value)
     }
 
-    /// Saves what a newer app would: a kind or fields that this one does not know.
+    /// Saves what a newer app would: a kind or fields unknown to this version.
     ///
     /// # Errors
     /// Returns an error if the device is not enrolled or the disk fails.
@@ -122,15 +121,15 @@ impl Client {
         })
     }
 
-    /// Begins a sync, or a push with the pictures that wait.
-    pub fn begin_sync(self: &Arc<Self>, aim: SyncMode) -> SimulatedSync {
+    /// Begins a sync, or a push with the unsent pictures.
+    pub fn begin_sync(self: &Arc<Self>, mode: SyncMode) -> SimulatedSync {
         let (client, link) = (Arc::clone(self), SimulatedLink::default());
         let session_stream = SessionStream::Simulated(link.clone());
         let sync = Box::pin(async move {
             let identity = client.identity().ok_or(SyncError::NotEnrolled)?;
             let guard = SyncGuard::start(&client)?;
             client.store.fold_settled()?;
-            let report = client.run_over(identity, session_stream, aim, true, |_| {}).await;
+            let report = client.run_over(identity, session_stream, mode, true, |_| {}).await;
             drop(guard);
             report
         });

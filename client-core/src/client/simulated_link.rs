@@ -5,17 +5,17 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-/// What is on the way between a sync and whoever carries it.
+/// The payloads in transit.
 #[derive(Debug, Default)]
 pub(super) struct InTransit {
     /// Payloads for the server, each with the number of its stream.
     pub(super) up: VecDeque<(u32, Vec<u8>)>,
-    /// Payloads of the server.
+    /// Payloads from the server.
     pub(super) down: VecDeque<Vec<u8>>,
     pub(super) stream: u32,
 }
 
-/// One end of the way.
+/// The device's end of the link.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SimulatedLink(Arc<Mutex<InTransit>>);
 
@@ -27,7 +27,7 @@ impl SimulatedLink {
     pub(super) fn next_stream(&self) {
         let mut link = self.lock();
         link.stream += 1;
-        // What came for the stream before is nobody's any more.
+        // Payloads of the previous stream have no reader any more.
         link.down.clear();
     }
 
@@ -38,7 +38,7 @@ impl SimulatedLink {
     }
 
     pub(super) async fn receive(&self) -> Vec<u8> {
-        // Whoever carries polls again once there is something.
+        // The simulation polls again when there is a payload.
         poll_fn(|_| self.lock().down.pop_front().map_or(Poll::Pending, Poll::Ready)).await
     }
 }

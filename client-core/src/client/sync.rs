@@ -1,7 +1,7 @@
-//! One sync, or a part of it: connects, and does what each session asks for until it is complete.
+//! One sync, or a part of it: connects, and runs each session until it is complete.
 //!
-//! It may be dropped or killed at any moment. Everything that it moves is committed step by step, and
-//! the next one goes on from there.
+//! It may be dropped or killed at any moment. Everything it moves is committed step by step, and the next sync resumes
+//! from there.
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
@@ -25,25 +25,25 @@ use super::sync_guard::SyncGuard;
 use crate::store::{Identity, LastSync, StoreError};
 use crate::transport::TlsIdentity;
 
-/// A day's saves are folded into their records as soon as they are settled; more of them at the next sync,
-/// so that nobody waits for it now.
+/// Up to this many settled saves are folded into their records at once. More are folded at the next sync, so that
+/// nobody waits now.
 const FOLDED_AT_ONCE_MAX: u64 = 512;
 pub(super) const APP: &str = concat!("xundian ", env!("CARGO_PKG_VERSION"));
 
 impl Client {
-    /// Sends what waits, fetches what changed, then sends the pictures that wait. `progress` is told after each step.
+    /// Sends unsent saves, fetches changes, then sends unsent pictures. `progress` is called after each step.
     ///
-    /// Records saved while pictures are sent go before the rest of these, and what others changed is fetched every five
-    /// minutes meanwhile.
+    /// Records saved while pictures are sent go before the remaining pictures. Changes are fetched every five minutes
+    /// meanwhile.
     ///
     /// # Errors
     /// Returns an error if the server cannot be reached or refuses, or the store or a picture cannot be read or
-    /// written. What was done until then stays done.
+    /// written. What was done before the error stays done.
     pub async fn sync(&self, progress: impl FnMut(SyncProgress) + Send) -> Result<SyncReport, SyncError> {
         self.run(SyncMode::Sync, true, progress).await
     }
 
-    /// The same without the pictures, as for a network that costs by the byte.
+    /// Like [`Self::sync`] without the pictures, for a metered network.
     ///
     /// # Errors
     /// As [`Self::sync`].
@@ -54,8 +54,8 @@ impl Client {
         self.run(SyncMode::Sync, false, progress).await
     }
 
-    /// Sends the pictures that wait and fetches nothing. The records that wait go first, for a picture is taken only
-    /// once its record is. Where nothing waits no connection is made.
+    /// Sends the unsent pictures and fetches nothing. Unsent records go first, because a picture is accepted only once
+    /// its record is. If nothing is unsent, no connection is made.
     ///
     /// # Errors
     /// As [`Self::sync`].
@@ -70,16 +70,16 @@ impl Client {
         Ok(self.run(SyncMode::Push, true, progress).await?.photos)
     }
 
-    /// Sends the records that wait and fetches nothing: right after a visit, before the app goes to the background, or
-    /// on a thin network. Where nothing waits no connection is made. `progress` is told after each step.
+    /// Sends the unsent records and fetches nothing: right after a visit, before the app goes to the background, or on
+    /// a slow network. If nothing is unsent, no connection is made. `progress` is called after each step.
     ///
-    /// It is no sync. What others changed and what came into scope is fetched by the next sync, and only that tells the
-    /// server up to when this device's figures are complete. Rejected saves lie in the tray at once, and the server's
-    /// clock is learnt as by a sync.
+    /// A push is not a sync. The next sync fetches changes and new homes, and only a sync tells the server up to when
+    /// this device's figures are complete. Rejected saves are listed at once, and the server's clock is measured as by
+    /// a sync.
     ///
     /// # Errors
-    /// As [`Self::sync`]: where the device is not enrolled, a sync or another push is guard, the server cannot be
-    /// reached or refuses, or the store cannot be written. What was done until then stays done.
+    /// Returns an error if the device is not enrolled, a sync or another push is running, the server cannot be reached
+    /// or refuses, or the store cannot be written. What was done before the error stays done.
     pub async fn push(&self, progress: impl FnMut(SyncProgress) + Send) -> Result<PushReport, SyncError> {
         if self.identity().is_some() && self.store.unsent_ops() == 0 {
             return Ok(PushReport::default());
@@ -97,14 +97,14 @@ impl Client {
     ) -> Result<SyncReport, SyncError> {
         let identity = self.identity().ok_or(SyncError::NotEnrolled)?;
         let guard = SyncGuard::start(self)?;
-        // What the last one settled and left lying, as it was much.
+        // Saves that the last sync settled and did not fold, because they were many.
         self.store.fold_settled()?;
         let tls = self.tls()?;
         let session_stream = SessionStream::open(guard.connect(&identity.server, &tls).await?).await?;
         self.run_over(identity, session_stream, mode, has_pictures, told).await
     }
 
-    /// The same over a connection that there is.
+    /// Like [`Self::push`], over an existing connection.
     pub(super) async fn run_over(
         &self,
         identity: Identity,
@@ -131,7 +131,7 @@ impl Client {
         Ok(syncing.finish().await)
     }
 
-    /// A server that does not know a device which it has admitted was restored from a backup of before that.
+    /// Notes a refusal. A server that does not know a device it has admitted was restored from an older backup.
     fn note_refusal(&self, error: &SyncError) -> Result<(), StoreError> {
         match error {
             SyncError::Session(SessionError::Refused(refused)) if refused.why == Refusal::UnknownDevice => {
@@ -150,8 +150,8 @@ impl Client {
         Ok(kept.insert(loaded).clone())
     }
 
-    /// Shows another certificate from the next connection on. Where it cannot be kept, the one that is there goes on,
-    /// and the server sends another with the next sync.
+    /// Uses another certificate from the next connection on. If it cannot be stored, the current one stays in use, and
+    /// the server sends a new one with the next sync.
     fn renew_certificate(&self, certificate_der: &[u8]) {
         match identity::renew(&self.home, certificate_der) {
             Ok(()) => self.forget_tls(),
@@ -159,13 +159,13 @@ impl Client {
         }
     }
 
-    /// After an enrolment, whose certificate is another one.
+    /// Forgets the TLS identity after an enrolment, which has a new certificate.
     pub(super) fn forget_tls(&self) {
         *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
-/// What the carrier's stream was used for.
+/// The use of the session stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stream {
     Fresh,
@@ -173,19 +173,19 @@ pub(super) enum Stream {
     Pictures,
 }
 
-/// A sync with its connection, through its sessions.
+/// A sync with its connection, across its sessions.
 pub(super) struct Syncing<'a, F> {
     pub(super) client: &'a Client,
     identity: Identity,
     pub(super) session_stream: SessionStream,
     stream: Stream,
     pub(super) tally: Tally,
-    /// Told after each step.
+    /// Called after each step.
     pub(super) told: F,
 }
 
 impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
-    /// A session of records, from its beginning to its end.
+    /// Runs one session of records.
     pub(super) async fn session(&mut self, mode: SyncMode) -> Result<(), SyncError> {
         if self.stream != Stream::Fresh {
             self.session_stream.next_stream().await?;
@@ -222,7 +222,7 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
         Ok(())
     }
 
-    /// What the server said before it closed the connection: a refusal tells more than that nothing can be sent.
+    /// The error that the server sent before it closed the connection. A refusal says more than a broken stream.
     async fn last_word(&mut self, run: &mut Run<'_>) -> Option<SyncError> {
         loop {
             let frame = decode_server(&self.session_stream.receive().await.ok()?).ok()?;
@@ -232,7 +232,7 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
         }
     }
 
-    /// Pictures share a stream with each other, and not with records.
+    /// Opens a stream for pictures, if the current one is for records.
     pub(super) async fn go_on_with_pictures(&mut self) -> Result<(), SyncError> {
         if self.stream == Stream::Records {
             self.session_stream.next_stream().await?;
@@ -255,13 +255,13 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
 pub(super) struct Run<'a> {
     client: &'a Client,
     session: ClientSession,
-    /// With what the sessions before it did.
+    /// The totals of the sessions before it.
     tally: Tally,
     said_hello_at_ms: i64,
     server_offset_ms: i64,
-    /// What this store had ever sent before this session.
+    /// The last save that this store had sent before this session.
     sent_before: OpSeq,
-    /// What the server had confirmed of it before this session.
+    /// The last save that the server had acknowledged before this session.
     confirmed_before: OpSeq,
     check: Schedule,
 }
@@ -294,17 +294,17 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// The session, for the driver to hand frames to.
+    /// The session, which receives the server's frames.
     pub(super) const fn session(&mut self) -> &mut ClientSession {
         &mut self.session
     }
 
-    /// Notes that saves are about to leave, before they do. Returns whether that was news.
+    /// Records that saves are about to be sent, before they are. Returns whether anything was written.
     fn note_sending(&self, frame: &ClientFrame) -> Result<bool, StoreError> {
         let ClientFrame::Push(push) = frame else { return Ok(false) };
         let store = &self.client.store;
         match push.ops.last() {
-            // All that waits at once: one commit, and every life of this store has these saves alike.
+            // All unsent saves at once: one commit, and every later copy of this store has the same saves.
             Some(last) if last.seq > store.sent_through() => {
                 store.note_sending(OpSeq(store.next_seq().0.saturating_sub(1)))?;
                 Ok(true)
@@ -313,7 +313,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Does a step that is not the network's, and answers it.
+    /// Performs a step that needs the store, and answers it.
     pub(super) fn do_store_work(&mut self, step: Step) -> Result<(), SyncError> {
         match step {
             Step::ReadOps { from, bytes_target } => {
@@ -353,12 +353,12 @@ impl<'a> Run<'a> {
     }
 
     fn welcome(&mut self, welcome: &Welcome) -> Result<(), SyncError> {
-        // Saves of this session may be on their way already. The server took them for those that it has under
-        // the same numbers, so its receipts must not be believed.
+        // Saves of this session may be in flight already. The server took them for the saves that it has under the same
+        // numbers, so its receipts must not be believed.
         if welcome.applied_through > self.sent_before {
             return Err(SyncError::Restored { applied_through: welcome.applied_through.0 });
         }
-        // The server read its clock on the way there and back, about in the middle (Cristian 1989). Taken at one of the
+        // The server read its clock during the round trip, about in the middle (Cristian 1989). Measured at one of the
         // ends, the offsets of two devices on a slow network would differ by half a round trip.
         let midway_ms = i64::midpoint(self.said_hello_at_ms, (self.client.clocks)().now_ms);
         self.server_offset_ms = welcome.now_ms.saturating_sub(midway_ms);
@@ -366,12 +366,12 @@ impl<'a> Run<'a> {
         Ok(self.client.store.note_forgotten(false)?)
     }
 
-    /// Whether the server has lost what it confirmed before this session.
+    /// Whether the server has lost saves that it acknowledged before this session.
     fn has_lost(&self, welcome: &Welcome) -> bool {
         welcome.applied_through < self.confirmed_before
     }
 
-    /// What the server has lost waits again, for another session to send it.
+    /// Returns what the server has lost to the outbox, for another session to send.
     fn recover(&mut self, welcome: &Welcome) -> Result<(), SyncError> {
         let (applied_through, confirmed_through) = (welcome.applied_through, self.confirmed_before);
         let store = &self.client.store;
@@ -403,13 +403,13 @@ impl<'a> Run<'a> {
         self.tally.report.merged += outcome.merged;
         self.tally.report.rejected += outcome.rejected;
         self.tally.progress.ops_done += outcome.merged + outcome.rejected;
-        // What is saved while the sync runs is sent as well.
+        // Saves made while the sync runs are sent as well.
         self.tally.progress.ops_total = self.tally.progress.ops_total.max(self.tally.progress.ops_done);
         Ok(())
     }
 
     fn commit_changes(&mut self, changes: &Changes) -> Result<(), StoreError> {
-        // Where the frame does not start where the device stands, the session asks for what is missing.
+        // If the frame does not start at the device's cursor, the session requests what is missing.
         let _moves_cursor = self.client.store.apply_changes(changes)?;
         self.tally.progress.records_pulled += changes.records.len() as u64;
         self.tally.report.records_pulled = self.tally.progress.records_pulled;
@@ -417,8 +417,8 @@ impl<'a> Run<'a> {
     }
 
     fn pull(&self) -> Pull {
-        // Whoever records holds this lock from reading the clock until the save is in the outbox. So where
-        // the outbox ends now, everything captured before now is in front of its end.
+        // A save holds this lock from reading the clock until it is in the outbox. So the current end of the outbox
+        // covers everything captured before now.
         let recording = self.client.recording.lock().unwrap_or_else(PoisonError::into_inner);
         let captured_through_ms = (self.client.clocks)().now_ms;
         let saved_through = OpSeq(self.client.store.next_seq().0 - 1);
@@ -433,9 +433,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Notes how it ended. Few settled saves are folded into their records at once, after a push as after a
-    /// sync: it costs a day's saves one commit, and a device that only pushes does not pile them up. Many are
-    /// left to the beginning of the next one.
+    /// Records the outcome. A few settled saves are folded into their records at once, after a push as after a sync:
+    /// that costs one commit for a day's saves, and a device that only pushes does not accumulate them. Many are left
+    /// to the next sync.
     pub(super) fn finish(mut self, outcome: Outcome) -> Result<Tally, StoreError> {
         let moment = (self.client.clocks)();
         let store = &self.client.store;

@@ -1,4 +1,4 @@
-//! Why a sync, a push or the sending of pictures did not come to its end.
+//! Why a sync, a push or the sending of pictures failed.
 
 use xundian_protocol::sync::SessionError;
 use xundian_protocol::wire::DecodeError;
@@ -9,7 +9,7 @@ use crate::store::{StoreError, StoreTrouble};
 pub use crate::transport::ConnectionTrouble;
 use crate::transport::{ANSWER_TIMEOUT, ConnectError, StreamError};
 
-/// Why a sync or a push did not come to its end. Nothing saved is lost by any of these.
+/// Why a sync or a push failed. No save is lost by any of these.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
     /// The device is not enrolled.
@@ -18,12 +18,12 @@ pub enum SyncError {
     /// Another sync or push is running.
     #[error("a sync or a push is running already: wait until it is done")]
     Running,
-    /// There is no connection, or none any more.
+    /// There is no connection, or it broke.
     #[error("{message}")]
     Connection {
         /// What is wrong and what to do.
         message: String,
-        /// What kind of thing is wrong.
+        /// The kind of trouble.
         trouble: ConnectionTrouble,
     },
     /// The server's name has no address.
@@ -33,16 +33,16 @@ pub enum SyncError {
     Address {
         /// The address.
         address: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The server does not answer any more.
+    /// The server stopped answering.
     #[error("the server did not answer for {} seconds: sync again in a minute", ANSWER_TIMEOUT.as_secs())]
     NoAnswer,
-    /// The server ended the session too early.
+    /// The server ended the session early.
     #[error("the server ended the session before it was complete: sync again")]
     Ended,
-    /// A frame cannot be read.
+    /// A frame cannot be decoded.
     #[error(
         "the server sent what this app cannot read ({0}): update the app, or the server if the app is newer"
     )]
@@ -55,17 +55,17 @@ pub enum SyncError {
         /// The last save that the server has.
         applied_through: u64,
     },
-    /// The server has lost what it confirmed, and more than this device still has to send again.
+    /// The server has lost acknowledged saves, and more than this device can send again.
     #[error(
         "the server has this device's saves up to {applied_through} only, though it confirmed those up to {confirmed_through}: it was restored from a backup that is too old for this device to send again what is missing. Keep this device as it is and tell headquarters; nothing on it is lost"
     )]
     ServerRestored {
         /// The last save that the server has.
         applied_through: u64,
-        /// The last save that it has confirmed.
+        /// The last save that it had acknowledged.
         confirmed_through: u64,
     },
-    /// The session cannot go on.
+    /// The session failed.
     #[error(transparent)]
     Session(#[from] SessionError),
     /// The device's key or certificates cannot be read.
@@ -80,13 +80,13 @@ pub enum SyncError {
 }
 
 impl SyncError {
-    /// Whether trying again later can help without anybody doing something.
+    /// Whether a later retry can help without anybody doing anything.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Connection { trouble, .. } => *trouble == ConnectionTrouble::Passing,
             Self::Session(SessionError::Refused(refused)) => refused.why.is_retryable(),
             Self::Running | Self::Address { .. } | Self::NoAnswer | Self::Ended | Self::Session(_) => true,
-            // The files of an app cannot be read while its phone is locked.
+            // An app's files cannot be read while the phone is locked.
             Self::Photo(_) => true,
             Self::NotEnrolled | Self::Restored { .. } | Self::ServerRestored { .. } => false,
             Self::Store(error) => matches!(error.trouble(), StoreTrouble::InUse | StoreTrouble::Disk),

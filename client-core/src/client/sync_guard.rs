@@ -1,5 +1,5 @@
-//! What runs over the network: at most one sync, push or enrolment of a device at a time, over one connection, which
-//! may move to another socket while it runs.
+//! The guard of network use: at most one sync, push or enrolment of a device at a time, over one connection, which may
+//! move to another socket while in use.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -9,13 +9,13 @@ use super::sync_error::SyncError;
 use crate::transport::{Connection, Socket, TlsIdentity};
 
 impl Client {
-    /// Says that the device's network is another one than before. A sync, push or enrolment that runs goes on from a
-    /// new socket, over the same connection; without it, it would wait in vain for answers to its old address. Where
-    /// nothing runs nothing happens.
+    /// Tells the client that the device's network changed. A running sync, push or enrolment continues from a new
+    /// socket over the same connection; without this call it would wait in vain for answers to its old address. If
+    /// nothing runs, nothing happens.
     pub fn network_changed(&self) {
         let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Err(error)) = socket.as_ref().map(Socket::rebind) {
-            // The old socket may still be of use, and the next change of the network is told as well.
+            // The old socket may still work, and the next change of the network is reported as well.
             tracing::warn!(%error, "no socket on the new network");
         }
     }
@@ -30,7 +30,7 @@ impl Client {
     }
 }
 
-/// Keeps a second sync, push or enrolment of the same device out, and ends however the first one ends.
+/// Excludes a second sync, push or enrolment of the same device. Dropping it ends the exclusion.
 pub(super) struct SyncGuard<'a>(&'a Client);
 
 impl<'a> SyncGuard<'a> {
@@ -41,7 +41,7 @@ impl<'a> SyncGuard<'a> {
         Ok(Self(client))
     }
 
-    /// Connects to the first of an address's hosts that answers.
+    /// Connects to the first host of an address that answers.
     pub(super) async fn connect(&self, address: &str, tls: &TlsIdentity) -> Result<Connection, SyncError> {
         let not_found = |source| SyncError::Address { address: address.to_owned(), source };
         let hosts = tokio::net::lookup_host(address).await.map_err(not_found)?;

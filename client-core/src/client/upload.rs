@@ -1,7 +1,8 @@
-//! Sending pictures: after all records, one after the other, in a stream of their own beside the records' one.
+//! Sending pictures: after all records, one by one, in a stream separate from the records'.
 //!
-//! Between two pieces the driver looks whether records wait. If so, the picture pauses, the records go in a stream of
-//! theirs, and the picture goes on from what the server holds. What becomes of one picture never holds up another.
+//! Between two pieces the driver checks for unsent records. If there are any, the picture pauses, the records are sent
+//! in their own stream, and the picture resumes from what the server holds. The outcome of one picture never blocks
+//! another.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,31 +22,31 @@ use super::sync_error::{ConnectionTrouble, SyncError};
 use crate::photos::{PhotoFileError, PhotoFolder, PictureFile};
 use crate::store::{Decline, PictureState, RefState, StoreError};
 
-/// Pictures may take hours on a thin network; what others changed is fetched as often meanwhile.
+/// Pictures may take hours on a slow network; changes are fetched this often meanwhile.
 const PULL_EVERY: Duration = Duration::from_secs(300);
 
-/// A picture on its way, with its file.
+/// A picture in flight, with its file.
 pub(super) struct Sending<'a> {
     hash: ContentHash,
     upload: Upload,
     file: PictureFile<'a>,
-    /// Whether the server has said in this round how much it holds.
+    /// Whether the server has said in this round how many bytes it holds.
     is_held_known: bool,
 }
 
-/// What is to be done for a picture next.
+/// The next step of a picture.
 #[derive(Debug)]
 pub(super) enum Next {
     /// Send a frame.
     Send(ClientFrame),
-    /// Wait for one.
+    /// Wait for a frame.
     Wait,
     /// It has ended.
     Done(Outcome),
 }
 
 impl<'a> Sending<'a> {
-    /// Begins with a picture whose file is whole: a damaged one is found before anything of it is sent.
+    /// Begins with a picture whose file is intact: damage is found before anything is sent.
     pub(super) fn begin(
         folder: &'a PhotoFolder,
         hash: ContentHash,
@@ -56,7 +57,7 @@ impl<'a> Sending<'a> {
         Ok(Self { hash, upload: Upload::new(hash, bytes), file, is_held_known: false })
     }
 
-    /// What to do next; what is to be read is read.
+    /// Returns the next step, and reads what it needs.
     pub(super) fn next(&mut self) -> Result<Next, PhotoFileError> {
         loop {
             match self.upload.poll() {
@@ -91,7 +92,7 @@ impl<'a> Sending<'a> {
         self.upload.pause();
     }
 
-    /// How much of the picture the server holds, as soon as it has said so.
+    /// How many bytes of the picture the server holds, once it has said so.
     pub(super) fn held_bytes(&self) -> Option<u64> {
         self.is_held_known.then(|| self.upload.held_bytes())
     }
@@ -99,14 +100,14 @@ impl<'a> Sending<'a> {
 
 /// The pictures of one sync.
 struct Course {
-    /// What records are fetched for in between.
-    aim: SyncMode,
+    /// The mode in which records are synced in between.
+    mode: SyncMode,
     pulled_at: Instant,
-    /// What the server holds of each picture that counts in the progress.
+    /// The bytes that the server holds of each picture counted in the progress.
     held: BTreeMap<ContentHash, u64>,
-    /// Pictures that have had their turn.
+    /// Pictures that have been handled.
     passed: BTreeSet<ContentHash>,
-    /// The first file that could not be read, though the picture may be whole.
+    /// The first file that could not be read, though the picture may be intact.
     unreadable: Option<PhotoFileError>,
 }
 
@@ -119,7 +120,7 @@ impl Course {
         });
     }
 
-    /// Counts what the server holds of a picture. What it lost is to be sent once more.
+    /// Counts the bytes that the server holds of a picture. Bytes that it lost are counted as to be sent again.
     fn note_held(&mut self, progress: &mut SyncProgress, hash: ContentHash, held_bytes: u64) {
         let known = self.held.entry(hash).or_default();
         progress.photo_bytes_done += held_bytes.saturating_sub(*known);
@@ -128,7 +129,7 @@ impl Course {
     }
 }
 
-/// Whether a picture has had its turn.
+/// The outcome of one picture's turn.
 #[derive(PartialEq, Eq)]
 enum Turn {
     Over,
@@ -137,10 +138,10 @@ enum Turn {
 }
 
 impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
-    /// Sends the pictures whose records are merged. Records that are saved meanwhile go first.
-    pub(super) async fn send_pictures(&mut self, aim: SyncMode) -> Result<(), SyncError> {
+    /// Sends the pictures whose records are merged. Records saved meanwhile go first.
+    pub(super) async fn send_pictures(&mut self, mode: SyncMode) -> Result<(), SyncError> {
         let mut course = Course {
-            aim,
+            mode,
             pulled_at: Instant::now(),
             held: BTreeMap::new(),
             passed: BTreeSet::new(),
@@ -173,12 +174,12 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
     }
 
     fn records_wait(&self, course: &Course) -> bool {
-        let is_pull_due = course.aim == SyncMode::Sync && course.pulled_at.elapsed() >= PULL_EVERY;
+        let is_pull_due = course.mode == SyncMode::Sync && course.pulled_at.elapsed() >= PULL_EVERY;
         self.client.store.unsent_ops() > 0 || is_pull_due
     }
 
     async fn send_records_first(&mut self, course: &mut Course) -> Result<(), SyncError> {
-        let is_pull_due = course.aim == SyncMode::Sync && course.pulled_at.elapsed() >= PULL_EVERY;
+        let is_pull_due = course.mode == SyncMode::Sync && course.pulled_at.elapsed() >= PULL_EVERY;
         self.session(if is_pull_due { SyncMode::Sync } else { SyncMode::Push }).await?;
         if is_pull_due {
             course.pulled_at = Instant::now();
@@ -242,7 +243,7 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
             }
             Outcome::Declined { why, message } => self.declined(hash, why, message)?,
             Outcome::NotKept => {
-                // Either end may be at fault: if it is this one, its file says so.
+                // Either end may be at fault; if it is this one, the file fails verification.
                 if let Err(error) = sending.file.verify() {
                     return self.cannot_read(hash, error, course);
                 }
@@ -259,8 +260,7 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
         self.client.note_declined(hash, why, message)
     }
 
-    /// Notes a damaged picture as such, and passes over one that cannot be read at this moment, as the files of an
-    /// app cannot while its phone is locked.
+    /// Records a damaged picture, and skips one that cannot be read at the moment, such as while the phone is locked.
     fn cannot_read(
         &mut self,
         hash: ContentHash,
@@ -277,8 +277,8 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
         Ok(Turn::Over)
     }
 
-    /// A picture over which the session ended, and not the network, lets the others go first next time: it must not
-    /// end every sync before their turn.
+    /// Lets the others go first next time, after a picture that ended the session although the network works. It must
+    /// not end every sync before their turn.
     fn note_broken(&self, hash: ContentHash, error: &SyncError) -> Result<(), StoreError> {
         match error {
             SyncError::Session(SessionError::Refused(Refused { why, message })) => {
@@ -294,7 +294,7 @@ impl<F: FnMut(SyncProgress) + Send> Syncing<'_, F> {
 }
 
 impl Client {
-    /// The pictures that are to be offered now, in the order in which they were attached.
+    /// The pictures to offer now, in the order in which they were attached.
     pub(super) fn due_pictures(&self, passed: &BTreeSet<ContentHash>) -> Vec<(ContentHash, u64)> {
         let now_ms = (self.clocks)().now_ms;
         let mut due = Vec::new();
@@ -307,7 +307,7 @@ impl Client {
         due.into_iter().map(|(_, hash, bytes)| (hash, bytes)).collect()
     }
 
-    /// How many pictures a sync will send by itself, their bytes, and when the oldest of them was attached.
+    /// The pictures that a sync will send automatically: their number, their bytes, and when the oldest was attached.
     pub(super) fn pictures_to_be_sent(&self) -> (u64, u64, Option<i64>) {
         let (mut pictures, mut bytes, mut oldest_ms) = (0, 0, None::<i64>);
         self.store.each_picture(|_, picture, ref_state| {
@@ -321,8 +321,8 @@ impl Client {
         (pictures, bytes, oldest_ms)
     }
 
-    /// How many pictures neither the server has nor a sync will send by itself, their records being taken or on the
-    /// way.
+    /// The number of pictures that no sync will send automatically although the server does not have them and their
+    /// records are merged or unsent.
     pub(super) fn stuck_pictures(&self) -> u64 {
         let mut stuck = 0;
         self.store.each_picture(|_, picture, ref_state| {
