@@ -1,4 +1,4 @@
-//! Signals that the device's state has changed. Whoever changes it does not wait for observers.
+//! Signals that the device's state has changed. A change does not wait for observers.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl Changes {
     }
 }
 
-/// Notes a change when dropped: when work ends, however it ends.
+/// Signals a change when dropped, so that work signals its end however it ends.
 pub(super) struct NotesItsEnd(pub(super) Changes);
 
 impl Drop for NotesItsEnd {

@@ -1,4 +1,4 @@
-//! The one object that an app holds.
+//! The one object that an app uses.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use crate::sealing::{KEY_BYTES, StoreKey};
 use crate::store::{Identity, RejectedId, SaveState};
 use crate::visit_ops::{GpsFix, NewIssue, VisitBundle};
 
-/// A device: records offline, durably, and syncs. One folder is open once at a time. Calls come from any thread;
-/// those that are not async return within the time of a save, and what they saved is durable then.
+/// A device: records offline, durably, and syncs. One folder is open once at a time. Calls may come from any thread.
+/// Those that are not async return within the time of a save; a save is durable when its call returns.
 #[derive(uniffi::Object)]
 pub struct Client {
     pub(super) device: Arc<Device>,
@@ -32,13 +32,13 @@ pub struct Client {
     pub(super) given_up: GivenUp,
 }
 
-/// The device's life.
+/// Opening, enrolment, sync and status.
 #[uniffi::export]
 impl Client {
-    /// Opens the device in a folder, or prepares a new one there. Recording needs an enrolment first.
+    /// Opens the device in a folder, or creates a new one there. Recording needs an enrolment first.
     ///
-    /// With a key of 32 bytes, which the app keeps in the platform's keystore, everything that reaches the disk is
-    /// sealed with it. A folder takes the same key, or none, for all its life; see [`Self::change_key`].
+    /// With a key of 32 bytes, which the app keeps in the platform's keystore, everything written to disk is sealed.
+    /// A folder is sealed from its first opening on, or never; [`Self::change_key`] replaces the key.
     ///
     /// # Errors
     /// Returns an error if the folder is in use, damaged, or of a newer format, or the key is not the folder's.
@@ -48,8 +48,8 @@ impl Client {
         Ok(Self { changes: device.changes.clone(), device: Arc::new(device), given_up: GivenUp::default() })
     }
 
-    /// Puts another key in the place of the one that the folder was opened with. Broken off at any moment, it leaves
-    /// the folder with one of the two.
+    /// Replaces the key that the folder was opened with. If the call is interrupted, the folder opens with the old key
+    /// or with the new one.
     ///
     /// # Errors
     /// Returns an error if the folder is not sealed or cannot be written.
@@ -57,12 +57,12 @@ impl Client {
         self.device.change_key(store_key(key)?)
     }
 
-    /// Lets go of the folder, once what runs has ended. Every later call fails with `ClientClosed`.
+    /// Closes the store after running calls finish. Every later call fails with `ClientClosed`.
     pub fn close(&self) {
         self.device.close();
     }
 
-    /// Who the device is; none before it is enrolled.
+    /// The device's identity; none before it is enrolled.
     ///
     /// # Errors
     /// Returns an error if the client was closed.
@@ -70,11 +70,11 @@ impl Client {
         Ok(self.core()?.identity())
     }
 
-    /// Makes a device of the folder. The same call may be repeated with the same invitation until it succeeds. Unsent
-    /// work is kept, whatever happens.
+    /// Enrols the folder as a device. The call may be repeated with the same invitation until it succeeds. Unsent work
+    /// is kept in every case.
     ///
     /// # Errors
-    /// Returns an error if the invitation is none, the server refuses or cannot be reached, or the folder is another
+    /// Returns an error if the invitation is invalid, the server refuses or cannot be reached, or the folder is another
     /// person's.
     pub async fn enrol(&self, invitation: String, label: String) -> Result<Identity, ClientError> {
         let (core, leaving) = self.device.core_for_work().await?;
@@ -87,8 +87,8 @@ impl Client {
         self.given_up.run(leaving, work).await
     }
 
-    /// Sends what waits, fetches what changed, then sends the pictures that wait. Cancelling it ends it at its next
-    /// step; what was done until then stays done, and the next one goes on from there.
+    /// Sends unsent saves, fetches changes, then sends unsent pictures. Cancelling ends it at its next step; what was
+    /// done stays done, and the next sync resumes from there.
     ///
     /// # Errors
     /// Returns an error if the server cannot be reached or refuses, or the store cannot be written.
@@ -99,7 +99,7 @@ impl Client {
         self.given_up.run(leaving, async move { Ok(core.sync(&mut progress).await?) }).await
     }
 
-    /// Sends the records that wait and fetches nothing: right after a visit, or before the app goes to the background.
+    /// Sends the unsent records and fetches nothing: right after a visit, or before the app goes to the background.
     ///
     /// # Errors
     /// As `sync`.
@@ -110,7 +110,7 @@ impl Client {
         self.given_up.run(leaving, async move { Ok(core.push(&mut progress).await?) }).await
     }
 
-    /// How the device stands towards the server, such as up to when the phone may be lost.
+    /// The device's status, such as up to when nothing would be lost with the phone.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -118,7 +118,7 @@ impl Client {
         Ok(self.core()?.status()?)
     }
 
-    /// Tells an observer the status now and whenever it changes, for as long as the subscription is held.
+    /// Calls an observer with the status, now and after each change, while the subscription is held.
     ///
     /// # Errors
     /// Returns an error if the client was closed.
@@ -135,7 +135,7 @@ impl Client {
 /// The day's work. Each call is one durable save.
 #[uniffi::export]
 impl Client {
-    /// Records the check of the bag before leaving. A second one on a day takes the place of the first.
+    /// Records the check of the bag before leaving. A second check on the same day replaces the first.
     ///
     /// # Errors
     /// Returns an error if an item of the bag is not answered.
@@ -143,8 +143,7 @@ impl Client {
         self.save(|core| core.check_departure(&check))
     }
 
-    /// Records the report that closes the day, with the counts of what was done. A second one takes the place of the
-    /// first.
+    /// Records the report that closes the day, with counts of what was done. A second report replaces the first.
     ///
     /// # Errors
     /// Returns an error if the device is not enrolled.
@@ -166,7 +165,7 @@ impl Client {
         self.save(|core| core.open_visit(outlet, fix))
     }
 
-    /// The visit that is going on.
+    /// The open visit; none if no visit is open.
     ///
     /// # Errors
     /// Returns an error if the client was closed.
@@ -177,7 +176,7 @@ impl Client {
         }
     }
 
-    /// Answers tasks of an open visit, and notes the store's important matters.
+    /// Answers tasks of an open visit, and writes the store's important matters.
     ///
     /// # Errors
     /// Returns an error if the visit is unknown or has ended.
@@ -191,7 +190,7 @@ impl Client {
         self.save(|core| core.update_visit(visit, task_answers.into_iter().collect(), note))
     }
 
-    /// Records what stands on the shelf. Saving again adds lines and replaces those named again.
+    /// Records the shelf. Saving again adds lines and replaces lines of the same product.
     ///
     /// # Errors
     /// Returns an error if the visit is unknown or has ended, or nothing is filled in.
@@ -199,7 +198,7 @@ impl Client {
         self.save(|core| core.observe_shelf(visit, &shelf))
     }
 
-    /// Records the stock counted in a visit. Saving again adds lines and replaces those named again.
+    /// Records the stock counted in a visit. Saving again adds lines and replaces lines of the same product.
     ///
     /// # Errors
     /// Returns an error if the visit is unknown or has ended, or nothing is filled in.
@@ -207,7 +206,7 @@ impl Client {
         self.save(|core| core.count_stock(visit, &count))
     }
 
-    /// Records units that came into an outlet or left it, in a visit or outside one.
+    /// Records units that arrived at an outlet or left it, in a visit or outside one.
     ///
     /// # Errors
     /// Returns an error if the outlet is unknown or out of scope, or a required field is missing.
@@ -229,10 +228,10 @@ impl Client {
         self.save(|core| core.raise_issue(outlet, visit, &issue))
     }
 
-    /// Takes an issue up.
+    /// Acknowledges an issue.
     ///
     /// # Errors
-    /// Returns an error if the issue is unknown, or was taken up or closed before.
+    /// Returns an error if the issue is unknown, or already acknowledged or closed.
     pub fn acknowledge_issue(&self, issue: RecordId) -> Result<(), ClientError> {
         self.save(|core| core.acknowledge_issue(issue))
     }
@@ -240,7 +239,7 @@ impl Client {
     /// Closes an issue.
     ///
     /// # Errors
-    /// Returns an error if the issue is unknown, or closed already.
+    /// Returns an error if the issue is unknown or already closed.
     pub fn close_issue(&self, issue: RecordId, resolution: String) -> Result<(), ClientError> {
         self.save(|core| core.close_issue(issue, resolution))
     }
@@ -253,7 +252,7 @@ impl Client {
         self.save(|core| core.close_visit(visit))
     }
 
-    /// Breaks a visit off.
+    /// Aborts a visit.
     ///
     /// # Errors
     /// Returns an error if the visit is unknown or has ended.
@@ -267,7 +266,7 @@ impl Client {
         self.save(|core| core.abort_visit(visit, reason, note))
     }
 
-    /// Records a whole visit, with what was seen, counted and raised in it, in one save.
+    /// Records a whole visit in one save, with its observations, counts and issues.
     ///
     /// # Errors
     /// Returns an error if the outlet is unknown or out of scope, the times run backwards, or a value is not allowed.
@@ -275,24 +274,24 @@ impl Client {
         self.save(|core| core.record(&visit))
     }
 
-    /// Sends a rejected save again, as a new one; it leaves the tray.
+    /// Sends a rejected save again, as a new save, and removes it from the rejected ones.
     ///
     /// # Errors
-    /// Returns an error if the tray has no such entry.
+    /// Returns an error if there is no such rejected save.
     pub fn resend_rejected(&self, id: RejectedId) -> Result<(), ClientError> {
         self.save(|core| core.resend_rejected(id))
     }
 
-    /// Throws a rejected save away.
+    /// Discards a rejected save.
     ///
     /// # Errors
-    /// Returns an error if the tray has no such entry.
+    /// Returns an error if there is no such rejected save.
     pub fn drop_rejected(&self, id: RejectedId) -> Result<(), ClientError> {
         self.save(|core| core.drop_rejected(id))
     }
 }
 
-/// What the device holds: confirmed records, with what waits to be sent on top.
+/// What the device holds: confirmed records with unsent saves applied.
 #[uniffi::export]
 impl Client {
     /// The present day.
@@ -303,7 +302,7 @@ impl Client {
         Ok(self.core()?.today())
     }
 
-    /// This person's calls of a day, in their order.
+    /// This person's calls on a day, in their order.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -319,7 +318,7 @@ impl Client {
         Ok(self.core()?.day_summary(day)?)
     }
 
-    /// The outlet of a code or an id.
+    /// Finds an outlet by its code or id.
     ///
     /// # Errors
     /// Returns an error if the device knows no such outlet.
@@ -327,7 +326,7 @@ impl Client {
         Ok(self.core()?.outlet_named(&name)?)
     }
 
-    /// A record; none where the device has no such one.
+    /// A record; none if the device does not know it.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -346,7 +345,7 @@ impl Client {
         Ok(lines.into_iter().filter_map(ListedRecord::of).collect())
     }
 
-    /// The records of a home, such as all that happened in an outlet, of one kind or of all that this version knows.
+    /// The records of a home, such as everything that happened in an outlet, of one kind or of all known kinds.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -356,7 +355,7 @@ impl Client {
         Ok(lines.into_iter().filter_map(ListedRecord::of).collect())
     }
 
-    /// Where a record stands on its way to the server; none where the device has no such one.
+    /// A record's save state; none if the device does not know the record.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -364,7 +363,7 @@ impl Client {
         Ok(self.core()?.save_state(RecordKey { kind: kind.id(), id })?)
     }
 
-    /// The saves that the server did not take, with the reasons.
+    /// The rejected saves, with the reasons.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -374,7 +373,7 @@ impl Client {
 }
 
 impl Client {
-    /// The device's store, opened where the app was in the background.
+    /// The device's store, opened if the app was in the background.
     pub(super) fn core(&self) -> Result<Arc<OpenCore>, ClientError> {
         self.device.core()
     }
@@ -392,7 +391,7 @@ impl Client {
         &self,
         observer: Option<Arc<dyn ProgressObserver>>,
     ) -> impl FnMut(SyncProgress) + Send + use<> {
-        // Also what comes after the last step, and what comes before the work is given up.
+        // Also signals what follows the last step, and what precedes giving up the work.
         let changes = NotesItsEnd(self.changes.clone());
         move |progress| {
             changes.0.note();

@@ -1,4 +1,4 @@
-//! Conflicts, edits and mended saves for apps.
+//! Conflicts, edits and corrections of rejected saves, for apps.
 
 use xundian_protocol::ids::{DeviceNo, PersonId, RecordId};
 use xundian_protocol::kinds::{Decision, KeyedValue, Settlement, format, spec};
@@ -10,80 +10,80 @@ use super::kinds::{Kind, RecordContent};
 use crate::client::{ConflictLine as CoreLine, ConflictSide as CoreSide};
 use crate::store::{RejectedId, SaveState};
 
-/// A conflict: two people wrote the same field and neither knew of the other.
+/// A conflict: two people wrote the same field, neither aware of the other's value.
 #[derive(Clone, PartialEq, Debug, uniffi::Record)]
 pub struct ConflictLine {
     /// Its id.
     pub id: RecordId,
-    /// Where it and the record that it is about live.
+    /// The home of the conflict and of its record.
     pub home: Home,
-    /// The kind of that record; none where this version does not know it.
+    /// The kind of the record; none if this version does not know it.
     pub kind: Option<Kind>,
-    /// The record that it is about.
+    /// The record in conflict.
     pub record: RecordId,
     /// The field's name.
     pub field: String,
-    /// What people call the field, in Chinese.
+    /// The field's Chinese label.
     pub field_zh: String,
-    /// The same in English.
+    /// The field's English label.
     pub field_en: String,
-    /// The line, where the field is a map: a product with its GTIN, a day, an outlet.
+    /// The line, if the field is a map: a product with its GTIN, a day, an outlet.
     pub line: Option<String>,
-    /// The value that stood when the conflict was found.
+    /// The current value when the conflict was found.
     pub kept: ConflictValue,
     /// The value that lost.
     pub lost: ConflictValue,
     /// When the server found it, Unix milliseconds.
     pub found_at_ms: i64,
-    /// How it was settled; none while it is open.
+    /// How it was settled; none while open.
     pub settlement: Option<Settlement>,
-    /// Whether the value that lost can be restored. Where it cannot, the conflict can be kept all the same.
+    /// Whether the lost value can be restored. If not, the conflict can still be settled as kept.
     pub may_restore: bool,
-    /// Where it stands on its way to the server.
+    /// Its save state.
     pub state: SaveState,
 }
 
-/// One of the two values of a conflict, and who wrote it when.
+/// One of the two values of a conflict, with its author and time.
 #[derive(Clone, PartialEq, Debug, uniffi::Record)]
 pub struct ConflictValue {
-    /// How it reads in Chinese.
+    /// The value as Chinese text.
     pub text_zh: String,
-    /// How it reads in English.
+    /// The value as English text.
     pub text_en: String,
-    /// A form of the record's kind that holds this field alone, and nothing where the value was removed; none where
-    /// this version does not know the kind.
+    /// An entity of the record's kind with only this field, or no field if the value was removed; none if this version
+    /// does not know the kind.
     pub content: Option<RecordContent>,
     /// The device that wrote it; 0 is headquarters.
     pub device: DeviceNo,
-    /// Who wrote it; none for headquarters.
+    /// The author; none for headquarters.
     pub person: Option<PersonId>,
-    /// Their name at that time.
+    /// The author's name at that time.
     pub person_name: Option<String>,
-    /// When they wrote it, Unix milliseconds.
+    /// When it was written, Unix milliseconds.
     pub at_ms: i64,
 }
 
 /// How a conflict was settled, by whom and when.
 #[uniffi::remote(Record)]
 pub struct Settlement {
-    /// How.
+    /// The decision.
     pub decision: Decision,
-    /// By whom.
+    /// The person who settled it.
     pub by: PersonId,
     /// When, by their device's clock; Unix milliseconds.
     pub at_ms: Option<i64>,
 }
 
-/// A value with the key of its line, of whatever type.
+/// A value with the key of its line.
 #[uniffi::remote(Record)]
 pub struct KeyedValue {
     /// The line, or `Single`.
     pub key: Key,
-    /// The value; `Absent` where it was removed or was never there.
+    /// The value; `Absent` if it was removed or never existed.
     pub value: Value,
 }
 
-/// Which line of a map.
+/// The key of a map's line.
 #[uniffi::remote(Enum)]
 pub enum Key {
     /// The field is not a map.
@@ -98,10 +98,10 @@ pub enum Key {
     NumberText(u64, String),
 }
 
-/// What a field holds.
+/// The value of a field.
 #[uniffi::remote(Enum)]
 pub enum Value {
-    /// Nothing any more.
+    /// No value.
     Absent,
     /// Yes or no.
     Bool(bool),
@@ -159,15 +159,15 @@ fn value(record: RecordKey, home: Home, tag: u16, CoreSide { side, text }: CoreS
     }
 }
 
-/// What several people change: editing it, mending what was refused, and settling what they changed at once.
+/// Editing shared records, correcting rejected saves, and settling conflicts.
 #[uniffi::export]
 impl Client {
-    /// Writes the filled-in fields of a form into a record that people edit, such as an outlet or an issue. With the
-    /// form that the person had before them, just what differs from it is written, what they emptied is removed, and
-    /// what somebody else changed in the meantime ends as a conflict instead of being lost.
+    /// Writes the filled-in fields of an entity into a shared record, such as an outlet or an issue. With `before`, the
+    /// entity as the person saw it, only the differences are written, emptied fields are removed, and a concurrent
+    /// change becomes a conflict instead of being lost.
     ///
     /// # Errors
-    /// Returns an error if the device has no such record, the kind is not edited, or a value is not allowed.
+    /// Returns an error if the device has no such record, the kind is not editable, or a value is not allowed.
     #[uniffi::method(default(before = None))]
     pub fn edit(
         &self,
@@ -183,17 +183,17 @@ impl Client {
         self.save(|core| core.edit_fields(key, content.writes(), before.map(|before| before.writes())))
     }
 
-    /// Saves what lies in the rejected tray anew, with the fields of a form in the place of those that were refused. It
-    /// leaves the tray.
+    /// Saves a rejected op again, with the given entity's fields in place of the rejected ones, and removes it from the
+    /// rejected ones.
     ///
     /// # Errors
-    /// Returns an error if the tray has no such entry, the form is of another kind, or a value is not allowed.
+    /// Returns an error if there is no such rejected save, the entity is of another kind, or a value is not allowed.
     pub fn mend_rejected(&self, id: RejectedId, content: RecordContent) -> Result<(), ClientError> {
         self.save(|core| core.mend_fields(id, content.kind().spec(), content.writes()))
     }
 
-    /// The conflicts of a home, such as an outlet, or of all that this device sees: open ones first, then by when they
-    /// were found, the latest first.
+    /// The conflicts of a home, such as an outlet, or of all homes on this device: open ones first, then the latest
+    /// first.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -202,11 +202,11 @@ impl Client {
         Ok(self.core()?.conflicts(home)?.into_iter().map(ConflictLine::from).collect())
     }
 
-    /// Settles a conflict. To keep says that what stands is right; to restore writes the value that lost again.
+    /// Settles a conflict. `Kept` confirms the current value; `Restored` writes the lost value again.
     ///
     /// # Errors
-    /// Returns an error if the device has no such conflict or not its record, it is settled already, or the kind of its
-    /// record is not edited.
+    /// Returns an error if the device does not have the conflict or its record, the conflict is already settled, or the
+    /// record's kind is not editable.
     pub fn settle_conflict(&self, id: RecordId, decision: Decision) -> Result<(), ClientError> {
         self.save(|core| core.settle_conflict(id, decision))
     }

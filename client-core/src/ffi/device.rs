@@ -1,5 +1,5 @@
-//! The device behind the client: its folder, which is open while the app works with it and let go of while the app is
-//! in the background. Whoever calls finds it open.
+//! The device behind the client: its store, open while the app works with it and closed while the app is in the
+//! background. Any call opens it again.
 
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -14,20 +14,20 @@ use super::network::runtime;
 use crate::client::Client as Core;
 use crate::sealing::StoreKey;
 
-/// How long a call waits for a folder that is just being let go of.
+/// How long a call waits for a store that is being closed.
 const LETTING_GO_WAIT_MAX: Duration = Duration::from_secs(3);
 const LETTING_GO_CHECK: Duration = Duration::from_millis(1);
 
-/// A device and its key, which stays in memory until the device is closed and is wiped then.
+/// A device and its key. The key stays in memory until the device is closed, and is wiped then.
 pub(super) struct Device {
     folder: PathBuf,
-    /// `None` after it was closed. Who holds the lock may be opening the store.
+    /// `None` after the device was closed. The holder of the lock may be opening the store.
     held: Mutex<Option<Held>>,
-    /// The store that was opened last, for as long as a call still works with it; `None` after the device was closed.
+    /// The store opened last, while a call still uses it; `None` after the device was closed.
     last: Mutex<Option<Weak<OpenCore>>>,
-    /// Ends what runs over the network.
+    /// Ends running network work.
     leaving: watch::Sender<()>,
-    /// Says that the store was opened, or taken up again, or closed for good.
+    /// Signals that the store was opened, reused, or closed for good.
     moved: watch::Sender<()>,
     pub(super) changes: Changes,
 }
@@ -36,7 +36,7 @@ struct Held {
     key: Option<StoreKey>,
     /// The open store; `None` while the app is in the background.
     core: Option<Arc<OpenCore>>,
-    /// Ends when the store that was opened last has let go of the folder.
+    /// Closes when the store opened last has released the folder.
     letting_go: watch::Receiver<()>,
     openings: u64,
 }
@@ -44,9 +44,9 @@ struct Held {
 /// An open store.
 pub(super) struct OpenCore {
     core: Core,
-    /// Which opening of the folder it is, from 1.
+    /// The number of this opening of the folder, from 1.
     pub(super) opening: u64,
-    // Fields drop in this order: this one tells that the folder is free, after the store has closed its files.
+    // Fields drop in this order: this one signals that the folder is free, after the store has closed its files.
     _letting_go: watch::Sender<()>,
 }
 
@@ -57,16 +57,16 @@ impl Deref for OpenCore {
     }
 }
 
-/// The store for work over the network, and what says that the work is to end.
+/// The store for network work, and the signal that ends the work.
 pub(super) type Work = (Arc<OpenCore>, watch::Receiver<()>);
 
 /// What an observer finds.
 pub(super) enum Found {
     /// The store.
     Open(Arc<OpenCore>),
-    /// Nothing to tell of: the app is in the background.
+    /// Nothing to report: the app is in the background.
     Resting,
-    /// Nothing to tell of ever again.
+    /// Nothing to report any more.
     Closed,
 }
 
@@ -90,7 +90,7 @@ impl Device {
         Ok(device)
     }
 
-    /// The store, opened where it rests.
+    /// The store, opened if it is closed for the background.
     ///
     /// # Errors
     /// Returns an error if the device was closed or its store does not open. The next call tries again.
@@ -98,8 +98,8 @@ impl Device {
         self.awake(&mut self.held())
     }
 
-    /// The store for work over the network, and what says that the work is to end. Where it is to be opened first, that
-    /// is done on a thread of the library.
+    /// The store for network work, and the signal that ends the work. If the store must be opened first, a thread of
+    /// the library does so.
     ///
     /// # Errors
     /// As [`Self::core`].
@@ -117,18 +117,18 @@ impl Device {
     }
 
     fn work(&self, held: &mut Option<Held>, mut leaving: watch::Receiver<()>) -> Result<Work, ClientError> {
-        // The app may have left since the work was asked for.
+        // The app may have gone to the background since the call.
         if leaving.has_changed().is_ok_and(|has_left| has_left) {
             return Err(ClientError::backgrounded());
         }
         let core = self.awake(held)?;
-        // Still under the lock: what was ended so that the store could be opened was other work, and whoever sends the
-        // device to rest from here on reaches this one.
+        // Still under the lock: the signal so far ended other work so that the store could be opened. A signal from
+        // here on is for this work.
         leaving.mark_unchanged();
         Ok((core, leaving))
     }
 
-    /// The store as it is.
+    /// The store's current state.
     pub(super) fn found(&self) -> Found {
         match &*self.held() {
             None => Found::Closed,
@@ -137,7 +137,7 @@ impl Device {
         }
     }
 
-    /// The store that is open or still at work, if there is one.
+    /// The store that is open or still in use, if there is one.
     ///
     /// # Errors
     /// Returns an error if the device was closed.
@@ -145,7 +145,7 @@ impl Device {
         self.last().as_ref().map(Weak::upgrade).ok_or_else(ClientError::closed)
     }
 
-    /// Puts another key in the place of the one that it was opened with.
+    /// Replaces the key that the device was opened with.
     ///
     /// # Errors
     /// As [`Core::change_key`].
@@ -153,7 +153,7 @@ impl Device {
         let mut held = self.held();
         let core = self.awake(&mut held)?;
         let changed = core.change_key(&key);
-        // A change that failed at its end may have put the new key in place.
+        // A change that failed at its end may have installed the new key.
         if let Some(held) = held.as_mut()
             && (changed.is_ok() || Core::opens_with_key(&self.folder, &key))
         {
@@ -162,7 +162,7 @@ impl Device {
         Ok(changed?)
     }
 
-    /// Ends what runs, and hands the store over for the caller to let go of.
+    /// Ends running work, and returns the store for the caller to drop.
     ///
     /// # Errors
     /// Returns an error if the device was closed.
@@ -173,18 +173,18 @@ impl Device {
         Ok(core)
     }
 
-    /// Hands the store over for the caller to let go of, where nothing runs.
+    /// Returns the store for the caller to drop, if nothing runs.
     ///
     /// # Errors
     /// Returns an error if the device was closed.
     pub(super) fn rest_if_idle(&self) -> Result<Option<Arc<OpenCore>>, ClientError> {
-        // Whoever has the lock for long is opening the store, which is wanted then.
+        // A long holder of the lock is opening the store, which is needed then.
         let Ok(mut held) = self.held.try_lock() else { return Ok(None) };
         let held = held.as_mut().ok_or_else(ClientError::closed)?;
         Ok(held.core.take_if(|core| !core.is_syncing()))
     }
 
-    /// Waits until the folder is free, or is wanted again.
+    /// Waits until the folder is free, or is opened again.
     pub(super) async fn folder_is_free(&self) {
         let mut moved = self.moved.subscribe();
         let mut letting_go = match &*self.held() {
@@ -192,23 +192,23 @@ impl Device {
             _ => return,
         };
         tokio::select! {
-            // Nothing is ever sent, so this is the end.
+            // Nothing is ever sent, so this is the closing of the channel.
             _ = letting_go.changed() => {}
             _ = moved.changed() => {}
         }
     }
 
-    /// Closes it for good.
+    /// Closes the device for good.
     pub(super) fn close(&self) {
         let held = self.held().take();
         *self.last() = None;
         self.moved.send_replace(());
-        // Observers see that it is gone.
+        // Observers see that it is closed.
         self.changes.note();
         let Some(Held { core, letting_go, .. }) = held else { return };
         let is_syncing = core.as_ref().is_some_and(|core| core.is_syncing());
         drop(core);
-        // Whoever opens the folder next finds it free, unless a sync still runs.
+        // The next opening of the folder finds it free, unless a sync still runs.
         if !is_syncing {
             wait_until_free(&letting_go);
         }
@@ -216,16 +216,16 @@ impl Device {
 
     fn awake(&self, held: &mut Option<Held>) -> Result<Arc<OpenCore>, ClientError> {
         let held = held.as_mut().ok_or_else(ClientError::closed)?;
-        // Over a store that has failed to write, as the disk was full, nobody can work. One that is opened again finds
-        // what was acknowledged, and room if there is some now.
+        // A store that failed to write, such as on a full disk, is unusable. Opened again it has what was acknowledged,
+        // and can write if there is room.
         held.core.take_if(|core| core.has_stopped());
         if let Some(core) = &held.core {
             return Ok(Arc::clone(core));
         }
-        // What a call still holds is taken up again: a folder cannot be opened twice.
+        // A store that a call still uses is reused: a folder cannot be opened twice.
         let last = self.last().as_ref().and_then(Weak::upgrade);
         if last.as_ref().is_some_and(|core| core.has_stopped()) {
-            // What still works with it cannot succeed, and would keep the folder until it noticed.
+            // Work that still uses it cannot succeed, and would keep the folder until it noticed.
             self.leaving.send_replace(());
         }
         let core = match last.filter(|core| !core.has_stopped()) {
@@ -263,7 +263,7 @@ impl Device {
     }
 }
 
-/// Waits for a folder that is just being let go of, for a while.
+/// Waits a bounded time for a folder that is being released.
 fn wait_until_free(letting_go: &watch::Receiver<()>) {
     let deadline = Instant::now() + LETTING_GO_WAIT_MAX;
     while letting_go.has_changed().is_ok() && Instant::now() < deadline {

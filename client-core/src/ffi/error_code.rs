@@ -1,24 +1,24 @@
-//! Codes of failures, stable for programs.
+//! Error codes, stable for programs.
 
-/// What went wrong. A code is never renamed; new ones may come.
+/// What went wrong. A code is never renamed; new codes may be added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, uniffi::Enum)]
 pub enum ErrorCode {
-    /// An argument is not of its form: an id, a day, a GTIN, a position.
+    /// An argument is malformed: an id, a day, a GTIN, a GPS fix.
     Argument,
     /// The client was closed.
     ClientClosed,
-    /// The app went to the background, or the store had to be opened again, which ended what ran.
+    /// The app went to the background, or the store had to be opened again; running work was ended.
     Backgrounded,
-    /// The library has a fault. Report it.
+    /// The library has a bug. Report it.
     Internal,
     /// The device is not enrolled.
     NotEnrolled,
 
-    /// The device does not know such an outlet.
+    /// The device does not know the outlet.
     OutletUnknown,
     /// The outlet is not in scope.
     OutletOutOfScope,
-    /// The device does not know such a visit.
+    /// The device does not know the visit.
     VisitUnknown,
     /// The visit has ended.
     VisitClosed,
@@ -26,32 +26,32 @@ pub enum ErrorCode {
     VisitStillOpen,
     /// No visit is open.
     NoOpenVisit,
-    /// The device does not know such a record.
+    /// The device does not know the record.
     RecordUnknown,
-    /// The tray has no such entry.
+    /// There is no such rejected save.
     RejectedUnknown,
-    /// The issue is in a state from which this step does not lead on.
+    /// The issue's state does not allow this step.
     IssueState,
-    /// The outlet's time zone is not known.
+    /// The outlet's time zone is unknown.
     ZoneUnknown,
     /// The end comes before the beginning.
     TimesReversed,
-    /// The form holds nothing.
+    /// The entity has no field filled in.
     FormEmpty,
-    /// The form does not keep what its kind declares.
+    /// The entity breaks a rule of its kind's declaration.
     FormInvalid,
-    /// Records of this kind are not edited: a visit is corrected by a new one, reference data by headquarters.
+    /// Records of this kind are not editable: a visit is corrected by a new one, reference data by headquarters.
     NotEdited,
-    /// The conflict is settled already.
+    /// The conflict is already settled.
     ConflictSettled,
 
-    /// What was given is no picture of a known form.
+    /// The bytes are not a picture of a known format.
     PhotoForm,
     /// The picture is too large.
     PhotoTooLarge,
-    /// The file that was named as the picture cannot be read.
+    /// The picture's file cannot be read.
     PhotoUnreadable,
-    /// As many pictures wait as the device holds.
+    /// The device holds the most unsent pictures that it may.
     PhotosFull,
     /// The visit ended on an earlier day.
     PhotoTooLate,
@@ -59,53 +59,53 @@ pub enum ErrorCode {
     PhotoNotHere,
     /// The picture's file is damaged.
     PhotoDamaged,
-    /// The picture was to be dropped, and is still to be sent or stored at the server.
+    /// The picture may not be dropped: it is unsent, or the server has it.
     PhotoNeeded,
-    /// The folder of pictures cannot be read or written at this moment.
+    /// The folder of pictures cannot be read or written at the moment.
     PhotoFolder,
 
-    /// Another program, or another client of this one, has the folder open.
+    /// Another process, or another client of this one, has the folder open.
     StoreInUse,
-    /// The store is sealed with another key, or sealed where no key was given, or not sealed where one was.
+    /// The store is sealed with another key, or is sealed and no key was given, or is not sealed and one was.
     StoreKey,
-    /// The store holds as much unsent work as it may.
+    /// The store holds the most unsent work that it may.
     StoreFull,
-    /// The disk does not let the store be read or written: no room, no permission, a locked phone. The store is sound
-    /// for all that is known. A save that failed so may be there all the same: look before it is made again.
+    /// The store cannot be read or written: the disk is full, permission is missing, or the phone is locked. As far as
+    /// is known, the store is intact. A save that failed this way may be stored anyway: look before repeating it.
     StoreDisk,
-    /// A newer app has written the store.
+    /// The store was written by a newer app.
     StoreNewer,
-    /// The store is not what was written.
+    /// The store is corrupt.
     StoreBroken,
-    /// The device's key or certificates are not what was written, or are gone.
+    /// The device's key or certificates are corrupt or missing.
     IdentityBroken,
     /// The folder holds no device.
     NoStore,
-    /// The file or folder of a rescue cannot be made, read or written.
+    /// The file or folder of a rescue cannot be created, read or written.
     RescueFile,
 
-    /// A sync, push or enrolment is running already.
+    /// A sync, push or enrolment is already running.
     SyncRunning,
-    /// There is no connection, or none any more.
+    /// There is no connection, or it broke.
     Connection,
-    /// The connection was made and refused: the certificates do not fit.
+    /// The connection was refused: the certificates do not match.
     ConnectionRefused,
-    /// The server's certificate is not valid at this device's time: one of the two is wrong.
+    /// The server's certificate is not valid at this device's time: one of the two clocks is wrong.
     DeviceDate,
     /// The server's name has no address.
     ServerAddress,
-    /// The server does not answer any more.
+    /// The server stopped answering.
     ServerSilent,
     /// The session ended before it was complete.
     SessionEnded,
-    /// What the server sent cannot be read or used.
+    /// The server's data cannot be decoded or used.
     ServerUnreadable,
     /// This device's store was restored from a backup or copied.
     DeviceRestored,
-    /// The server was restored from a backup so old that this device no longer has all that is missing there.
+    /// The server was restored from a backup so old that this device no longer has everything that is missing there.
     ServerRestored,
 
-    /// The text is no invitation, or was not copied whole.
+    /// The text is not an invitation, or not all of it was copied.
     InvitationMalformed,
     /// The server does not know the invitation, or it was used or has expired.
     InvitationRefused,
@@ -117,9 +117,9 @@ pub enum ErrorCode {
     DeviceRevoked,
     /// The server does not know this device.
     DeviceUnknown,
-    /// The server does not speak this version.
+    /// The server does not support this version.
     VersionRefused,
-    /// The server has a passing trouble.
+    /// The server has a temporary failure.
     ServerUnavailable,
     /// The server refused for another reason.
     ServerRefused,

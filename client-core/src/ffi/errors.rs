@@ -1,5 +1,4 @@
-//! Every failure as one typed error: a stable code, a text in Chinese and in English, and whether the same again
-//! may succeed.
+//! Every failure as one typed error: a stable code, a text in Chinese and in English, and whether a retry may succeed.
 
 use std::fmt::Display;
 
@@ -14,10 +13,10 @@ use crate::errors::RecordError;
 use crate::photos::PhotoFileError;
 use crate::store::{StoreError, StoreTrouble};
 
-/// A call that failed. Nothing of it was done, unless its documentation says otherwise.
+/// A failed call. Nothing was done, unless the call's documentation says otherwise.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, uniffi::Error)]
 pub enum ClientError {
-    /// The one shape that all failures have.
+    /// The one form of all failures.
     #[error("{message_en}")]
     Failed {
         /// What went wrong, for programs.
@@ -31,19 +30,19 @@ pub enum ClientError {
     },
 }
 
-/// A failure of an observer, which ends nothing.
+/// A failure of an observer; it ends nothing.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, uniffi::Error)]
 pub enum ObserverError {
     /// It raised or threw.
     #[error("an observer failed: {reason}")]
     Failed {
-        /// What it said.
+        /// The reason it gave.
         reason: String,
     },
 }
 
 impl ClientError {
-    /// What an argument should have been.
+    /// An argument of the wrong form.
     pub(super) fn argument(error: impl Display) -> Self {
         Self::new(ErrorCode::Argument, &error, false, format!("参数不正确：{error}"))
     }
@@ -67,7 +66,8 @@ impl ClientError {
         Self::new(ErrorCode::Internal, message_en, false, message_zh)
     }
 
-    /// The same for a save. One that failed over the disk may be there all the same, and made again it is another one.
+    /// Marks a failed save as not retryable. After a disk error it may be stored anyway, and a repetition would be
+    /// another save.
     fn not_to_be_repeated(mut self) -> Self {
         let Self::Failed { code, is_retryable, .. } = &mut self;
         *is_retryable &= *code != ErrorCode::StoreDisk;
@@ -144,7 +144,7 @@ const fn record_code(error: &RecordError) -> ErrorCode {
 impl From<PhotoFileError> for ClientError {
     fn from(error: PhotoFileError) -> Self {
         let code = photo_code(&error);
-        // The files of an app cannot be read while its phone is locked.
+        // An app's files cannot be read while the phone is locked.
         let is_retryable = matches!(error, PhotoFileError::Io { .. });
         Self::new(code, &error, is_retryable, messages_zh::code(code).to_owned())
     }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use xundian_protocol::calendar::Day;
-// All of them, so that a new kind or id needs nothing here.
+// Imported as a whole, so that a new kind or id needs no change here.
 use xundian_protocol::ids::*;
 use xundian_protocol::kinds::*;
 use xundian_protocol::record::{Record, Write};
 
-/// Describes the form of a kind. Every field may be left out.
+/// Describes the entity of a kind. Every field is optional.
 macro_rules! entity {
     (
         $(#[$doc:meta])*
@@ -72,7 +72,7 @@ macro_rules! kinds {
                 self.spec().kind
             }
 
-            /// The kind of a number, if this version knows it.
+            /// The kind with a number, if this version knows it.
             pub(super) fn of(id: KindId) -> Option<Self> {
                 Self::ALL.iter().copied().find(|kind| kind.id() == id)
             }
@@ -84,7 +84,7 @@ macro_rules! kinds {
         }
 
         impl RecordContent {
-            /// The content of a record; `None` where this version does not know its kind.
+            /// The content of a record; `None` if this version does not know its kind.
             pub fn read(record: &Record) -> Option<Self> {
                 $(
                     if record.key.kind == $name::SPEC.kind {
@@ -99,7 +99,7 @@ macro_rules! kinds {
                 match self { $( Self::$name { .. } => Kind::$name, )* }
             }
 
-            /// The writes that it stands for.
+            /// The writes that set its fields.
             pub(super) fn writes(&self) -> Vec<Write> {
                 match self { $( Self::$name { entity } => entity.writes(), )* }
             }

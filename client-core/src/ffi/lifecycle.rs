@@ -1,14 +1,14 @@
-//! Hints from the platform: what the app learns of its own life and hands on.
+//! Hints from the platform about the app's lifecycle.
 
 use super::client::Client;
 use super::errors::ClientError;
 use super::network::runtime;
 
-/// What the platform tells the app. Every one of these may be left out: nothing is lost without them.
+/// Hints from the platform. Each is optional: nothing is lost without them.
 #[uniffi::export]
 impl Client {
-    /// The device's network is another one than before. A running sync goes on from there, over the same connection;
-    /// without the hint it waits in vain and ends. Where nothing runs nothing happens. Returns at once.
+    /// Tells the client that the device's network changed. A running sync continues from there, over the same
+    /// connection; without the hint it waits in vain and fails. If nothing runs, nothing happens. Returns at once.
     ///
     /// # Errors
     /// Returns an error if the client was closed.
@@ -20,14 +20,14 @@ impl Client {
     }
 
     /// The app leaves the foreground. A running sync, push or enrolment ends at its next step and fails with
-    /// `Backgrounded`; what it did stays done. The store is closed and its folder unlocked when this returns, unless
-    /// another call wanted it meanwhile. Any later call opens it again by itself.
+    /// `Backgrounded`; what it did stays done. When this returns, the store is closed and its folder unlocked, unless
+    /// another call has used it meanwhile. Any later call opens it again.
     ///
     /// # Errors
     /// Returns an error if the client was closed.
     pub async fn entering_background(&self) -> Result<(), ClientError> {
         if let Some(core) = self.device.leave()? {
-            // Closing it writes, and the app's thread that waits here has better things to do.
+            // Closing the store writes; the app's waiting thread must not do that.
             drop(runtime()?.spawn_blocking(move || drop(core)));
         }
         self.device.folder_is_free().await;
@@ -42,8 +42,8 @@ impl Client {
         self.device.core().map(drop)
     }
 
-    /// The system is short of memory. What is held only to be quick is let go of, and where nothing runs the store is
-    /// closed with all its caches. The next call opens it again by itself.
+    /// The system is short of memory. Caches are dropped, and if nothing runs the store is closed. The next call opens
+    /// it again.
     ///
     /// # Errors
     /// Returns an error if the client was closed.
@@ -52,7 +52,7 @@ impl Client {
             core.forget_caches();
         }
         if let Some(core) = self.device.rest_if_idle()? {
-            // Closing it writes, and the system asks this of the thread that draws.
+            // Closing the store writes, and the system calls this on the UI thread.
             drop(runtime()?.spawn_blocking(move || drop(core)));
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The errors' texts in Chinese: what is wrong, and what to do. The English ones stand beside the errors.
+//! The errors' messages in Chinese: what is wrong, and what to do. The English messages are with the errors' types.
 
 use xundian_protocol::kinds::{Choice, spec, spec_by_code};
 use xundian_protocol::limits::PHOTO_BYTES_MAX;
@@ -9,7 +9,7 @@ use crate::client::SyncError;
 use crate::errors::RecordError;
 use crate::store::StoreError;
 
-/// Why a piece of work was not recorded.
+/// Why a save was not recorded.
 pub(super) fn record(error: &RecordError) -> String {
     match error {
         RecordError::NoSuchOutlet { name } => format!("本机没有门店“{name}”：请核对编码，或先同步"),
@@ -65,7 +65,7 @@ pub(super) fn record(error: &RecordError) -> String {
     }
 }
 
-/// What people call a kind.
+/// A kind's label.
 fn label(kind: &str) -> &str {
     spec_by_code(kind).map_or(kind, |spec| spec.label.zh)
 }
@@ -82,7 +82,7 @@ pub(super) fn store(of: ErrorCode, error: &StoreError) -> String {
     }
 }
 
-/// Why a sync ended.
+/// Why a sync failed.
 pub(super) fn sync(of: ErrorCode, error: &SyncError) -> String {
     match error {
         SyncError::Address { address, .. } => {
@@ -92,7 +92,7 @@ pub(super) fn sync(of: ErrorCode, error: &SyncError) -> String {
     }
 }
 
-/// What a code says where no particulars are known.
+/// The message of a code without particulars.
 pub(super) const fn code(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::Argument => "参数不正确：请反馈给应用的开发者",
@@ -163,7 +163,7 @@ pub(super) const fn code(code: ErrorCode) -> &'static str {
     }
 }
 
-/// Why the server did not take a save.
+/// Why the server rejected a save.
 pub(super) const fn refusal(why: Refusal) -> &'static str {
     match why {
         Refusal::Protocol => "请求不符合协议",

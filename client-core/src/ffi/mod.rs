@@ -1,13 +1,13 @@
 //! The client for apps in Kotlin, Swift and Python, by UniFFI.
 //!
-//! Everything that only the other languages need is in here, and nothing of it leaks inward: the types of the
-//! crates below are described to UniFFI from outside. The forms of the business objects follow from their
-//! declarations in [`xundian_protocol::kinds`], so that a new kind needs nothing here.
+//! Everything that only other languages need is in this module, and no other module depends on it: the types of other
+//! crates are described to UniFFI from outside. The entities follow from their declarations in
+//! [`xundian_protocol::kinds`], so that a new kind needs no change here.
 //!
-//! For all of [`Client`]: it may be called from any thread. Only what is async waits for the network; no other
-//! call takes longer than a save. A call fails with a [`ClientError`]; a panic becomes one too.
+//! [`Client`] may be called from any thread. Only async calls wait for the network; no other call takes longer than a
+//! save. A call fails with a [`ClientError`]; a panic becomes one too.
 
-// What UniFFI writes hands pointers to the other language. Nothing here is unsafe by hand, except that maps are
+// UniFFI's generated code passes pointers to the other language. Nothing here is unsafe by hand, except that maps are
 // described to it.
 #![allow(unsafe_code)]
 
@@ -43,7 +43,7 @@ pub use rescue::{rescue, set_aside};
 uniffi::setup_scaffolding!("xundian_client");
 
 /// The library's version. A binding of another version does not load it: docs/INTEGRATE.md, "Library and binding",
-/// has all of the check.
+/// describes the check.
 #[uniffi::export]
 pub fn library_version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()

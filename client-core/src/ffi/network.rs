@@ -1,5 +1,5 @@
-//! What waits for the network runs on the library's own thread, so that no thread of the app is held up, and ends
-//! when the app no longer waits for it.
+//! Network work runs on the library's own thread, so that it blocks no thread of the app, and ends when the app stops
+//! waiting for it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,18 +13,18 @@ use tokio::task::JoinHandle;
 use super::errors::{ClientError, ObserverError};
 use crate::client::SyncProgress;
 
-/// Is told how far a sync is.
+/// Receives the progress of a sync.
 #[uniffi::export(with_foreign)]
 pub trait ProgressObserver: Send + Sync {
-    /// Called after each step of the sync, on the library's thread: return soon. A failure ends nothing, and is shown
-    /// nowhere.
+    /// Called after each step of the sync, on the library's thread: return quickly. A failure ends nothing, and is
+    /// ignored.
     ///
     /// # Errors
     /// Returns an error if the app's own code fails.
     fn on_progress(&self, progress: SyncProgress) -> Result<(), ObserverError>;
 }
 
-/// The library's runtime: one thread for the network, and others for a moment while observers are told.
+/// The library's runtime: one thread for the network, and short-lived ones that call observers.
 ///
 /// # Errors
 /// Returns an error if the system gives no thread.
@@ -38,17 +38,16 @@ pub(super) fn runtime() -> Result<&'static Runtime, ClientError> {
     RUNTIME.get_or_init(start).as_ref().map_err(ClientError::internal)
 }
 
-/// Work that was given up and may not have ended yet.
+/// Abandoned work that may not have ended yet.
 #[derive(Default)]
 pub(super) struct GivenUp(Mutex<Vec<watch::Receiver<()>>>);
 
 impl GivenUp {
-    /// Runs work on the library's thread. Where its future is dropped before the end, or the app leaves for the
-    /// background, the work ends at its next step; the next work waits for that, so that it never finds the device
-    /// busy.
+    /// Runs work on the library's thread. If its future is dropped early, or the app goes to the background, the work
+    /// ends at its next step. The next work waits for that, so that the device is never busy.
     ///
     /// # Errors
-    /// As the work, and where it panics.
+    /// As the work, and if it panics.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         mut leaving: watch::Receiver<()>,
@@ -57,7 +56,7 @@ impl GivenUp {
         self.wait().await;
         let (running, ended) = watch::channel(());
         let task = runtime()?.spawn(async move {
-            // Let go of when the work ends or is given up.
+            // Dropped when the work ends or is abandoned.
             let _running = running;
             tokio::select! {
                 biased;
@@ -75,13 +74,13 @@ impl GivenUp {
             all.clone()
         };
         for mut ended in given_up {
-            // Nothing is ever sent, so this is the end.
+            // Nothing is ever sent, so this is the closing of the channel.
             while ended.changed().await.is_ok() {}
         }
     }
 }
 
-/// Waits for a task, and gives it up when it is dropped.
+/// Waits for a task, and abandons it when dropped.
 struct Waiting<'a, T> {
     task: JoinHandle<Result<T, ClientError>>,
     ended: watch::Receiver<()>,
@@ -119,7 +118,7 @@ mod tests {
         }
     }
 
-    /// An app that stays in the foreground.
+    /// A signal that never fires: an app that stays in the foreground.
     fn staying() -> watch::Receiver<()> {
         watch::channel(()).1
     }

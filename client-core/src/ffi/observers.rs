@@ -10,18 +10,18 @@ use super::errors::{ClientError, ObserverError};
 use super::network::runtime;
 use crate::client::DeviceStatus;
 
-/// Is told how the device stands.
+/// Receives the device's status.
 #[uniffi::export(with_foreign)]
 pub trait StatusObserver: Send + Sync {
     /// Called on a thread of the library, once at the beginning and after saves and steps of a sync; several changes in
-    /// a short time make one call. It may call the client. A failure ends nothing, and is shown nowhere.
+    /// a short time make one call. It may call the client. A failure ends nothing, and is ignored.
     ///
     /// # Errors
     /// Returns an error if the app's own code fails.
     fn on_status(&self, status: DeviceStatus) -> Result<(), ObserverError>;
 }
 
-/// An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed.
+/// An observer's subscription. It ends when it is cancelled or dropped, and when the client is closed.
 #[derive(Debug, uniffi::Object)]
 pub struct Subscription {
     task: AbortHandle,
@@ -30,7 +30,7 @@ pub struct Subscription {
 
 #[uniffi::export]
 impl Subscription {
-    /// Ends it. A call that has begun, or is just beginning, may still come to its end.
+    /// Ends the subscription. A call in progress, or one about to begin, may still complete.
     pub fn cancel(&self) {
         self.is_cancelled.store(true, Ordering::SeqCst);
         self.task.abort();
@@ -43,8 +43,8 @@ impl Drop for Subscription {
     }
 }
 
-/// Tells somebody what is found in the device, now and after changes, until the device is gone. One telling ends
-/// before the next begins, and what changes meanwhile makes one more. Nobody is told while the app is in the
+/// Calls `tell` with what is found in the device, now and after changes, until the device is closed. One call ends
+/// before the next begins; changes in between make one more call. There are no calls while the app is in the
 /// background.
 pub(super) fn observe<News: 'static>(
     device: &Arc<Device>,
@@ -56,7 +56,7 @@ pub(super) fn observe<News: 'static>(
     changes.mark_changed();
     let is_cancelled = Arc::new(AtomicBool::new(false));
     let cancelled = Arc::clone(&is_cancelled);
-    // Says whether there is a device to tell of.
+    // Returns whether there is still a device.
     let tell_of = Arc::new(move |device: &Weak<Device>| {
         let Some(found) = device.upgrade().map(|device| device.found()) else { return false };
         let news = match &found {
@@ -65,7 +65,7 @@ pub(super) fn observe<News: 'static>(
             Found::Resting => None,
             Found::Closed => return false,
         };
-        // Whoever is told may close the client, which then closes at once.
+        // The observer may close the client, which must close at once.
         drop(found);
         if let Some(news) = news.filter(|_| !cancelled.load(Ordering::SeqCst)) {
             tell(news);
@@ -75,7 +75,7 @@ pub(super) fn observe<News: 'static>(
     let task = runtime()?.spawn(async move {
         while changes.changed().await.is_ok() {
             let (device, tell_of) = (device.clone(), Arc::clone(&tell_of));
-            // Not on the network's thread: an observer that takes its time holds up no sync.
+            // Not on the network's thread: a slow observer must not delay a sync.
             match tokio::task::spawn_blocking(move || tell_of(&device)).await {
                 Ok(true) => {}
                 Ok(false) => break,
@@ -86,13 +86,13 @@ pub(super) fn observe<News: 'static>(
     Ok(Subscription { task: task.abort_handle(), is_cancelled })
 }
 
-/// The status for an observer.
+/// The status, if it is to be reported.
 pub(super) fn find_status(core: &OpenCore) -> Option<DeviceStatus> {
     let status = core.status();
     status.inspect_err(|error| tracing::warn!(%error, "the status cannot be read for an observer")).ok()
 }
 
-/// Tells one observer the status.
+/// Calls one observer with the status.
 pub(super) fn tell_status(status: DeviceStatus, observer: &dyn StatusObserver) {
     if let Err(error) = observer.on_status(status) {
         tracing::warn!(%error, "a status observer failed");
@@ -120,7 +120,7 @@ mod tests {
         finding.recv().expect("it begins to look");
         subscription.cancel();
         go_on.send(()).expect("it goes on");
-        // Whoever would tell is let go of with the task.
+        // The sender is dropped with the task.
         assert_eq!(tells.recv(), Err(mpsc::RecvError), "nothing is told");
     }
 }

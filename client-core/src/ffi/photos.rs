@@ -1,4 +1,4 @@
-//! Photos for apps: attaching, showing and sending them.
+//! Photos for apps: attaching, reading and sending them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::client::{self, PhotoReport, SyncReport};
 use crate::store::SaveState;
 use crate::visit_ops::{GpsFix, NewPhoto, PhotoOf};
 
-/// What a photo is of.
+/// The visit or issue that a photo belongs to.
 #[uniffi::remote(Enum)]
 pub enum PhotoOf {
     /// A visit.
@@ -23,17 +23,17 @@ pub enum PhotoOf {
     Issue(RecordId),
 }
 
-/// What a new photo shows, and how far it proves that.
+/// The particulars of a new photo.
 #[uniffi::remote(Record)]
 pub struct NewPhoto {
     /// What it shows.
     pub subject: PhotoSubject,
     /// Whether the app's camera took it just now, or it was chosen from the gallery.
     pub source: PhotoSource,
-    /// When it was taken, Unix milliseconds: by the device's clock, or by what a chosen picture says of itself.
+    /// When it was taken, Unix milliseconds: by the device's clock, or by a chosen picture's own metadata.
     #[uniffi(default)]
     pub taken_at_ms: Option<i64>,
-    /// Where the device was when the app's camera took it.
+    /// Where it was taken, if by the app's camera.
     #[uniffi(default)]
     pub fix: Option<GpsFix>,
     /// A remark.
@@ -41,31 +41,31 @@ pub struct NewPhoto {
     pub note: Option<String>,
 }
 
-/// Where a photo's picture stands.
+/// The state of a photo's picture.
 #[derive(Clone, PartialEq, Eq, Debug, uniffi::Enum)]
 pub enum PhotoState {
-    /// It waits on this device.
+    /// It is queued on this device.
     Waiting {
-        /// Bytes of it that the server holds, as far as this device knows.
+        /// The bytes that the server holds, as far as this device knows.
         sent_bytes: u64,
     },
-    /// The server has it, whole and verified.
+    /// The server has stored and verified it.
     Stored,
-    /// The server did not take it.
+    /// The server declined it.
     Declined {
-        /// Why.
+        /// The reason.
         why: Refusal,
-        /// The same in Chinese.
+        /// The reason in Chinese.
         message_zh: String,
-        /// The same as the server put it.
+        /// The reason in the server's words.
         message: String,
-        /// Whether it is offered again by itself. If not, `retry_photo` does, and `drop_photo` gives it up.
+        /// Whether it is offered again automatically. If not, `retry_photo` does so, and `drop_photo` deletes it.
         is_tried_again: bool,
     },
-    /// Its file on this device is damaged or gone, and the server does not have it. Attaching the same picture
-    /// again mends it.
+    /// Its file on this device is damaged or missing, and the server does not have it. Attaching the same picture again
+    /// repairs it.
     Damaged,
-    /// It is not on this device: another one took it, or the server has it and it has made room here.
+    /// It is not on this device: another device took it, or the server has it and the local file was evicted.
     NotHere,
 }
 
@@ -84,18 +84,18 @@ impl From<client::PhotoState> for PhotoState {
     }
 }
 
-/// A photo, and where it stands.
+/// A photo and its picture's state.
 #[derive(Clone, PartialEq, Debug, uniffi::Record)]
 pub struct PhotoLine {
     /// Its id.
     pub id: RecordId,
-    /// Who took it and when; none where the record lacks it.
+    /// Who took it and when; none if the record lacks it.
     pub header: Option<Header>,
-    /// What its record says; `content_hash` names its picture.
+    /// The record's fields; `content_hash` names its picture.
     pub photo: Photo,
-    /// Where its record stands.
+    /// The record's save state.
     pub save_state: SaveState,
-    /// Where its picture stands.
+    /// The picture's state.
     pub state: PhotoState,
 }
 
@@ -107,16 +107,16 @@ impl From<client::PhotoLine> for PhotoLine {
     }
 }
 
-/// What became of the pictures in a sync.
+/// The outcome of the pictures of a sync.
 #[uniffi::remote(Record)]
 pub struct PhotoReport {
-    /// Pictures that the server now has, whole and verified.
+    /// Pictures that the server has stored and verified.
     pub stored: u64,
-    /// Pictures that it did not take this time.
+    /// Pictures that it declined this time.
     pub declined: u64,
-    /// Pictures whose files were found to be damaged or gone. Attaching the same pictures again mends them.
+    /// Pictures whose files are damaged or missing. Attaching the same pictures again repairs them.
     pub damaged: u64,
-    /// Bytes of pictures that were handed to the network.
+    /// Bytes of pictures handed to the network.
     pub bytes_sent: u64,
     /// Pictures that wait for another sync.
     pub waiting: u64,
@@ -125,13 +125,13 @@ pub struct PhotoReport {
 /// Photos.
 #[uniffi::export]
 impl Client {
-    /// Attaches a photo to a visit or an issue, in one save. The picture is sent by the next sync, after all records. A
+    /// Attaches a photo to a visit or an issue, in one save. The next sync sends the picture, after all records. A
     /// visit takes photos while it is open, and after its end until its day is over. The same picture of the same visit
     /// or issue is one photo. Returns its id.
     ///
     /// # Errors
-    /// Returns an error if the visit or issue is unknown or too long ago, the bytes are no picture or too many, too
-    /// many pictures wait, or the folder cannot be written. Nothing is left behind then.
+    /// Returns an error if the visit or issue is unknown or too old, the bytes are not a picture or too many, too many
+    /// pictures are unsent, or the folder cannot be written. Nothing is left behind then.
     pub fn attach_photo(
         &self,
         of: PhotoOf,
@@ -141,10 +141,10 @@ impl Client {
         self.save(|core| core.attach_photo(of, &photo, &picture))
     }
 
-    /// The same with the picture from a file, which is copied.
+    /// Like `attach_photo`, with the picture copied from a file.
     ///
     /// # Errors
-    /// As `attach_photo`, and where the file cannot be read.
+    /// As `attach_photo`, and if the file cannot be read.
     pub fn attach_photo_file(
         &self,
         of: PhotoOf,
@@ -154,7 +154,7 @@ impl Client {
         self.save(|core| core.attach_photo_file(of, &photo, Path::new(&file)))
     }
 
-    /// The photos of a visit or an issue, oldest first, and where each of them stands.
+    /// The photos of a visit or an issue with their states, oldest first.
     ///
     /// # Errors
     /// Returns an error if the visit or issue is unknown, or the store cannot be read.
@@ -170,7 +170,7 @@ impl Client {
         Ok(self.core()?.photo_bytes(picture)?)
     }
 
-    /// Offers a picture again that the server did not take, at the next sync.
+    /// Offers a declined picture again at the next sync.
     ///
     /// # Errors
     /// Returns an error if this device does not have it, or its file is damaged or cannot be read.
@@ -180,8 +180,8 @@ impl Client {
         Ok(())
     }
 
-    /// Lets go of a picture that no sync sends any more: one that is damaged, or that the server did not take for good.
-    /// The photo's record stays without it. Attaching the same picture again brings it back.
+    /// Deletes a picture that no sync sends any more: one that is damaged, or that the server declined for good. The
+    /// photo's record stays without it. Attaching the same picture again restores it.
     ///
     /// # Errors
     /// Returns an error if this device does not have it, it is still to be sent or the server has it, or the folder
@@ -192,7 +192,7 @@ impl Client {
         Ok(())
     }
 
-    /// A sync without the pictures, as for a network that costs by the byte.
+    /// A sync without the pictures, for a metered network.
     ///
     /// # Errors
     /// As `sync`.
@@ -206,8 +206,8 @@ impl Client {
         self.given_up.run(leaving, async move { Ok(core.sync_records(&mut progress).await?) }).await
     }
 
-    /// Sends the pictures that wait, after the records that wait, and fetches nothing. Where nothing waits no
-    /// connection is made.
+    /// Sends the unsent pictures, after the unsent records, and fetches nothing. If nothing is unsent, no connection is
+    /// made.
     ///
     /// # Errors
     /// As `sync`.

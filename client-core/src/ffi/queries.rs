@@ -1,4 +1,4 @@
-//! Queries, once and live: the lists that an app shows.
+//! Queries, once and live, for the lists that an app shows.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,33 +15,33 @@ use super::observers::{Subscription, observe};
 use super::records::ListedRecord;
 use crate::client::{self, Condition, RecordPage as CorePage};
 
-/// Which records of a kind a list shows.
+/// A query for records of one kind.
 #[derive(Clone, PartialEq, Debug, uniffi::Record)]
 pub struct Query {
-    /// Of which kind.
+    /// The kind.
     pub kind: Kind,
-    /// Only of this home, such as an outlet.
+    /// Only records of this home, such as an outlet.
     #[uniffi(default)]
     pub home: Option<Home>,
-    /// Only of this business day.
+    /// Only records of this business day.
     #[uniffi(default)]
     pub day: Option<Day>,
-    /// Only these, such as the outlets of the day's route.
+    /// Only these records, such as the outlets of the day's route.
     #[uniffi(default)]
     pub ids: Option<Vec<RecordId>>,
-    /// Only those that keep all of these.
+    /// Only records that meet all of these.
     #[uniffi(default)]
     pub conditions: Vec<FieldCondition>,
-    /// Also those whose place a later record has taken.
+    /// Includes records that a later record has replaced.
     #[uniffi(default)]
     pub with_corrected: bool,
-    /// The latest first. Records are in the order of their ids, and ids that devices make grow with time.
+    /// The latest first. Records are ordered by id, and ids that devices create grow with time.
     #[uniffi(default)]
     pub newest_first: bool,
-    /// How many to leave out at the front.
+    /// How many records to skip.
     #[uniffi(default)]
     pub skip: u32,
-    /// How many to hand over at most; not above 10,000.
+    /// How many to return, at most 10,000.
     #[uniffi(default = 1000)]
     pub limit: u32,
 }
@@ -51,26 +51,26 @@ pub struct Query {
 pub struct FieldCondition {
     /// The field's name, such as `state`; also one of the header's, such as `actor`.
     pub field: String,
-    /// The values as they stand in files: a choice by its code, such as `acknowledged`, a day, an id, a number, a
+    /// The values as they are written in files: a choice by its code, such as `acknowledged`, a day, an id, a number, a
     /// text, `true` or `false`.
     pub one_of: Vec<String>,
 }
 
-/// A part of a query's result.
+/// One page of a query's result.
 #[derive(Clone, PartialEq, Debug, uniffi::Record)]
 pub struct RecordPage {
     /// The records of the page.
     pub lines: Vec<ListedRecord>,
-    /// How many records the whole result has.
+    /// The number of records of the whole result.
     pub total: u64,
 }
 
-/// Is told what a query finds.
+/// Receives the result of a query.
 #[uniffi::export(with_foreign)]
 pub trait RecordsObserver: Send + Sync {
-    /// Called on a thread of the library, once at the beginning and whenever a record of the page, where it stands on
-    /// its way to the server, or the total has changed, and never otherwise. One call ends before the next begins; what
-    /// changes meanwhile makes one more. It may call the client. A failure ends nothing, and is shown nowhere.
+    /// Called on a thread of the library, once at the beginning and whenever a record of the page, its save state or
+    /// the total has changed, and never otherwise. One call ends before the next begins; changes in between make one
+    /// more call. It may call the client. A failure ends nothing, and is ignored.
     ///
     /// # Errors
     /// Returns an error if the app's own code fails.
@@ -79,20 +79,20 @@ pub trait RecordsObserver: Send + Sync {
 
 #[uniffi::export]
 impl Client {
-    /// The records that a query means.
+    /// Runs a query.
     ///
     /// # Errors
-    /// Returns an error if the query asks for what there cannot be, or the store cannot be read.
+    /// Returns an error if the query cannot be answered, or the store cannot be read.
     pub fn query(&self, query: Query) -> Result<RecordPage, ClientError> {
         let query = query.try_into()?;
         Ok(self.core()?.query(&query)?.into())
     }
 
-    /// Tells an observer what a query finds, now and whenever that changes, by a save or by a sync, for as long as the
-    /// subscription is held.
+    /// Calls an observer with a query's result, now and whenever a save or a sync changes it, while the subscription is
+    /// held.
     ///
     /// # Errors
-    /// Returns an error if the query asks for what there cannot be, or the client was closed.
+    /// Returns an error if the query cannot be answered, or the client was closed.
     pub fn observe_records(
         &self,
         query: Query,
@@ -102,7 +102,7 @@ impl Client {
         self.core()?;
         let told = Mutex::new(Told::default());
         let find = move |core: &OpenCore| {
-            // One call ends before the next begins, so that nobody waits for this lock.
+            // One call ends before the next begins, so that nothing waits for this lock.
             let news = told.lock().unwrap_or_else(PoisonError::into_inner).news(core, &query);
             news.unwrap_or_else(|error| {
                 tracing::warn!(%error, "records cannot be read for an observer");
@@ -118,19 +118,18 @@ impl Client {
     }
 }
 
-/// What an observer was told last.
+/// What the observer received last.
 #[derive(Default)]
 struct Told {
-    /// The opening of the store and the revision of the kind that it was read at.
+    /// The opening of the store and the revision of the kind at the last read.
     at: Option<(u64, u64)>,
     digest: Option<[u8; 32]>,
 }
 
 impl Told {
-    /// The query's result where it is another one than was told last. Where nothing of its kind has changed, nothing
-    /// is read.
+    /// The query's result, if it differs from the last one. If nothing of its kind has changed, nothing is read.
     fn news(&mut self, core: &OpenCore, query: &client::Query) -> Result<Option<CorePage>, ClientError> {
-        // First this, then the records: what is saved in between is seen next time.
+        // The revision is read before the records: a save in between is seen next time.
         let at = (core.opening, core.revision(query.kind));
         if self.at == Some(at) {
             return Ok(None);

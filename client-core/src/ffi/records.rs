@@ -1,4 +1,4 @@
-//! What the client takes and gives beside the business objects' forms.
+//! What the client takes and returns beside the entities.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::client::{
 use crate::store::{Identity, Rejected, RejectedId, SaveState};
 use crate::visit_ops::{self, Due, NewIssue, VisitBundle};
 
-/// Who a device is.
+/// A device's identity.
 #[uniffi::remote(Record)]
 pub struct Identity {
     /// Its number.
@@ -33,36 +33,36 @@ pub struct Identity {
     pub server: String,
 }
 
-/// How the device stands towards the server.
+/// The device's status.
 #[uniffi::remote(Record)]
 pub struct DeviceStatus {
-    /// Saves that wait to be sent.
+    /// Saves that the server has not acknowledged.
     pub unsent_ops: u64,
     /// When the oldest of them was saved, Unix milliseconds.
     pub oldest_unsent_ms: Option<i64>,
-    /// Saves that the server did not take.
+    /// Saves that the server rejected.
     pub rejected_ops: u64,
-    /// Pictures that wait to be sent. Those of rejected saves do not.
+    /// Unsent pictures. Those of rejected saves are not counted.
     pub unsent_photos: u64,
     /// Their bytes.
     pub unsent_photo_bytes: u64,
     /// When the oldest of them was attached, Unix milliseconds.
     pub oldest_unsent_photo_ms: Option<i64>,
-    /// Pictures that no sync will send by itself: damaged, or not taken by the server. `photos_of` says which and why.
+    /// Pictures that no sync will send automatically: damaged, or declined by the server. `photos_of` says which and
+    /// why.
     pub stuck_photos: u64,
     /// The end of the last sync, Unix milliseconds.
     pub last_sync_ms: Option<i64>,
-    /// If the phone were lost now, only what was saved after this moment would be lost with it, pictures included;
-    /// none where the device never synced. Rejected saves and pictures that are stuck are on this device alone all
-    /// the same.
+    /// If the phone were lost now, only what was saved after this moment would be lost, pictures included; none if the
+    /// device never synced. Rejected saves and stuck pictures are only on this device in any case.
     pub safe_to_lose_up_to_ms: Option<i64>,
-    /// The server's clock minus the device's, as of the last sync.
+    /// The server's clock minus the device's, measured by the last sync.
     pub server_offset_ms: Option<i64>,
     /// Homes in scope.
     pub homes: u64,
-    /// What the store takes on disk.
+    /// The store's size on disk.
     pub store_bytes: u64,
-    /// Whether what lies on the disk is sealed with a key of the app's.
+    /// Whether the device is sealed with a key of the app.
     pub is_sealed: bool,
 }
 
@@ -75,95 +75,94 @@ pub struct DaySummary {
     pub visits_done: i64,
     /// Visits done that were planned.
     pub planned_done: i64,
-    /// Visits broken off.
+    /// Visits aborted.
     pub visits_aborted: i64,
-    /// Visits that were opened and not closed.
+    /// Visits opened and not closed.
     pub visits_open: i64,
 }
 
 /// A call of a day's route.
 #[uniffi::remote(Record)]
 pub struct PlannedCall {
-    /// Whom to call on.
+    /// The outlet to call on.
     pub outlet: OutletId,
-    /// The outlet's code; empty where the outlet is not on this device.
+    /// The outlet's code; empty if the outlet is not on this device.
     pub code: String,
-    /// The outlet's name; empty where the outlet is not on this device.
+    /// The outlet's name; empty if the outlet is not on this device.
     pub name: String,
-    /// Its place in the order of calls, from 1.
+    /// The position in the order of calls, from 1.
     pub order: i64,
-    /// What the call is for.
+    /// The purpose of the call.
     pub purpose: Option<String>,
-    /// Whether it must be made.
+    /// Whether the call is mandatory.
     pub must: bool,
     /// The visit that this person last opened there on that day.
     pub visit: Option<VisitId>,
 }
 
-/// How far a sync is. Each figure only grows, and what is done never passes its total.
+/// The progress of a sync. Each figure only grows, and no part exceeds its total.
 #[uniffi::remote(Record)]
 pub struct SyncProgress {
-    /// Saves that the server has taken or rejected.
+    /// Saves that the server has merged or rejected.
     pub ops_done: u64,
-    /// Saves that were to be sent.
+    /// Saves to be sent.
     pub ops_total: u64,
-    /// Records that came from the server.
+    /// Records received from the server.
     pub records_pulled: u64,
-    /// Bytes of pictures that the server is known to hold, of those that are sent in this sync. What it held of them
-    /// before counts as done; what it lost of them meanwhile is added to the total.
+    /// Bytes of this sync's pictures that the server holds. Bytes that it held before count as done; bytes that it lost
+    /// meanwhile are added to the total.
     pub photo_bytes_done: u64,
-    /// Bytes of the pictures that are sent in this sync. It is more than what is done in the end where some were
-    /// declined or damaged.
+    /// Bytes of the pictures of this sync. It stays above the bytes done if pictures were declined or damaged.
     pub photo_bytes_total: u64,
-    /// Bytes of pictures that were handed to the network in this sync.
+    /// Bytes of pictures handed to the network in this sync.
     pub photo_bytes_sent: u64,
 }
 
-/// What a sync did.
+/// The outcome of a sync.
 #[uniffi::remote(Record)]
 pub struct SyncReport {
     /// Saves that the server merged.
     pub merged: u64,
-    /// Saves that it rejected; they lie in the tray.
+    /// Saves that it rejected; `rejected` lists them.
     pub rejected: u64,
-    /// Records that came from the server.
+    /// Records received from the server.
     pub records_pulled: u64,
-    /// Records that had decayed on the device, and were put right as the server holds them.
+    /// Corrupted records that were repaired from the server.
     pub records_repaired: u64,
-    /// Homes that came into scope.
+    /// Homes that entered the scope.
     pub homes_added: u64,
     /// Homes that left it.
     pub homes_dropped: u64,
-    /// Everything captured up to here is on the server, Unix milliseconds.
+    /// Everything captured up to this moment is on the server, Unix milliseconds.
     pub captured_through_ms: i64,
-    /// Saves that were made while the sync ran and wait for the next one.
+    /// Saves made while the sync ran. They wait for the next one.
     pub unsent_ops: u64,
-    /// What became of the pictures of photos.
+    /// The outcome of the pictures.
     pub photos: PhotoReport,
 }
 
-/// What a push did.
+/// The outcome of a push.
 #[uniffi::remote(Record)]
 pub struct PushReport {
     /// Saves that the server merged.
     pub merged: u64,
-    /// Saves that it rejected; they lie in the tray.
+    /// Saves that it rejected; `rejected` lists them.
     pub rejected: u64,
-    /// Saves that were made in the last moment and wait for the next push or sync.
+    /// Saves made at the last moment. They wait for the next push or sync.
     pub unsent_ops: u64,
 }
 
-/// Where the device was, WGS-84.
+/// A GPS fix, WGS-84.
 #[derive(Clone, Copy, PartialEq, Debug, uniffi::Record)]
 pub struct GpsFix {
-    /// Degrees from -90 to 90.
+    /// Latitude in degrees, from -90 to 90.
     pub latitude: f64,
-    /// Degrees from -180 to 180.
+    /// Longitude in degrees, from -180 to 180.
     pub longitude: f64,
-    /// How far off that may be, in metres.
+    /// The accuracy, in metres.
     #[uniffi(default)]
     pub accuracy_m: Option<f64>,
-    /// Whether the system says that the position is simulated.
+    /// Whether the system reports a mock location.
     #[uniffi(default)]
     pub mocked: bool,
 }
@@ -235,9 +234,9 @@ pub enum Due {
 pub struct NewIssue {
     /// What it is about.
     pub issue_kind: IssueKind,
-    /// How much it matters.
+    /// How severe it is.
     pub severity: Severity,
-    /// What is the matter.
+    /// What happened.
     pub text: String,
     /// By when it must be solved.
     pub due: Due,
@@ -249,22 +248,22 @@ pub struct NewIssue {
 /// A whole visit, recorded in one durable save.
 #[uniffi::remote(Record)]
 pub struct VisitBundle {
-    /// The visit's id where the caller has made one. Recording the same id again saves nothing.
+    /// The visit's id, if the caller chose one. Recording the same id again saves nothing.
     #[uniffi(default)]
     pub id: Option<VisitId>,
-    /// Where.
+    /// The outlet.
     pub outlet: OutletId,
     /// Check-in, Unix milliseconds.
     pub opened_at_ms: i64,
-    /// Check-out, or when it was broken off.
+    /// Check-out, or the time of the abort, Unix milliseconds.
     pub ended_at_ms: i64,
-    /// Why it was broken off, if it was.
+    /// The reason, if it was aborted.
     #[uniffi(default)]
     pub abort_reason: Option<AbortReason>,
-    /// Time in store by a monotonic clock, where one was read.
+    /// The time in store by a monotonic clock, if one was read.
     #[uniffi(default)]
     pub time_in_store_ms: Option<i64>,
-    /// Where the device was.
+    /// The GPS fix at check-in.
     #[uniffi(default)]
     pub fix: Option<visit_ops::GpsFix>,
     /// Answers to the visit's tasks.
@@ -273,16 +272,16 @@ pub struct VisitBundle {
     /// The store's important matters.
     #[uniffi(default)]
     pub note: Option<String>,
-    /// What was seen on the shelf; its `visit` is filled in.
+    /// The shelf; its `visit` is filled in.
     pub shelf: ShelfObservation,
-    /// What was counted; its `visit` is filled in.
+    /// The stock counted; its `visit` is filled in.
     pub count: StockCount,
     /// Urgent matters.
     #[uniffi(default)]
     pub issues: Vec<NewIssue>,
 }
 
-/// Where a record lives for ever.
+/// The sync partition in which a record lives.
 #[uniffi::remote(Enum)]
 pub enum Home {
     /// The whole company: catalogue, organisation.
@@ -295,16 +294,16 @@ pub enum Home {
     Person(PersonId),
 }
 
-/// Who captured a record, when, and how sure that time is.
+/// Who captured a record, when, and how certain that time is.
 #[uniffi::remote(Record)]
 pub struct Header {
     /// Who captured it.
     pub actor: PersonId,
-    /// When, in Unix milliseconds by the device's clock.
+    /// When, Unix milliseconds by the device's clock.
     pub captured_at_ms: i64,
     /// The device's offset from UTC, in minutes.
     pub utc_offset_min: i64,
-    /// How sure the time is.
+    /// How certain the time is.
     pub clock_grade: ClockGrade,
     /// The local day of the outlet.
     pub business_day: Day,
@@ -312,38 +311,38 @@ pub struct Header {
     pub corrects: Option<RecordId>,
 }
 
-/// Where a record stands on its way to the server.
+/// A record's save state.
 #[uniffi::remote(Enum)]
 pub enum SaveState {
     /// Some of its changes are only on this device.
     Saved,
-    /// All its changes were sent; the server's word is awaited.
+    /// All its changes were sent; the receipt is awaited.
     Sent,
     /// The server has all of it.
     Confirmed,
-    /// The server did not take some of its changes; they lie in the rejected tray.
+    /// The server rejected some of its changes.
     Rejected(Vec<RejectedId>),
 }
 
-/// A record and where it stands.
+/// A record and its save state.
 #[derive(Clone, PartialEq, Debug, uniffi::Record)]
 pub struct ListedRecord {
     /// Its id.
     pub id: RecordId,
-    /// Where it lives.
+    /// Its home.
     pub home: Home,
-    /// Who captured it and when; none where the record lacks it.
+    /// Who captured it and when; none if the record lacks it.
     pub header: Option<Header>,
-    /// Whether a later record has taken its place.
+    /// Whether a later record has replaced it.
     pub is_corrected: bool,
-    /// Where it stands on its way to the server.
+    /// Its save state.
     pub state: SaveState,
-    /// What it says.
+    /// Its fields.
     pub content: RecordContent,
 }
 
 impl ListedRecord {
-    /// `None` where this version does not know the record's kind.
+    /// `None` if this version does not know the record's kind.
     pub(super) fn of(line: RecordLine) -> Option<Self> {
         let RecordLine { record, state } = line;
         Some(Self {
@@ -357,59 +356,59 @@ impl ListedRecord {
     }
 }
 
-/// Why the server did not take a save. The order is stable.
+/// Why the server rejected a save. The order is stable.
 #[uniffi::remote(Enum)]
 pub enum Refusal {
-    /// Not a frame of this version, or not at this point of the session.
+    /// Not a frame of this version, or not allowed at this point of the session.
     Protocol,
-    /// A frame of a version that the server does not speak.
+    /// A frame of a version that the server does not support.
     Version,
-    /// No certificate, or not the one of this device.
+    /// No certificate, or not this device's.
     Unauthenticated,
     /// The device was revoked.
     Revoked,
     /// The invitation is unknown, used or expired.
     Invitation,
-    /// The server has a passing trouble; try again later.
+    /// The server has a temporary failure; retry later.
     Unavailable,
-    /// The record lies outside the device's scope.
+    /// The record is outside the device's scope.
     OutOfScope,
-    /// The kind may not be written by this role.
+    /// The role may not write the kind.
     NotAWriter,
-    /// The save does not keep what its kind declares.
+    /// The save breaks a rule of its kind's declaration.
     Invalid,
     /// The record lives in another home.
     OtherHome,
-    /// The record was written by another person, and its kind is corrected by new records only.
+    /// The record was written by another person, and its kind is corrected only by new records.
     NotTheAuthor,
-    /// The server knows no such kind; the save is kept aside until it does.
+    /// The server does not know the kind; the save is kept until it does.
     UnknownKind,
     /// The device's store was restored from a backup or copied to another device.
     Cloned,
-    /// No record that the server holds names this picture.
+    /// No record on the server names this picture.
     Unnamed,
-    /// A reason of a newer server.
+    /// A reason added by a newer server.
     Other,
     /// The server knows no device of this number, or another one.
     UnknownDevice,
 }
 
-/// A save that the server did not take.
+/// A save that the server rejected.
 #[derive(Clone, PartialEq, Debug, uniffi::Record)]
 pub struct RejectedSave {
-    /// Which one.
+    /// Its id.
     pub id: RejectedId,
-    /// The record that it was for.
+    /// The record that it was to change.
     pub record: RecordId,
-    /// Where that record lives.
+    /// The record's home.
     pub home: Home,
-    /// Why it was not taken.
+    /// The reason.
     pub why: Refusal,
-    /// The same in Chinese.
+    /// The reason in Chinese.
     pub message_zh: String,
-    /// The same as the server put it.
+    /// The reason in the server's words.
     pub message: String,
-    /// What the save says; none where this version does not know its kind.
+    /// The save's fields; none if this version does not know its kind.
     pub content: Option<RecordContent>,
 }
 

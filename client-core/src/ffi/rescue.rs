@@ -7,31 +7,32 @@ use super::errors::ClientError;
 use super::network::runtime;
 use crate::client::rescue::{self, RescueReport};
 
-/// What a rescue brought out.
+/// The result of a rescue.
 #[uniffi::remote(Record)]
 pub struct RescueReport {
-    /// Saves that wait to be sent.
+    /// Unsent saves.
     pub unsent: u64,
-    /// Saves that the server did not take.
+    /// Rejected saves.
     pub rejected: u64,
-    /// Saves that the server has, and records as it confirmed them.
+    /// Acknowledged saves and confirmed records.
     pub confirmed: u64,
-    /// Pictures that the server has not, as far as the store knows; their files are in the folder beside the file.
+    /// Pictures that the server does not have, as far as the store knows; their files are in the folder beside the
+    /// file.
     pub pictures: u64,
-    /// Items whose bytes are there and cannot be understood; the file has them as they are.
+    /// Items whose bytes are there but cannot be decoded; the file holds them raw.
     pub unreadable: u64,
-    /// What is known to be missing, in words for people. Of records, which the server has, more may be (docs/adr/0002).
+    /// The known losses, in words for people. Further records may be missing; the server has those (docs/adr/0002).
     pub losses: Vec<String>,
 }
 
-/// Reads whatever can be read of a device's folder into a new file, one JSON object a line, and the pictures that the
-/// server has not into a folder beside it, of the same name with `.photos`. Nothing is written into the folder; a copy
-/// of the store is made beside the file and removed in the end. No client may have the folder open. It takes as long as
-/// reading the store once or twice, on a thread of the library.
+/// Reads everything readable of a device's folder into a new file, one JSON object a line, and the pictures that the
+/// server does not have into a folder beside it, with the same name and `.photos`. Nothing is written into the
+/// device's folder; a copy of the store is made beside the file and removed at the end. No client may have the folder
+/// open. It takes the time to read the store once or twice, on a thread of the library.
 ///
 /// # Errors
-/// Returns an error if the folder is in use, the key does not fit, the file or the folder beside it is there already,
-/// or there is no room.
+/// Returns an error if the folder is in use, the key does not fit, the file or the folder beside it already exists,
+/// or the disk is full.
 #[uniffi::export(default(key = None))]
 pub async fn rescue(
     folder: String,
@@ -43,9 +44,9 @@ pub async fn rescue(
     Ok(runtime()?.spawn_blocking(work).await.map_err(ClientError::internal)??)
 }
 
-/// Sets a device's store aside, so that the folder is that of a new device, to be enrolled with a new invitation. The
-/// store, its pictures and what belongs to its identity are renamed, never deleted. Returns the folder where they are
-/// now, which can be rescued as before. Rescue it first.
+/// Moves a device's store aside, so that the folder is like that of a new device, to be enrolled with a new
+/// invitation. The store, its pictures and its identity files are renamed, never deleted. Returns the new folder,
+/// which can still be rescued. Rescue the store first.
 ///
 /// # Errors
 /// Returns an error if the folder is in use or cannot be written.

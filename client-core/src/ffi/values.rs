@@ -1,4 +1,4 @@
-//! Values that cross as text or as maps: ids, days and GTINs as people write them.
+//! Values that cross the FFI as text or as maps: ids, days and GTINs as people write them.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ texts! {
     RecordId;
     /// The id of an organisation unit.
     OrgUnitId;
-    /// The id of a position.
+    /// The id of a position (岗位).
     PositionId;
     /// The id of a person.
     PersonId;
@@ -45,7 +45,7 @@ texts! {
     Day;
     /// The hash of a picture, 64 hexadecimal digits.
     ContentHash;
-    /// A GTIN of 8, 12, 13 or 14 digits; what comes back has 14.
+    /// A GTIN of 8, 12, 13 or 14 digits; returned with 14.
     Gtin;
 }
 
@@ -75,13 +75,13 @@ fn gtin_lot(text: &str) -> Result<GtinLot, ClientError> {
     Ok((gtin.parse().map_err(ClientError::argument)?, lot.to_owned()))
 }
 
-// UniFFI knows hash maps. On the wire, ours are the same: their number, then each key and value.
+// UniFFI supports hash maps. On the wire a `BTreeMap` is the same: its length, then each key and value.
 impl<K: TypeId<UniFfiTag>, V: TypeId<UniFfiTag>> TypeId<UniFfiTag> for BTreeMap<K, V> {
     const TYPE_ID_META: MetadataBuffer =
         MetadataBuffer::from_code(codes::TYPE_HASH_MAP).concat(K::TYPE_ID_META).concat(V::TYPE_ID_META);
 }
 
-// SAFETY: what is written is what `Lift` below and the other languages' maps read.
+// SAFETY: writes what `Lift` below and the other languages' maps read.
 unsafe impl<K: Lower<UniFfiTag>, V: Lower<UniFfiTag>> Lower<UniFfiTag> for BTreeMap<K, V> {
     type FfiType = RustBuffer;
 
@@ -99,7 +99,7 @@ unsafe impl<K: Lower<UniFfiTag>, V: Lower<UniFfiTag>> Lower<UniFfiTag> for BTree
     }
 }
 
-// SAFETY: reads what `Lower` above and the other languages' maps write, and checks that it is there.
+// SAFETY: reads what `Lower` above and the other languages' maps write, and checks its length.
 unsafe impl<K: Lift<UniFfiTag> + Ord, V: Lift<UniFfiTag>> Lift<UniFfiTag> for BTreeMap<K, V> {
     type FfiType = RustBuffer;
 
