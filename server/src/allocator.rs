@@ -1,21 +1,21 @@
-//! How the process takes memory from the system. Owns two settings of the C library's allocator; knows nothing
-//! of the server.
+//! How the process takes memory from the system: two settings of the C library's allocator. Knows nothing of the
+//! server.
 //!
-//! By default glibc gives each thread a heap of its own and grows it by pages: what one thread frees the others
-//! cannot use, and every few kilobytes cost a system call. A server whose store work goes from thread to thread
-//! then holds several times what it uses.
+//! By default glibc gives each thread its own heap and grows it by pages. Memory freed by one thread is not available
+//! to the others, and every few kilobytes cost a system call. A server whose store work moves between threads then
+//! holds several times what it uses.
 #![allow(unsafe_code, reason = "the C library's settings have no safe interface; all of it is in this file")]
 
-/// Heaps for all threads together: one would be waited for, as one thread plans while others read frames.
+/// Heaps shared by all threads. One heap would be contended: one thread plans while others read frames.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const HEAPS: std::ffi::c_int = 2;
-/// What is taken from the system at a time, and kept when it is free again. What is smaller comes from a heap: by
-/// itself, with its pages given back and taken anew each time, a frame or an answer would cost more than its making.
+/// The step in which memory is taken from the system and kept when free. Smaller allocations come from a heap: mapped
+/// separately, with pages returned and taken again each time, a frame would cost more than its encoding.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const STEP_BYTES: std::ffi::c_int = 4 << 20;
 
-/// Has all threads share a few heaps that grow in large steps. Call it before there are threads; without effect
-/// where the C library is another one.
+/// Makes all threads share a few heaps that grow in large steps. Call it before threads are started. It has no effect
+/// with another C library.
 pub(crate) fn share_heaps() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     for (setting, value) in [

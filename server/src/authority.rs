@@ -1,12 +1,11 @@
 //! The server's own certificate authority, in its data folder.
 //!
-//! Owns the authority's key and certificate, the server's own certificate and the certificates of
-//! devices. Knows no clock (times are arguments), no network, and not which devices exist or were
-//! revoked: whoever holds a certificate of this authority is a device, the directory says whether
-//! it may still come in.
+//! Owns the authority's key and certificate, the server's certificate and the certificates of devices. Knows no clock
+//! (times are arguments), no network, and not which devices exist or are revoked: any holder of a certificate of this
+//! authority is a device, and the store decides whether it is admitted.
 //!
-//! Two files, each a key and its certificate together, so that no crash parts them:
-//! `authority.pem` (lose it, and every device must enrol again) and `server.pem` (made anew freely).
+//! Two files, each with a key and its certificate together, so that no crash separates them: `authority.pem` (if lost,
+//! every device must enrol again) and `server.pem` (created again when needed).
 
 mod files;
 #[cfg(test)]
@@ -24,8 +23,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use files::KeyAndCertificate;
 
-/// The name that devices ask for, wherever the server runs: the address proves nothing, the
-/// authority does.
+/// The name that devices expect, wherever the server runs. The authority, not the address, proves the server.
 pub const SERVER_NAME: &str = "xundian.server";
 
 const AUTHORITY_FILE: &str = "authority.pem";
@@ -35,31 +33,31 @@ const DEVICE_NAME_PREFIX: &str = "device-";
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const YEAR_MS: i64 = 365 * DAY_MS + DAY_MS / 4;
 const AUTHORITY_LIFE_MS: i64 = 20 * YEAR_MS;
-/// Long, since a running server renews at its next start only.
+/// Long, because a running server renews only at its next start.
 const SERVER_LIFE_MS: i64 = 5 * YEAR_MS;
 const SERVER_RENEWAL_MS: i64 = 30 * DAY_MS;
-/// The authority and the server are valid from the epoch on: a phone whose clock fell back to its
-/// factory date must still get through, because it learns the true time by syncing. Renewed devices are as well.
+/// The authority and the server are valid from 1970 on: a phone whose clock was reset to its factory date must still
+/// connect, because it learns the true time by syncing. The same holds for renewed devices.
 const ALWAYS_MS: i64 = 0;
-/// X.509 cannot write a year of five digits.
+/// X.509 cannot write a year with five digits.
 const YEAR_10000_MS: i64 = 253_402_300_800_000;
 /// A request holds one key and one signature; P-256 takes about 200 bytes.
 const REQUEST_BYTES_MAX: usize = 4096;
 
-/// Why the authority cannot do what was asked.
+/// Why an operation of the authority failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// A file of the authority cannot be read or written.
     #[error("cannot {action} {}: {source}. Check that the server's user owns the data folder and that the disk has room", path.display())]
     File {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The authority's file is there and is not what this module wrote.
+    /// The authority's file exists and is corrupt.
     #[error("{} is damaged ({detail}). Restore it from a backup; a new one would lock out every enrolled device", path.display())]
     Damaged {
         /// The file.
@@ -67,17 +65,17 @@ pub enum AuthorityError {
         /// What is wrong with it.
         detail: String,
     },
-    /// A device sent something that is no signed request for a P-256 or Ed25519 key.
+    /// A device sent something that is not a signed request for a P-256 or Ed25519 key.
     #[error(
         "the certificate request of device {device_no} is refused ({detail}). Let the device make a new key and enrol again"
     )]
     BadRequest {
-        /// The device that the certificate was meant for.
+        /// The device that requested the certificate.
         device_no: u32,
         /// What is wrong with it.
         detail: String,
     },
-    /// Times that no certificate can hold.
+    /// Times that a certificate cannot hold.
     #[error(
         "a certificate cannot be valid from {not_before_ms} to {not_after_ms} ms after 1970. Check the server's clock and the lifetime in its configuration"
     )]
@@ -93,29 +91,29 @@ pub enum AuthorityError {
         /// What is wrong with it.
         detail: String,
     },
-    /// The cryptographic library refused to make a key or certificate.
+    /// The cryptographic library failed to create a key or certificate.
     #[error("cannot make {what}: {detail}. Report this together with the server's version")]
     Making {
-        /// What was to be made.
+        /// What was to be created.
         what: &'static str,
-        /// What the library said.
+        /// The library's error.
         detail: String,
     },
 }
 
-/// What a device's certificate says.
+/// The content of a device's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceCertificate {
-    /// The device's number in the directory.
+    /// The device's number.
     pub device_no: u32,
-    /// When the certificate ends, in milliseconds after 1970.
+    /// The end of validity, in milliseconds after 1970.
     pub not_after_ms: i64,
-    /// Its public key (SubjectPublicKeyInfo, DER).
+    /// The public key (SubjectPublicKeyInfo, DER).
     pub public_key_der: Vec<u8>,
 }
 
 impl DeviceCertificate {
-    /// BLAKE3 of its public key.
+    /// BLAKE3 of the public key.
     pub fn key_hash(&self) -> [u8; 32] {
         *blake3::hash(&self.public_key_der).as_bytes()
     }
@@ -135,8 +133,8 @@ impl std::fmt::Debug for Authority {
 }
 
 impl Authority {
-    /// Opens the authority kept in `folder`, or makes it there. The server's own certificate is
-    /// renewed when less than 30 days of it are left.
+    /// Opens the authority in `folder`, or creates it there. The server's own certificate is renewed when less than 30
+    /// days of it are left.
     pub fn open_or_create(folder: &Path, now_ms: i64) -> Result<Self, AuthorityError> {
         files::make_private_folder(folder)?;
         let path = folder.join(AUTHORITY_FILE);
@@ -152,19 +150,19 @@ impl Authority {
         Ok(Self { issuer, ca_der, leaf })
     }
 
-    /// BLAKE3 of the authority's certificate: invitations carry it, so that a device trusts this
-    /// server at first sight and no other.
+    /// BLAKE3 of the authority's certificate. Invitations carry it, so that a device trusts this server, and no other,
+    /// at first contact.
     pub fn fingerprint(&self) -> [u8; 32] {
         *blake3::hash(&self.ca_der).as_bytes()
     }
 
-    /// The authority's certificate, for devices to keep.
+    /// The authority's certificate, for devices to store.
     pub fn certificate_der(&self) -> &[u8] {
         &self.ca_der
     }
 
-    /// Makes a device's certificate for the key in its request. Of the request only the key counts,
-    /// and that the device proves to hold it; every name and wish in it is ignored.
+    /// Signs a certificate for the key in a device's request. Only the key, and the proof that the device holds it, are
+    /// used; names and extensions in the request are ignored.
     pub fn sign_device(
         &self,
         csr_der: &[u8],
@@ -177,9 +175,9 @@ impl Authority {
         self.sign_key(&public_key, device_no, not_before_ms, not_after_ms)
     }
 
-    /// Makes another certificate for the same device and key. That the device holds the key TLS has proved, as it
-    /// showed the certificate. It begins long ago: one that was made while the server's clock was ahead would lock the
-    /// device out once it is right again.
+    /// Signs another certificate for the same device and key. TLS has proved that the device holds the key. Validity
+    /// begins in 1970: a certificate issued while the server's clock was ahead would otherwise lock the device out once
+    /// the clock is corrected.
     pub fn renew_device(
         &self,
         shown: &DeviceCertificate,
@@ -210,7 +208,7 @@ impl Authority {
         Ok(certificate.der().to_vec())
     }
 
-    /// What the server shows to devices: its own certificate, then the authority's.
+    /// The certificates that the server presents to devices: its own, then the authority's.
     pub(crate) fn server_chain(&self) -> Vec<CertificateDer<'static>> {
         vec![self.leaf.certificate.clone(), self.ca_der.clone()]
     }
@@ -220,7 +218,7 @@ impl Authority {
         PrivateKeyDer::Pkcs8(self.leaf.key.serialize_der().into())
     }
 
-    /// The one root that devices' certificates must lead to.
+    /// The one root that devices' certificates must chain to.
     pub(crate) fn root(&self) -> CertificateDer<'static> {
         self.ca_der.clone()
     }
@@ -231,7 +229,7 @@ pub fn device_no_of(cert_der: &[u8]) -> Result<u32, AuthorityError> {
     device_certificate(cert_der).map(|device| device.device_no)
 }
 
-/// Reads a device's certificate. It checks no signature: that is TLS's part, before this.
+/// Reads a device's certificate. It checks no signature; TLS has done that.
 pub fn device_certificate(cert_der: &[u8]) -> Result<DeviceCertificate, AuthorityError> {
     let not_a_device = |detail: &str| AuthorityError::NotADevice { detail: detail.to_owned() };
     let (_, certificate) =
@@ -244,7 +242,7 @@ pub fn device_certificate(cert_der: &[u8]) -> Result<DeviceCertificate, Authorit
     let device_no = name
         .strip_prefix(DEVICE_NAME_PREFIX)
         .and_then(|digits| digits.parse::<u32>().ok())
-        // Only the form that sign_device writes: no sign, no leading zero.
+        // Accepts only the form that sign_device writes: no sign, no leading zero.
         .filter(|device_no| name == format!("{DEVICE_NAME_PREFIX}{device_no}"))
         .ok_or_else(|| not_a_device("its name is not device-<number>"))?;
     let not_after_ms = certificate.validity().not_after.timestamp().saturating_mul(1000);
@@ -254,7 +252,7 @@ pub fn device_certificate(cert_der: &[u8]) -> Result<DeviceCertificate, Authorit
 
 fn new_authority(path: &Path, now_ms: i64) -> Result<KeyAndCertificate, AuthorityError> {
     let key = new_key()?;
-    // A name of its own keeps two servers' authorities apart in every error and log.
+    // A distinct name keeps the authorities of two servers apart in errors and logs.
     let tag = &blake3::hash(key.der_bytes()).to_hex()[..16];
     let name = format!("Xundian authority {tag}");
     let mut params = certificate_params(&name, key.der_bytes(), ALWAYS_MS, now_ms + AUTHORITY_LIFE_MS)?;
@@ -275,7 +273,7 @@ fn open_or_renew_leaf(
             .and_then(|kept| check_leaf(&kept.certificate, ca_der, now_ms).map(|()| kept));
         match kept {
             Ok(kept) => return Ok(kept),
-            // No device remembers this certificate, so making a new one costs nothing.
+            // No device remembers this certificate, so a new one costs nothing.
             Err(reason) => {
                 tracing::info!(path = %path.display(), reason, "renewing the server's certificate")
             }
@@ -299,8 +297,8 @@ fn new_leaf(
     files::keep(path, key, certificate)
 }
 
-/// Asks the very verifier that devices use, for now and for the end of the renewal period: so a
-/// certificate is kept only while every device accepts it.
+/// Checks with the verifier that devices use, for now and for the end of the renewal period. A certificate is kept only
+/// while every device accepts it.
 fn check_leaf(
     leaf_der: &CertificateDer<'static>,
     ca_der: &CertificateDer<'static>,
@@ -335,7 +333,7 @@ fn requested_key(csr_der: &[u8]) -> Result<rcgen::PublicKey, String> {
     // This verifies the request's own signature.
     let request = CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(csr_der))
         .map_err(|error| error.to_string())?;
-    // rcgen takes the kind of key from the signature's algorithm; the length must agree with it.
+    // rcgen takes the key type from the signature's algorithm; the length must match it.
     let key = request.public_key;
     let (algorithm, key_bytes) = (PublicKeyData::algorithm(&key), key.der_bytes().len());
     let known = (algorithm == &rcgen::PKCS_ECDSA_P256_SHA256 && key_bytes == 65)
@@ -364,8 +362,8 @@ fn certificate_params(
     Ok(params)
 }
 
-/// A number that no other certificate of this authority has: it is derived from all that could
-/// make them differ, so no counter needs to survive a restore from backup.
+/// A serial number that no other certificate of this authority has. It is derived from everything that distinguishes
+/// certificates, so no counter must survive a restore from backup.
 fn serial_number(
     common_name: &str,
     public_key: &[u8],
@@ -379,7 +377,7 @@ fn serial_number(
     hasher.update(common_name.as_bytes());
     let mut serial = [0; 16];
     hasher.finalize_xof().fill(&mut serial);
-    // Positive, and of one length.
+    // Positive, and of constant length.
     serial[0] = serial[0] & 0x7F | 0x40;
     SerialNumber::from_slice(&serial)
 }

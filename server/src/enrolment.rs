@@ -8,20 +8,21 @@ use rand::RngCore;
 use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId};
 use xundian_protocol::wire::v1::{Enrol, Granted};
 
-/// How long a device's certificate is good.
+/// How long a device's certificate is valid.
 pub const CERTIFICATE_VALID_MS: i64 = 365 * 24 * 3_600_000;
-/// So long before its end a device gets the next one with its next sync: who syncs once in four months keeps one.
+/// How long before its end a device gets the next certificate with a sync. A device that syncs once in four months
+/// keeps a valid one.
 pub const CERTIFICATE_RENEWED_BEFORE_MS: i64 = 120 * 24 * 3_600_000;
-/// Clocks of devices may be behind, so certificates begin a little earlier.
+/// Devices' clocks may be behind, so certificates begin a little earlier.
 const CERTIFICATE_BACKDATED_MS: i64 = 24 * 3_600_000;
 
-/// Why no invitation was made.
+/// Why no invitation was created.
 #[derive(Debug, thiserror::Error)]
 pub enum InviteError {
-    /// Nobody of that id works here.
+    /// There is no person with this id.
     #[error("nobody with the id {0} works here: import people first, and check the status")]
     NoSuchPerson(PersonId),
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -29,10 +30,10 @@ pub enum InviteError {
 /// Why a device was not revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeError {
-    /// No such device.
+    /// There is no such device.
     #[error("there is no device {0}; `devices` lists them")]
     NoSuchDevice(DeviceNo),
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -40,13 +41,13 @@ pub enum RevokeError {
 /// Why a device was not enrolled.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
-    /// Nobody knows the secret.
+    /// No invitation has this secret.
     #[error("this invitation is not known here: check its text, or ask for a new one")]
     UnknownInvitation,
     /// Another device used it.
     #[error("this invitation was used already: each is good for one device, ask for a new one")]
     UsedInvitation,
-    /// It is too old.
+    /// It has expired.
     #[error("this invitation has expired: ask for a new one")]
     ExpiredInvitation,
     /// The key is that of another person's device.
@@ -54,10 +55,10 @@ pub enum EnrolError {
         "this folder is a device of another person: enrol in a folder of your own, the invitation is still good"
     )]
     OtherPerson,
-    /// The certificate request is no good.
+    /// The certificate request is invalid.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -76,7 +77,7 @@ fn secret_hash(secret: &[u8; 16]) -> [u8; 32] {
 }
 
 impl Server {
-    /// Makes an invitation for one device of a person, good for `valid_ms`. `by` is who asked for it.
+    /// Creates an invitation for one device of a person, valid for `valid_ms`. `by` is the administrator.
     pub fn invite(
         &self,
         person: PersonId,
@@ -103,10 +104,9 @@ impl Server {
         Ok(NewInvitation { authority_fingerprint: self.authority.fingerprint(), secret })
     }
 
-    /// Makes a device of a program that shows an invitation. The same request again, as after a lost
-    /// answer, gets the same device. With another invitation it gets a new number, and nobody waits any more for
-    /// what the old one may still send, until it says hello again: a folder that was copied has two phones, and
-    /// neither may shut the other out.
+    /// Enrols a device that presents an invitation. The same request again, as after a lost answer, gets the same
+    /// device. With another invitation it gets a new number, and figures stop waiting for the old number until that
+    /// says hello again: a copied folder runs on two phones, and neither may lock the other out.
     pub fn enrol(&self, enrol: &Enrol, now_ms: i64) -> Result<Granted, EnrolError> {
         let request_hash = *blake3::hash(&enrol.request_der).as_bytes();
         self.change(|reader| {
@@ -155,7 +155,7 @@ impl Server {
         })
     }
 
-    /// The next certificate of a device whose own ends soon, as long as its person works here and it is not revoked.
+    /// The next certificate of a device whose own expires soon, while its person works here and it is not revoked.
     pub(crate) fn renew(
         &self,
         shown: &DeviceCertificate,
@@ -167,10 +167,10 @@ impl Server {
         let renewed = self.authority.renew_device(shown, now_ms + CERTIFICATE_VALID_MS);
         let renewed = renewed.and_then(|der| Ok((device_certificate(&der)?.not_after_ms, der)));
         let (certificate_not_after_ms, certificate_der) = match renewed {
-            // The server's clock is behind, or was ahead: the one that is there lasts longer.
+            // The server's clock is behind, or was ahead: the current certificate lasts longer.
             Ok((not_after_ms, _)) if not_after_ms <= shown.not_after_ms => return Ok(None),
             Ok(renewed) => renewed,
-            // The device works on with the one that it has.
+            // The device continues with its current certificate.
             Err(error) => {
                 tracing::error!("no new certificate for device {}: {error}", shown.device_no);
                 return Ok(None);
@@ -183,7 +183,7 @@ impl Server {
             let device = device.filter(|device| device.revoked_at_ms.is_none() && works_here(device));
             let Some(device) = device else { return Ok((Changes::default(), None)) };
             let mut changes = Changes::default();
-            // A device that did not get it gets another one, which is told once.
+            // A device that did not receive the last one gets another; the audit trail says so once.
             if device.certificate_not_after_ms <= shown.not_after_ms {
                 changes.audit.push(audit(
                     now_ms,
@@ -206,7 +206,7 @@ impl Server {
         self.store.reader().device(no)
     }
 
-    /// Revokes a device: its sessions end, and no new one begins.
+    /// Revokes a device: its sessions end, and new ones are refused.
     pub fn revoke(&self, no: DeviceNo, by: &str, now_ms: i64) -> Result<(), RevokeError> {
         self.change(|reader| {
             let device = reader.device(no)?.ok_or(RevokeError::NoSuchDevice(no))?;
@@ -228,13 +228,13 @@ impl Server {
         }
     }
 
-    /// Devices from now on as they are revoked.
+    /// Devices, from now on, as they are revoked.
     pub(crate) fn revocations(&self) -> tokio::sync::broadcast::Receiver<DeviceNo> {
         self.revoked.subscribe()
     }
 
-    /// Notes what a device told of itself. It says the same at its next sync, so this need not wait for the
-    /// disk: a watermark that a power cut takes back makes a figure look less complete than it is, never more.
+    /// Records what a device reports about itself. The commit need not be durable, because the device reports the same
+    /// at its next sync: a watermark lost in a power cut makes a figure look less complete than it is, never more.
     pub(crate) fn note_device(&self, no: DeviceNo, note: impl FnOnce(&mut Device)) -> Result<(), StoreError> {
         self.change(|reader| {
             let mut changes = Changes { may_be_lost: true, ..Default::default() };
@@ -272,7 +272,7 @@ fn new_device(
     }
 }
 
-/// A device's own words, fit for a terminal.
+/// A device's own text, safe for a terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }

@@ -1,7 +1,7 @@
-//! Figures for people: cells summed upward over the organisation, with how complete they are.
+//! Figures for people: cells rolled up over the organisation, with their completeness.
 //!
-//! Every roll-up is a sum of the same leaf cells, so the regions and the outlets of no region always add
-//! up to the nation.
+//! Every roll-up is a sum of the same leaf cells, so the regions and the outlets of no region always add up to the
+//! nation.
 
 #[cfg(test)]
 mod tests;
@@ -18,38 +18,38 @@ use xundian_protocol::figures::{
 use xundian_protocol::ids::{OrgUnitId, PersonId};
 use xundian_protocol::kinds::Gtin;
 
-/// Whose figures.
+/// The organisational scope of a figure.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum RollUp {
     /// Everything.
     Nation,
-    /// A unit and all below it.
+    /// A unit and everything below it.
     Unit(OrgUnitId),
-    /// What belongs to no region: outlets of no unit, and units above the regions.
+    /// Everything outside the regions: outlets of no unit, and units above the regions.
     Unassigned,
     /// One person.
     Person(PersonId),
 }
 
-/// The cells of which subjects.
+/// The subjects whose cells are read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CellSubjects {
-    /// All units, and the outlets of none.
+    /// All units, and the outlets of no unit.
     Units,
     /// All people.
     People,
-    /// One unit without those below it; `None` for the outlets of none.
+    /// One unit without those below it; `None` for the outlets of no unit.
     Unit(Option<OrgUnitId>),
     /// One person.
     Person(PersonId),
 }
 
-/// All figures of somebody in a period.
+/// All figures of a scope in a period.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Figures {
     /// Visits.
     pub visits: VisitFigures,
-    /// What was found of all products.
+    /// The figures of all products.
     pub products: ProductFigures,
     /// Units on hand at the end of the period.
     pub stock_units: i64,
@@ -59,7 +59,7 @@ pub struct Figures {
     pub completeness: Completeness,
 }
 
-/// The sums of all views, before they become figures.
+/// The sums of all measure families, before they become figures.
 #[derive(Clone, Copy, Default)]
 struct Sums {
     visits: Measures,
@@ -91,11 +91,11 @@ impl Sums {
     }
 }
 
-/// A figure's address, a subject and a dimension, with its measures.
+/// A cell summed over periods: its subject, its dimension and its measures.
 type Row = (Subject, u64, Measures);
 
-/// Sums of cells over periods. The cells of one period come in the order of subject and dimension, so a
-/// period is gathered as a list and added as a whole: the first one, often the only one, costs no search.
+/// Sums of cells over periods. The cells of one period arrive ordered by subject and dimension, so a period is
+/// collected as a list and merged as a whole. The first period, often the only one, costs no search.
 #[derive(Default)]
 struct CellSums {
     sums: BTreeMap<(Subject, u64), Measures>,
@@ -117,7 +117,7 @@ impl CellSums {
         }
     }
 
-    /// The sums that are not zero, by subject and dimension.
+    /// The non-zero sums, by subject and dimension.
     fn finish(mut self) -> Vec<Row> {
         if !self.sums.is_empty() {
             self.end_period();
@@ -129,7 +129,7 @@ impl CellSums {
 }
 
 impl Server {
-    /// Cells by subject and dimension: flows summed over the days, levels as of `to`.
+    /// Cells by subject and dimension: flows summed over the days, levels at the end of `to`.
     pub fn cells(
         &self,
         family: MeasureFamily,
@@ -166,7 +166,7 @@ impl Server {
         Ok(groups.get(&scope).copied().unwrap_or_else(|| watermarks.figures_of_nothing(scope, to)))
     }
 
-    /// The regions in the order of their codes, then the outlets of no region; they add up to the nation.
+    /// The figures of each region by code, then of the outlets of no region. They add up to the nation.
     pub fn by_region(&self, from: Day, to: Day) -> Result<Vec<(RollUp, Figures)>, StoreError> {
         let directory = self.directory();
         let mut regions: Vec<_> = directory.units().filter(|(_, unit)| unit.unit_type.is_region()).collect();
@@ -183,8 +183,8 @@ impl Server {
         self.grouped(scopes, CellSubjects::Units, from, to, region)
     }
 
-    /// What lies right below a unit: its children with all below them, and, where it has any, the outlets
-    /// of the unit itself, under its own id.
+    /// The figures directly below a unit: each child with everything below it, and the outlets of the unit itself, if
+    /// any, under its own id.
     pub fn by_unit_below(
         &self,
         above: OrgUnitId,
@@ -204,7 +204,7 @@ impl Server {
         self.grouped(scopes, CellSubjects::Units, from, to, child)
     }
 
-    /// The people of a scope, by code.
+    /// The figures of each person of a scope, by code.
     pub fn by_person(
         &self,
         scope: RollUp,
@@ -226,7 +226,7 @@ impl Server {
         Ok(rows.into_iter().filter_map(person).collect())
     }
 
-    /// What was found of each product and its units on hand at the end, by GTIN.
+    /// The figures of each product and its units on hand at the end, by GTIN.
     pub fn by_product(
         &self,
         scope: RollUp,
@@ -308,7 +308,7 @@ impl Server {
         Ok(sums.into_iter().map(figures).collect())
     }
 
-    /// How much of a scope's figures up to the end of a day has arrived.
+    /// The completeness of a scope's figures up to the end of a day.
     pub fn completeness(&self, scope: RollUp, to: Day) -> Result<Completeness, StoreError> {
         Ok(self.watermarks()?.completeness(scope, to))
     }
@@ -320,7 +320,7 @@ impl Server {
     }
 }
 
-/// Up to when each device that is waited for has sent everything. Read once for all that one question asks for.
+/// The watermark of each device that figures wait for. It is read once for all parts of one request.
 struct Watermarks {
     directory: Arc<Directory>,
     through_ms: Vec<(PersonId, i64)>,
@@ -342,14 +342,14 @@ impl Watermarks {
         completeness
     }
 
-    /// The figures of a scope in which nothing happened.
+    /// The figures of a scope without cells.
     fn figures_of_nothing(&self, scope: RollUp, to: Day) -> Figures {
         Figures { completeness: self.completeness(scope, to), ..Figures::default() }
     }
 }
 
 impl RollUp {
-    /// Whether the figures of a subject are part of this scope's, by the organisation of a day.
+    /// Whether the figures of a subject are part of this scope's, by the organisation on a day.
     pub fn covers(self, directory: &Directory, subject: Subject, day: Day) -> bool {
         match (self, subject) {
             (Self::Nation, _) => true,

@@ -1,7 +1,7 @@
-//! The server of Xundian: it merges what the devices send into regional and national views.
+//! The server of Xundian: merges what the devices send into regional and national views.
 //!
-//! [`Server`] opens a data folder and is the one way to what is in it. [`serve`] runs sessions, console and
-//! administration on it. docs/ARCHITECTURE.md tells how a record becomes a figure.
+//! [`Server`] opens a data folder and is the only access to its content. [`serve`] runs sessions, console and
+//! administration on it. docs/ARCHITECTURE.md describes how a record becomes a figure.
 
 pub mod admin;
 mod allocator;

@@ -1,4 +1,4 @@
-//! What a device has to be sent: the records of its scope that changed after where it stands.
+//! What a device must be sent: the records of its scope that changed after its cursor.
 
 mod reconciliation;
 
@@ -18,12 +18,12 @@ pub(crate) struct Puller {
     device: DeviceNo,
     /// The homes of the scope that the device holds up to its cursor.
     homes: Vec<Home>,
-    /// The other homes of the scope, which it asks for one by one.
+    /// The other homes of the scope, which it requests one by one.
     behind: BTreeSet<Home>,
     current: Option<Reading>,
 }
 
-/// The changes of one home or of the whole scope, found once and read in stretches.
+/// The changes of one home or of the whole scope, found once and read in portions.
 struct Reading {
     home: Option<Home>,
     at: FeedSeq,
@@ -32,7 +32,7 @@ struct Reading {
 }
 
 impl Puller {
-    /// The homes in scope where the device holds another scope; else a puller for it.
+    /// A puller for the scope. The homes are listed if the device's scope differs.
     pub(crate) fn new(
         server: &Server,
         device: DeviceNo,
@@ -46,7 +46,7 @@ impl Puller {
             return Err(scope);
         }
         let named: BTreeSet<Home> = pull.behind.iter().map(|(home, _)| *home).collect();
-        // What it names outside its scope is not for it to see.
+        // A home that the device names outside its scope is not for it to see.
         let everything = || server.directory().outlets().map(|(outlet, _)| Home::Outlet(outlet)).collect();
         let scope: Vec<Home> = if Bug::ScopeOnWriteOnly.is_injected() { everything() } else { scope };
         let (behind, homes) = scope.into_iter().partition(|home| named.contains(home));
@@ -54,7 +54,7 @@ impl Puller {
         Ok(Self { device, homes, behind: behind.into_iter().collect(), current: None })
     }
 
-    /// The next frame of changes after `after`, and whether more of the same is to come.
+    /// The next frame of changes after `after`, and whether more follows.
     pub(crate) fn read(
         &mut self,
         server: &Server,
@@ -87,9 +87,9 @@ impl Puller {
         self.frame(&reader, reading)
     }
 
-    /// The place of what is news to the device in a record: it needs no echo of what it changed itself, so
-    /// for its own changes that is the latest one by somebody else. Frames are cut at such places; cut at the
-    /// places of its own changes, a session that ends between two frames would lose the news before them.
+    /// The feed sequence of what is new to the device in a record. It needs no echo of its own changes, so for those it
+    /// is the latest change by others. Frames end at such sequences; if they ended at its own changes, a session that
+    /// stops between two frames would lose the news before them.
     fn news(&self, position: FeedPosition) -> FeedSeq {
         if position.author == self.device { position.foreign } else { position.seq }
     }

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Threads for store work. More would not be faster on one store, and each keeps memory of its own.
+/// Threads for store work. More would not be faster on one store, and each keeps its own memory.
 const BLOCKING_THREADS: usize = 4;
 
-/// The runtime that a server runs on. It also sets how this process takes memory, so it is made first.
+/// Creates the server's runtime. It also configures the allocator, so it is created first.
 ///
 /// # Errors
 /// Returns an error if the system gives no threads.
@@ -23,59 +23,59 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build()
 }
 
-/// What to serve, and where.
+/// What to serve, and on which addresses.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The data folder.
     pub data: PathBuf,
-    /// Where the console listens.
+    /// The console's address.
     pub http: SocketAddr,
-    /// Where devices connect.
+    /// The address for devices.
     pub quic: SocketAddr,
-    /// Where the pictures of photos lie: a folder or `s3://bucket/prefix`; the data folder's own where none is given.
+    /// The location of photos: a folder or `s3://bucket/prefix`; a folder in the data folder by default.
     pub photos: Option<String>,
 }
 
-/// How often what lies in the spool for too long is looked for.
+/// The interval between sweeps of the spool.
 const SWEEP_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Why the server could not start or had to end.
+/// Why the server could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The data folder.
+    /// The data folder cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The address for devices.
+    /// The address for devices is unavailable.
     #[error(transparent)]
     Quic(#[from] BindError),
-    /// The address of the console.
+    /// The console's address is unavailable.
     #[error("the console cannot listen on {address}: {source}; choose another with --http")]
     Http {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The users of the console.
+    /// The console's users cannot be read.
     #[error(transparent)]
     Users(#[from] crate::console::UsersError),
-    /// The pictures of photos.
+    /// The pictures cannot be opened.
     #[error(transparent)]
     Photos(#[from] PhotosError),
-    /// The administration socket.
+    /// The administration socket failed.
     #[error("administration cannot listen in the data folder: {0}")]
     Admin(std::io::Error),
 }
 
-/// A server that runs.
+/// A running server.
 pub struct Running {
     /// The opened server.
     pub server: Arc<Server>,
     /// Its pictures.
     pub photos: Arc<Photos>,
-    /// Where devices connect.
+    /// The bound address for devices.
     pub quic: SocketAddr,
-    /// Where the console listens.
+    /// The bound address of the console.
     pub http: SocketAddr,
     stop: watch::Sender<bool>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -87,7 +87,7 @@ pub async fn start(config: &Config) -> Result<Running, ServeError> {
     start_with(server, config).await
 }
 
-/// Starts to serve a server that is open already.
+/// Starts to serve an open server.
 pub async fn start_with(server: Arc<Server>, config: &Config) -> Result<Running, ServeError> {
     let (stop, stopped) = watch::channel(false);
     let location =
@@ -104,7 +104,7 @@ pub async fn start_with(server: Arc<Server>, config: &Config) -> Result<Running,
     let router = crate::console::router(Arc::clone(&server), Arc::clone(&photos), users);
     let mut http_stop = stopped.clone();
     let shutdown = async move {
-        // An error means that the sender is gone, which is the end as well.
+        // An error means that the sender is gone, which is a stop as well.
         let _ended = http_stop.wait_for(|stop| *stop).await.is_ok();
     };
     let admin = crate::admin::listen(Arc::clone(&photos), stopped.clone()).map_err(ServeError::Admin)?;
@@ -127,7 +127,7 @@ async fn sweep(photos: Arc<Photos>, mut stopped: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             _ = days.tick() => {}
-            // An error means that the sender is gone, which is the end as well.
+            // An error means that the sender is gone, which is a stop as well.
             _ = stopped.wait_for(|stop| *stop) => return,
         }
         let photos = Arc::clone(&photos);
@@ -138,7 +138,7 @@ async fn sweep(photos: Arc<Photos>, mut stopped: watch::Receiver<bool>) {
 }
 
 impl Running {
-    /// Ends all sessions in good order and waits for it.
+    /// Shuts all sessions down gracefully and waits for it.
     pub async fn stop(self) {
         // No receiver means that all tasks have ended already.
         self.stop.send_replace(true);

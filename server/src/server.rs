@@ -1,5 +1,5 @@
-//! The server's driver: it opens what is in the data folder and chains load, plan and commit. Everything
-//! else, sessions, imports, console, reports, goes through it.
+//! The server's driver: opens the data folder and connects load, plan and commit. Sessions, imports, console and
+//! reports all go through it.
 
 mod backfill;
 mod conflicts;
@@ -39,26 +39,26 @@ use xundian_protocol::ids::{DeviceNo, KindId, OpSeq, OutletId};
 use xundian_protocol::record::{Home, Op, Record, RecordKey};
 use xundian_protocol::wire::v1::{Receipt, Refusal, Rejection, Resume, Resumed};
 
-/// Why drafts were not written; none of them was.
+/// Why drafts were not written. If there is an error, none was.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// A draft does not keep what its kind declares.
+    /// A draft breaks a rule of its kind's declaration.
     #[error("{} of {} cannot be written: {message}", .key.kind.0, .key.id)]
     Refused {
         /// The record.
         key: RecordKey,
-        /// Why.
+        /// The reason.
         message: String,
     },
-    /// More of it was changed by others meanwhile than one commit takes.
+    /// More of the drafts' records changed concurrently than one commit takes.
     #[error(
         "too much of these {records} records was changed by others meanwhile: read them again and write fewer at once"
     )]
     TooManyConflicts {
-        /// How many records there were.
+        /// The number of records.
         records: usize,
     },
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -69,15 +69,15 @@ pub struct Server {
     pub(crate) store: Store,
     pub(crate) authority: Arc<Authority>,
     directory: RwLock<Arc<Directory>>,
-    /// Of the feed, this opening's last.
+    /// The epochs of the feed, including this opening's.
     epochs: Epochs,
     /// Held through load, plan and commit: one writer at a time. The clock is the server's own.
     writer: Mutex<WriterClock>,
-    /// Held while figures are mended: one at a time.
+    /// Held while figures are repaired: one repair at a time.
     pub(crate) repairing: Mutex<()>,
-    /// Devices as they are revoked, for the sessions that run.
+    /// Devices as they are revoked, for running sessions.
     pub(crate) revoked: broadcast::Sender<DeviceNo>,
-    /// The last field, so that it goes when the store has closed. A simulation has none.
+    /// The last field, so that it is dropped after the store has closed. A simulation has none.
     _lock: Option<FolderLock>,
 }
 
@@ -87,17 +87,17 @@ impl Server {
         &self.folder
     }
 
-    /// The organisation as it stands.
+    /// The organisation in its present state.
     pub fn directory(&self) -> Arc<Directory> {
         Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether a device may go on from where it stands in the feed.
+    /// Whether a device may resume at its feed position.
     pub(crate) fn find_feed_position(&self, resume: Resume) -> Result<Resumed, StoreError> {
         Ok(self.epochs.find(resume, self.store.reader().feed_head()?))
     }
 
-    /// Merges what a device sent. Everything that the receipt confirms is durable when this returns.
+    /// Merges the ops of a device. Everything that the receipt acknowledges is durable when this returns.
     pub fn ingest(&self, device: DeviceNo, ops: Vec<Op>, now_ms: i64) -> Result<Receipt, StoreError> {
         let mut clock = self.lock_writer();
         let reader = self.store.reader();
@@ -118,7 +118,7 @@ impl Server {
         })
     }
 
-    /// Writes records as headquarters, all of them or none. `by` is who did it, for the audit trail.
+    /// Writes records as headquarters, all or none. `by` is the user, for the audit trail.
     pub fn write(&self, drafts: Vec<Draft>, by: &str, now_ms: i64) -> Result<Written, WriteError> {
         let mut clock = self.lock_writer();
         let reader = self.store.reader();
@@ -152,8 +152,8 @@ impl Server {
         Ok(written)
     }
 
-    /// The one path of every write: merges a batch, plans what its records move, and commits all of it. `accept` adds
-    /// what else belongs to the commit, or refuses the merged batch; then nothing is committed.
+    /// The one path of every write: merges a batch, plans what its records change, and commits everything. `accept`
+    /// adds further changes to the commit, or refuses the merged batch; then nothing is committed.
     fn merge_and_commit<E: From<StoreError>>(
         &self,
         clock: &mut WriterClock,
@@ -175,8 +175,8 @@ impl Server {
         Ok(merged.receipt)
     }
 
-    /// Plans what changed records do to feed, figures and stock, and commits all of it. The caller holds
-    /// the writer's lock.
+    /// Plans how changed records change feed, figures and stock, and commits everything. The caller holds the writer's
+    /// lock.
     fn commit_records(
         &self,
         reader: &Reader<'_>,
@@ -206,7 +206,7 @@ impl Server {
         Ok(())
     }
 
-    /// Changes something else than records under the writer's lock: devices and invitations.
+    /// Changes rows other than records under the writer's lock: devices and invitations.
     pub(crate) fn change<T, E: From<StoreError>>(
         &self,
         plan: impl FnOnce(&Reader<'_>) -> Result<(Changes, T), E>,
@@ -214,7 +214,7 @@ impl Server {
         self.change_with_directory(|reader, _| plan(reader))
     }
 
-    /// The same with the organisation as of the moment that it reads.
+    /// Like [`Self::change`], with the organisation of the same commit.
     pub(crate) fn change_with_directory<T, E: From<StoreError>>(
         &self,
         plan: impl FnOnce(&Reader<'_>, &Directory) -> Result<(Changes, T), E>,
@@ -225,20 +225,20 @@ impl Server {
         Ok(result)
     }
 
-    /// Notes in the audit trail what somebody did that changes nothing in the store.
+    /// Adds an entry to the audit trail for an action that changes nothing in the store.
     pub(crate) fn note(&self, by: &str, what: String, now_ms: i64) -> Result<(), StoreError> {
         let changes = Changes { audit: vec![audit(now_ms, by, what)], ..Default::default() };
         self.change(|_| Ok((changes, ())))
     }
 
-    /// A moment of the store and the organisation as of the same commit.
+    /// A snapshot of the store, and the organisation of the same commit.
     pub(crate) fn consistent_reader(&self) -> (Reader<'_>, Arc<Directory>) {
         let _clock = self.lock_writer();
         (self.store.reader(), self.directory())
     }
 
     fn lock_writer(&self) -> MutexGuard<'_, WriterClock> {
-        // A panic while planning leaves the store as it was, so the lock may be taken again.
+        // A panic while planning leaves the store unchanged, so the lock may be taken again.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -260,13 +260,13 @@ impl Server {
         records.filter_map(Result::transpose).collect()
     }
 
-    /// What the stock timelines of an outlet add to its levels by day.
+    /// What the stock ledgers of an outlet contribute to its levels by day.
     pub fn stock_changes(&self, outlet: OutletId) -> Result<Vec<Contribution>, StoreError> {
         Ok(stock_changes(outlet, &self.store.reader().statements_of(outlet)?))
     }
 
-    /// The records that add to the figures of an owner on these days, newest day first: what a figure is
-    /// made of.
+    /// The records that contribute to the figures of an owner on these days, newest day first: the provenance of a
+    /// figure.
     pub fn provenance(
         &self,
         owner: Owner,
@@ -281,7 +281,7 @@ impl Server {
     }
 }
 
-/// An entry of the audit trail; of several at one moment none takes another's place.
+/// An entry of the audit trail. Entries of the same moment do not replace each other.
 pub(crate) fn audit(at_ms: i64, by: &str, what: String) -> AuditEntry {
     AuditEntry { at_ms, nth: rand::random(), by: by.to_owned(), what }
 }
@@ -337,7 +337,7 @@ fn load_stock(
     Ok(OutletStock { levels, statements })
 }
 
-/// Plans what changed records do to figures, stock and pictures, on top of what is restated.
+/// Plans how changed records change figures, stock and pictures, on top of what is reattributed.
 fn plan_counts(
     reader: &Reader<'_>,
     changed: &[ChangedRecord],

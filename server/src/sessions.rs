@@ -16,26 +16,26 @@ use xundian_protocol::ids::DeviceNo;
 use xundian_protocol::sync::server::refusal;
 use xundian_protocol::wire::v1::{Refusal, ServerFrame, encode_server};
 
-/// Frames that are decoded or planned at one time, over all sessions: what bounds the memory they take.
+/// Frames decoded or planned at the same time, over all sessions. It bounds their memory.
 const WORKING_MAX: usize = 4;
-/// Connections of people without a certificate at one time. An enrolment takes a second; whoever comes when all
-/// places are taken is told to come again, and devices never wait for them.
+/// Connections without a certificate at the same time. An enrolment takes a second. Further ones are told to retry, and
+/// devices never wait for them.
 pub const STRANGERS_MAX: usize = 256;
-/// What somebody without a certificate may send: an enrolment takes a few hundred bytes.
+/// The largest payload of a connection without a certificate: an enrolment takes a few hundred bytes.
 const STRANGER_PAYLOAD_BYTES_MAX: usize = 16 * 1024;
 /// The code with which a connection is closed after a refusal.
 const CLOSE_REFUSED: u32 = 3;
 /// The code with which the connection of a revoked device is closed.
 const CLOSE_REVOKED: u32 = 4;
-/// The code with which a connection is closed for which there is no place.
+/// The code with which an excess connection is closed.
 const CLOSE_BUSY: u32 = 5;
 /// How long a session may be silent before its next frame.
 const IDLE: Duration = Duration::from_secs(120);
-/// How long somebody without a certificate may take to say what they want.
+/// How long a connection without a certificate may stay silent.
 const STRANGER_IDLE: Duration = Duration::from_secs(20);
-/// How long they may stay at all.
+/// How long it may last.
 const STRANGER_STAY: Duration = Duration::from_secs(60);
-/// A device must read so many bytes of a frame in a second, on top of [`IDLE`], or its session ends.
+/// The bytes of a frame that a device must read per second, on top of [`IDLE`], or its session ends.
 const READ_BYTES_PER_S_MIN: u64 = 1024;
 
 /// The wall clock, Unix milliseconds.
@@ -83,7 +83,7 @@ pub async fn run(
     listener.shutdown(Duration::from_secs(5)).await;
 }
 
-/// Serves somebody without a certificate, who may enrol a device.
+/// Serves a connection without a certificate, which may enrol a device.
 async fn serve_stranger(served: Served, working: Arc<Semaphore>, peer: Peer) {
     let streams = serve_streams(served, working, peer.clone());
     if tokio::time::timeout(STRANGER_STAY, streams).await.is_err() {
@@ -110,7 +110,7 @@ fn revocation_of(server: &Server, device: Option<DeviceNo>) -> impl Future<Outpu
         loop {
             match revocations.recv().await {
                 Ok(no) if Some(no) == device => return no,
-                // Whoever missed one finds the device revoked at its next frame.
+                // A session that missed one finds the device revoked at its next frame.
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => std::future::pending().await,
             }
@@ -119,7 +119,7 @@ fn revocation_of(server: &Server, device: Option<DeviceNo>) -> impl Future<Outpu
 }
 
 async fn serve_streams(served: Served, working: Arc<Semaphore>, peer: Peer) {
-    // A device opens one stream at a time; each is a session of its own.
+    // A device opens one stream at a time; each is a session.
     while let Ok(stream) = peer.accept_stream().await {
         let session =
             Session { served: served.clone(), working: Arc::clone(&working), peer: peer.clone(), stream };
@@ -140,15 +140,15 @@ enum End {
     Refused(String),
     #[error("connection lost: {0}")]
     Lost(String),
-    /// A device that finds out that it must begin anew does not wait for what it no longer needs.
+    /// A device that must start over does not read what it no longer needs.
     #[error("the device gave the session up, and may begin another one")]
     GivenUp,
 }
 
 struct Session {
     served: Served,
-    /// Room to work in. It is taken while a frame is decoded, worked on or made, and never while the network
-    /// is waited for: a device that reads slowly must not keep the others from being served.
+    /// Permits for work. One is held while a frame is decoded, handled or built, and never while waiting for the
+    /// network: a device that reads slowly must not delay the others.
     working: Arc<Semaphore>,
     peer: Peer,
     stream: FrameStream,
@@ -158,7 +158,7 @@ impl Session {
     async fn run(mut self) -> Result<(), End> {
         let Some(certificate) = self.peer.device.clone() else { return self.enrol().await };
         let Some(payload) = self.receive().await? else { return Ok(()) };
-        // A resumed session does not check the certificate's dates again, so they are checked here.
+        // A resumed TLS session does not check the certificate's dates again, so they are checked here.
         if certificate.not_after_ms < now_ms() {
             let message = "the device's certificate has expired: enrol it anew";
             return self.refuse(&refusal(Refusal::Unauthenticated, message)).await;
@@ -171,7 +171,7 @@ impl Session {
         };
         loop {
             (worker, turn) = if let Turn::Store(picture) = turn {
-                // It waits for the storage, which may be far away, and must keep no room to work meanwhile.
+                // It waits for the storage, which may be slow, and must hold no permit meanwhile.
                 let stored = self.served.photos.store(picture).await;
                 self.work(move || worker.stored(stored, now_ms())).await?
             } else if self.deliver(turn).await? {
@@ -192,13 +192,13 @@ impl Session {
         self.deliver(turn).await.map(|_| ())
     }
 
-    /// Does a piece of work where it may block, with room to work in. The runtime keeps the threads for it and
-    /// uses them again; as the work is bounded by its room, there are few of them.
+    /// Runs a piece of work on a thread that may block, with a permit. The runtime reuses these threads; permits bound
+    /// their number.
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, End> {
         // The semaphore is never closed; without a permit the work would only be less bounded.
         let room = Arc::clone(&self.working).acquire_owned().await.ok();
         let work = move || {
-            // The work goes on even where its session has ended, and so does its room.
+            // The work continues even if its session has ended, and so does its permit.
             let _room = room;
             work()
         };
@@ -209,7 +209,7 @@ impl Session {
         })
     }
 
-    /// Sends what a piece of work has made. Says whether there is more of it.
+    /// Sends the result of a piece of work. Returns whether there is more of it.
     async fn deliver(&mut self, turn: Turn) -> Result<bool, End> {
         match turn {
             // The caller stores a picture; there is nothing to send before that.
@@ -241,7 +241,7 @@ impl Session {
         })
     }
 
-    /// Says why, makes sure that it arrives, and ends the session.
+    /// Sends a refusal, makes sure that it arrives, and ends the session.
     async fn refuse(&mut self, frame: &ServerFrame) -> Result<(), End> {
         let message = match frame {
             ServerFrame::Refused(refused) => refused.message.clone(),

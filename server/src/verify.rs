@@ -1,5 +1,4 @@
-//! `verify`: recomputes every figure from all records and compares (promise 4), and mends what differs where it is told
-//! to.
+//! `verify`: recomputes every figure from all records, compares (promise 4), and on request repairs what differs.
 
 mod repair;
 
@@ -17,28 +16,28 @@ use xundian_protocol::figures::stock_ledger::EntryKey;
 use xundian_protocol::figures::{Cell, Measures};
 use xundian_protocol::ids::OutletId;
 
-/// What `verify` found.
+/// The result of `verify`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct VerifyReport {
-    /// Records read, each decoded and found whole.
+    /// Records read; each was decoded and found intact.
     pub records: usize,
     /// Cells compared.
     pub cells: usize,
     /// Stock entries compared.
     pub stock_entries: usize,
-    /// Traces compared.
+    /// Provenance rows compared.
     pub provenance: usize,
-    /// Pictures that records name and that are stored.
+    /// Pictures that records refer to and that are stored.
     pub pictures_stored: usize,
-    /// Pictures that records name and that have not come yet.
+    /// Pictures that records refer to and that have not arrived.
     pub pictures_missing: usize,
-    /// Pictures that were stored and are gone or others; none was looked for unless the storage was asked too.
+    /// Stored pictures that are missing or differ; always zero unless the storage was checked too.
     pub pictures_damaged: usize,
-    /// What does not agree, for people; empty where all is well. At most [`FINDINGS_MAX`].
+    /// The differences, for people; empty if all is well. At most [`FINDINGS_MAX`].
     pub findings: Vec<String>,
 }
 
-/// Findings that are listed; more than these are only a sign of the same trouble.
+/// The most findings listed; further ones would only repeat the same trouble.
 pub const FINDINGS_MAX: usize = 100;
 
 impl VerifyReport {
@@ -47,7 +46,7 @@ impl VerifyReport {
         self.findings.is_empty()
     }
 
-    /// Notes that something does not agree.
+    /// Adds a finding.
     pub(crate) fn find(&mut self, what: impl FnOnce() -> String) {
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(what());
@@ -55,30 +54,30 @@ impl VerifyReport {
     }
 }
 
-/// What is kept that does not agree with the records, so that it can be mended.
+/// Stored rows that differ from the records, to be repaired.
 #[derive(Default, Debug)]
 struct Difference {
     /// Rows that cannot be read.
     unreadable: BTreeSet<UnreadableRow>,
-    /// Outlets whose statements of stock or ends of timelines are others.
+    /// Outlets whose stock statements or latest levels differ.
     outlets: BTreeSet<OutletId>,
-    /// Traces that are kept or missing, and should not be.
+    /// Provenance rows that are superfluous or missing.
     provenance: BTreeSet<ProvenanceKey>,
-    /// The same of what records name.
+    /// Blob refs that are superfluous or missing.
     blob_refs: BTreeSet<BlobRef>,
     /// What cells lack to be the sums of their records.
     cells: BTreeMap<Cell, Measures>,
 }
 
 impl Server {
-    /// Reads every record, recomputes all cells, traces and stock timelines from them, and compares each
-    /// with what is kept. It sees one moment of the store, so it may run while devices sync.
+    /// Reads every record, recomputes all cells, provenance and stock ledgers from them, and compares each with what is
+    /// stored. It reads one snapshot, so it may run while devices sync.
     pub fn verify(&self) -> Result<VerifyReport, StoreError> {
         Ok(self.compare()?.0)
     }
 
     fn compare(&self) -> Result<(VerifyReport, Difference), StoreError> {
-        // The directory and the store's moment must be of the same commit.
+        // The directory and the snapshot must be of the same commit.
         let (reader, directory) = self.consistent_reader();
         let mut units = Units::new(&directory);
         let mut comparison =
@@ -111,7 +110,7 @@ impl Server {
     }
 }
 
-/// What is kept at one moment, beside what the records make.
+/// A snapshot of the stored rows, beside what the records yield.
 struct Comparison<'a> {
     reader: Reader<'a>,
     report: VerifyReport,
@@ -198,7 +197,7 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Whether a picture is stored is said by no record, so this part alone compares what is named.
+    /// No record tells whether a picture is stored, so this part compares only the references.
     fn pictures(&mut self, mut expected: BTreeSet<BlobRef>) -> Result<(), StoreError> {
         let (mut stored, mut counted) = (None, None);
         for row in self.reader.pictures(None) {
@@ -229,7 +228,7 @@ impl Comparison<'_> {
     }
 }
 
-/// A row's content; one that has none is noted.
+/// A row's content; an unreadable row is recorded.
 fn readable<T>(row: Readable<T>, report: &mut VerifyReport, found: &mut Difference) -> Option<T> {
     let unreadable = row.map_err(|row| {
         report.find(|| format!("the row {row} cannot be read"));

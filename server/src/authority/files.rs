@@ -1,7 +1,7 @@
-//! The authority's files: a PKCS#8 key and its certificate in one PEM text, readable by the
-//! server's user alone, written so that a crash leaves the old text or the new one.
+//! The authority's files: a PKCS#8 key and its certificate in one PEM text, readable by the server's user alone,
+//! written so that a crash leaves the old text or the new one.
 //!
-//! Ignores what a certificate says and whether it is still valid.
+//! Ignores the content of a certificate and its validity.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -22,7 +22,7 @@ pub(super) struct KeyAndCertificate {
 }
 
 impl KeyAndCertificate {
-    /// Reads the text that [`keep`] wrote; the error says what is wrong with it.
+    /// Reads the text that [`keep`] wrote. The error says what is wrong with it.
     pub(super) fn from_pem(text: &[u8]) -> Result<Self, String> {
         let key =
             PrivatePkcs8KeyDer::from_pem_slice(text).map_err(|error| format!("no key in it: {error}"))?;
@@ -38,7 +38,7 @@ impl KeyAndCertificate {
     }
 }
 
-/// Makes the folder, and every missing one above it, for the server's user alone.
+/// Creates the folder and its missing parents, for the server's user alone.
 pub(super) fn make_private_folder(folder: &Path) -> Result<(), AuthorityError> {
     disk::make_private_folder(folder).map_err(failed("make the folder", folder))
 }
@@ -52,7 +52,7 @@ pub(super) fn read_pem(path: &Path) -> Result<Option<Vec<u8>>, AuthorityError> {
     }
 }
 
-/// Writes a key and its certificate to `path`, durably and whole, and hands them back.
+/// Writes a key and its certificate to `path`, durably and atomically, and returns them.
 pub(super) fn keep(
     path: &Path,
     key: KeyPair,
@@ -60,7 +60,7 @@ pub(super) fn keep(
 ) -> Result<KeyAndCertificate, AuthorityError> {
     let text = format!("{}{}", key.serialize_pem(), certificate.pem());
     let temporary = path.with_extension("pem.tmp");
-    // A crash may have left one; it never became the file, so nothing is lost.
+    // A crash may have left a temporary file; it was never renamed, so nothing is lost.
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(failed("remove the leftover", &temporary)(error));
@@ -78,7 +78,7 @@ pub(super) fn keep(
 fn write_and_sync(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    // From the first moment: a key must not be readable even for an instant.
+    // From the start: a key must never be readable by others.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;

@@ -147,7 +147,7 @@ fn a_bad_request_is_refused_with_its_reason() {
         let error = sign(bad).unwrap_err();
         assert!(matches!(error, AuthorityError::BadRequest { device_no: 7, .. }), "{error}");
     }
-    // What the signature covers begins after the outer header.
+    // The signed part begins after the outer header.
     let outer_header_bytes = 3;
     let (_, parsed) = X509CertificationRequest::from_der(&good).unwrap();
     for index in 0..parsed.certification_request_info.raw.len() {
@@ -198,7 +198,7 @@ fn a_renewed_certificate_is_of_the_same_device_and_key_and_good_at_any_time_befo
     let shown = device_certificate(&shown).unwrap();
     let renewed = authority.renew_device(&shown, NOW_MS + YEAR_MS).unwrap();
     let (_, certificate) = X509Certificate::from_der(&renewed).unwrap();
-    // Made while the server's clock was ahead, it must not wait for that time to come.
+    // A certificate made while the server's clock was ahead must be valid at once.
     assert_eq!(certificate.validity().not_before.timestamp(), 0);
     let renewed = device_certificate(&renewed).unwrap();
     assert_eq!(renewed, DeviceCertificate { not_after_ms: renewed.not_after_ms, ..shown.clone() });

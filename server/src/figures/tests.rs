@@ -1,4 +1,4 @@
-//! Ingest and figures on a real store: whatever comes in whatever order, the figures equal a recomputation.
+//! Ingest and figures on a real store: in whatever order ops arrive, the figures equal a recomputation.
 
 mod backfilled;
 mod forged;
@@ -63,7 +63,7 @@ fn assignment(of: u64, to: u64, epoch: i64, from: i32) -> Draft {
     draft(&form, id(5, of * 1000 + epoch.unsigned_abs()), Home::Outlet(outlet(of)))
 }
 
-/// Two regions, a merchandiser each on devices 1 and 2, four outlets: two a region.
+/// Two regions, each with a merchandiser (devices 1 and 2) and two outlets.
 fn company(folder: &std::path::Path) -> Server {
     let server = Server::open(folder, NOW_MS).expect("a fresh folder opens");
     let mut drafts = Vec::new();
@@ -131,7 +131,7 @@ fn enrol(server: &Server, no: DeviceNo, person: PersonId) {
     server.change(|_| Ok::<_, crate::store::StoreError>((changes, ()))).expect("a device is stored");
 }
 
-/// One thing that a merchandiser records.
+/// One piece of a merchandiser's work.
 #[derive(Clone, Debug)]
 enum Work {
     Visit { done: bool },
@@ -145,10 +145,10 @@ enum Work {
 struct Job {
     work: Work,
     outlet: u64,
-    /// Names the products: see [`products`].
+    /// The products, see [`products`].
     product: u64,
     day: i32,
-    /// Names the record: the same number again writes the same record again.
+    /// The record: the same number writes the same record again.
     record: u64,
 }
 
@@ -169,7 +169,7 @@ fn job() -> impl Strategy<Value = Job> {
     })
 }
 
-/// The products that a job speaks of: one, or several of the same ones.
+/// The products of a job: one, or several of the same set.
 fn products(job: &Job) -> &[u64] {
     match job.product {
         0 => &[0],
@@ -288,7 +288,7 @@ proptest! {
         let first = company(folders[0].path());
         send(&first, DeviceNo(1), &one, batch);
         assert_clean(&first);
-        // A backdated hand-over of an outlet moves what was recorded there already.
+        // A backdated assignment of an outlet moves what was recorded there already.
         first.write(vec![assignment(1, 1, 2, DAY_ZERO + handover)], "test", NOW_MS).expect("a hand-over");
         assert_clean(&first);
         send(&first, DeviceNo(2), &two, batch);

@@ -1,4 +1,4 @@
-//! Authorisation: whether an op may be merged, by its writer, its day, its home and its kind's declaration.
+//! Authorisation: whether an op may be merged, decided by its writer, its day, its home and its kind's declaration.
 
 use xundian_protocol::access::{Denied, Directory, Grant, Writer};
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
@@ -33,7 +33,7 @@ pub(super) struct Authoriser<'a> {
 }
 
 impl Authoriser<'_> {
-    /// Checks one op. `current` gives a record of the batch's read set as it is now.
+    /// Checks one op. `current` returns a record of the batch's read set as it is now.
     ///
     /// # Errors
     /// Returns why the op must be rejected.
@@ -83,10 +83,10 @@ impl Authoriser<'_> {
         Ok(())
     }
 
-    /// A kind that this server does not know yet comes from a newer app; it is kept, and sent on to whoever
+    /// Checks an op of a kind that this server does not know, from a newer app. It is kept and sent to everybody who
     /// sees its home, without figures (docs/adr/0012).
     ///
-    /// What belongs to the company or to a unit is headquarters' to write, whatever it is.
+    /// Records of the company or of a unit are written by headquarters only, whatever their kind.
     fn check_unknown_kind(&self, op: &Op, standing: Option<&Record>, day: Day) -> Result<(), Refused> {
         let Writer::Person(person) = self.writer else { return Ok(()) };
         let invalid = |message| Refused { why: Refusal::Invalid, message };
@@ -119,8 +119,8 @@ impl Authoriser<'_> {
         Err(Denied::Scope { home: self.directory.home_name(op.home), day }.into())
     }
 
-    /// The day of the work, on which the writer's scope is looked up. It must be the day of the moment that
-    /// the op names, give or take the zones of the earth.
+    /// The day of the work, for which the writer's scope is looked up. It must be the day of the op's moment, within
+    /// the range of time zones.
     fn work_day(&self, op: &Op, standing: Option<&Record>) -> Result<Day, Refused> {
         let invalid = |message| Refused { why: Refusal::Invalid, message };
         let Some(header) = Header::of_op(op) else {
@@ -147,8 +147,8 @@ impl Authoriser<'_> {
         Ok(header.business_day)
     }
 
-    /// The day of an op that does not name it: of one's own visit or count the day on which it was, however late
-    /// it is mended; else that of the stamp.
+    /// The day of an op without a business day. For one's own visit or count it is the day of that record, however late
+    /// it is corrected; otherwise the day of the stamp.
     fn day_of_edit(&self, op: &Op, standing: Option<&Record>) -> Result<Day, Refused> {
         let is_event =
             kinds::spec(op.record.kind).is_some_and(|spec| spec.write_policy == WritePolicy::Event);
@@ -164,8 +164,8 @@ impl Authoriser<'_> {
     }
 }
 
-/// Whether an op on another person's record does nothing but name the record that corrects it: one of the
-/// same kind and home, which its writer has written.
+/// Whether an op on another person's record only names the record that corrects it: one of the same kind and home,
+/// which its writer has written.
 fn only_names_a_correction<'r>(
     op: &Op,
     writer: PersonId,
@@ -178,8 +178,8 @@ fn only_names_a_correction<'r>(
         && by.is_some_and(|by| by.home == op.home && Header::read(by).is_some_and(|h| h.actor == writer))
 }
 
-/// Checks what a person says of a conflict: they settle it in their own name, and they have the right to write
-/// the field that it is about, as restoring writes it.
+/// Checks the settlement of a conflict. People settle in their own name, and need the right to write the field in
+/// conflict, because restoring writes it.
 fn check_settlement(
     directory: &Directory,
     person: PersonId,
@@ -195,7 +195,7 @@ fn check_settlement(
     }
     let conflict = standing.map(Conflict::read).unwrap_or_default();
     let Some((record, at)) = conflict.about() else { return Ok(()) };
-    // About a kind that this server does not know its home alone decides, as it does for the record itself.
+    // For an unknown kind only the home decides, as for the record itself.
     let Some(spec) = kinds::spec(record.kind) else { return Ok(()) };
     let value = conflict.lost.map(|lost| lost.value).unwrap_or(Value::Absent);
     let restoring = Op { record, writes: vec![Write { at, value, seen: None }], ..op.clone() };

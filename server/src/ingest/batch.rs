@@ -1,4 +1,4 @@
-//! What the planners take and hand on: a writer's ops, what was loaded for them, and the records that they changed.
+//! The inputs and outputs of the planners: a writer's ops, what was loaded for them, and the records that they changed.
 
 use crate::store::StoredRecord;
 use std::collections::HashMap;
@@ -8,11 +8,11 @@ use xundian_protocol::ids::{DeviceNo, OpSeq};
 use xundian_protocol::record::{Op, Record, RecordKey};
 use xundian_protocol::wire::v1::Rejection;
 
-/// Ops of one writer, in the order of their sequence.
+/// Ops of one writer, by sequence.
 pub(crate) struct Batch {
     /// The device that sent them.
     pub(crate) device: DeviceNo,
-    /// The person behind it, or headquarters.
+    /// The device's person, or headquarters.
     pub(crate) writer: Writer,
     /// The ops.
     pub(crate) ops: Vec<Op>,
@@ -20,25 +20,25 @@ pub(crate) struct Batch {
     pub(crate) now_ms: i64,
 }
 
-/// What the plan needs to read.
+/// What the plan reads.
 pub(crate) struct Loaded {
-    /// The last op of the device that was applied.
+    /// The last applied op of the device.
     pub(crate) applied_through: OpSeq,
-    /// The records that the ops name, as they stand.
+    /// The records that the ops name, before the batch.
     pub(crate) records: HashMap<RecordKey, StoredRecord>,
-    /// Of the ops that were applied before: those that were not merged. The receipt that said so may have
-    /// been lost, so it is said again.
+    /// Rejections among the ops that were applied before. The receipt with them may have been lost, so they are
+    /// repeated.
     pub(crate) rejected: Vec<Rejection>,
-    /// Of the ops that were applied before: those whose stamps were replaced.
+    /// Ops that were applied before, with replaced stamps.
     pub(crate) restamped: Vec<(OpSeq, Hlc)>,
 }
 
 /// A record that the batch changed.
 pub(crate) struct ChangedRecord {
-    /// As it stood.
+    /// The record before the batch.
     pub(crate) old: Option<StoredRecord>,
-    /// As it stands after.
+    /// The record after the batch.
     pub(crate) new: Record,
-    /// Whether the author's device holds something else than this and needs it sent back.
+    /// Whether the author's device holds a different state and needs the record sent back.
     pub(crate) echo: bool,
 }

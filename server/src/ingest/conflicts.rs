@@ -1,4 +1,5 @@
-//! Conflicts as records: each concurrent write that the merge found becomes a record in the home of its own record.
+//! Conflicts as records: each concurrent write found by the merge becomes a record in the home of the record in
+//! conflict.
 
 use super::batch::ChangedRecord;
 use std::collections::{BTreeSet, HashMap};
@@ -10,16 +11,16 @@ use xundian_protocol::record::{ConcurrentWrite, Field, Home, Record, RecordKey, 
 
 /// A conflict that the merge found.
 pub(crate) struct FoundConflict {
-    /// The record that it is about.
+    /// The record in conflict.
     pub(super) record: RecordKey,
-    /// Where that record lives.
+    /// Its home.
     pub(super) home: Home,
     /// The field and its two values.
     pub(super) conflict: ConcurrentWrite,
 }
 
 impl FoundConflict {
-    /// The key of its record.
+    /// The key of the conflict's own record.
     pub(crate) fn key(&self) -> RecordKey {
         Conflict::key(Conflict::id_of(self.record, &self.conflict.at, self.conflict.lost.stamp))
     }
@@ -30,9 +31,9 @@ impl FoundConflict {
     }
 }
 
-/// What stands already, for the plan of the conflicts that a batch found.
+/// What exists already, for the plan of a batch's conflicts.
 pub(crate) struct KnownConflicts {
-    /// Those that have a record. It stays as it is: no second finding writes over a settlement.
+    /// Conflicts that have a record. It stays as it is: finding a conflict again never overwrites a settlement.
     pub(crate) keys: BTreeSet<RecordKey>,
     /// The people of the devices.
     pub(crate) people: HashMap<DeviceNo, PersonId>,
@@ -60,7 +61,7 @@ pub(crate) fn plan_conflicts(
                 |write: Write| Field { at: write.at, register: Register { value: write.value, stamp } };
             let fields = header.writes().into_iter().chain(form.writes()).map(field).collect();
             let new = Record::from_fields(key, found.home, fields);
-            // Its author is the device whose write brought it about, and has not seen it.
+            // The author is the device whose write caused it and which has not seen it.
             changed.push(ChangedRecord { old: None, new, echo: true });
         }
     }

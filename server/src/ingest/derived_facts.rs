@@ -1,4 +1,4 @@
-//! What a record says, read once for all plans: what it adds to the figures, and what it states of stock.
+//! Facts derived from a record, shared by all planners: its contributions to figures and its stock entries.
 
 use super::{ChangedRecord, Units};
 use crate::store::Owner;
@@ -9,28 +9,28 @@ use xundian_protocol::ids::{OutletId, PersonId};
 use xundian_protocol::kinds::{self, Header};
 use xundian_protocol::record::{Home, Record, RecordKey};
 
-/// What a record says; nothing for a kind that this server does not know.
+/// The facts derived from a record; none for a kind that this server does not know.
 #[derive(Default, PartialEq)]
 pub(crate) struct DerivedFacts {
-    /// What it adds to the figures.
+    /// Its contributions to figures.
     pub(super) contributions: Vec<Contribution>,
-    /// What it states of the stock of products.
+    /// Its stock entries.
     pub(super) stock: Option<StockFacts>,
 }
 
-/// What a record states of the stock in an outlet.
+/// The stock of an outlet, as one record states it.
 #[derive(PartialEq)]
 pub(super) struct StockFacts {
     pub(super) outlet: OutletId,
     pub(super) at: EntryKey,
     day: Day,
     person: PersonId,
-    /// By GTIN.
+    /// The products, by GTIN.
     lines: Vec<(u64, Stock)>,
 }
 
 impl StockFacts {
-    /// Its lines as entries of their products' timelines.
+    /// The lines as entries of their products' stock ledgers.
     pub(super) fn entries(&self) -> impl Iterator<Item = (u64, Entry)> {
         let entry = |stock| Entry { at: self.at, day: self.day, person: Some(self.person), stock };
         self.lines.iter().map(move |(gtin, stock)| (*gtin, entry(*stock)))
@@ -38,7 +38,7 @@ impl StockFacts {
 }
 
 impl DerivedFacts {
-    /// What a record says as it stands.
+    /// The facts of a record in its present state.
     pub(crate) fn by(record: &Record) -> Self {
         let Some(spec) = kinds::spec(record.key.kind) else { return Self::default() };
         let stock = |outlet, lines| {
@@ -53,10 +53,10 @@ impl DerivedFacts {
         Self { contributions: (spec.contribute)(record), stock }
     }
 
-    /// Whose figures it adds to, on which days; each once.
+    /// The owners and days of the figures that it contributes to; each once.
     pub(crate) fn owners(&self, units: &mut Units<'_>) -> Vec<(Owner, Day)> {
         let mut owners = Vec::new();
-        // The lines of one record mostly speak of one place and day.
+        // The lines of one record mostly share outlet and day.
         for group in self.contributions.chunk_by(is_same_owner_and_day) {
             let Contribution { outlet, person, day, .. } = group[0];
             owners.extend(person.map(|person| (Owner::Person(person), day)));
@@ -76,19 +76,19 @@ impl DerivedFacts {
     }
 }
 
-/// Whether two contributions go to cells that differ in nothing but the view and what they are split by.
+/// Whether two contributions go to cells that differ only in measure family and dimension.
 pub(super) fn is_same_owner_and_day(a: &Contribution, b: &Contribution) -> bool {
     (a.outlet, a.person, a.day, a.unit_on) == (b.outlet, b.person, b.day, b.unit_on)
 }
 
-/// A changed record that says something else than before.
+/// A changed record whose facts changed.
 pub(crate) struct ChangedFacts {
     pub(super) key: RecordKey,
     pub(super) old: DerivedFacts,
     pub(super) new: DerivedFacts,
 }
 
-/// Those of the changed records that say something else than before.
+/// The changed records whose facts changed.
 pub(crate) fn changed_facts(changed: &[ChangedRecord]) -> Vec<ChangedFacts> {
     let facts = |change: &ChangedRecord| {
         let old = change.old.as_ref().map(|old| DerivedFacts::by(&old.record)).unwrap_or_default();

@@ -1,5 +1,4 @@
-//! The second plan: what changed records do to the figures. What a record added before is taken back, what
-//! it adds now is added.
+//! The second plan: how changed records change the figures. Old contributions are taken back, new ones are added.
 
 use super::derived_facts::{ChangedFacts, DerivedFacts, is_same_owner_and_day};
 use super::{Sign, Units};
@@ -10,11 +9,11 @@ use xundian_protocol::figures::{Cell, Contribution, Dimension, MeasureFamily, Me
 use xundian_protocol::record::RecordKey;
 use xundian_protocol::simulation::fault_injection::Bug;
 
-/// Changes of figures, gathered by the day: one record speaks of many products but of few days and subjects.
+/// Changes of figures, collected by day: one record covers many products but few days and subjects.
 #[derive(Default, Debug)]
 pub(crate) struct FigureChanges {
     days: BTreeMap<(MeasureFamily, Subject, Day), BTreeMap<Dimension, Measures>>,
-    /// How often each trace comes (+) or goes (−).
+    /// How often each provenance row is added (+) or removed (−).
     pub(crate) provenance: BTreeMap<ProvenanceKey, i32>,
 }
 
@@ -32,7 +31,7 @@ impl FigureChanges {
         }
     }
 
-    /// Notes that a record adds to the figures of its owners, or does so no longer.
+    /// Adds a record's provenance for the owners of its figures, or removes it.
     fn provenance_key(&mut self, key: RecordKey, facts: &DerivedFacts, sign: Sign, units: &mut Units<'_>) {
         for (owner, day) in facts.owners(units) {
             self.note_provenance(owner, day, key, sign);
@@ -43,7 +42,7 @@ impl FigureChanges {
         *self.provenance.entry(ProvenanceKey { owner, day, id, kind }).or_default() += sign.number();
     }
 
-    /// Moves the traces of units alone: a record's outlet and people stay.
+    /// Moves the provenance of units only: a record's outlet and people stay.
     pub(super) fn note_unit_provenance(
         &mut self,
         key: RecordKey,
@@ -58,13 +57,13 @@ impl FigureChanges {
         }
     }
 
-    /// Adds all that a record says, or takes it back.
+    /// Adds all facts of a record, or takes them back.
     pub(crate) fn say(&mut self, key: RecordKey, facts: &DerivedFacts, sign: Sign, units: &mut Units<'_>) {
         self.count(&facts.contributions, sign, units);
         self.provenance_key(key, facts, sign, units);
     }
 
-    /// What is added to each cell, those of months and years included; cells that stay as they are left out.
+    /// What is added to each cell, including cells of months and years; unchanged cells are left out.
     pub(crate) fn cells(&self) -> BTreeMap<Cell, Measures> {
         let mut cells: BTreeMap<Cell, Measures> = BTreeMap::new();
         for ((family, subject, day), dimensions) in &self.days {
@@ -80,7 +79,7 @@ impl FigureChanges {
     }
 }
 
-/// Plans what changed records do to flows and to levels that depend on one record alone.
+/// Plans the effect of changed records on flows, and on levels that depend on one record alone.
 pub(crate) fn plan_figures(facts: &[ChangedFacts], units: &mut Units<'_>, out: &mut FigureChanges) {
     for ChangedFacts { key, old, new } in facts {
         if !Bug::ViewNotTakenBack.is_injected() {

@@ -1,6 +1,6 @@
-//! The first plan: authorise each op, drop what was applied before, merge the rest, and write the receipt.
+//! The first plan: authorises each op, skips ops applied before, merges the rest, and writes the receipt.
 //!
-//! Merge knows no store and no clock. One bad op never blocks the next.
+//! It knows no store and no clock. One invalid op never blocks the next.
 
 use super::authorise::{Authoriser, Refused};
 use super::batch::{Batch, ChangedRecord, Loaded};
@@ -17,21 +17,21 @@ use xundian_protocol::simulation::fault_injection::Bug;
 use xundian_protocol::wire::stored;
 use xundian_protocol::wire::v1::{Receipt, Rejection};
 
-/// What becomes of the batch.
+/// The outcome of the batch.
 pub(crate) struct Merged {
-    /// Records that changed, in the order of their first op.
+    /// Records that changed, ordered by their first op.
     pub(crate) changed: Vec<ChangedRecord>,
     /// The answer to the device.
     pub(crate) receipt: Receipt,
-    /// Ops that were not merged.
+    /// Ops that were rejected.
     pub(crate) rejected: Vec<RejectedOp>,
     /// Ops of this batch whose stamps were replaced.
     pub(crate) restamped: Vec<(OpSeq, Hlc)>,
-    /// Fields that two people wrote without knowing of each other.
+    /// Fields that two people wrote concurrently.
     pub(crate) conflicts: Vec<FoundConflict>,
 }
 
-/// Plans a batch. `clock` is the server's own, which stamps in the future are moved to.
+/// Plans a batch. `clock` is the server's own; stamps in the future are replaced by it.
 pub(crate) fn merge(batch: Batch, loaded: Loaded, directory: &Directory, clock: &mut Clock) -> Merged {
     let Batch { device, writer, ops, now_ms } = batch;
     let authoriser = Authoriser { directory, device, writer, now_ms };
@@ -51,8 +51,7 @@ pub(crate) fn merge(batch: Batch, loaded: Loaded, directory: &Directory, clock: 
         if is_known && !Bug::LostDedupe.is_injected() {
             continue;
         }
-        // A gap: what came before never arrived, so this must be sent again after it. And where many conflicts
-        // were found, the rest is left to the next batch.
+        // After a gap, the missing ops must be sent first. After many conflicts, the rest is left to the next batch.
         if (!is_known && op.seq != receipt.through.next())
             || read_set.conflict_bytes >= BATCH_CONFLICT_BYTES_TARGET
         {
@@ -88,7 +87,7 @@ fn rejection(op: &Op, device: DeviceNo, refused: &Refused, now_ms: i64) -> Rejec
     }
 }
 
-/// The records that a batch names, and what its ops have made of them so far.
+/// The records that a batch names, in their current state within the batch.
 struct ReadSet {
     stored: HashMap<RecordKey, StoredRecord>,
     changed: Vec<ChangedRecord>,

@@ -1,10 +1,10 @@
-//! Ingest: how ops become records, figures and a receipt. `load → plan → commit`, where every plan is a
-//! pure function of what was loaded.
+//! Ingest: how ops become records, figures and a receipt. `load → plan → commit`, where every plan is a pure function
+//! of what was loaded.
 //!
-//! [`mod@merge`] decides what happens to each op and record. [`mod@conflicts`] makes records of the concurrent writes
-//! that the merge found. [`mod@figures`] plans how changed records move cells, [`mod@stock`] how they move the stock of
-//! outlets; both read [`mod@derived_facts`]. [`mod@reattribute`] moves figures between units when an outlet changes
-//! hands. [`mod@blob_refs`] plans which pictures records refer to.
+//! [`mod@merge`] decides each op and record. [`mod@conflicts`] makes records of the concurrent writes that the merge
+//! found. [`mod@figures`] plans how changed records change cells, [`mod@stock`] how they change the stock of outlets;
+//! both read [`mod@derived_facts`]. [`mod@reattribute`] moves figures between units when an outlet's assignment
+//! changes. [`mod@blob_refs`] plans which pictures records refer to.
 
 mod authorise;
 mod batch;
@@ -31,12 +31,12 @@ use xundian_protocol::calendar::Day;
 use xundian_protocol::figures::{Contribution, Measures};
 use xundian_protocol::ids::{OrgUnitId, OutletId};
 
-/// Whether what a record says comes in or goes out.
+/// Whether facts are added or taken back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Sign {
-    /// It is said now.
+    /// The facts hold now.
     Add,
-    /// It was said before.
+    /// The facts held before.
     TakeBack,
 }
 
@@ -56,7 +56,7 @@ impl Sign {
     }
 }
 
-/// The unit of an outlet on a day, remembered: a batch asks for the same few again and again.
+/// The unit of an outlet on a day, cached: a batch asks for the same few again and again.
 pub(crate) struct Units<'a> {
     directory: &'a Directory,
     known: BTreeMap<(OutletId, Day), Option<OrgUnitId>>,

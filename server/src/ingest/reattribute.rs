@@ -1,5 +1,5 @@
-//! Restating: when an outlet changes hands, or a position its unit, the figures of the days concerned move
-//! from one unit to the other. A backdated change moves past days as well.
+//! Reattribution: when an outlet changes hands, or a position its unit, the figures of the days concerned move from one
+//! unit to the other. A backdated change moves past days as well.
 
 use super::derived_facts::DerivedFacts;
 use super::{ChangedRecord, FigureChanges, Sign, Units, stock_changes};
@@ -11,7 +11,7 @@ use xundian_protocol::ids::{OutletId, PositionId};
 use xundian_protocol::kinds::{Outlet, OutletAssignment, Position};
 use xundian_protocol::record::{Home, Record, RecordKey};
 
-/// The outlets whose unit may be another one after these records changed.
+/// The outlets whose unit may differ after these records changed.
 pub(crate) fn affected_outlets(
     changed: &[ChangedRecord],
     before: &Directory,
@@ -35,8 +35,9 @@ pub(crate) fn affected_outlets(
     outlets
 }
 
-/// Moves the figures of one outlet from the units that it had to those that it has. `records` are all that
-/// add to its figures, `stock` all its statements by place, both as they stand before the batch. `traced` remembers whose traces have moved already.
+/// Moves the figures of one outlet from its old units to its new ones. `records` are all records that contribute to its
+/// figures, `stock` all its stock statements in order, both before the batch. `traced` remembers whose provenance has
+/// moved already.
 pub(crate) fn reattribute_outlet(
     outlet: OutletId,
     records: &[Record],
@@ -50,7 +51,7 @@ pub(crate) fn reattribute_outlet(
     let mut units_after = Units::new(after);
     for record in records {
         let mut facts = DerivedFacts::by(record);
-        // A route plan names many outlets; its traces move once, for all of them.
+        // A route plan names many outlets; its provenance moves once for all of them.
         if traced.insert(record.key) {
             out.note_unit_provenance(record.key, &facts, Sign::TakeBack, &mut units_before);
             out.note_unit_provenance(record.key, &facts, Sign::Add, &mut units_after);
@@ -61,7 +62,7 @@ pub(crate) fn reattribute_outlet(
     move_units(stock_changes(outlet, stock), &mut units_before, &mut units_after, out);
 }
 
-/// Moves contributions from units to units. Only the units' cells move: the people's stay.
+/// Moves contributions between units. Only cells of units move; those of people stay.
 fn move_units(
     mut contributions: Vec<Contribution>,
     before: &mut Units<'_>,

@@ -1,7 +1,7 @@
-//! The third plan: what changed records do to the stock timelines of outlets, and to the levels by day.
+//! The third plan: how changed records change the stock ledgers of outlets, and the levels by day.
 //!
-//! Most counts are newer than all before: then the ends of the timelines are all there is to know. A late
-//! entry moves itself and what follows it up to the next count.
+//! Most counts are newer than all before; then the latest levels are enough. A late entry changes itself and what
+//! follows it up to the next count.
 
 use super::derived_facts::{ChangedFacts, DerivedFacts};
 use super::{FigureChanges, Sign, Units};
@@ -11,7 +11,7 @@ use xundian_protocol::figures::Contribution;
 use xundian_protocol::figures::stock_ledger::{Entry, EntryKey, Level, changes, level_after};
 use xundian_protocol::ids::OutletId;
 
-/// The entries of one product's timeline that a batch takes out and puts in.
+/// The entries of one product's ledger that a batch removes and adds.
 #[derive(Default, Debug)]
 pub(crate) struct Touched {
     remove: Vec<EntryKey>,
@@ -19,7 +19,7 @@ pub(crate) struct Touched {
 }
 
 impl Touched {
-    /// The first and the last place touched.
+    /// The first and the last entry touched.
     fn span(&self) -> Option<(EntryKey, EntryKey)> {
         let places = || self.remove.iter().copied().chain(self.insert.iter().map(|entry| entry.at));
         Some((places().min()?, places().max()?))
@@ -29,12 +29,12 @@ impl Touched {
 /// What a batch touches in one outlet, by GTIN.
 pub(crate) type TouchedProducts = BTreeMap<u64, Touched>;
 
-/// What all touch together, by outlet.
+/// What a batch touches, by outlet.
 #[derive(Default, Debug)]
 pub(crate) struct TouchedStock(pub(crate) BTreeMap<OutletId, TouchedProducts>);
 
 impl TouchedStock {
-    /// The timelines that changed records touch.
+    /// The ledgers that changed records touch.
     pub(crate) fn by(changes: &[ChangedFacts]) -> Self {
         let mut touched = Self::default();
         for ChangedFacts { old, new, .. } in
@@ -46,7 +46,7 @@ impl TouchedStock {
         touched
     }
 
-    /// Puts in what a record states, or takes it out.
+    /// Adds what a record states, or removes it.
     pub(crate) fn say(&mut self, facts: &DerivedFacts, sign: Sign) {
         let Some(stock) = &facts.stock else { return };
         let products = self.0.entry(stock.outlet).or_default();
@@ -60,18 +60,18 @@ impl TouchedStock {
     }
 }
 
-/// What must be loaded besides the ends of an outlet's timelines.
+/// What must be loaded beside an outlet's latest levels.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct Late {
-    /// The products that are touched before the end of their timeline.
+    /// The products touched before the end of their ledger.
     pub(crate) products: BTreeSet<u64>,
-    /// The first place touched of them.
+    /// The first entry touched.
     pub(crate) first: EntryKey,
-    /// The last one.
+    /// The last entry touched.
     pub(crate) last: EntryKey,
 }
 
-/// What of the touched is late; nothing on most days.
+/// The late part of what is touched; `None` on most days.
 pub(crate) fn late(touched: &TouchedProducts, levels: &Levels) -> Option<Late> {
     let mut late: Option<Late> = None;
     for (gtin, touched) in touched {
@@ -87,23 +87,22 @@ pub(crate) fn late(touched: &TouchedProducts, levels: &Levels) -> Option<Late> {
     late
 }
 
-/// The stock of one outlet, as far as a batch can move it.
+/// The stock of one outlet, as far as a batch can change it.
 #[derive(Default, Debug)]
 pub(crate) struct OutletStock {
-    /// The ends of its timelines.
+    /// Its latest levels.
     pub(crate) levels: Levels,
-    /// What is around late entries (see [`Late`]).
+    /// The statements around late entries (see [`Late`]).
     pub(crate) statements: BTreeMap<EntryKey, Statement>,
 }
 
-/// What becomes of an outlet's stock: statements that come, change or go, and the new ends.
+/// The outcome for an outlet's stock: statements that are added, changed or removed, and the new latest levels.
 pub(crate) struct StockPlan {
     pub(crate) statements: Vec<(EntryKey, Option<Statement>)>,
     pub(crate) levels: Levels,
 }
 
-/// Plans one outlet: takes back all changes of the stretches that move, and adds those of what stands there
-/// after.
+/// Plans one outlet: takes back all changes of the affected stretches, and adds those of the new entries.
 pub(crate) fn plan_stock(
     outlet: OutletId,
     touched: &TouchedProducts,
@@ -148,7 +147,7 @@ pub(crate) fn plan_stock(
         }
     }
     for (mut changes, sign) in [(goes, Sign::TakeBack), (comes, Sign::Add)] {
-        // What comes for one person and day lies together then, however many products there are.
+        // Changes of one person and day are then adjacent, however many products there are.
         changes.sort_by_key(|change| (change.day, change.unit_on, change.person));
         out.count(&changes, sign, units);
     }
@@ -156,7 +155,7 @@ pub(crate) fn plan_stock(
     StockPlan { statements: moved.into_iter().map(after).collect(), levels }
 }
 
-/// What all statements of an outlet, oldest first, add to the levels by day.
+/// What all statements of an outlet, oldest first, contribute to the levels by day.
 pub(crate) fn stock_changes(outlet: OutletId, statements: &[Statement]) -> Vec<Contribution> {
     let mut levels: BTreeMap<u64, Level> = BTreeMap::new();
     let mut found = Vec::new();
@@ -168,18 +167,18 @@ pub(crate) fn stock_changes(outlet: OutletId, statements: &[Statement]) -> Vec<C
     found
 }
 
-/// The part of one product's timeline that a batch moves, as it stands.
+/// The part of one product's ledger that a batch changes, before the change.
 struct Timeline {
     gtin: u64,
-    /// What stands before the stretch.
+    /// The level before the stretch.
     before: Option<LatestLevel>,
     stretch: Vec<Entry>,
-    /// Whether the stretch goes to the end of the timeline.
+    /// Whether the stretch reaches the end of the ledger.
     reaches_end: bool,
 }
 
 impl Timeline {
-    /// The part from `first` on. Where nothing is late, that is the end.
+    /// The part from `first` on. If nothing is late, that is the end.
     fn around(
         gtin: u64,
         first: EntryKey,
@@ -201,7 +200,7 @@ impl Timeline {
         Self { gtin, before, stretch, reaches_end: latest.map(|latest| latest.at) == last }
     }
 
-    /// The stretch as it is once the batch is in it.
+    /// The stretch after the batch.
     fn after(&self, touched: &Touched) -> Vec<Entry> {
         let stays = |entry: &&Entry| {
             !touched.remove.contains(&entry.at) && !touched.insert.iter().any(|new| new.at == entry.at)
@@ -212,7 +211,7 @@ impl Timeline {
         after
     }
 
-    /// What entries in the place of the stretch add to the levels by day.
+    /// What entries in place of the stretch contribute to the levels by day.
     fn changes(&self, outlet: OutletId, entries: &[Entry], found: &mut Vec<Contribution>) {
         let mut level = self.before.map(|before| before.level);
         for entry in entries {

@@ -1,11 +1,11 @@
-//! The pictures of photos: taken from devices piece by piece, verified, stored, and shown small.
+//! The pictures of photos: received from devices piece by piece, verified, stored, and shown as thumbnails.
 //!
-//! A picture is taken for the sake of a record: one that is merged, names its hash and its size, and was written by
-//! the person whose device offers it. To everybody else no picture is known here, stored or not.
+//! A picture is accepted because of a record: one that is merged, names its hash and its size, and was written by the
+//! person whose device offers it. For everybody else no picture is known here, stored or not.
 //!
-//! [`Photos::find`] and [`Photos::keep`] block shortly, on the spool alone; [`Photos::store`] makes a whole picture
-//! durable without holding a thread or the writer's lock while it waits for the storage. Ignores how frames travel and
-//! who may look at a photo.
+//! [`Photos::find`] and [`Photos::keep`] block briefly, on the spool alone. [`Photos::store`] makes a whole picture
+//! durable, and holds neither a thread nor the writer's lock while it waits for the storage. Ignores how frames travel
+//! and who may look at a photo.
 
 mod preview;
 mod spool;
@@ -32,56 +32,56 @@ use xundian_protocol::ids::{ContentHash, DeviceNo, PersonId};
 use xundian_protocol::limits::PHOTO_BYTES_MAX;
 use xundian_protocol::wire::v1::{Declined, Offer, Piece, Refusal, UploadStatus};
 
-/// The folder of pictures under way in the data folder.
+/// The folder for pictures in progress, inside the data folder.
 pub const SPOOL_FOLDER: &str = "spool";
-/// Whole pictures that are read and put into the storage at one time; each is in memory then. They take at most half
-/// of the threads that records have.
+/// Pictures read and stored at the same time; each is in memory then. They take at most half of the threads that
+/// records have.
 const STORING_MAX: usize = 2;
-/// Pictures that are decoded at one time; one takes up to 232 MiB (measured, docs/adr/0011).
+/// Pictures decoded at the same time; one takes up to 232 MiB (measured, docs/adr/0011).
 const PREVIEWS_MAX: usize = 1;
-/// How long a device waits for its picture to be stored. It is stored all the same, and held at the next offer.
+/// How long a device waits for its picture to be stored. After that it is still stored, and held at the next offer.
 const STORING_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Why pictures cannot be kept or shown.
+/// Why pictures cannot be stored or shown.
 #[derive(Debug, thiserror::Error)]
 pub enum PhotosError {
-    /// The spool.
+    /// The spool failed.
     #[error("the folder {folder} of photos under way cannot be used: {source}; check that it is yours")]
     Spool {
         /// The folder.
         folder: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Where pictures lie.
+    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A picture that was stored is gone.
+    /// A stored picture is missing.
     #[error("the picture {hash} was stored and is not in {place} any more: restore it from a backup")]
     Gone {
         /// The picture.
         hash: ContentHash,
-        /// Where it should be.
+        /// Its expected location.
         place: String,
     },
-    /// A task was given up.
+    /// A task was cancelled or panicked.
     #[error("the work on a photo was given up: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
 
-/// What comes of a frame about a picture.
+/// The outcome of a frame about a picture.
 #[derive(Debug)]
 pub enum UploadStep {
-    /// It can be said at once.
+    /// The answer is known at once.
     Say(Result<UploadStatus, Declined>),
-    /// The picture is whole: [`Photos::store`] it, then say what that gives.
+    /// The picture is complete: call [`Photos::store`], then send its result.
     Store(Whole),
 }
 
-/// A picture that has come whole and is not stored yet.
+/// A picture that has arrived completely and is not stored yet.
 #[derive(Debug)]
 pub struct Whole(Key);
 
@@ -91,14 +91,14 @@ pub struct Photos {
     spool: Spool,
     storage: Storage,
     storing: Semaphore,
-    /// The pictures that are being stored, so that none is stored twice at a time.
+    /// The pictures being stored, so that none is stored twice at a time.
     stored_now: Mutex<HashSet<Key>>,
     storing_ended: Notify,
     previewing: Semaphore,
 }
 
 impl Photos {
-    /// Opens what is in the data folder; the place is asked nothing yet.
+    /// Opens the spool and the storage of a data folder. The storage is not contacted yet.
     pub fn open(
         server: Arc<Server>,
         place: &StorageLocation,
@@ -118,13 +118,13 @@ impl Photos {
         })
     }
 
-    /// The server whose pictures these are.
+    /// The server that these pictures belong to.
     pub const fn server(&self) -> &Arc<Server> {
         &self.server
     }
 
-    /// Finds out whether pictures can be stored, so that a wrong setting shows when the server starts. A place that
-    /// does not answer at all is no error: records are served, and photos wait on the devices until it does.
+    /// Checks whether pictures can be stored, so that a wrong setting shows at the server's start. A storage that does
+    /// not answer is no error: records are served, and photos wait on the devices.
     pub async fn probe(&self) -> Result<(), StorageError> {
         match self.storage.probe().await {
             Err(error @ StorageError::Unreachable { .. }) => {
@@ -149,7 +149,7 @@ impl Photos {
         }
     }
 
-    /// Keeps a piece.
+    /// Stores a piece in the spool.
     pub fn keep(&self, device: DeviceNo, person: PersonId, piece: &Piece, now_ms: i64) -> UploadStep {
         let key = Key { device, hash: piece.hash };
         match self.spool.keep(key, piece.from, &piece.bytes, now_ms) {
@@ -178,7 +178,7 @@ impl Photos {
         }
     }
 
-    /// Throws a picture away that is not what its hash says.
+    /// Discards a picture whose bytes do not match its hash.
     fn throw_away(&self, key: Key) -> Result<UploadStatus, Declined> {
         tracing::warn!("what {} sent as the picture {} is not that picture", key.device, key.hash);
         match self.spool.remove(key) {
@@ -187,7 +187,7 @@ impl Photos {
         }
     }
 
-    /// How a picture stands towards a person: whether a record of theirs names it, as large where `bytes` is given.
+    /// The state of a picture for a person: whether one of their records names it, with this size if `bytes` is given.
     fn standing(
         &self,
         person: PersonId,
@@ -201,13 +201,13 @@ impl Photos {
         Ok(reader.picture(hash)?.map_or(PictureState::Wanted, PictureState::Stored))
     }
 
-    /// Verifies a whole picture, makes it durable and notes that it is stored. What has begun goes on where nobody
+    /// Verifies a complete picture, makes it durable and records that it is stored. It runs to its end even if nobody
     /// waits for it any more.
     pub async fn store(self: &Arc<Self>, Whole(key): Whole) -> Result<UploadStatus, Declined> {
         let photos = Arc::clone(self);
         let storing = tokio::spawn(async move {
             while !photos.lock_stored_now().insert(key) {
-                // Another session of the device stores it: this one sees what came of that.
+                // Another session of the device stores it: wait for that and use its result.
                 let ended = photos.storing_ended.notified();
                 if photos.lock_stored_now().contains(&key) {
                     ended.await;
@@ -243,7 +243,7 @@ impl Photos {
         let photos = Arc::clone(self);
         spawn_blocking(move || {
             photos.note(Picture { hash, bytes: size, preview: Preview::Untried }, false)?;
-            // What stays behind is swept later; the picture is stored whatever becomes of it.
+            // A file left behind is swept later; the picture is stored in any case.
             if let Err(error) = photos.spool.remove(key) {
                 tracing::warn!(
                     "the picture {hash} is stored, and what came of it stays in the spool: {error}"
@@ -255,7 +255,7 @@ impl Photos {
         Ok(UploadStatus { hash, bytes: size, front: hash })
     }
 
-    /// Reads a whole picture from the spool, and hashes what was read: that is what goes into the storage.
+    /// Reads a complete picture from the spool, and hashes the bytes read: exactly these go into the storage.
     fn verified(&self, key: Key) -> Result<Verified, PhotosError> {
         let hash = key.hash;
         if let Some(stored) = self.server.store.reader().picture(hash)? {
@@ -301,13 +301,13 @@ impl Photos {
         self.storage.get(Of::Picture, hash).await?.ok_or_else(gone)
     }
 
-    /// The thumbnail of a stored picture; `None` where there cannot be one. The first who asks has it made.
+    /// The thumbnail of a stored picture; `None` if there cannot be one. It is made at the first request.
     pub async fn preview(self: &Arc<Self>, hash: ContentHash) -> Result<Option<Vec<u8>>, PhotosError> {
         if let Some(known) = self.known_preview(hash).await? {
             return Ok(known);
         }
         let _permit = self.previewing.acquire().await.ok();
-        // Somebody may have made it meanwhile.
+        // Another request may have made it meanwhile.
         if let Some(known) = self.known_preview(hash).await? {
             return Ok(known);
         }
@@ -330,12 +330,12 @@ impl Photos {
         }
         let preview = if made.is_some() { Preview::Made } else { Preview::Impossible };
         let photos = Arc::clone(self);
-        // Lost in a power cut, it is made again.
+        // If a power cut loses this, the thumbnail is made again.
         spawn_blocking(move || photos.note(Picture { hash, bytes, preview }, true)).await??;
         Ok(made)
     }
 
-    /// The thumbnail, or that there cannot be one, where that is known; `None` where it is to be made.
+    /// The thumbnail, or that there cannot be one, if that is known; `None` if it must be made.
     async fn known_preview(
         self: &Arc<Self>,
         hash: ContentHash,
@@ -348,7 +348,7 @@ impl Photos {
         }
     }
 
-    /// Removes pictures under way that nobody has touched for days, and what puts that were killed have left.
+    /// Removes pictures in progress that were not touched for days, and the remains of interrupted puts.
     pub fn sweep(&self, now_ms: i64) {
         match self.spool.sweep(now_ms) {
             Ok(0) => {}
@@ -367,9 +367,9 @@ impl Photos {
     }
 }
 
-/// How a picture stands towards a person.
+/// The state of a picture for a person.
 enum PictureState {
-    /// No record of theirs names it.
+    /// None of their records names it.
     Unnamed,
     /// It is named and not stored.
     Wanted,
@@ -377,11 +377,11 @@ enum PictureState {
     Stored(Picture),
 }
 
-/// What is in the spool under the name of a picture.
+/// The spool's content under the name of a picture.
 enum Verified {
-    /// The same is stored already.
+    /// The same picture is stored already.
     Stored(UploadStatus),
-    /// Something else; it was thrown away.
+    /// Other bytes; they were discarded.
     Wrong,
     /// The picture.
     Right(Vec<u8>),
@@ -404,7 +404,7 @@ fn nothing(hash: ContentHash) -> UploadStatus {
     UploadStatus { hash, bytes: 0, front: ContentHash::of(b"") }
 }
 
-/// The device keeps the picture and comes again. What is wrong inside goes to the log alone.
+/// The device keeps the picture and retries. The internal error goes to the log only.
 fn unavailable(hash: ContentHash, error: &(dyn std::error::Error + 'static)) -> Declined {
     let message = match error.downcast_ref::<SpoolError>() {
         Some(error) => error.to_string(),

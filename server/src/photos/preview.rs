@@ -1,30 +1,30 @@
-//! Thumbnails: small pictures of pictures, made of bytes that may be anything.
+//! Thumbnails, made from bytes that may be anything.
 //!
-//! Before a picture is decoded, what its header says of its size is held against a bound: a file of some kilobytes
-//! can claim to be as large as a house.
+//! The size in a picture's header is checked against a bound before decoding: a file of some kilobytes can claim
+//! enormous dimensions.
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
 use std::io::Cursor;
 use xundian_protocol::kinds::MediaType;
 
-/// The longer side of a thumbnail, for screens of two pixels a point.
+/// The longer side of a thumbnail, for screens with two pixels a point.
 pub const SIDE_PX: u32 = 480;
-/// Pixels of a picture that is decoded: what phones take unless told otherwise is half of it.
+/// The most pixels of a picture that is decoded; phones take half of that by default.
 const PIXELS_MAX: u64 = 25_000_000;
-/// A side of a picture that is decoded.
+/// The longest side of a picture that is decoded.
 const SIDE_PX_MAX: u32 = 20_000;
-/// Memory that a decoded picture may take: 25 megapixels of four bytes fit in.
+/// The most memory of a decoded picture: 25 megapixels of four bytes fit in.
 const DECODED_BYTES_MAX: u64 = 128 << 20;
 const QUALITY: u8 = 80;
 
-/// Why there is no thumbnail of a picture.
+/// Why a picture has no thumbnail.
 #[derive(Debug, thiserror::Error)]
 pub enum PreviewError {
-    /// No decoder is here for its form.
+    /// There is no decoder for its format.
     #[error("its form is not decoded here")]
     Format,
-    /// It is larger than is decoded.
+    /// It is too large to decode.
     #[error("it has {width} × {height} pixels")]
     Size {
         /// Its width.
@@ -35,7 +35,7 @@ pub enum PreviewError {
     /// It cannot be decoded.
     #[error("it cannot be decoded: {detail}")]
     Damaged {
-        /// What the decoder says.
+        /// The decoder's error.
         detail: String,
     },
 }
@@ -46,7 +46,7 @@ impl From<image::ImageError> for PreviewError {
     }
 }
 
-/// The thumbnail of a picture, a JPEG picture without any of the other's remarks, such as where it was taken.
+/// Makes the thumbnail of a picture, a JPEG without any of the picture's metadata, such as where it was taken.
 ///
 /// # Errors
 /// Returns an error if it has none.
@@ -78,7 +78,7 @@ pub fn make(picture: &[u8]) -> Result<Vec<u8>, PreviewError> {
     Ok(out)
 }
 
-/// What is transparent shows paper.
+/// Draws a picture on white, for its transparent parts.
 fn on_white(picture: &DynamicImage) -> RgbImage {
     let from = picture.to_rgba8();
     RgbImage::from_fn(from.width(), from.height(), |x, y| {
@@ -121,7 +121,7 @@ mod tests {
             let small = read(&small);
             assert_eq!(small.width() * 32, small.height() * 48, "{name}");
             assert!(small.width() <= SIDE_PX);
-            // The red corner, and paper where the picture is transparent.
+            // The red corner, and white where the picture is transparent.
             let red = small.get_pixel(1, 1);
             assert!(red[0] > 150 && red[1] < 110, "{name}: {red:?}");
             if name == "transparent.png" || name == "lossless.webp" {
@@ -154,7 +154,7 @@ mod tests {
         }
     }
 
-    /// A PNG picture whose header is sound and says how large it is; one byte of data follows.
+    /// A PNG with a valid header that claims this size; one byte of data follows.
     fn claimed(width: u32, height: u32) -> Vec<u8> {
         let mut header = b"IHDR".to_vec();
         header.extend(width.to_be_bytes());

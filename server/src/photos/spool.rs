@@ -1,8 +1,7 @@
-//! Pictures under way: a file each in the data folder's spool, appended piece by piece.
+//! Pictures in progress: a file each in the data folder's spool, appended piece by piece.
 //!
-//! Nothing here is synced to the disk. After a crash the end of a file may be lost or torn, which the hash of its
-//! front tells; the device then sends from the place up to which both agree, or all of it. The spool knows no store
-//! and no clock.
+//! Nothing here is synced to disk. After a crash the end of a file may be lost or torn. The hash of its front shows
+//! that; the device then sends from where both agree, or everything. The spool knows no store and no clock.
 
 #[cfg(test)]
 mod tests;
@@ -17,20 +16,20 @@ use std::time::UNIX_EPOCH;
 use xundian_protocol::ids::{ContentHash, ContentHasher, DeviceNo};
 use xundian_protocol::limits::PHOTO_BYTES_MAX;
 
-/// What the spool may take.
+/// The limits of the spool.
 #[derive(Clone, Copy, Debug)]
 pub struct SpoolLimits {
-    /// Pictures under way of one device. The oldest one makes room for the next.
+    /// The most pictures in progress of one device. The oldest is evicted for the next.
     pub per_device_max: usize,
-    /// Pictures under way of all devices.
+    /// The most pictures in progress of all devices.
     pub pictures_max: usize,
-    /// Bytes of all, each counted with its whole size.
+    /// The most bytes of all pictures, each counted with its whole size.
     pub bytes_max: u64,
-    /// Bytes that stay free on the disk: it is the same that records are written to.
+    /// Bytes that stay free on the disk, which also holds the records.
     pub disk_free_bytes_min: u64,
-    /// What nobody has touched for so long gives way to others where there is no room.
+    /// A picture untouched for this long may be evicted if there is no room.
     pub idle_ms: i64,
-    /// What nobody has touched for so long is removed.
+    /// A picture untouched for this long is removed.
     pub age_ms_max: i64,
 }
 
@@ -47,48 +46,48 @@ impl Default for SpoolLimits {
     }
 }
 
-/// Between two of these, bytes need to be hashed anew where a piece replaces what is there.
+/// The distance between two saved hash states. If a piece replaces bytes, at most this many are hashed again.
 const MARK_BYTES: u64 = 1 << 20;
 const _: () = assert!(PHOTO_BYTES_MAX / MARK_BYTES <= 16);
 
-/// One picture under way: devices that send the same do not share a file, so that none can spoil another's.
+/// One picture in progress. Devices that send the same picture do not share a file, so that none can corrupt another's.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Key {
-    /// Who sends it.
+    /// The sending device.
     pub(super) device: DeviceNo,
-    /// What it should become.
+    /// The hash of the complete picture.
     pub(super) hash: ContentHash,
 }
 
-/// What is held of a picture under way.
+/// The received front of a picture in progress.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Front {
-    /// So many bytes.
+    /// Its length in bytes.
     pub(super) bytes: u64,
-    /// Their hash.
+    /// Its hash.
     pub(super) hash: ContentHash,
-    /// How large the whole picture is said to be.
+    /// The claimed size of the whole picture.
     pub(super) of_bytes: u64,
 }
 
-/// Why a picture cannot be taken.
+/// Why a picture cannot be accepted.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SpoolError {
-    /// Others take all the room.
+    /// Other pictures take all the room.
     #[error("too many pictures are under way at this moment: try again later")]
     Full,
-    /// The disk has little room left.
+    /// The disk is nearly full.
     #[error("the server's disk is nearly full: nothing was lost, try again later")]
     DiskFull,
-    /// A piece reaches past the size that was said.
+    /// A piece exceeds the claimed size.
     #[error("the picture is larger than its record says, so that it cannot be the right one")]
     TooLarge,
-    /// The disk.
+    /// The disk failed.
     #[error("the server cannot keep pictures at this moment: nothing was lost, try again later")]
     Disk(#[from] io::Error),
 }
 
-/// The pictures under way.
+/// The pictures in progress.
 #[derive(Debug)]
 pub(super) struct Spool {
     folder: PathBuf,
@@ -98,14 +97,14 @@ pub(super) struct Spool {
 
 #[derive(Debug)]
 struct Entry {
-    /// How large the picture is said to be; what its file holds until somebody says so.
+    /// The claimed size of the picture; the size of its file until a device claims one.
     bytes: u64,
     touched_ms: i64,
-    /// `None` until the file was read, and where a write has failed.
+    /// `None` until the file was read, and after a failed write.
     held: Arc<Mutex<Option<Running>>>,
 }
 
-/// The hash of what a file holds, and how it stood at each mark.
+/// The hash of a file's content, and its saved states.
 #[derive(Debug, Default)]
 struct Running {
     bytes: u64,
@@ -114,7 +113,7 @@ struct Running {
 }
 
 impl Spool {
-    /// Opens the spool in a folder, or makes it. Files of other names are removed: nothing else belongs there.
+    /// Opens the spool in a folder, or creates it. Files with other names are removed: nothing else belongs there.
     pub(super) fn open(folder: PathBuf, limits: SpoolLimits) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         let mut entries = HashMap::new();
@@ -133,7 +132,7 @@ impl Spool {
         Ok(Self { folder, limits, entries: Mutex::new(entries) })
     }
 
-    /// Begins a picture of so many bytes, or goes on with it.
+    /// Begins a picture of this size, or resumes it.
     pub(super) fn begin(&self, key: Key, bytes: u64, now_ms: i64) -> Result<Front, SpoolError> {
         let held = {
             let mut entries = self.lock();
@@ -151,13 +150,13 @@ impl Spool {
         let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
         let running = self.running(key, &mut held)?;
         if running.bytes > bytes {
-            // It was begun as a larger one, so that it cannot be this one.
+            // It was begun with a larger size, so it cannot be this one.
             self.cut(key, running, 0)?;
         }
         Ok(running.front(bytes))
     }
 
-    /// Keeps a piece. `None` where nothing was begun.
+    /// Stores a piece. Returns `None` if nothing was begun.
     pub(super) fn keep(
         &self,
         key: Key,
@@ -182,21 +181,21 @@ impl Spool {
         let kept = self.cut(key, running, from).and_then(|()| self.append(key, running, piece));
         let front = running.front(of_bytes);
         if let Err(error) = kept {
-            // What the file holds now is not known: it is read again.
+            // The file's content is now unknown: it is read again.
             *held = None;
             return Err(error);
         }
         Ok(Some(front))
     }
 
-    /// All that is held of a picture.
+    /// Everything received of a picture.
     pub(super) fn read(&self, key: Key) -> Result<Vec<u8>, SpoolError> {
         let mut bytes = Vec::new();
         File::open(self.path(key))?.take(PHOTO_BYTES_MAX + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
-    /// Throws away what is held of a picture.
+    /// Discards what was received of a picture.
     pub(super) fn remove(&self, key: Key) -> Result<(), SpoolError> {
         self.lock().remove(&key);
         match fs::remove_file(self.path(key)) {
@@ -205,7 +204,7 @@ impl Spool {
         }
     }
 
-    /// Removes what nobody has touched for too long; says how many pictures that were.
+    /// Removes pictures untouched for too long. Returns their number.
     pub(super) fn sweep(&self, now_ms: i64) -> Result<usize, SpoolError> {
         let old = |entry: &Entry| now_ms.saturating_sub(entry.touched_ms) > self.limits.age_ms_max;
         let keys: Vec<Key> =
@@ -216,7 +215,7 @@ impl Spool {
         Ok(keys.len())
     }
 
-    /// Makes room for one more picture: of the device's own the oldest goes, of all others those that lie idle.
+    /// Makes room for one more picture: evicts the device's own oldest one, and idle ones of all devices.
     fn make_room(
         &self,
         entries: &mut HashMap<Key, Entry>,
@@ -235,14 +234,14 @@ impl Spool {
                 return Err(SpoolError::Full);
             }
         }
-        // It lies here first and then in the store of pictures, which may be a folder on the same disk.
+        // It is stored here first and then in the storage, which may be a folder on the same disk.
         if fs4::available_space(&self.folder)? < self.limits.disk_free_bytes_min + 2 * bytes {
             return Err(SpoolError::DiskFull);
         }
         Ok(())
     }
 
-    /// Removes the picture that was touched longest ago of those that may go. Says whether there was one.
+    /// Evicts the picture untouched for the longest among those that may go. Returns whether there was one.
     fn give_way(
         &self,
         entries: &mut HashMap<Key, Entry>,
@@ -259,7 +258,7 @@ impl Spool {
         }
     }
 
-    /// What a file holds: remembered, or read from it.
+    /// The state of a file: cached, or read from it.
     fn running<'a>(&self, key: Key, held: &'a mut Option<Running>) -> Result<&'a mut Running, SpoolError> {
         if held.is_none() {
             let mut running = Running::default();
@@ -280,7 +279,7 @@ impl Spool {
         Ok(())
     }
 
-    /// Cuts a file off at a place. What is behind it need not be read again: it is replaced.
+    /// Truncates a file. The bytes behind it need not be read again: they are replaced.
     fn cut(&self, key: Key, running: &mut Running, at: u64) -> Result<(), SpoolError> {
         if at == running.bytes {
             return Ok(());
@@ -318,7 +317,7 @@ impl Running {
         Front { bytes: self.bytes, hash: self.hasher.hash(), of_bytes }
     }
 
-    /// Takes in the bytes that follow, and marks how it stands at each mark on the way.
+    /// Appends bytes to the hash, and saves its state at each mark on the way.
     fn take(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let into_mark = self.bytes % MARK_BYTES;
@@ -343,7 +342,7 @@ impl Running {
         }
     }
 
-    /// Goes back to the last mark before a place, or at it.
+    /// Returns to the last mark at or before an offset.
     fn rewind(&mut self, to: u64) {
         let mark = usize::try_from(to / MARK_BYTES).unwrap_or(usize::MAX);
         self.marks.truncate(mark + 1);
@@ -352,7 +351,7 @@ impl Running {
     }
 }
 
-/// A disk without room is told apart, as somebody can do something about it.
+/// Distinguishes a full disk, because an administrator can act on it.
 fn full_disk(error: io::Error) -> SpoolError {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => SpoolError::DiskFull,

@@ -1,11 +1,11 @@
-//! Where pictures lie: a folder, or a store that speaks S3, both through `object_store`, which is known here alone.
+//! Where pictures are stored: a folder, or an S3 bucket, both through `object_store`, which only this module uses.
 //!
-//! | object | holds |
+//! | object | content |
 //! |---|---|
 //! | `pictures/ab/abcd…` | a picture, under its hash in hexadecimal digits |
-//! | `previews/ab/abcd…` | its thumbnail, a JPEG picture |
+//! | `previews/ab/abcd…` | its thumbnail, a JPEG |
 //!
-//! A picture that was put is durable when the call returns: in a folder, the file and its folders are synced.
+//! A picture is durable when its put returns: in a folder, the file and its folders are synced.
 
 use crate::disk;
 use object_store::aws::AmazonS3Builder;
@@ -20,71 +20,71 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use xundian_protocol::ids::ContentHash;
 
-/// How often a request is made again, and how long at most, before the device is told to come again later.
+/// The most retries of a request, before the device is told to retry later.
 const RETRIES_MAX: usize = 3;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long one request may take: the largest picture over a slow line.
+/// The timeout of one request, enough for the largest picture over a slow line.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// An object that is written and read when the server starts.
 const PROBE: &str = "probe";
-/// A file that a put into a folder stages is renamed within seconds. One so old is left from a put that was killed.
+/// A staged file of a put is renamed within seconds. An older one is left from an interrupted put.
 const STAGED_MS_MAX: i64 = 60 * 60 * 1000;
 
-/// Where pictures shall lie.
+/// The location of pictures.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StorageLocation {
     /// In a folder.
     Folder(PathBuf),
-    /// In a bucket of a store that speaks S3, under a prefix that may be empty.
+    /// In an S3 bucket, under a prefix that may be empty.
     S3 {
         /// The bucket.
         bucket: String,
-        /// What stands before the names of all objects.
+        /// The prefix of all object names.
         prefix: String,
     },
 }
 
-/// Why pictures cannot lie where they shall, or one could not be put or fetched.
+/// Why pictures cannot be stored there, or one could not be put or fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The address is none.
+    /// The location is malformed.
     #[error("{text:?} is no place for photos: name a folder, or s3://bucket/prefix")]
     Location {
-        /// What was given.
+        /// The given text.
         text: String,
     },
-    /// The folder.
+    /// The folder cannot be used.
     #[error("the folder for photos {} cannot be used: {source}; check that it exists and is yours, and its disk's free space", .folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The settings of the store.
+    /// The settings of the storage are wrong.
     #[error(
         "the store of photos {location} is not set up well: {detail}; docs/OPERATE.md lists the AWS_… variables"
     )]
     Setup {
-        /// The store.
+        /// The storage.
         location: String,
         /// What is wrong.
         detail: String,
     },
-    /// The store refuses what is asked of it.
+    /// The storage refuses a request.
     #[error(
         "the store of photos {location} refuses: {detail}; check the bucket, the region and the keys (AWS_… variables)"
     )]
     Refused {
-        /// The store.
+        /// The storage.
         location: String,
-        /// What it says.
+        /// Its error.
         detail: String,
     },
-    /// The store does not answer.
+    /// The storage does not answer.
     #[error("the store of photos {location} does not answer: {detail}")]
     Unreachable {
-        /// The store.
+        /// The storage.
         location: String,
         /// What happened.
         detail: String,
@@ -92,7 +92,7 @@ pub enum StorageError {
 }
 
 impl StorageLocation {
-    /// Reads a place as people write it; the folder `photos` in the data folder where none is given.
+    /// Parses a location; the folder `photos` in the data folder if none is given.
     pub fn read(text: Option<&str>, data: &Path) -> Result<Self, StorageError> {
         let Some(text) = text else { return Ok(Self::Folder(data.join("photos"))) };
         let wrong = || StorageError::Location { text: text.chars().take(200).collect() };
@@ -121,7 +121,7 @@ impl std::fmt::Display for StorageLocation {
     }
 }
 
-/// The pictures that are stored, and their thumbnails.
+/// The stored pictures and their thumbnails.
 #[derive(Debug)]
 pub(super) struct Storage {
     store: Arc<dyn ObjectStore>,
@@ -129,7 +129,7 @@ pub(super) struct Storage {
     location: StorageLocation,
 }
 
-/// A kind of object.
+/// A type of object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Of {
     /// A picture.
@@ -148,7 +148,7 @@ impl Of {
 }
 
 impl Storage {
-    /// Sets the storage up, without asking it anything yet.
+    /// Sets the storage up, without contacting it yet.
     pub(super) fn open(location: &StorageLocation) -> Result<Self, StorageError> {
         let (store, prefix): (Arc<dyn ObjectStore>, _) = match location {
             StorageLocation::Folder(folder) => (Arc::new(local(folder)?), String::new()),
@@ -162,7 +162,7 @@ impl Storage {
         &self.location
     }
 
-    /// Writes, reads and removes an object.
+    /// Writes, reads and removes a test object.
     pub(super) async fn probe(&self) -> Result<(), StorageError> {
         let path = self.path(PROBE);
         self.store
@@ -179,7 +179,7 @@ impl Storage {
         put.map(|_| ()).map_err(|error| self.failed(&error))
     }
 
-    /// An object, if it is there.
+    /// An object, if it exists.
     pub(super) async fn get(&self, of: Of, hash: ContentHash) -> Result<Option<Vec<u8>>, StorageError> {
         let got = match self.store.get(&self.object(of, hash)).await {
             Ok(got) => got.bytes().await,
@@ -192,7 +192,7 @@ impl Storage {
         }
     }
 
-    /// The pictures whose hash begins with a byte, and their sizes. Names that are no hash are passed over.
+    /// The pictures whose hash begins with a byte, and their sizes. Names that are not hashes are skipped.
     pub(super) async fn list(&self, first: u8) -> Result<Vec<(ContentHash, u64)>, StorageError> {
         let folder = self.path(&format!("pictures/{first:02x}"));
         let listed = self.store.list_with_delimiter(Some(&folder)).await;
@@ -204,7 +204,7 @@ impl Storage {
         Ok(named.collect())
     }
 
-    /// Removes what puts into a folder that were killed have left beside the pictures; says how many files that were.
+    /// Removes the remains of interrupted puts into a folder. Returns the number of files.
     pub(super) fn sweep(&self, now_ms: i64) -> Result<usize, StorageError> {
         let StorageLocation::Folder(folder) = &self.location else { return Ok(0) };
         let failed = |source| StorageError::Folder { folder: folder.clone(), source };
@@ -240,7 +240,7 @@ impl Storage {
     }
 }
 
-/// The names that `object_store` gives to files until they are whole end with `#` and a number.
+/// `object_store` names incomplete files with `#` and a number at the end.
 fn sweep_staged(folder: &Path, now_ms: i64) -> io::Result<usize> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
@@ -263,7 +263,7 @@ fn sweep_staged(folder: &Path, now_ms: i64) -> io::Result<usize> {
                 swept += 1;
             }
             Ok(_) => {}
-            // Its put has come to its end meanwhile.
+            // Its put has completed meanwhile.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -271,17 +271,17 @@ fn sweep_staged(folder: &Path, now_ms: i64) -> io::Result<usize> {
     Ok(swept)
 }
 
-/// A folder whose files are synced, and whose folders are, before a put returns.
+/// A folder store whose files and folders are synced before a put returns.
 fn local(folder: &Path) -> Result<LocalFileSystem, StorageError> {
     let failed = |source| StorageError::Folder { folder: folder.to_path_buf(), source };
-    // What is put is synced up to this folder; that the folder itself is there must last as well.
+    // A put syncs everything up to this folder; the folder itself must be durable as well.
     disk::make_private_folder(folder).map_err(failed)?;
     let opened =
         LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(std::io::Error::other(error)))?;
     Ok(opened.with_fsync(true))
 }
 
-/// A bucket. Endpoint, region and keys come from the variables that every program for S3 reads.
+/// A bucket. Endpoint, region and keys come from the usual environment variables of S3.
 fn s3(location: &StorageLocation, bucket: &str) -> Result<impl ObjectStore + use<>, StorageError> {
     let setup = |detail: String| StorageError::Setup { location: location.to_string(), detail };
     let variable = |name| std::env::var(name).ok();
@@ -294,7 +294,7 @@ fn s3(location: &StorageLocation, bucket: &str) -> Result<impl ObjectStore + use
                       AWS_ALLOW_HTTP=true where the network is your own";
         return Err(setup(detail.into()));
     }
-    // Who installed one before has chosen the same.
+    // An earlier installation chose the same provider.
     let _installed = rustls::crypto::ring::default_provider().install_default().is_ok();
     let retry =
         RetryConfig { max_retries: RETRIES_MAX, retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() };
@@ -304,7 +304,7 @@ fn s3(location: &StorageLocation, bucket: &str) -> Result<impl ObjectStore + use
     builder.build().map_err(|error| setup(chain(&error)))
 }
 
-/// What lies at the bottom of an error.
+/// The innermost cause of an error.
 fn innermost<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
     error.source().map_or(error, innermost)
 }
@@ -322,7 +322,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     told.join(": ")
 }
 
-/// Whether nobody has answered, so that the same may go well later.
+/// Whether the storage did not answer, so that a retry may succeed.
 fn is_unreachable(error: &Error) -> bool {
     let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
     causes.any(|cause| {

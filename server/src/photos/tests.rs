@@ -1,4 +1,4 @@
-//! Who may send a picture, what is kept of it, and what becomes of wrong ones.
+//! Who may send a picture, what is stored of it, and what happens to wrong ones.
 
 use super::*;
 use crate::server::Draft;
@@ -14,7 +14,7 @@ fn person(n: u8) -> PersonId {
     PersonId(RecordId::from_bytes([n; 16]))
 }
 
-/// Bytes that differ from place to place and from picture to picture.
+/// Bytes that differ by offset and by picture.
 fn picture(n: u8, bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| (at / 251 + at * 7) as u8 ^ n).collect()
 }
@@ -40,14 +40,14 @@ impl Kept {
         Self { folder, photos }
     }
 
-    /// Opens the same folder anew, as after a crash.
+    /// Opens the same folder again, as after a crash.
     fn reopened(self, limits: SpoolLimits) -> Self {
         let Self { folder, photos } = self;
         drop(photos);
         Self::open(folder, limits)
     }
 
-    /// Notes that a record of a person names a picture.
+    /// Adds a record of a person that names a picture.
     fn name(&self, author: PersonId, picture: &[u8]) {
         let (hash, bytes) = (ContentHash::of(picture), picture.len() as u64);
         let record =
@@ -84,7 +84,7 @@ impl Kept {
         self.say(self.photos.keep(DeviceNo(device), who, &piece, NOW_MS)).await
     }
 
-    /// Offers a picture and sends what is lacking.
+    /// Offers a picture and sends what is missing.
     async fn send(&self, device: u32, who: PersonId, picture: &[u8]) -> Result<UploadStatus, Declined> {
         let mut held = self.offer(device, who, picture).await?;
         while held.bytes < picture.len() as u64 {
@@ -133,7 +133,7 @@ async fn to_strangers_a_picture_looks_the_same_whether_it_is_there_or_not() {
     assert_eq!(told.0, Refusal::Unnamed);
     assert_eq!(said(&stored).await, told);
     assert_eq!(said(&under_way).await, told);
-    // Nor does it help the author's own device to guess at another size.
+    // Guessing another size does not help the author's own device either.
     let offer = Offer { hash: ContentHash::of(&stored), bytes: 49_999 };
     let other = kept.say(kept.photos.find(DeviceNo(1), person(1), offer, NOW_MS)).await.unwrap_err();
     assert_eq!(other.why, Refusal::Unnamed);
@@ -233,7 +233,7 @@ async fn a_full_disk_and_a_storage_that_fails_say_to_come_again_and_lose_nothing
     assert_eq!(declined.why, Refusal::Unavailable);
     assert!(declined.message.contains("disk is nearly full") && declined.message.contains("try again"));
 
-    // A file where the storage needs a folder: as good as a disk that fails.
+    // A file where the storage needs a folder acts like a failing disk.
     let kept = kept.reopened(roomy());
     let in_the_way = kept.folder.path().join("photos/pictures");
     std::fs::write(&in_the_way, b"").unwrap();

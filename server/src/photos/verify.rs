@@ -1,4 +1,4 @@
-//! Whether the pictures that are stored are really there.
+//! Checks that the stored pictures are really in the storage.
 
 use super::storage::Of;
 use super::{Photos, PhotosError};
@@ -10,13 +10,12 @@ use tokio::task::spawn_blocking;
 use xundian_protocol::ids::ContentHash;
 
 impl Photos {
-    /// Looks for every stored picture in the storage, and adds to a report those that are gone or of another size;
-    /// with `reads`, also those whose bytes are others. Pictures are read one after the other, so it may run while
-    /// devices sync.
+    /// Looks for every stored picture in the storage, and adds missing ones and those of another size to a report; with
+    /// `reads`, also those with other bytes. Pictures are read one by one, so it may run while devices sync.
     pub async fn check(self: &Arc<Self>, reads: bool, report: &mut VerifyReport) -> Result<(), PhotosError> {
         for first in 0..=u8::MAX {
             let photos = Arc::clone(self);
-            // What is stored is read before what is there, so that a picture that comes meanwhile is no damage.
+            // The index is read before the storage, so that a picture stored meanwhile is not reported.
             let stored = spawn_blocking(move || photos.stored_from(first)).await??;
             if stored.is_empty() {
                 continue;

@@ -1,7 +1,7 @@
-//! Comparing what a device says that it holds with what is stored for it.
+//! Compares what a device reports to hold with what is stored for it.
 //!
-//! A device speaks of the place to which it has pulled. Of a home in which something changed since nothing can be said;
-//! what changed is pulled next time, and compared at the next check.
+//! The report is as of the device's cursor. A home that changed since cannot be compared; the changes are pulled next,
+//! and the home is compared at the next reconciliation.
 
 use super::Puller;
 use crate::server::Server;
@@ -13,11 +13,11 @@ use xundian_protocol::limits::{CHANGES_PLAIN_BYTES_TARGET, CHANGES_RECORDS_MAX, 
 use xundian_protocol::record::{Home, RecordKey};
 use xundian_protocol::wire::v1::{CompareDigests, CompareRecords, DigestVerdict, Repair};
 
-/// So many records are read together, one home's more or less: a megabyte and a half of keys.
+/// The number of records read together, plus or minus one home's: a megabyte and a half of keys.
 const READ_TOGETHER: usize = 65_536;
 
 impl Puller {
-    /// Compares the whole, or home by home where the device tells them.
+    /// Compares the whole scope, or home by home if the device reports homes.
     pub(crate) fn compare(
         &self,
         server: &Server,
@@ -44,7 +44,7 @@ impl Puller {
         Ok(if differ.is_empty() { DigestVerdict::Agrees } else { DigestVerdict::DifferIn(differ) })
     }
 
-    /// Compares a stretch of a home's records one by one, up to what one frame takes.
+    /// Compares a portion of a home's records one by one, as many as fit into one frame.
     pub(crate) fn compare_records(
         &self,
         server: &Server,
@@ -86,13 +86,13 @@ impl Puller {
     }
 }
 
-/// Whether nothing of a home has changed since a place.
+/// Whether nothing in a home has changed since a feed sequence.
 fn has_stood(reader: &Reader<'_>, home: Home, at: FeedSeq) -> Result<bool, StoreError> {
     Ok(reader.feed(home, at)?.is_empty())
 }
 
-/// Tells the digest of each home, in any order. A home's records lie far apart, so those of many homes are read together,
-/// in the order of their keys: else each block of the table would be read again and again.
+/// Computes the digest of each home, in any order. A home's records are scattered over the table, so those of many
+/// homes are read together in key order; otherwise each block of the table would be read again and again.
 fn each_digest(
     reader: &Reader<'_>,
     homes: impl Iterator<Item = Home>,

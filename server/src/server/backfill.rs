@@ -1,5 +1,5 @@
-//! Kinds that this server has come to know since the folder was last opened. Records of them may have come from newer
-//! apps before, and were kept as they are; from now on they count (docs/adr/0012).
+//! Kinds that this server has learnt since the folder was last opened. It may hold records of them from newer apps;
+//! they are counted from now on (docs/adr/0012).
 
 use super::plan_counts;
 use crate::ingest::{ChangedRecord, FigureChanges};
@@ -8,17 +8,17 @@ use xundian_protocol::access::Directory;
 use xundian_protocol::ids::KindId;
 use xundian_protocol::kinds;
 
-/// Records that are counted in one commit.
+/// Records counted in one commit.
 const AT_ONCE: usize = 1_000;
 
-/// Counts the records of kinds that are new to this server, in as many commits as it takes. Cut off, it goes on from
-/// the last one.
+/// Counts the records of kinds that are new to this server, in as many commits as needed. After an interruption it
+/// resumes from the last one.
 pub(super) fn backfill_kinds(store: &Store, directory: &Directory) -> Result<(), StoreError> {
     while backfill(store, directory, AT_ONCE)? {}
     Ok(())
 }
 
-/// Counts the next records of the first kind that is new. Returns whether there may be more to do.
+/// Counts the next records of the first new kind. Returns whether there may be more.
 pub(crate) fn backfill(store: &Store, directory: &Directory, at_once: usize) -> Result<bool, StoreError> {
     let reader = store.reader();
     let before = reader.counted_kinds()?;
@@ -27,7 +27,7 @@ pub(crate) fn backfill(store: &Store, directory: &Directory, at_once: usize) -> 
     };
     let mut backfilled = Vec::new();
     for stored in reader.records_after(kind, before.under_way).take(at_once) {
-        // Until now it said nothing.
+        // Until now it had no derived facts.
         backfilled.push(ChangedRecord { old: None, new: stored?.record, echo: false });
     }
     let under_way = backfilled.last().map(|last| last.new.key.id);

@@ -1,4 +1,4 @@
-//! What the plan of conflicts needs to read.
+//! Loads what the plan of conflicts reads.
 
 use super::drafts::headquarters_header;
 use crate::ingest::{ChangedRecord, FoundConflict, KnownConflicts, plan_conflicts};
@@ -8,7 +8,7 @@ use xundian_protocol::access::Directory;
 use xundian_protocol::clock::{Clock, Stamp};
 use xundian_protocol::ids::DeviceNo;
 
-/// The records of what a merge found two people to have written at once.
+/// The records of the concurrent writes that a merge found.
 pub(super) fn conflict_records(
     reader: &Reader<'_>,
     found: &[FoundConflict],

@@ -13,31 +13,31 @@ use xundian_protocol::record::{Home, Op, Record, RecordKey, Value, Write};
 pub struct Draft {
     /// Which record.
     pub key: RecordKey,
-    /// Where it lives.
+    /// Its home.
     pub home: Home,
-    /// The fields; those that stand already with the same value are left out.
+    /// The fields; those that already have the same value are left out.
     pub writes: Vec<Write>,
 }
 
 impl Draft {
-    /// A draft of the record of an entity.
+    /// A draft of an entity's record.
     pub fn of<T: Entity>(id: RecordId, home: Home, entity: &T) -> Self {
         Self { key: T::key(id), home, writes: entity.writes() }
     }
 }
 
-/// What became of drafts.
+/// The outcome of drafts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Written {
     /// Records that did not exist before.
     pub created: usize,
     /// Records that changed.
     pub changed: usize,
-    /// Records that held all of it already.
+    /// Records that already held everything.
     pub unchanged: usize,
 }
 
-/// The header of what headquarters writes.
+/// The header of records written by headquarters.
 pub(super) fn headquarters_header(now_ms: i64) -> Header {
     Header {
         actor: PersonId(RecordId::NIL),
@@ -49,7 +49,7 @@ pub(super) fn headquarters_header(now_ms: i64) -> Header {
     }
 }
 
-/// The ops of drafts, each stamped, and what they would do. A record that holds all of its draft already gets no op.
+/// The ops of drafts, each stamped, and their outcome. A record that already holds its whole draft gets no op.
 pub(super) fn ops_of_drafts(
     drafts: Vec<Draft>,
     current: &HashMap<RecordKey, StoredRecord>,
@@ -73,7 +73,7 @@ pub(super) fn ops_of_drafts(
     (ops, written)
 }
 
-/// What of a draft the record does not hold yet, with the header; `None` where it holds all of it.
+/// The fields of a draft that the record does not hold yet, with the header; `None` if it holds all of them.
 fn writes_of(writes: Vec<Write>, standing: Option<&Record>, header: &Header) -> Option<Vec<Write>> {
     let register = |write: &Write| standing.and_then(|record| record.register(&write.at));
     let holds = |write: &Write| match register(write) {
@@ -85,8 +85,8 @@ fn writes_of(writes: Vec<Write>, standing: Option<&Record>, header: &Header) -> 
         return None;
     }
     writes.extend(header.writes());
-    // A form or an import that says what it saw may find that somebody else was faster: a conflict. One
-    // that says nothing saw what stands.
+    // A form or an import that reports the values it saw may find a concurrent change: a conflict. One that reports
+    // nothing is taken to have seen the current values.
     for write in &mut writes {
         write.seen = write.seen.or_else(|| register(write).map(|register| register.stamp));
     }

@@ -1,11 +1,11 @@
-//! The lock on a data folder: one server a folder.
+//! The lock on a data folder: one server per folder.
 
 use std::fs::File;
 use std::path::Path;
 
 use super::open_error::OpenError;
 
-/// Held from before the store opens until after it has closed; the system frees it with the process.
+/// Held from before the store opens until after it has closed. The system releases it with the process.
 pub(super) struct FolderLock(File);
 
 impl FolderLock {
@@ -26,8 +26,8 @@ impl FolderLock {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // Closing the file would let go of it too, but not while a child process that is just being started holds a
-        // copy of it. Where this fails, that is all it costs.
+        // Closing the file would release it too, but not while a child process being started holds a copy. A failure
+        // here costs nothing more than that.
         let _ = fs4::FileExt::unlock(&self.0);
     }
 }

@@ -7,14 +7,14 @@ use std::path::PathBuf;
 /// Why the data folder could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder cannot be made or read.
+    /// The folder cannot be created or read.
     #[error(
         "the data folder {folder} cannot be used: {source}; check that it exists and is yours, and its disk's free space"
     )]
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
     /// Another server has it open.
@@ -23,10 +23,10 @@ pub enum OpenError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The store.
+    /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The authority.
+    /// The authority cannot be opened.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
 }

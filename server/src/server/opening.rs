@@ -1,4 +1,4 @@
-//! Opening what is in the data folder.
+//! Opening a data folder.
 
 use super::Server;
 use super::backfill::backfill_kinds;
@@ -16,10 +16,10 @@ use xundian_protocol::access::Directory;
 use xundian_protocol::ids::FeedEpoch;
 
 impl Server {
-    /// Opens the server of a data folder, or makes a new one there.
+    /// Opens the server of a data folder, or creates a new one there.
     pub fn open(data: &Path, now_ms: i64) -> Result<Self, OpenError> {
         let io = |source| OpenError::Folder { folder: data.to_path_buf(), source };
-        // What is in there is the company's alone: keys, passwords, everybody's day.
+        // The content belongs to the company alone: keys, passwords, everybody's day.
         disk::make_private_folder(data).map_err(io)?;
         let lock = FolderLock::take(data)?;
         let store = Store::open(&data.join("store"))?;
@@ -68,7 +68,7 @@ impl Server {
     }
 }
 
-/// Notes the pictures that all records name, as the present format has it. Cut off, it begins anew.
+/// Adds the blob refs of all records, which the present format has. After an interruption it starts again.
 fn note_blob_refs(store: &Store) -> Result<(), StoreError> {
     const AT_ONCE: usize = 10_000;
     let reader = store.reader();

@@ -1,4 +1,4 @@
-//! A server on a disk that is a simulation's.
+//! A server on a simulated disk.
 
 use super::{OpenError, Server};
 use crate::authority::Authority;
@@ -8,8 +8,8 @@ use std::sync::Arc;
 use xundian_protocol::ids::FeedEpoch;
 
 impl Server {
-    /// Opens a server on a simulated disk, in an epoch of its feed that no other opening has had. `folder` is for its
-    /// pictures alone.
+    /// Opens a server on a simulated disk, in an epoch that no other opening has had. `folder` is for its pictures
+    /// alone.
     pub fn simulated(
         disk: Arc<dyn Disk>,
         folder: &Path,
@@ -19,7 +19,7 @@ impl Server {
         Self::on(folder, Store::simulated(disk)?, authority, None, epoch)
     }
 
-    /// A moment of the store, to be looked at.
+    /// A snapshot of the store, for inspection.
     pub fn reader(&self) -> Reader<'_> {
         self.store.reader()
     }

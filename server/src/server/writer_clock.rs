@@ -1,15 +1,15 @@
-//! The server's own hybrid logical clock, as its one writer holds it.
+//! The server's own hybrid logical clock, held by its one writer.
 
 use xundian_protocol::clock::{Clock, Hlc};
 
-/// The clock, and the last moment of it that the store holds.
+/// The clock, and its last moment in the store.
 pub(super) struct WriterClock {
     clock: Clock,
     committed: Hlc,
 }
 
 impl WriterClock {
-    /// A clock that goes on after the last committed moment.
+    /// A clock that continues after the last committed moment.
     pub(super) const fn resume(committed: Hlc) -> Self {
         Self { clock: Clock::resume(committed), committed }
     }
@@ -18,12 +18,12 @@ impl WriterClock {
         &mut self.clock
     }
 
-    /// The clock's last moment, if the store does not hold it yet.
+    /// The clock's last moment, if the store does not have it yet.
     pub(super) fn uncommitted(&self) -> Option<Hlc> {
         Some(self.clock.last()).filter(|last| *last != self.committed)
     }
 
-    /// Notes that the last moment was committed.
+    /// Records that the last moment was committed.
     pub(super) const fn note_committed(&mut self) {
         self.committed = self.clock.last();
     }

@@ -1,4 +1,4 @@
-//! The server's end of a session whose network and clock are a simulation's. What decides is what serves.
+//! The server's end of a session whose network and clock are simulated. The deciding code is the one that serves.
 
 use super::Served;
 use super::worker::{Turn, Worker};
@@ -9,16 +9,16 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 use xundian_protocol::wire::v1::{ServerFrame, encode_server};
 
-/// What the server does with a payload.
+/// The server's answer to a payload.
 #[derive(Debug)]
 pub struct Answers {
-    /// What it sends.
+    /// The payloads it sends.
     pub payloads: Vec<Vec<u8>>,
     /// Whether the session has ended with the last of them.
     pub has_ended: bool,
 }
 
-/// The server's end of a session with a device whose certificate is good.
+/// The server's end of a session with a device whose certificate is valid.
 pub struct SimulatedSession {
     server: Arc<Server>,
     photos: Arc<Photos>,
@@ -28,7 +28,7 @@ pub struct SimulatedSession {
 }
 
 impl SimulatedSession {
-    /// A session that has not said anything yet. `runtime` is where whole pictures are stored.
+    /// A session before its first frame. `runtime` is where complete pictures are stored.
     pub const fn new(
         server: Arc<Server>,
         photos: Arc<Photos>,
@@ -38,7 +38,7 @@ impl SimulatedSession {
         Self { server, photos, certificate, worker: None, runtime }
     }
 
-    /// Takes a payload of the device and does all that it asks for.
+    /// Takes a payload of the device and does everything that it asks for.
     pub fn take(&mut self, payload: &[u8], now_ms: i64) -> Answers {
         let mut payloads = Vec::new();
         let begun = match self.worker.take() {

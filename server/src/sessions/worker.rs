@@ -1,8 +1,8 @@
-//! What a session does between two waits for the network: it decodes a frame, does what that asks for, and
-//! makes the answer.
+//! The work of a session between two waits for the network: decodes a frame, does what it asks for, and builds the
+//! answer.
 //!
-//! It blocks on the store, so it runs on a thread of its own, from a frame to its answer in one go. It knows
-//! no network and no clock: the driver sends what it makes, and says what time it is.
+//! It blocks on the store, so it runs on its own thread, from a frame to its answer. It knows no network and no clock:
+//! the driver sends the result, and passes the time.
 
 use super::Served;
 use crate::authority::DeviceCertificate;
@@ -26,22 +26,22 @@ use xundian_protocol::wire::v1::{
     decode_client, encode_server,
 };
 
-/// The days of flows that one question may span.
+/// The most days of flows that one request may span.
 const ASKED_DAYS_MAX: i64 = 366;
 
-/// What comes of a piece of work.
+/// The result of a piece of work.
 pub(super) enum Turn {
-    /// Nothing: the next frame is awaited.
+    /// Nothing to send: the next frame is awaited.
     Wait,
-    /// A frame to send, and whether the work goes on after it.
+    /// A frame to send, and whether the work continues after it.
     Send { payload: Vec<u8>, more: bool },
     /// The last frame to send.
     Refuse(ServerFrame),
-    /// A picture to store; what comes of that goes to [`Worker::stored`].
+    /// A picture to store; the result is passed to [`Worker::stored`].
     Store(Whole),
 }
 
-/// The blocking half of one session with an admitted device. Errors are the frame that ends the session.
+/// The blocking half of one session with an admitted device. An error is the frame that ends the session.
 pub(super) struct Worker {
     server: Arc<Server>,
     photos: Arc<Photos>,
@@ -54,7 +54,7 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Takes the first frame of a session, whose device must be known and not revoked. A number that was given to
-    /// another device, as it may be after a backup was put back, is not known.
+    /// another device, as can happen after a restore from backup, is not known.
     pub(super) fn begin(
         Served { server, photos }: Served,
         certificate: DeviceCertificate,
@@ -79,13 +79,13 @@ impl Worker {
         (self, turn.unwrap_or_else(Turn::Refuse))
     }
 
-    /// Goes on after an answer was sent, up to the next one.
+    /// Continues after an answer was sent, up to the next one.
     pub(super) fn go_on(mut self, now_ms: i64) -> (Self, Turn) {
         let turn = self.advance(now_ms);
         (self, turn.unwrap_or_else(Turn::Refuse))
     }
 
-    /// Goes on after a picture was stored, or was not.
+    /// Continues after a picture was stored, or failed to be.
     pub(super) fn stored(mut self, stored: Result<UploadStatus, Declined>, now_ms: i64) -> (Self, Turn) {
         self.session.picture(stored);
         self.go_on(now_ms)
@@ -149,14 +149,14 @@ impl Worker {
         }
     }
 
-    /// Notes what a device tells of itself; refuses it where its store cannot be its own latest one. Sends it another
-    /// certificate where its own ends soon.
+    /// Records what a device reports about itself, and refuses it if its store cannot be its own latest one. Sends
+    /// another certificate if the device's expires soon.
     fn greet(&mut self, hello: &Hello, now_ms: i64) -> Result<(), ServerFrame> {
         let mut applied = OpSeq(0);
         let shown_until_ms = self.certificate.not_after_ms;
         let noted = self.server.note_device(self.no, |device| {
             applied = device.applied_through;
-            // A row of an older backup may know of an earlier certificate.
+            // A row from an older backup may hold an earlier certificate.
             device.certificate_not_after_ms = device.certificate_not_after_ms.max(shown_until_ms);
             device.app = printable(&hello.app);
             device.clock_offset_ms = Some(hello.now_ms.saturating_sub(now_ms));
@@ -171,7 +171,7 @@ impl Worker {
             }
             return Ok(());
         }
-        // Its next save would take a number that stands for another save here, and would be lost.
+        // Its next save would use a number that is taken by another save here, and would be lost.
         let message = format!(
             "the store of {} was restored from a backup or copied: {} saves are known here, it knows of {}; \
              ask for a new invitation and enrol it anew, its unsent work is kept",
@@ -194,7 +194,7 @@ impl Worker {
         Ok(())
     }
 
-    /// The scope of the pull that came before.
+    /// The puller of the preceding scope frame.
     fn puller(&self) -> Result<&Puller, ServerFrame> {
         self.puller.as_ref().ok_or_else(|| refusal(Refusal::Protocol, "no pull is under way"))
     }
@@ -209,7 +209,7 @@ impl Worker {
     }
 }
 
-/// Answers the one frame of somebody without a certificate.
+/// Answers the one frame of a connection without a certificate.
 pub(super) fn enrol(server: &Server, payload: &[u8], now_ms: i64) -> Turn {
     let refused = match decode_client(payload) {
         Ok(ClientFrame::Enrol(enrol)) => match server.enrol(&enrol, now_ms) {
@@ -227,7 +227,7 @@ pub(super) fn enrol(server: &Server, payload: &[u8], now_ms: i64) -> Turn {
     Turn::Refuse(refused)
 }
 
-/// Trouble with the store ends the session with an error that says to try again.
+/// A store failure ends the session with an error that says to retry.
 fn unavailable(error: StoreError) -> ServerFrame {
     tracing::error!("{error}");
     refusal(Refusal::Unavailable, "the server has trouble with its store; nothing was lost, try again later")
@@ -242,7 +242,7 @@ fn malformed(error: &DecodeError) -> ServerFrame {
     refusal(Refusal::Version, message)
 }
 
-/// A watermark counts once everything that it speaks of is applied, and never falls.
+/// A watermark counts once everything before it is applied, and never decreases.
 fn note_watermark(server: &Server, no: DeviceNo, pull: &Pull, now_ms: i64) -> Result<(), StoreError> {
     let through = pull.captured_through_ms.min(now_ms);
     let sent = pull.sent_through;
@@ -253,7 +253,7 @@ fn note_watermark(server: &Server, no: DeviceNo, pull: &Pull, now_ms: i64) -> Re
     })
 }
 
-/// Figures by region and product, for who sees the whole nation.
+/// Figures by region and product, for people who see the whole nation.
 fn answer(
     server: &Server,
     person: PersonId,

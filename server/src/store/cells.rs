@@ -1,30 +1,30 @@
-//! How cells lie on the disk: those of neighbouring products share a row.
+//! How cells are stored: those of neighbouring products share a row.
 //!
-//! A visit speaks of some twenty products, and a product's number (GTIN) begins with its maker's, so what is
-//! counted together lies together: one row read and written instead of dozens.
+//! A visit covers some twenty products, and a GTIN begins with its maker's number, so cells that change together are
+//! stored together: one row is read and written instead of dozens.
 
 use super::StoreError;
 use xundian_protocol::figures::{Cell, Dimension, MEASURES_MAX, MeasureFamily, Measures, Period, Subject};
 use xundian_protocol::wire::stored;
 
-/// Numbers of products that share a row. The last digit is a check digit, so a row holds at most a tenth of it.
+/// GTINs that share a row. The last digit is a check digit, so a row holds at most a tenth of this.
 const DIMENSIONS_PER_BLOCK: u64 = 10_000;
 
-/// The address of a row of cells.
+/// The key of a row of cells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct CellRowKey {
-    /// The family of figures.
+    /// The measure family.
     pub(super) family: MeasureFamily,
-    /// Of when.
+    /// The period.
     pub(super) period: Period,
-    /// Whose.
+    /// The subject.
     pub(super) subject: Subject,
-    /// Of which dimensions: their number divided by [`DIMENSIONS_PER_BLOCK`].
+    /// The block of dimensions: their number divided by [`DIMENSIONS_PER_BLOCK`].
     pub(super) number: u64,
 }
 
 impl CellRowKey {
-    /// The row that a cell lies in.
+    /// The row of a cell.
     pub(super) const fn of(cell: &Cell) -> Self {
         Self {
             family: cell.family,
@@ -40,12 +40,12 @@ impl CellRowKey {
     }
 }
 
-/// The cells of one row by their place in it; none of them is zero.
+/// The cells of one row by their offset in it; none is zero.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct CellRow(Vec<(u64, Measures)>);
 
 impl CellRow {
-    /// Adds to a cell; one that becomes zero leaves.
+    /// Adds to a cell; a cell that becomes zero is removed.
     pub(super) fn add(&mut self, cell: &Cell, added: Measures) {
         let offset = cell.dimension.0 % DIMENSIONS_PER_BLOCK;
         match self.0.binary_search_by_key(&offset, |(offset, _)| *offset) {
@@ -64,8 +64,8 @@ impl CellRow {
         self.0.is_empty()
     }
 
-    /// Numbers: for each cell its place after the one before, how many measures follow, and those without the
-    /// zeros at their end.
+    /// Numbers: for each cell its offset from the one before, how many measures follow, and those without trailing
+    /// zeros.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut numbers = Vec::with_capacity(self.0.len() * 4);
         let mut last = 0;
@@ -85,7 +85,7 @@ impl CellRow {
         Ok(Self(cells))
     }
 
-    /// The cells of a row with their addresses, by dimension, straight from its bytes.
+    /// The cells of a row with their addresses, by dimension, decoded directly from its bytes.
     pub(super) fn read_block(
         block: CellRowKey,
         bytes: &[u8],

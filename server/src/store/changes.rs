@@ -19,23 +19,23 @@ use xundian_protocol::record::Home;
 /// Everything that one commit changes, atomically.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    /// Rows of figures that go because they cannot be read.
+    /// Rows of figures to remove because they cannot be read.
     pub unreadable: Vec<UnreadableRow>,
     /// Records and their feed positions.
     pub feed: FeedChanges,
     /// What is added to cells.
     pub cells: BTreeMap<Cell, Measures>,
-    /// Rows of provenance that come (true) or go.
+    /// Provenance rows that are added (true) or removed.
     pub provenance: BTreeMap<ProvenanceKey, bool>,
-    /// Stock timelines.
+    /// Stock ledgers.
     pub stock: StockChanges,
     /// Pictures and the records that refer to them.
     pub pictures: PictureChanges,
     /// What became of single ops.
     pub ops: OpChanges,
-    /// Devices, as they are afterwards.
+    /// Devices in their new state.
     pub devices: Vec<Device>,
-    /// Invitations, as they are afterwards.
+    /// Invitations in their new state.
     pub invitations: Vec<InvitationEntry>,
     /// New entries of the audit trail.
     pub audit: Vec<AuditEntry>,
@@ -48,36 +48,36 @@ pub struct Changes {
 /// Records and their feed positions.
 #[derive(Clone, Debug, Default)]
 pub struct FeedChanges {
-    /// Records as they are afterwards, with their positions.
+    /// Records in their new state, with their positions.
     pub records: Vec<StoredRecord>,
     /// Positions that records have left.
     pub left: Vec<(Home, FeedSeq)>,
 }
 
-/// Stock timelines of outlets.
+/// Stock ledgers of outlets.
 #[derive(Clone, Debug, Default)]
 pub struct StockChanges {
-    /// Statements as they are afterwards, or `None` for those that go.
+    /// Statements in their new state, or `None` for those that are removed.
     pub statements: Vec<(OutletId, EntryKey, Option<Statement>)>,
     /// The latest levels of outlets.
     pub levels: Vec<(OutletId, Levels)>,
-    /// Outlets whose statements are all among these: every other row of theirs goes.
+    /// Outlets whose statements are all among these: every other row of theirs is removed.
     pub rebuilt: Vec<OutletId>,
 }
 
 /// Pictures and the records that refer to them.
 #[derive(Clone, Debug, Default)]
 pub struct PictureChanges {
-    /// References from records to pictures that come (true) or go.
+    /// References from records to pictures that are added (true) or removed.
     pub blob_refs: BTreeMap<BlobRef, bool>,
-    /// Stored pictures, as they are afterwards.
+    /// Stored pictures in their new state.
     pub stored: Vec<Picture>,
 }
 
-/// What became of single ops.
+/// The outcomes of single ops.
 #[derive(Clone, Debug, Default)]
 pub struct OpChanges {
-    /// Ops that were not merged.
+    /// Ops that were rejected.
     pub rejected: Vec<RejectedOp>,
     /// Ops whose stamps were in the future, with the moments that replace them.
     pub restamped: Vec<(DeviceNo, OpSeq, Hlc)>,
@@ -92,7 +92,7 @@ pub struct MetaChanges {
     pub clock: Option<Hlc>,
     /// The epochs of the feed.
     pub epochs: Option<Epochs>,
-    /// The kinds whose records count.
+    /// The kinds counted in the figures.
     pub counted_kinds: Option<CountedKinds>,
 }
 
@@ -158,7 +158,7 @@ fn stage_cells(
         let key = keys::cells(row_key);
         let row = before.get(Table::Cells, &key)?;
         let mut cells = row.map_or_else(|| Ok(CellRow::default()), |bytes| CellRow::decode(&bytes))?;
-        // Cells are in the order of their addresses, so those of a row follow each other.
+        // Cells are ordered by address, so those of a row are adjacent.
         while let Some((cell, added)) = rest.next_if(|(cell, _)| CellRowKey::of(cell) == row_key) {
             cells.add(cell, *added);
         }

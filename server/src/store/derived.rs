@@ -1,5 +1,4 @@
-//! Reading what is made of records, row by row, though some of it may be damaged: for who compares it with the
-//! records and mends it.
+//! Reads derived rows one by one, although some may be corrupt, for comparing them with the records and repairing them.
 
 use super::cells::{CellRow, CellRowKey};
 use super::engine::{Row, Table};
@@ -7,14 +6,14 @@ use super::{Levels, Owner, ProvenanceKey, Reader, Statement, StoreError, keys, r
 use xundian_protocol::figures::{Cell, Measures};
 use xundian_protocol::ids::{KindId, OrgUnitId, OutletId, PersonId, RecordId};
 
-/// A row of figures that cannot be read, or that stands where no row of its content belongs.
+/// A row of figures that cannot be read, or whose key does not belong to its content.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct UnreadableRow {
     pub(super) table: Table,
     pub(super) key: Vec<u8>,
 }
 
-/// A row's content, or which row it is that has none.
+/// A row's content, or the key of an unreadable row.
 pub type Readable<T> = Result<T, UnreadableRow>;
 
 impl Reader<'_> {
@@ -25,21 +24,21 @@ impl Reader<'_> {
         self.at.all(Table::Cells).map(|row| read(Table::Cells, row, read_cells))
     }
 
-    /// Every row of traces.
+    /// Every provenance row.
     pub fn provenance_rows(
         &self,
     ) -> impl Iterator<Item = Result<Readable<Vec<ProvenanceKey>>, StoreError>> + use<'_> {
         self.at.all(Table::Provenance).map(|row| read(Table::Provenance, row, read_provenance))
     }
 
-    /// Every statement of stock, by outlet and place.
+    /// Every stock statement, by outlet and entry.
     pub fn statement_rows(
         &self,
     ) -> impl Iterator<Item = Result<Readable<(OutletId, Statement)>, StoreError>> + use<'_> {
         self.at.all(Table::Stock).map(|row| read(Table::Stock, row, read_statement))
     }
 
-    /// The ends of all stock timelines, by outlet.
+    /// The latest levels of all stock ledgers, by outlet.
     pub fn level_rows(
         &self,
     ) -> impl Iterator<Item = Result<Readable<(OutletId, Levels)>, StoreError>> + use<'_> {
@@ -48,7 +47,7 @@ impl Reader<'_> {
 }
 
 impl UnreadableRow {
-    /// The outlet whose stock it is of, as far as it can be told.
+    /// The outlet that a row of stock belongs to, as far as its key tells.
     pub fn outlet(&self) -> Option<OutletId> {
         let is_of_stock = matches!(self.table, Table::Stock | Table::Levels);
         let (outlet, _) = self.key.split_first_chunk::<16>().filter(|_| is_of_stock)?;

@@ -1,5 +1,5 @@
-//! Where the store's rows lie: in fjall on a disk or, in a simulation, in what the caller gives. It and the error alone
-//! know fjall, so that another engine can take its place.
+//! The storage engine: fjall on a disk or, in a simulation, the caller's own disk. Only this module and the error know
+//! fjall, so that another engine can replace it.
 //!
 //! A commit is all or nothing. A snapshot sees everything as of one moment.
 
@@ -16,19 +16,18 @@ use std::path::Path;
 #[cfg(feature = "simulation")]
 use std::sync::Arc;
 
-/// Blocks of tables that are kept in memory. With 8 MiB a visit cost four times as much once there were 400,000
-/// (docs/adr/0016).
+/// The block cache. With 8 MiB a visit cost four times as much once there were 400,000 (docs/adr/0016).
 const CACHE_BYTES: u64 = 64 << 20;
-/// What one table gathers in memory before it is written out.
+/// The size at which a table's memtable is flushed.
 const MEMTABLE_BYTES_MAX: u64 = 4 << 20;
-/// Of what a panic says.
+/// The most characters of a panic's message that are kept.
 const DETAIL_CHARS_MAX: usize = 160;
 
-/// Bytes of a row. A copy costs nothing.
+/// Bytes of a row, cheap to clone.
 pub(super) type Bytes = fjall::Slice;
 /// A row: its key and its value.
 pub(super) type Row = (Bytes, Bytes);
-/// Rows in the order of their keys.
+/// Rows in key order.
 pub(super) type Rows<'a> = Box<dyn DoubleEndedIterator<Item = Result<Row, StoreError>> + 'a>;
 
 /// The tables.
@@ -91,11 +90,11 @@ impl Table {
     }
 }
 
-/// One write: a value is put, nothing is removed.
+/// One write: a value to put, or `None` to remove the row.
 #[allow(unreachable_pub, reason = "a simulation alone sees it")]
 pub type RowWrite = (Table, Vec<u8>, Option<Vec<u8>>);
 
-/// What one commit writes. Of two writes to one row the later counts.
+/// The writes of one commit. Of two writes to one row the later counts.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     writes: Vec<RowWrite>,
@@ -111,7 +110,7 @@ impl Batch {
     }
 }
 
-/// A disk that a simulation holds in its hands.
+/// A disk controlled by a simulation.
 #[cfg(feature = "simulation")]
 pub trait Disk: Send + Sync {
     /// The value of a row.
@@ -120,7 +119,7 @@ pub trait Disk: Send + Sync {
     /// Returns an error if the disk fails.
     fn get(&self, table: Table, key: &[u8]) -> std::io::Result<Option<Vec<u8>>>;
 
-    /// The rows of a range of keys, in their order.
+    /// The rows of a range of keys, in key order.
     ///
     /// # Errors
     /// Returns an error if the disk fails.
@@ -131,18 +130,19 @@ pub trait Disk: Send + Sync {
         to: Bound<&[u8]>,
     ) -> std::io::Result<Vec<(Vec<u8>, Vec<u8>)>>;
 
-    /// Writes, all or nothing; durable when it returns unless it may be lost, and then no later than the next commit
-    /// that may not.
+    /// Writes, all or nothing. Durable when it returns, unless `may_be_lost`; then durable no later than the next
+    /// commit
+    /// without it.
     ///
     /// # Errors
-    /// Returns an error if the disk fails: then the writes may be there or not, as after a power cut.
+    /// Returns an error if the disk fails: the writes may then be there or not, as after a power cut.
     fn commit(&self, writes: Vec<RowWrite>, may_be_lost: bool) -> std::io::Result<()>;
 
-    /// How many commits there were: a snapshot that is read after another one is no snapshot here.
+    /// The number of commits. Reading a simulated snapshot after a later commit is a bug.
     fn commits(&self) -> u64;
 }
 
-/// Where the rows are.
+/// The rows' engine.
 pub(super) enum Engine {
     /// On a disk.
     Fjall {
@@ -151,14 +151,14 @@ pub(super) enum Engine {
         /// In the order of [`Table::ALL`].
         tables: Vec<Keyspace>,
     },
-    /// With a simulation.
+    /// A simulated disk.
     #[cfg(feature = "simulation")]
     Simulated(Arc<dyn Disk>),
 }
 
 impl Engine {
-    /// Opens the tables in a folder, or makes them. Over some damage to its files fjall panics: that is an error as any
-    /// other.
+    /// Opens the tables in a folder, or creates them. fjall panics on some damage to its files; that becomes an error
+    /// like any other.
     pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
         catch_unwind(AssertUnwindSafe(|| Self::open_files(folder))).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -186,15 +186,15 @@ impl Engine {
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);
         let tables = Table::ALL.iter().map(|table| db.keyspace(table.name(), options));
         let tables = tables.collect::<Result<Vec<_>, _>>()?;
-        // fjall makes a folder for each table, and does not make its name durable: a power cut could take a whole table
-        // away with what was committed into it.
+        // fjall creates a folder for each table without making its name durable: a power cut could lose a whole table
+        // with what was committed into it.
         for named in [&folder.join("keyspaces"), folder] {
             disk::sync_folder(named).map_err(fjall::Error::from)?;
         }
         Ok(Self::Fjall { db, tables })
     }
 
-    /// Writes a batch, all or nothing. It is on the disk when this returns, unless it may be lost.
+    /// Writes a batch, all or nothing. It is durable when this returns, unless it may be lost.
     pub(super) fn commit(&self, batch: Batch, may_be_lost: bool) -> Result<(), StoreError> {
         match self {
             Self::Fjall { db, tables } => {
@@ -215,7 +215,7 @@ impl Engine {
         Ok(())
     }
 
-    /// A moment of the tables that further commits do not change.
+    /// A snapshot of the tables that further commits do not change.
     pub(super) fn snapshot(&self) -> Snapshot<'_> {
         match self {
             Self::Fjall { db, tables } => Snapshot::Fjall { at: db.snapshot(), tables },
@@ -225,21 +225,21 @@ impl Engine {
     }
 }
 
-/// A moment of the tables.
+/// A snapshot of the tables.
 pub(super) enum Snapshot<'a> {
     /// On a disk.
     Fjall {
-        /// The moment.
+        /// The snapshot.
         at: fjall::Snapshot,
         /// In the order of [`Table::ALL`].
         tables: &'a [Keyspace],
     },
-    /// With a simulation, which has no other moment than the present.
+    /// A simulated disk, which has no state but the present one.
     #[cfg(feature = "simulation")]
     Simulated {
-        /// Where the rows are.
+        /// The disk.
         disk: &'a dyn Disk,
-        /// The commits at the moment.
+        /// The number of commits at the snapshot.
         commits: u64,
     },
 }
@@ -295,7 +295,7 @@ impl Snapshot<'_> {
         self.prefix(table, [])
     }
 
-    /// The disk of a simulation, where it still stands as it did at this moment.
+    /// The simulated disk, if it has not changed since the snapshot.
     #[cfg(feature = "simulation")]
     fn disk(&self) -> &dyn Disk {
         match self {

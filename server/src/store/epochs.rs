@@ -1,22 +1,22 @@
-//! The epochs of the feed: what tells a device that the server has lost what it has seen.
+//! The epochs of the feed, by which a device learns that the server has lost what it has seen.
 
 use super::StoreError;
 use xundian_protocol::ids::{FeedEpoch, FeedSeq};
 use xundian_protocol::wire::v1::{Resume, Resumed};
 
-/// So many epochs are kept, 240 kB. A device that has not synced since an older one asks for everything again. Each
-/// opening counts, also that of a command while the server does not run, and of a start that then fails.
+/// The number of epochs kept, 240 kB. A device that has not synced since an older one fetches everything again. Each
+/// opening counts, including that of a command while the server does not run, and of a start that then fails.
 const KEPT_MAX: usize = 10_000;
 
 /// The epochs of this feed, oldest first. Each opening of the store begins one, before anything else is written.
 ///
-/// A backup has the epochs up to its own. What was given out after it belongs to its last epoch, past the place at which
-/// the next one begins now, or to epochs that are not here.
+/// A backup has the epochs up to its own. Sequences issued after the backup belong to its last epoch, beyond the start
+/// of the next one, or to epochs that are not listed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Epochs(Vec<(FeedEpoch, FeedSeq)>);
 
 impl Epochs {
-    /// Begins an epoch behind the last place. What a store held before it noted epochs is one of its own, which its
+    /// Begins an epoch after the feed's head. A store that did not record epochs yet counts as one epoch, which its
     /// devices name as well.
     pub fn begin(&mut self, epoch: FeedEpoch, head: FeedSeq) {
         if self.0.is_empty() {
@@ -26,7 +26,7 @@ impl Epochs {
         self.0.drain(..self.0.len().saturating_sub(KEPT_MAX));
     }
 
-    /// Whether a device may go on from where it stands. `head` is the last place.
+    /// Whether a device may resume at its position. `head` is the last sequence.
     pub fn find(&self, resume: Resume, head: FeedSeq) -> Resumed {
         let at = self.0.iter().position(|(epoch, _)| *epoch == resume.epoch);
         let end = at.map(|at| self.0.get(at + 1).map_or(head, |(_, begins_behind)| *begins_behind));
@@ -34,7 +34,7 @@ impl Epochs {
         Resumed { epoch: self.0.last().map_or(FeedEpoch::NIL, |(epoch, _)| *epoch), continues }
     }
 
-    /// For each: its name, 16 bytes, and the place behind which it begins, u64.
+    /// For each: its name, 16 bytes, and the sequence after which it begins, u64.
     pub(super) fn encode(&self) -> Vec<u8> {
         self.0.iter().flat_map(|(epoch, head)| epoch.0.into_iter().chain(head.0.to_be_bytes())).collect()
     }
@@ -58,7 +58,7 @@ mod tests {
     const B: FeedEpoch = FeedEpoch([2; 16]);
     const LOST: FeedEpoch = FeedEpoch([3; 16]);
 
-    /// A feed of a backup at place 800, which stands at 850 now.
+    /// The feed of a backup at sequence 800, which is at 850 now.
     fn epochs() -> Epochs {
         let mut epochs = Epochs::default();
         epochs.begin(A, FeedSeq(0));

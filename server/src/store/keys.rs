@@ -1,4 +1,4 @@
-//! The layout of every key: big-endian, so that the order of bytes is the order of what they stand for.
+//! The layout of every key: big-endian, so that byte order is the order of the values.
 
 use xundian_protocol::calendar::Day;
 use xundian_protocol::clock::{Hlc, Stamp};
@@ -9,7 +9,7 @@ use xundian_protocol::record::{Home, RecordKey};
 
 use super::cells::CellRowKey;
 
-/// Whose figures a record adds to: the owner of a trace.
+/// The owner of figures, in provenance.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Owner {
     /// The unit to which the outlet belonged; `None` for outlets of no unit.
@@ -20,13 +20,13 @@ pub enum Owner {
     Outlet(OutletId),
 }
 
-/// That a record adds to the figures of an owner on a day. The records of a visit share their id, so they
-/// follow each other.
+/// A provenance row's key: a record contributes to the figures of an owner on a day. The records of a visit share their
+/// id, so they are adjacent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ProvenanceKey {
-    /// Whose figures.
+    /// The owner of the figures.
     pub owner: Owner,
-    /// On which day.
+    /// The day.
     pub day: Day,
     /// The record's id.
     pub id: RecordId,
@@ -64,17 +64,17 @@ fn tagged(tag: u8, id: RecordId) -> [u8; 17] {
     out
 }
 
-/// `feed`: home, place u64.
+/// `feed`: home, sequence u64.
 pub(super) fn feed(at: Home, seq: FeedSeq) -> Vec<u8> {
     [&home(at)[..], &seq.0.to_be_bytes()].concat()
 }
 
-/// The place of a `feed` key.
+/// The sequence of a `feed` key.
 pub(super) fn read_feed_seq(bytes: &[u8]) -> Option<FeedSeq> {
     Some(FeedSeq(u64::from_be_bytes(*bytes.last_chunk::<8>()?)))
 }
 
-/// A signed number whose bytes sort like the number.
+/// A signed number whose byte order is its numeric order.
 const fn ordered_i32(number: i32) -> [u8; 4] {
     (number.cast_unsigned() ^ (1 << 31)).to_be_bytes()
 }
@@ -109,7 +109,7 @@ fn read_subject(bytes: [u8; 17]) -> Option<Subject> {
     }
 }
 
-/// The front of `cells`: view u8, grain u8 (year, month, day), period i32.
+/// The prefix of `cells`: measure family u8, grain u8 (year, month, day), period i32.
 pub(super) fn cell_period(family: MeasureFamily, period: Period) -> Vec<u8> {
     let (grain, number) = match period {
         Period::Year(year) => (0, year),
@@ -121,7 +121,7 @@ pub(super) fn cell_period(family: MeasureFamily, period: Period) -> Vec<u8> {
     out
 }
 
-/// `cells`: view, grain, period, subject (tag u8, id), number of the block u64.
+/// `cells`: measure family, grain, period, subject (tag u8, id), number of the block u64.
 pub(super) fn cells(block: CellRowKey) -> Vec<u8> {
     let mut out = cell_period(block.family, block.period);
     out.extend(subject(block.subject));
@@ -129,19 +129,19 @@ pub(super) fn cells(block: CellRowKey) -> Vec<u8> {
     out
 }
 
-/// Whose cells are read.
+/// The subjects whose cells are read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Subjects {
-    /// All units, and the outlets of none.
+    /// All units, and the outlets of no unit.
     Units,
     /// All people.
     People,
-    /// One of them.
+    /// One subject.
     One(Subject),
 }
 
 impl Subjects {
-    /// Whether a subject is among them.
+    /// Whether a subject is included.
     pub fn holds(self, found: Subject) -> bool {
         match self {
             Self::Units => matches!(found, Subject::Unit(_)),
@@ -151,7 +151,7 @@ impl Subjects {
     }
 }
 
-/// The first and the last key that cells of one period can have.
+/// The first and the last possible key of the cells of one period.
 pub(super) fn cells_range(family: MeasureFamily, period: Period, of: Subjects) -> (Vec<u8>, Vec<u8>) {
     let (first, last) = match of {
         Subjects::Units => (tagged(0, RecordId::NIL), tagged(1, RecordId::from_bytes([0xff; 16]))),
@@ -193,12 +193,12 @@ fn owner(of: Owner) -> [u8; 17] {
     }
 }
 
-/// The front of `provenance` of one owner and day.
+/// The prefix of `provenance` for one owner and day.
 pub(super) fn provenance_day(of: Owner, day: Day) -> Vec<u8> {
     [&owner(of)[..], &ordered_i32(day.0)].concat()
 }
 
-/// The front of `provenance` of one owner.
+/// The prefix of `provenance` for one owner.
 pub(super) fn provenance_owner(of: Owner) -> Vec<u8> {
     owner(of).to_vec()
 }
@@ -215,10 +215,10 @@ pub(super) fn read_provenance_key(bytes: &[u8]) -> Option<(Day, RecordId)> {
     Some((Day(read_ordered_i32(*day)), RecordId::from_bytes(id.try_into().ok()?)))
 }
 
-/// Bytes of a place in a stock timeline.
+/// The bytes of an entry's key in a stock ledger.
 pub(super) const AT_BYTES: usize = 38;
 
-/// A place in a stock timeline: captured i64, stamp (u64, u32), record.
+/// An entry's key in a stock ledger: captured i64, stamp (u64, u32), record.
 pub(super) fn at(key: &EntryKey) -> Vec<u8> {
     let mut out = ordered_i64(key.captured_at_ms).to_vec();
     out.extend(key.stamp.hlc.0.to_be_bytes());
@@ -238,12 +238,12 @@ pub(super) fn read_at(bytes: &[u8]) -> Option<EntryKey> {
     })
 }
 
-/// `stock`: outlet, place. (`levels`: the outlet alone.)
+/// `stock`: outlet, entry key. (`levels`: the outlet alone.)
 pub(super) fn stock(outlet: OutletId, key: &EntryKey) -> Vec<u8> {
     [&outlet.0.as_bytes()[..], &at(key)].concat()
 }
 
-/// The front of an outlet's `stock` keys, and what none of them is greater than.
+/// The first and the last possible `stock` key of an outlet.
 pub(super) fn stock_range(outlet: OutletId) -> (Vec<u8>, Vec<u8>) {
     (outlet.0.as_bytes().to_vec(), [&outlet.0.as_bytes()[..], &[0xff; AT_BYTES]].concat())
 }

@@ -1,6 +1,6 @@
-//! The server's embedded store: what is kept, under which keys, and one atomic, durable commit.
+//! The server's embedded store: the tables, their keys, and one atomic, durable commit.
 //!
-//! It loads what a plan needs to read and commits what the plan says; it decides nothing.
+//! It loads what a plan reads and commits what the plan decides; it decides nothing.
 
 mod cells;
 mod changes;
@@ -37,36 +37,35 @@ use xundian_protocol::simulation::fault_injection::Bug;
 
 /// The format of the folder.
 const FORMAT: &[u8] = b"3";
-/// The format before, which did not note the pictures that records name. It is brought to the present one when the
-/// server opens; any other is refused.
+/// The previous format, without blob refs. It is migrated when the server opens; any other format is refused.
 const FORMAT_BEFORE: &[u8] = b"2";
 
-/// Why the store did not do what it was asked.
+/// Why a store operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The disk or the store's files.
+    /// The disk or the engine failed.
     #[error("the server's store cannot be read or written: {}; check the disk and its free space", cause(.0))]
     Engine(#[source] fjall::Error),
-    /// A write has failed before, so that nobody knows what the disk holds.
+    /// A write failed before, so the disk's state is unknown.
     #[error(
         "the server's store has stopped, as it could not be written before: check the disk and its free space, then start the server again; nothing that was acknowledged is lost"
     )]
     Stopped,
-    /// The store's files are not what was written.
+    /// The store's files are corrupt.
     #[error(
         "the files of the server's store are damaged ({detail}): keep the folder as it is, and put a backup in its place"
     )]
     Files {
-        /// What the engine says.
+        /// The engine's error.
         detail: String,
     },
-    /// A stored value cannot be read.
+    /// A stored value cannot be decoded.
     #[error(
         "a stored value in {table} is damaged: {detail}; `verify --repair-views` mends figures, and a backup what they \
          are made of"
     )]
     Damaged {
-        /// Where.
+        /// The table.
         table: &'static str,
         /// What is wrong with it.
         detail: String,
@@ -90,7 +89,7 @@ impl From<fjall::Error> for StoreError {
     }
 }
 
-/// What lies at the bottom of an error, which says it in the system's words.
+/// The innermost cause of an error, in the system's words.
 fn cause(error: &fjall::Error) -> String {
     let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
     causes.last().map_or_else(String::new, ToString::to_string)
@@ -102,7 +101,7 @@ impl StoreError {
     }
 }
 
-/// A record and its place in the feed of its home.
+/// A record and its position in the feed of its home.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StoredRecord {
     /// The record.
@@ -111,28 +110,27 @@ pub struct StoredRecord {
     pub position: FeedPosition,
 }
 
-/// The latest change of a record.
+/// The position of a record in the feed: its latest change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FeedPosition {
-    /// Its place.
+    /// Its sequence.
     pub seq: FeedSeq,
-    /// The device that made it, which needs no echo of it.
+    /// The device that made the change and needs no echo of it.
     pub author: DeviceNo,
-    /// The latest change that another than the author made: a device that stands before it needs the
-    /// record all the same.
+    /// The latest change by another device than the author. The author needs the record if its cursor is before that.
     pub foreign: FeedSeq,
 }
 
-/// The kinds whose records count to the figures.
+/// The kinds counted in the figures.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CountedKinds {
-    /// All of these.
+    /// The kinds that are fully counted.
     pub kinds: Vec<KindId>,
-    /// Of the first kind that is not among them, the record up to which they count.
+    /// For the next kind, the record up to which it is counted.
     pub under_way: Option<RecordId>,
 }
 
-/// A row of what is made of records: its table, key and value.
+/// A derived row: its table, key and value.
 #[cfg(test)]
 type DerivedRow = (Table, Vec<u8>, Vec<u8>);
 
@@ -142,7 +140,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in a folder, or makes it.
+    /// Opens the store in a folder, or creates it.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         if !folder.exists() {
             Self::make(folder)?;
@@ -150,8 +148,8 @@ impl Store {
         Self::on(Engine::open(folder)?)
     }
 
-    /// Makes a store beside its place, and gives it its name once it is whole and durable: fjall does not open what a
-    /// power cut leaves of a folder that it was making.
+    /// Creates a store under a temporary name, and renames it once it is complete and durable: fjall does not open a
+    /// folder whose creation was interrupted.
     fn make(folder: &Path) -> Result<(), StoreError> {
         let unfinished = folder.with_extension("new");
         match fs::remove_dir_all(&unfinished) {
@@ -163,7 +161,7 @@ impl Store {
         Ok(named.map_err(fjall::Error::from)?)
     }
 
-    /// The same on a simulated disk.
+    /// Opens a store on a simulated disk.
     #[cfg(feature = "simulation")]
     pub fn simulated(disk: std::sync::Arc<dyn Disk>) -> Result<Self, StoreError> {
         Self::on(Engine::Simulated(disk))
@@ -187,8 +185,7 @@ impl Store {
         self.engine.snapshot().get(Table::Meta, "format")
     }
 
-    /// Refuses a folder in which records count that this program cannot count: their figures would stay as they are,
-    /// whatever becomes of them.
+    /// Refuses a folder that counts kinds unknown to this program: their figures would no longer follow the records.
     fn check_kinds(&self) -> Result<(), StoreError> {
         let counted = self.reader().counted_kinds()?.kinds;
         let unknown = counted.into_iter().find(|kind| xundian_protocol::kinds::spec(*kind).is_none());
@@ -197,19 +194,19 @@ impl Store {
         Err(StoreError::Format { found: format!("{known} with records of kind {}", kind.0), known })
     }
 
-    /// Whether the folder is of the format before, so that what it lacks is to be made from the records.
+    /// Whether the folder has the previous format and must be migrated.
     pub fn is_of_format_before(&self) -> Result<bool, StoreError> {
         Ok(self.format()?.is_some_and(|found| &*found == FORMAT_BEFORE))
     }
 
-    /// Notes that the folder is of the present format.
+    /// Records that the folder has the present format.
     pub fn note_format(&self) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         batch.insert(Table::Meta, "format", FORMAT);
         self.engine.commit(batch, false)
     }
 
-    /// Makes the folder one of the format before, for the test of its way to the present one.
+    /// Gives the folder the previous format, to test the migration.
     #[cfg(test)]
     pub(crate) fn set_back(&self) -> Result<(), StoreError> {
         let mut batch = Batch::default();
@@ -220,7 +217,7 @@ impl Store {
         self.engine.commit(batch, false)
     }
 
-    /// Makes the folder one in which nothing counts, as if all kinds were new to this program, for the test of that.
+    /// Makes the folder count no kind, as if all were new to this program, to test the backfill.
     #[cfg(test)]
     pub(crate) fn forget_kinds(&self) -> Result<(), StoreError> {
         let mut batch = Batch::default();
@@ -234,7 +231,7 @@ impl Store {
         self.commit(&MetaChanges { counted_kinds, ..MetaChanges::default() }.into())
     }
 
-    /// The rows of what is made of records, for the test that damages them.
+    /// The derived rows, for the test that damages them.
     #[cfg(test)]
     pub(crate) fn derived_rows(&self) -> Result<Vec<DerivedRow>, StoreError> {
         let at = self.engine.snapshot();
@@ -248,7 +245,7 @@ impl Store {
         Ok(rows)
     }
 
-    /// Writes a row as it is, or removes it, for the same.
+    /// Writes or removes a row, for the test that damages them.
     #[cfg(test)]
     pub(crate) fn damage(&self, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
         let mut batch = Batch::default();
@@ -265,7 +262,7 @@ impl Store {
         self.engine.commit(batch, changes.may_be_lost || Bug::AckBeforeDurability.is_injected())
     }
 
-    /// A moment of the store that further commits do not change.
+    /// A snapshot of the store that further commits do not change.
     pub fn reader(&self) -> Reader<'_> {
         Reader { at: self.engine.snapshot() }
     }

@@ -1,42 +1,42 @@
-//! Which pictures records name, and which of them are stored: one table, in which the row of a stored picture stands
-//! before those of the records that name it.
+//! Which pictures records refer to, and which of them are stored: one table, in which the row of a stored picture
+//! precedes the rows of the records that refer to it.
 
 use super::{StoreError, keys};
 use xundian_protocol::ids::{ContentHash, PersonId, RecordId};
 use xundian_protocol::record::RecordKey;
 
-/// That a record names a picture.
+/// A reference from a record to a picture.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct BlobRef {
     /// The picture.
     pub hash: ContentHash,
-    /// Who wrote the record.
+    /// The record's author.
     pub author: PersonId,
-    /// How large the picture is, by the record.
+    /// The picture's size, as the record states it.
     pub bytes: u64,
     /// The record.
     pub record: RecordKey,
 }
 
-/// A picture that is stored: whole, verified and durable.
+/// A stored picture: complete, verified and durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Picture {
-    /// What names it.
+    /// Its hash.
     pub hash: ContentHash,
-    /// How large it is.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// Whether there is a thumbnail of it.
+    /// Its thumbnail's state.
     pub preview: Preview,
 }
 
-/// Whether there is a thumbnail of a picture.
+/// The state of a picture's thumbnail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Preview {
-    /// Nobody has looked at the picture yet.
+    /// It was not requested yet.
     Untried = 0,
-    /// It lies beside the picture.
+    /// It is stored beside the picture.
     Made = 1,
-    /// The picture is of a form that is not decoded here, too large, or damaged where it was taken.
+    /// The picture's format is not decoded here, or the picture is too large or damaged.
     Impossible = 2,
 }
 
@@ -45,11 +45,11 @@ pub enum Preview {
 pub enum PictureRow {
     /// A picture that is stored.
     Stored(Picture),
-    /// That a record names one.
+    /// A reference from a record.
     Named(BlobRef),
 }
 
-/// Bytes of a hash.
+/// The bytes of a hash.
 const HASH_BYTES: usize = 32;
 
 /// `pictures`: hash. Its value: bytes u64, preview u8.
@@ -59,8 +59,7 @@ pub(super) fn picture(picture: &Picture) -> ([u8; HASH_BYTES], Vec<u8>) {
     (picture.hash.0, value)
 }
 
-/// The front of the `pictures` keys of the records of one author that name a picture, as large as they say where that
-/// is given.
+/// The prefix of the `pictures` keys of one author's references to a picture, with this size if it is given.
 pub(super) fn named_by(hash: ContentHash, author: PersonId, bytes: Option<u64>) -> Vec<u8> {
     let mut out = hash.0.to_vec();
     out.extend(author.0.as_bytes());

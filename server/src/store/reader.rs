@@ -1,4 +1,4 @@
-//! Reading: everything as of one moment, which later commits do not change.
+//! Reads the store as of one moment, which later commits do not change.
 
 use super::cells::CellRow;
 use super::engine::{Row, Rows, Snapshot, Table};
@@ -15,20 +15,20 @@ use xundian_protocol::figures::{Cell, MeasureFamily, Measures, Nature, Period};
 use xundian_protocol::ids::{ContentHash, DeviceNo, FeedSeq, KindId, OpSeq, OutletId, PersonId, RecordId};
 use xundian_protocol::record::{Home, RecordKey};
 
-/// Reads the store as of one moment.
+/// A snapshot of the store.
 pub struct Reader<'a> {
     pub(super) at: Snapshot<'a>,
 }
 
 impl Reader<'_> {
-    /// The last place of the feed.
+    /// The last sequence of the feed.
     pub fn feed_head(&self) -> Result<FeedSeq, StoreError> {
         let bytes = self.at.get(Table::Meta, "feed_head")?;
         let seq = bytes.and_then(|bytes| keys::read_feed_seq(&bytes));
         Ok(seq.unwrap_or_default())
     }
 
-    /// The last moment that the server's own clock gave.
+    /// The last moment of the server's own clock.
     pub fn clock(&self) -> Result<Hlc, StoreError> {
         let bytes = self.at.get(Table::Meta, "clock")?;
         Ok(bytes
@@ -42,19 +42,19 @@ impl Reader<'_> {
         bytes.map_or_else(|| Ok(Epochs::default()), |bytes| Epochs::decode(&bytes))
     }
 
-    /// The kinds whose records count.
+    /// The kinds counted in the figures.
     pub fn counted_kinds(&self) -> Result<CountedKinds, StoreError> {
         let bytes = self.at.get(Table::Meta, "counted_in")?;
         rows::read_counted_kinds(bytes.as_deref())
     }
 
-    /// A record with its place.
+    /// A record with its position.
     pub fn record(&self, key: RecordKey) -> Result<Option<StoredRecord>, StoreError> {
         let bytes = self.at.get(Table::Records, keys::record(key))?;
         bytes.map(|bytes| rows::read_record(&bytes)).transpose()
     }
 
-    /// The stored bytes of a record, without its place.
+    /// The stored bytes of a record, without its position.
     pub(crate) fn record_bytes(&self, key: RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(bytes) = self.at.get(Table::Records, keys::record(key))? else { return Ok(None) };
         Ok(Some(rows::stored_record(&bytes)?.to_vec()))
@@ -81,7 +81,7 @@ impl Reader<'_> {
         self.at.range(Table::Records, (from, to)).map(|row| rows::read_record(&row?.1))
     }
 
-    /// The records of one kind in a home, by id: each stands once in the home's feed.
+    /// The records of one kind in a home, by id: each is once in the home's feed.
     pub fn keys_of_home(&self, home: Home, kind: KindId) -> Result<Vec<RecordKey>, StoreError> {
         let feed = self.feed(home, FeedSeq(0))?;
         let mut keys: Vec<RecordKey> =
@@ -90,7 +90,7 @@ impl Reader<'_> {
         Ok(keys)
     }
 
-    /// The changes of a home after a place, in their order: the records and their places.
+    /// The changes of a home after a sequence, in order: the records and their positions.
     pub fn feed(&self, home: Home, after: FeedSeq) -> Result<Vec<(RecordKey, FeedPosition)>, StoreError> {
         let from = keys::feed(home, FeedSeq(after.0.saturating_add(1)));
         let to = keys::feed(home, FeedSeq(u64::MAX));
@@ -101,7 +101,7 @@ impl Reader<'_> {
         self.at.range(Table::Feed, from..=to).map(read).collect()
     }
 
-    /// Cells of a view, by subject and dimension: flows summed over the days, levels as of the last one.
+    /// The cells of a measure family, by subject and dimension: flows summed over the days, levels at the last one.
     pub fn cells(
         &self,
         family: MeasureFamily,
@@ -113,7 +113,7 @@ impl Reader<'_> {
         for (first, last) in stretches(family, from, to) {
             let (start, _) = keys::cells_range(family, first, of);
             let (_, end) = keys::cells_range(family, last, of);
-            // Over several periods the cells of other subjects lie in between.
+            // With several periods, cells of other subjects are in between.
             let mut wanted = |cell: Cell, measures| {
                 if of.holds(cell.subject) {
                     each(cell, measures);
@@ -133,7 +133,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Records that add to the figures of an owner on these days, by day and id.
+    /// Records that contribute to the figures of an owner on these days, by day and id.
     pub fn provenance(&self, of: Owner, from: Day, to: Day) -> Result<Vec<(Day, RecordKey)>, StoreError> {
         read_provenance(
             self.at.range(
@@ -143,19 +143,19 @@ impl Reader<'_> {
         )
     }
 
-    /// All records that add to the figures of an owner.
+    /// All records that contribute to the figures of an owner.
     pub fn all_provenance(&self, of: Owner) -> Result<Vec<(Day, RecordKey)>, StoreError> {
         read_provenance(self.at.prefix(Table::Provenance, keys::provenance_owner(of)))
     }
 
-    /// The ends of an outlet's stock timelines.
+    /// The latest levels of an outlet's stock ledgers.
     pub fn levels(&self, outlet: OutletId) -> Result<Levels, StoreError> {
         let bytes = self.at.get(Table::Levels, outlet.0.as_bytes())?;
         bytes.map_or_else(|| Ok(Levels::new()), |bytes| stock::decode_levels(&bytes))
     }
 
-    /// What entries of these products from `first` to `last` can move in an outlet: back to the entry before
-    /// `first` and on to the next count after `last`, for each of them.
+    /// The statements that entries of these products from `first` to `last` can change in an outlet: back to the entry
+    /// before `first` and forward to the next count after `last`, for each product.
     pub fn statements_around(
         &self,
         outlet: OutletId,
@@ -189,7 +189,7 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// All statements of stock of an outlet, by place.
+    /// All stock statements of an outlet, in order.
     pub fn statements_of(&self, outlet: OutletId) -> Result<Vec<Statement>, StoreError> {
         let rows = self.at.prefix(Table::Stock, outlet.0.as_bytes());
         rows.map(|row| Ok(read_statement(row)?.1)).collect()
@@ -204,7 +204,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether a record of an author names a picture, and, where `bytes` is given, says that it is so large.
+    /// Whether a record of an author refers to a picture, with this size if `bytes` is given.
     pub fn is_named_by(
         &self,
         author: PersonId,
@@ -216,7 +216,7 @@ impl Reader<'_> {
         Ok(first.transpose()?.is_some())
     }
 
-    /// Rows of pictures, by hash: that of a stored picture, then those of the records that name it. All of them, or
+    /// Rows of pictures, by hash: that of a stored picture, then those of the records that refer to it. All of them, or
     /// those whose hash begins with a byte.
     pub fn pictures(
         &self,
@@ -246,12 +246,12 @@ impl Reader<'_> {
         bytes.map(|bytes| rows::from_json("invitations", &bytes)).transpose()
     }
 
-    /// All ops that were not merged, by device and number.
+    /// All rejected ops, by device and number.
     pub fn rejected(&self) -> Result<Vec<RejectedOp>, StoreError> {
         self.at.all(Table::Rejected).map(|row| rows::from_json("rejected", &row?.1)).collect()
     }
 
-    /// The ops of a device from one number to another that were not merged.
+    /// The rejected ops of a device in a range of numbers.
     pub fn rejected_of(
         &self,
         device: DeviceNo,
@@ -262,7 +262,7 @@ impl Reader<'_> {
         rows.map(|row| rows::from_json("rejected", &row?.1)).collect()
     }
 
-    /// The ops of a device from one number to another whose stamps lay in the future.
+    /// The ops of a device in a range of numbers whose stamps were in the future.
     pub fn restamped_of(
         &self,
         device: DeviceNo,
@@ -278,17 +278,17 @@ impl Reader<'_> {
         self.at.range(Table::Restamped, keys::op(device, from)..=keys::op(device, to)).map(read).collect()
     }
 
-    /// What administrators did, oldest first.
+    /// The audit trail, oldest first.
     pub fn audit(&self) -> Result<Vec<AuditEntry>, StoreError> {
         self.at.all(Table::Audit).map(|row| rows::from_json("audit", &row?.1)).collect()
     }
 }
 
-/// Up to so many days are read one by one, so that the cells of other subjects are passed over.
+/// Up to this many days are read one by one, which skips the cells of other subjects.
 const DAYS_READ_APART: i32 = 31;
 
-/// The stretches of periods whose cells make up a figure: the days themselves for a flow; for a level all
-/// years before, all months of the year before, all days of the month up to the last.
+/// The ranges of periods that make up a figure: for a flow the days themselves; for a level all years before, all
+/// months before in the year, and all days of the month up to the last.
 fn stretches(family: MeasureFamily, from: Day, to: Day) -> Vec<(Period, Period)> {
     match family.nature() {
         Nature::Flow if to.0.saturating_sub(from.0) < DAYS_READ_APART => {

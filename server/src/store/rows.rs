@@ -1,4 +1,4 @@
-//! The values of the tables: fixed layouts where there are many, JSON where people may want to look.
+//! The values of the tables: fixed layouts for large tables, JSON for those that people may want to read.
 
 use super::{CountedKinds, FeedPosition, StoreError, StoredRecord, keys};
 use serde::{Deserialize, Serialize};
@@ -6,10 +6,10 @@ use xundian_protocol::ids::{DeviceNo, FeedSeq, KindId, OpSeq, PersonId, RecordId
 use xundian_protocol::record::RecordKey;
 use xundian_protocol::wire::stored;
 
-/// The kinds that a folder counts which does not say so: those of the server that did not note them yet.
+/// The kinds counted by a folder that does not list them: those of the last server without the list.
 const FIRST_KINDS: std::ops::RangeInclusive<u16> = 1..=16;
 
-/// The kinds whose records count: how many u16, each u16; then, while one more is under way, a record's id.
+/// The counted kinds: how many u16, each u16; then, while another kind is being counted, a record's id.
 pub(super) fn counted_kinds(counted_kinds: &CountedKinds) -> Vec<u8> {
     let count = u16::try_from(counted_kinds.kinds.len()).unwrap_or(u16::MAX);
     let mut out = count.to_be_bytes().to_vec();
@@ -36,38 +36,38 @@ pub(super) fn read_counted_kinds(bytes: Option<&[u8]>) -> Result<CountedKinds, S
     read().ok_or_else(|| StoreError::damaged("meta", "the kinds that count"))
 }
 
-/// A device that was enrolled.
+/// An enrolled device.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Device {
     /// Its number.
     #[serde(with = "as_number")]
     pub no: DeviceNo,
-    /// Who uses it.
+    /// The person who uses it.
     #[serde(with = "as_text")]
     pub person: PersonId,
-    /// What people call it.
+    /// The name people give it.
     pub label: String,
     /// When it was enrolled.
     pub enrolled_at_ms: i64,
-    /// Until when its certificate is good.
+    /// The end of its certificate's validity.
     pub certificate_not_after_ms: i64,
-    /// BLAKE3 of its certificate request, so that a lost answer can be asked for again.
+    /// BLAKE3 of its certificate request, so that a lost answer can be repeated.
     pub request_hash: [u8; 32],
-    /// BLAKE3 of the public key in its certificate. `None` in a row that was made before it was kept.
+    /// BLAKE3 of the public key in its certificate. `None` in a row from before this was stored.
     #[serde(default)]
     pub key_hash: Option<[u8; 32]>,
     /// When it was revoked.
     pub revoked_at_ms: Option<i64>,
-    /// The number under which the same folder was enrolled again. Where it was only a copy of the folder, the
-    /// original goes on under this number, and this is `None` again.
+    /// The number under which the same folder was enrolled again. If that was only a copy of the folder, the original
+    /// continues under this number, and this is `None` again.
     #[serde(default)]
     pub replaced_by: Option<u32>,
-    /// The last op of it that is merged or rejected.
+    /// Its last merged or rejected op.
     #[serde(with = "as_seq")]
     pub applied_through: OpSeq,
     /// When it last synced.
     pub last_sync_ms: Option<i64>,
-    /// It has sent everything captured up to this moment: its watermark.
+    /// Its watermark: it has sent everything captured up to this moment.
     pub captured_through_ms: Option<i64>,
     /// How far its clock is ahead of the server's.
     pub clock_offset_ms: Option<i64>,
@@ -76,12 +76,12 @@ pub struct Device {
 }
 
 impl Device {
-    /// Whether a certificate with this key is its own.
+    /// Whether a key is that of its own certificate.
     pub fn has_key(&self, hash: [u8; 32]) -> bool {
         self.key_hash.is_none_or(|own| own == hash)
     }
 
-    /// Whether figures wait for what it may still send.
+    /// Whether figures wait for its unsent work.
     pub const fn is_waited_for(&self) -> bool {
         self.revoked_at_ms.is_none() && self.replaced_by.is_none()
     }
@@ -92,27 +92,27 @@ impl Device {
 pub struct InvitationEntry {
     /// BLAKE3 of the secret; the secret itself is not kept.
     pub secret_hash: [u8; 32],
-    /// For whom.
+    /// The invited person.
     #[serde(with = "as_text")]
     pub person: PersonId,
-    /// Until when.
+    /// When it expires.
     pub expires_at_ms: i64,
     /// The device that used it.
     pub used_by: Option<u32>,
 }
 
-/// An op that was not merged, kept with its reason.
+/// A rejected op, stored with the reason.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RejectedOp {
-    /// Whose.
+    /// The device.
     #[serde(with = "as_number")]
     pub device: DeviceNo,
-    /// Which.
+    /// The op's number.
     #[serde(with = "as_seq")]
     pub seq: OpSeq,
     /// The number of the reason (`wire::v1::Refusal`).
     pub why: u16,
-    /// The same for people.
+    /// The reason, for people.
     pub message: String,
     /// When.
     pub at_ms: i64,
@@ -120,20 +120,20 @@ pub struct RejectedOp {
     pub op: Vec<u8>,
 }
 
-/// What an administrator or an import did.
+/// An action of an administrator or an import.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct AuditEntry {
     /// When.
     pub at_ms: i64,
-    /// Of several at one moment, which.
+    /// Its index among entries of the same moment.
     pub nth: u32,
-    /// Who: a user or a command.
+    /// The user or command.
     pub by: String,
-    /// What.
+    /// The action.
     pub what: String,
 }
 
-/// `records`: place u64, author u32, foreign u64, then the record as stored bytes.
+/// `records`: sequence u64, author u32, foreign u64, then the record as stored bytes.
 pub(super) fn record(stored: &StoredRecord) -> Vec<u8> {
     let position = stored.position;
     let mut out = position.seq.0.to_be_bytes().to_vec();
@@ -199,7 +199,7 @@ pub(super) fn read_kinds(bytes: &[u8]) -> Result<Vec<KindId>, StoreError> {
     Ok(kinds.iter().map(|kind| KindId(u16::from_be_bytes(*kind))).collect())
 }
 
-/// The person of a stored row; all zeros for none.
+/// The person of a stored row; all zeros mean none.
 pub(super) fn person_of(bytes: [u8; 16]) -> Option<PersonId> {
     let id = RecordId::from_bytes(bytes);
     (id != RecordId::NIL).then_some(PersonId(id))

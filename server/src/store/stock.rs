@@ -1,5 +1,5 @@
-//! How stock timelines lie on the disk: one row for all that a record says of an outlet's products, and one row
-//! for the ends of an outlet's timelines.
+//! How stock ledgers are stored: one row for everything a record states about an outlet's products, and one row for the
+//! latest levels of an outlet.
 
 use super::{StoreError, keys, rows};
 use std::collections::BTreeMap;
@@ -8,10 +8,10 @@ use xundian_protocol::figures::stock_ledger::{Entry, EntryKey, Level, Stock};
 use xundian_protocol::ids::PersonId;
 use xundian_protocol::wire::stored;
 
-/// What one record states of the stock in an outlet, with the levels after it.
+/// What one record states about the stock of an outlet, with the levels after it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Statement {
-    /// Its place in the timelines of all its products.
+    /// Its entry key in the ledgers of all its products.
     pub at: EntryKey,
     /// The business day.
     pub day: Day,
@@ -21,24 +21,24 @@ pub struct Statement {
     pub lines: Vec<StatementLine>,
 }
 
-/// What a statement says of one product.
+/// What a statement says about one product.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StatementLine {
     /// The product.
     pub gtin: u64,
-    /// What is said of it.
+    /// The count or movement.
     pub stock: Stock,
     /// Units on hand after it.
     pub units_after: i64,
 }
 
 impl Statement {
-    /// A statement without lines, in the place of an entry.
+    /// A statement without lines, for an entry.
     pub(crate) const fn around(entry: &Entry) -> Self {
         Self { at: entry.at, day: entry.day, person: entry.person, lines: Vec::new() }
     }
 
-    /// Whether it is of the day and the person of an entry.
+    /// Whether it has the day and the person of an entry.
     pub(crate) fn is_of(&self, entry: &Entry) -> bool {
         (self.day, self.person) == (entry.day, entry.person)
     }
@@ -54,7 +54,7 @@ impl Statement {
         self.line(gtin).is_some_and(|line| matches!(line.stock, Stock::Counted(_)))
     }
 
-    /// Puts a line in its place; one of the same product leaves.
+    /// Sets a line; an existing one of the same product is replaced.
     pub(crate) fn put(&mut self, line: StatementLine) {
         match self.lines.binary_search_by_key(&line.gtin, |line| line.gtin) {
             Ok(at) => self.lines[at] = line,
@@ -62,18 +62,18 @@ impl Statement {
         }
     }
 
-    /// Takes the line of a product out.
+    /// Removes the line of a product.
     pub(crate) fn remove(&mut self, gtin: u64) {
         self.lines.retain(|line| line.gtin != gtin);
     }
 
-    /// A line as an entry of its product's timeline.
+    /// A line as an entry of its product's ledger.
     pub(crate) const fn entry(&self, line: &StatementLine) -> Entry {
         Entry { at: self.at, day: self.day, person: self.person, stock: line.stock }
     }
 
-    /// The person, then numbers: the day; for each line its GTIN after the one before, 0 for counted or 1 for
-    /// moved, the units, the units after it.
+    /// The person, then numbers: the day; for each line its GTIN minus the one before, 0 for counted or 1 for moved,
+    /// the units, the units after it.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut numbers = Vec::with_capacity(1 + 4 * self.lines.len());
         numbers.push(i64::from(self.day.0));
@@ -114,20 +114,20 @@ fn read_lines(numbers: &[i64]) -> Option<(Day, Vec<StatementLine>)> {
     Some((Day(i32::try_from(*day).ok()?), lines.iter().map(line).collect::<Option<_>>()?))
 }
 
-/// The end of a stock timeline.
+/// The latest level of a stock ledger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LatestLevel {
-    /// The place of the last entry.
+    /// The key of the last entry.
     pub at: EntryKey,
     /// The level after it.
     pub level: Level,
 }
 
-/// The ends of all timelines of an outlet, by GTIN.
+/// The latest levels of an outlet, by GTIN.
 pub type Levels = BTreeMap<u64, LatestLevel>;
 
-/// The count of places u32 (most lines share a few); each as place and person; then numbers: the day of each
-/// place; for each product its GTIN after the one before, which place, the units.
+/// The count of entry keys u32 (most lines share a few); each as key and person; then numbers: the day of each key; for
+/// each product its GTIN minus the one before, which key, the units.
 pub(super) fn encode_levels(levels: &Levels) -> Vec<u8> {
     let mut entries: Vec<LatestLevel> = Vec::new();
     let mut lines = Vec::with_capacity(3 * levels.len());

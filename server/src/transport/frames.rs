@@ -1,35 +1,35 @@
 //! Frames on one QUIC stream, the server's end.
 //!
-//! Owns sending and receiving whole payloads. Ignores what they say; how they are cut is
-//! `xundian_protocol::wire::framing`. Devices have the same in `client-core/src/transport/frames.rs`.
+//! Owns sending and receiving whole payloads. Ignores their content; `xundian_protocol::wire::framing` delimits them.
+//! The device's counterpart is `client-core/src/transport/frames.rs`.
 
 use xundian_protocol::limits::FRAME_BYTES_MAX;
 use xundian_protocol::wire::framing::{FrameReader, FramingError, frame_prefix};
 
-/// Bytes taken from the stream at once.
+/// Bytes read from the stream at once.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
-/// Why a stream gave no frame, or took none.
+/// Why receiving or sending a frame failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    /// The device, or the caller, broke the rules of frames.
+    /// The device, or the caller, broke the framing rules.
     #[error(transparent)]
     Framing(#[from] FramingError),
-    /// The connection is gone.
+    /// The connection broke.
     #[error("the connection to the device is gone ({0}): it connects again by itself")]
     ConnectionGone(String),
-    /// The device gave up this stream alone.
+    /// The device reset this stream only.
     #[error("the device ended this stream with code {code}: drop the stream, it opens another one")]
     EndedByDevice {
         /// The device's reason, as a number.
         code: u64,
     },
-    /// Sending after `finish`.
+    /// A send after `finish`.
     #[error("this stream was finished already: nothing more can be sent on it")]
     Finished,
 }
 
-/// A stream of frames, both ways.
+/// A bidirectional stream of frames.
 #[derive(Debug)]
 pub struct FrameStream {
     send: quinn::SendStream,
@@ -42,22 +42,21 @@ impl FrameStream {
         Self { send, receive, reader: FrameReader::new(FRAME_BYTES_MAX) }
     }
 
-    /// Takes only payloads of so many bytes from here on. To be called before the first is received.
+    /// Limits the payloads accepted from here on. Call it before the first is received.
     pub fn limit_payload(&mut self, payload_bytes_max: usize) {
         self.reader = FrameReader::new(payload_bytes_max);
     }
 
-    /// Sends one payload; waits while the device's window is full. If the future is dropped before
-    /// it is done, the frame may be half sent: drop the stream as well.
+    /// Sends one payload; waits while the device's window is full. If the future is dropped early, the frame may be
+    /// half sent: drop the stream as well.
     pub async fn send(&mut self, payload: &[u8]) -> Result<(), StreamError> {
         let prefix = frame_prefix(payload)?;
         self.send.write_all(&prefix).await.map_err(write_error)?;
         self.send.write_all(payload).await.map_err(write_error)
     }
 
-    /// The next payload; `None` when the device finished the stream, or closed the connection in good
-    /// order, between two frames. The future
-    /// may be dropped at any moment without losing bytes.
+    /// Receives the next payload; `None` when the device finished the stream, or closed the connection gracefully,
+    /// between two frames. Cancel-safe: no bytes are lost.
     pub async fn recv(&mut self) -> Result<Option<Vec<u8>>, StreamError> {
         loop {
             if let Some(payload) = self.reader.next()? {
@@ -75,13 +74,13 @@ impl FrameStream {
         }
     }
 
-    /// Says that no more frames follow. What was sent keeps travelling: see
-    /// [`delivered`](Self::delivered) before closing the connection.
+    /// Ends sending. What was sent may still be in flight: await [`delivered`](Self::delivered) before closing the
+    /// connection.
     pub fn finish(&mut self) -> Result<(), StreamError> {
         self.send.finish().map_err(|_| StreamError::Finished)
     }
 
-    /// After [`finish`](Self::finish): waits until the device has acknowledged every byte.
+    /// Waits, after [`finish`](Self::finish), until the device has acknowledged every byte.
     pub async fn delivered(&self) -> Result<(), StreamError> {
         match self.send.stopped().await {
             Ok(None) => Ok(()),

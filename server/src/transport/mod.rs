@@ -1,10 +1,9 @@
 //! The server's side of the network: a QUIC listener and the devices that connect to it.
 //!
-//! Owns quinn and TLS. Ignores what frames say and whether a device may still come in: it hands
-//! over the number in the certificate that TLS verified, and the application decides, on every
-//! connection. A resumed session shows the certificate of its first handshake, so the application
-//! must look at revocation and at [`DeviceCertificate::not_after_ms`] itself.
-//! No type of quinn or rustls leaves this module.
+//! Owns quinn and TLS. Ignores the content of frames and whether a device is admitted: it passes on the number in the
+//! certificate that TLS verified, and the application decides, for every connection. A resumed session presents the
+//! certificate of its first handshake, so the application must check revocation and [`DeviceCertificate::not_after_ms`]
+//! itself. No type of quinn or rustls leaves this module.
 
 mod frames;
 #[cfg(test)]
@@ -26,9 +25,9 @@ pub use tls::TlsSetupError;
 
 /// How long a device may take for its handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Handshakes under way at once. More wait in quinn's bounded buffer.
+/// The most concurrent handshakes. Further ones wait in quinn's bounded buffer.
 const HANDSHAKES_MAX: usize = 256;
-/// From so many on, an address must prove to be real first, so that forged ones take no place.
+/// From this many handshakes on, an address must be validated first, so that forged ones take no place.
 const HANDSHAKES_UNPROVEN_MAX: usize = HANDSHAKES_MAX / 2;
 /// Connected peers that the application has not accepted yet.
 const PEERS_WAITING_MAX: usize = 64;
@@ -39,38 +38,38 @@ const STOPPING_REASON: &str = "the server is stopping: connect again in a minute
 
 /// The code that peers see when the server stops.
 pub const CLOSE_SERVER_STOPPING: u32 = 1;
-/// The code that a peer sees whose certificate is of the authority and yet not a device's.
+/// The code for a peer whose certificate is of the authority but not a device's.
 pub const CLOSE_NOT_A_DEVICE: u32 = 2;
 
 /// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The certificates do not make a TLS server.
+    /// The certificates do not make a valid TLS configuration.
     #[error(transparent)]
     Tls(#[from] TlsSetupError),
-    /// The address cannot be had.
+    /// The address is unavailable.
     #[error(
         "cannot listen on UDP {address}: {source}. Stop what else uses the port, or choose another one in the configuration"
     )]
     Socket {
-        /// The address asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
 }
 
-/// The connection of a peer is gone.
+/// A peer's connection has ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the connection to {remote} is gone ({detail}): the device connects again by itself")]
 pub struct PeerGone {
-    /// Where the peer was.
+    /// The peer's address.
     pub remote: SocketAddr,
     /// How it ended.
     pub detail: String,
 }
 
-/// Listens for devices. One that misbehaves costs the others nothing.
+/// Listens for devices. A misbehaving one does not affect the others.
 #[derive(Debug)]
 pub struct Listener {
     endpoint: quinn::Endpoint,
@@ -80,7 +79,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens on a UDP address; call it inside a tokio runtime.
+    /// Listens on a UDP address. Call it inside a tokio runtime.
     pub fn bind(address: SocketAddr, authority: &Authority) -> Result<Self, BindError> {
         let config = tls::server_config(authority)?;
         let socket = |source| BindError::Socket { address, source };
@@ -91,21 +90,20 @@ impl Listener {
         Ok(Self { endpoint, address, peers, acceptor })
     }
 
-    /// The address it listens on, with the port that the system chose if port 0 was asked for.
+    /// The bound address, with the port that the system chose if port 0 was requested.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The next peer whose handshake is done; `None` once the listener can give no more. The future
-    /// may be dropped at any moment without losing a peer.
+    /// The next peer whose handshake is complete; `None` once the listener has stopped. Cancel-safe: no peer is lost.
     pub async fn accept(&mut self) -> Option<Peer> {
         self.peers.recv().await
     }
 
-    /// Stops: refuses new connections at once, leaves the open ones up to `grace` to end by
-    /// themselves, then closes what is left with [`CLOSE_SERVER_STOPPING`].
+    /// Stops: refuses new connections at once, gives open ones up to `grace` to end by themselves, then closes the rest
+    /// with [`CLOSE_SERVER_STOPPING`].
     pub async fn shutdown(mut self, grace: Duration) {
-        // The acceptor sees this and refuses whoever comes from now on.
+        // The acceptor sees this and refuses new connections.
         self.peers.close();
         while let Ok(peer) = self.peers.try_recv() {
             peer.close(CLOSE_SERVER_STOPPING, STOPPING_REASON);
@@ -131,12 +129,12 @@ impl Drop for Listener {
     }
 }
 
-/// A connected device, or somebody who wants to become one. Clones share the connection.
+/// A connected device, or a connection that wants to enrol one. Clones share the connection.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// What its certificate says; `None` without one: then enrolment is all it may do.
+    /// The content of its certificate; `None` without one: then it may only enrol.
     pub device: Option<DeviceCertificate>,
-    /// Where it connected from; it may move on later.
+    /// The address it connected from; it may migrate later.
     pub remote: SocketAddr,
     connection: quinn::Connection,
 }
@@ -152,13 +150,13 @@ impl Peer {
         self.connection.accept_bi().await.map(FrameStream::new).map_err(|error| self.gone(&error))
     }
 
-    /// Ends the connection at once; the device sees the code and the reason. What it has not
-    /// acknowledged is dropped: finish the streams and await `delivered` first if that matters.
+    /// Closes the connection at once; the device sees the code and the reason. Unacknowledged data is dropped: finish
+    /// the streams and await `delivered` first if that matters.
     pub fn close(&self, code: u32, reason: &str) {
         self.connection.close(code.into(), reason.as_bytes());
     }
 
-    /// Waits until the connection is gone and says how it ended.
+    /// Waits until the connection has ended and returns how it ended.
     pub async fn closed(&self) -> PeerGone {
         self.gone(&self.connection.closed().await)
     }
@@ -168,7 +166,7 @@ impl Peer {
     }
 }
 
-/// Takes a place first and a handshake then, so that what exceeds the bound waits outside.
+/// Takes a permit first and a handshake then, so that excess handshakes wait outside.
 async fn accept_handshakes(endpoint: quinn::Endpoint, peers: mpsc::Sender<Peer>) {
     let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     loop {
@@ -195,14 +193,14 @@ async fn accept_handshakes(endpoint: quinn::Endpoint, peers: mpsc::Sender<Peer>)
     }
 }
 
-/// While the server stops: devices learn at once that they should come again later.
+/// Refuses connections while the server stops: devices learn at once that they should retry later.
 async fn refuse_all(endpoint: &quinn::Endpoint) {
     while let Some(incoming) = endpoint.accept().await {
         incoming.refuse();
     }
 }
 
-/// Every end of a handshake is logged here and harms nobody else.
+/// Completes one handshake. Every failure is logged here and affects nobody else.
 async fn shake_hands(incoming: quinn::Incoming, peers: mpsc::Sender<Peer>, place: OwnedSemaphorePermit) {
     let remote = incoming.remote_address();
     let handshake = async { incoming.accept()?.await };
@@ -230,7 +228,7 @@ async fn shake_hands(incoming: quinn::Incoming, peers: mpsc::Sender<Peer>, place
     if let Err(mpsc::error::SendError(peer)) = peers.send(peer).await {
         peer.close(CLOSE_SERVER_STOPPING, STOPPING_REASON);
     }
-    // Held until the application has the peer: a slow application slows handshakes, not memory.
+    // Held until the application has accepted the peer: a slow application slows handshakes instead of filling memory.
     drop(place);
 }
 

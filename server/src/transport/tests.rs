@@ -43,7 +43,7 @@ fn good_device(authority: &Authority) -> Credentials {
     device_of_authority(authority, now_ms() - DAY_MS, now_ms() + DAY_MS)
 }
 
-/// A client of nothing but quinn, to see what the server does and not what our client makes of it.
+/// A client of plain quinn, to test the server independently of our client.
 struct RawClient {
     endpoint: quinn::Endpoint,
     full_handshakes: Arc<CountingVerifier>,
@@ -136,7 +136,7 @@ async fn next_peer(listener: &mut Listener) -> Peer {
     tokio::time::timeout(SOON, listener.accept()).await.unwrap().unwrap()
 }
 
-/// Client sends, server answers the same; both finish.
+/// The client sends, the server echoes; both finish.
 async fn echo_once(client: &quinn::Connection, peer: &Peer, payload: &[u8]) {
     let mut near = FrameStream::new(client.open_bi().await.unwrap());
     let server = async {
@@ -217,7 +217,7 @@ async fn certificates_that_are_foreign_expired_early_or_a_servers_are_refused_wi
 async fn a_certificate_of_the_authority_that_is_no_devices_is_closed_by_its_code() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::open_or_create(folder.path(), now_ms()).unwrap();
-    // The authority signs nothing like it; whoever stole its key could.
+    // The authority never signs this; a thief of its key could.
     let text = std::fs::read_to_string(folder.path().join("authority.pem")).unwrap();
     let issuer_key = KeyPair::from_pem(&text).unwrap();
     let issuer = rcgen::Issuer::from_ca_cert_der(&authority.root(), issuer_key).unwrap();
@@ -300,7 +300,7 @@ async fn a_crowd_beyond_the_bound_of_handshakes_gets_in_all_the_same() {
     let mut listener = listen(&authority);
     let client = RawClient::new(&authority, Some(good_device(&authority)));
     let (endpoint, address) = (client.endpoint.clone(), listener.address());
-    // On a machine that is busy otherwise a handshake may take too long; a device tries again then.
+    // On a busy machine a handshake may time out; a device then tries again.
     let get_in = move |endpoint: quinn::Endpoint| async move {
         loop {
             if let Ok(connection) = endpoint.connect(address, "xundian.server").unwrap().await {
@@ -308,7 +308,7 @@ async fn a_crowd_beyond_the_bound_of_handshakes_gets_in_all_the_same() {
             }
         }
     };
-    // Nobody accepts yet: places run out, the rest must wait and not be lost.
+    // Nobody accepts yet: permits run out, and the rest must wait without being lost.
     let mut crowd = tokio::task::JoinSet::new();
     for _ in 0..CROWD {
         crowd.spawn(get_in(endpoint.clone()));

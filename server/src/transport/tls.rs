@@ -1,7 +1,7 @@
-//! How the server presents itself, and what it allows a connection to take.
+//! The server's TLS 1.3 and QUIC settings, and the limits of a connection.
 //!
-//! Owns TLS 1.3 and QUIC settings. Ignores who a device is: any certificate of the authority passes,
-//! and none at all passes too, for enrolment.
+//! Ignores who a device is: any certificate of the authority is accepted, and a connection without one too, for
+//! enrolment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,30 +14,30 @@ use xundian_protocol::limits::FRAME_BYTES_MAX;
 
 use crate::authority::Authority;
 
-/// The protocol and its version, agreed on in the handshake.
+/// The protocol and its version, negotiated in the handshake.
 const ALPN: &[u8] = b"xundian/1";
-/// A connection that hears nothing for so long is dead. Devices keep theirs alive, the server none.
+/// A connection silent for this long is dead. Devices keep theirs alive, the server does not.
 const IDLE_TIMEOUT_MS: u32 = 30_000;
 const BIDI_STREAMS_MAX: u32 = 8;
-/// Windows bound what one device can make the server hold: 2,000 of them stay under 4 GiB even if
-/// each fills its own, and take next to nothing while idle.
+/// Receive windows bound what one device can make the server hold: 2,000 devices stay under 4 GiB even if each fills
+/// its window, and take next to nothing while idle.
 const STREAM_RECEIVE_WINDOW_BYTES: u32 = 1024 * 1024;
 const RECEIVE_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 const SEND_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
-/// Sessions that can be resumed; each connection uses one up and gets one.
+/// Resumable sessions; each connection uses one up and gets one.
 const SESSIONS_MAX: usize = 8192;
 const TICKETS_PER_CONNECTION: usize = 1;
-/// Handshakes that arrived and were not looked at yet, and what their first packets may hold.
+/// Handshakes that arrived and are not handled yet, and the bytes of their first packets.
 const INCOMING_MAX: usize = 4096;
 const INCOMING_BYTES_MAX: u64 = 16 * 1024;
 const INCOMING_BYTES_TOTAL_MAX: u64 = 16 * 1024 * 1024;
 const RETRY_TOKEN_LIFETIME: Duration = Duration::from_secs(15);
 
 const _: () = assert!(STREAM_RECEIVE_WINDOW_BYTES <= RECEIVE_WINDOW_BYTES);
-// A frame may be larger than a window: the window moves on while the frame is being read.
+// A frame may be larger than a window: the window moves while the frame is read.
 const _: () = assert!(FRAME_BYTES_MAX as u64 <= 8 * STREAM_RECEIVE_WINDOW_BYTES as u64);
 
-/// The authority's material does not make a TLS server.
+/// The authority's certificates do not make a TLS server.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "TLS cannot be set up from the server's certificates ({0}): restore the data folder's authority from a backup, or report this"
@@ -45,7 +45,7 @@ const _: () = assert!(FRAME_BYTES_MAX as u64 <= 8 * STREAM_RECEIVE_WINDOW_BYTES 
 pub struct TlsSetupError(String);
 
 pub(super) fn server_config(authority: &Authority) -> Result<quinn::ServerConfig, TlsSetupError> {
-    // Passed by hand: a process-wide default would belong to whoever sets it first.
+    // Passed explicitly: a process-wide default would belong to its first caller.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(authority.root()).map_err(setup)?;

@@ -1,9 +1,9 @@
-//! Mending what is kept where it does not agree with the records. Records are the truth and are never touched.
+//! Repairs stored rows that differ from the records. Records are the truth and are never changed.
 //!
-//! Devices go on syncing meanwhile. Stock, traces and what records name are made anew from the records as they stand in
-//! the very commit that mends them. Cells are sums over many records, so of each only what it lacked at the moment of
-//! the comparison is added: whatever was committed since has moved what is kept and what the records make alike. That
-//! holds only where commits find sound stock and traces, so these are mended first and the cells are compared again.
+//! Devices may sync meanwhile. Stock, provenance and blob refs are rebuilt from the records within the commit that
+//! repairs them. Cells are sums over many records, so each gets only what it lacked at the comparison: commits since
+//! then have changed stored and recomputed cells alike. That holds only if commits find intact stock and provenance, so
+//! these are repaired first and the cells are compared again.
 
 use super::{Difference, VerifyReport};
 use crate::ingest::{
@@ -18,39 +18,40 @@ use xundian_protocol::access::Directory;
 use xundian_protocol::ids::{FeedSeq, OutletId};
 use xundian_protocol::record::{Home, RecordKey};
 
-/// Rows that one commit mends, or records that it reads for that.
+/// The most rows that one commit repairs, or records that it reads for that.
 const AT_ONCE: usize = 1_000;
-/// Comparisons: one that finds all, one for the cells once the rest is sound, one that finds nothing, and one more.
+/// The most comparisons: one that finds everything, one for the cells once the rest is intact, one that finds nothing,
+/// and one more.
 const COMPARISONS_MAX: u32 = 4;
-/// Between two commits, so that those of devices get their turn.
+/// A pause between two commits, so that devices' commits get their turn.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What `verify` found and mended.
+/// What `verify` found and repaired.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RepairReport {
-    /// As of the beginning.
+    /// The findings at the beginning.
     pub found: VerifyReport,
-    /// What was mended.
+    /// What was repaired.
     pub mended: Mended,
-    /// As of the end.
+    /// The findings at the end.
     pub left: VerifyReport,
 }
 
-/// How much was mended.
+/// How much was repaired.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Mended {
-    /// Rows that could not be read, and went.
+    /// Unreadable rows that were removed.
     pub unreadable: usize,
-    /// Outlets whose stock was made anew.
+    /// Outlets whose stock was rebuilt.
     pub outlets: usize,
-    /// Traces, and what records name.
+    /// Provenance rows and blob refs.
     pub provenance: usize,
     /// Cells.
     pub cells: usize,
 }
 
 impl Mended {
-    /// How many pieces.
+    /// The total number of repairs.
     pub const fn total(&self) -> usize {
         self.unreadable + self.outlets + self.provenance + self.cells
     }
@@ -76,9 +77,9 @@ impl std::fmt::Display for Mended {
 }
 
 impl Server {
-    /// Does what [`Self::verify`] does, and mends what it finds, a bounded number of rows a commit, each with an entry
-    /// in the audit trail. Devices may sync meanwhile. Cut off at any point, the next run mends what is left. `by` is
-    /// who had it done.
+    /// Does what [`Self::verify`] does, and repairs what it finds, a bounded number of rows per commit, each with an
+    /// entry in the audit trail. Devices may sync meanwhile. After an interruption, the next run repairs what is left.
+    /// `by` is the administrator.
     pub fn repair_views(&self, by: &str, now_ms: i64) -> Result<RepairReport, StoreError> {
         self.repair_views_in(AT_ONCE, by, now_ms, || {
             std::thread::sleep(PAUSE);
@@ -86,7 +87,7 @@ impl Server {
         })
     }
 
-    /// The same in commits of a given size; `between` is done after each and may break off.
+    /// Like [`Self::repair_views`], in commits of a given size; `between` runs after each and may stop the repair.
     pub(crate) fn repair_views_in(
         &self,
         at_once: usize,
@@ -94,7 +95,7 @@ impl Server {
         now_ms: i64,
         mut between: impl FnMut() -> ControlFlow<()>,
     ) -> Result<RepairReport, StoreError> {
-        // What one adds to a cell would be added twice by two.
+        // Two concurrent repairs would add what a cell lacks twice.
         let _alone = self.repairing.lock().unwrap_or_else(PoisonError::into_inner);
         let (found, mut difference) = self.compare()?;
         let mut report = RepairReport { left: found.clone(), found, mended: Mended::default() };
@@ -116,7 +117,7 @@ impl Server {
         Ok(report)
     }
 
-    /// Mends the next rows of a difference in one commit, and takes them out of it; `None` where there are none.
+    /// Repairs the next rows of a difference in one commit, and removes them from it; `None` if there are none.
     fn mend_some(
         &self,
         difference: &mut Difference,
@@ -124,7 +125,7 @@ impl Server {
         by: &str,
         now_ms: i64,
     ) -> Result<Option<Mended>, StoreError> {
-        // What is made anew from records needs them and the organisation as of this very commit.
+        // A rebuild needs the records and the organisation of this very commit.
         self.change_with_directory(|reader, directory| {
             let mut changes = Changes::default();
             let mended = plan(reader, directory, difference, at_once, &mut changes)?;
@@ -152,7 +153,7 @@ fn plan(
     }
     mended.unreadable = changes.unreadable.len();
     if mended.unreadable > 0 {
-        // What belongs into such a row is put there by a later commit, which finds none.
+        // The row's rightful content is written by a later commit, which finds no row.
         return Ok(mended);
     }
     let mut work = 0;
@@ -192,7 +193,7 @@ impl Difference {
     }
 }
 
-/// Plans the whole stock of an outlet from the records that live there; returns how many there are.
+/// Plans the whole stock of an outlet from the records in its home; returns their number.
 fn plan_outlet(
     reader: &Reader<'_>,
     outlet: OutletId,
@@ -207,7 +208,7 @@ fn plan_outlet(
         }
     }
     let touched = stock.0.remove(&outlet).unwrap_or_default();
-    // What it adds to cells is compared apart.
+    // Its contributions to cells are compared separately.
     let mut figures = FigureChanges::default();
     let plan = plan_stock(outlet, &touched, OutletStock::default(), units, &mut figures);
     changes.stock.rebuilt.push(outlet);
@@ -219,7 +220,7 @@ fn plan_outlet(
     Ok(keys.len())
 }
 
-/// Whether a trace's record makes it as it stands.
+/// Whether a provenance row's record yields it in its present state.
 fn is_made(
     reader: &Reader<'_>,
     provenance_key: &ProvenanceKey,

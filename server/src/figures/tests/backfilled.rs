@@ -1,11 +1,11 @@
-//! Kinds that a server comes to know when records of them are there already.
+//! Kinds that a server learns when it already has records of them.
 
 use super::*;
 use crate::server::backfill;
 use crate::store::{Changes, CountedKinds, MetaChanges, Store, StoreError};
 use xundian_protocol::figures::{MeasureFamily, Measures, Subject};
 
-/// Every figure there is, by units and by people.
+/// Every figure, by unit and by person.
 pub(super) fn all_figures(server: &Server) -> Vec<Vec<(Subject, u64, Measures)>> {
     let days = (Day(DAY_ZERO - 10), Day(DAY_ZERO + 20));
     let of = [super::super::CellSubjects::Units, super::super::CellSubjects::People];
@@ -33,7 +33,7 @@ proptest! {
         prop_assert!(!server.verify().expect("readable").is_clean());
         drop(server);
 
-        // It learns some of them, is cut off in the middle, and goes on when it is opened again.
+        // It counts some of them, is interrupted, and continues when it is opened again.
         let store = Store::open(&folder.path().join("store")).expect("a store");
         let mut learning = (0..commits).map(|_| backfill(&store, &directory, at_once).expect("it learns"));
         let _is_over = learning.any(|goes_on| !goes_on);

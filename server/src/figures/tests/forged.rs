@@ -1,10 +1,10 @@
-//! Ops that no sound device makes, and honest ones that come at an odd hour.
+//! Ops that no correct device makes, and correct ones at unusual times.
 
 use super::*;
 use xundian_protocol::kinds::header;
 use xundian_protocol::record::Value;
 
-/// The one answer to one more op of device 1.
+/// The refusal of one more op of device 1, if any.
 fn answer(server: &Server, op: Op) -> Option<Refusal> {
     let receipt = server.ingest(DeviceNo(1), vec![op], NOW_MS).expect("ingest works");
     receipt.rejections.first().map(|rejection| rejection.why)

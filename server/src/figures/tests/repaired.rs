@@ -1,4 +1,4 @@
-//! Figures that were damaged on the disk and are mended from the records.
+//! Figures that were damaged on disk and are repaired from the records.
 
 use super::backfilled::all_figures;
 use super::*;
@@ -8,17 +8,17 @@ use std::ops::ControlFlow;
 /// One kind of damage to one row.
 #[derive(Clone, Debug)]
 enum Damage {
-    /// It is gone.
+    /// The row is missing.
     Lost,
     /// Its value is that of another row of its table.
     Swapped,
-    /// A byte of its value is another one.
+    /// A byte of its value is changed.
     Flipped { at: prop::sample::Index, bits: u8 },
-    /// Its value ends too early.
+    /// Its value is truncated.
     Torn,
-    /// Another row like it stands where none belongs.
+    /// A similar row exists where none belongs.
     Doubled { at: prop::sample::Index, bits: u8 },
-    /// A row with a key of no sense stands beside it.
+    /// A row with a meaningless key exists beside it.
     Foreign,
 }
 
@@ -60,7 +60,8 @@ fn put(server: &Server, (row, damage): &(prop::sample::Index, Damage)) {
     }
 }
 
-/// Sends until the server takes it all. A commit that meets damage is refused whole, and its ops wait.
+/// Sends until the server accepts everything. A commit that meets damage is refused as a whole, and its ops stay
+/// unsent.
 fn try_send(server: &Server, device: DeviceNo, ops: &[Op]) -> bool {
     ops.iter().all(|op| server.ingest(device, vec![op.clone()], NOW_MS).is_ok())
 }
@@ -88,7 +89,7 @@ proptest! {
         let server = company(folders[1].path());
         send(&server, DeviceNo(1), &one, 7);
         damages.iter().for_each(|damage| put(&server, damage));
-        // Devices and headquarters go on between its commits, and somebody ends the server in the middle.
+        // Devices and headquarters continue between its commits, and the server is killed in the middle.
         let (mut left, mut sent) = (commits, two.iter());
         let cut_off = server.repair_views_in(at_once, "test", NOW_MS, || {
             let _taken = sent.next().map(|op| try_send(&server, DeviceNo(2), std::slice::from_ref(op)));

@@ -1,4 +1,4 @@
-//! What is held, what a crash does to it, and who makes room for whom.
+//! What the spool holds, what a crash does to it, and what is evicted.
 
 use super::*;
 use proptest::prelude::*;
@@ -18,15 +18,15 @@ fn key(device: u32, picture: &[u8]) -> Key {
     Key { device: DeviceNo(device), hash: ContentHash::of(picture) }
 }
 
-/// Bytes that differ from place to place.
+/// Bytes that differ by offset.
 fn picture(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| (at / 251 + at * 7) as u8).collect()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-    /// Whatever pieces come, and wherever the server is killed, what is held is what a plain list of bytes says,
-    /// and its hash is theirs.
+    /// Whatever pieces arrive and wherever the server is killed, the spool holds what a plain list of bytes would, with
+    /// its hash.
     #[test]
     fn it_holds_what_a_list_of_bytes_would(
         pieces in prop::collection::vec((0..2_500_000u64, 0..600_000usize, any::<u8>(), 0..6u8), 1..16),
@@ -79,7 +79,7 @@ fn the_end_of_a_file_that_a_crash_tore_is_told_by_its_hash() {
     let spool = open(&folder, limits());
     let front = spool.begin(key, 100_000, NOW_MS).expect("room");
     assert_eq!((front.bytes, front.hash), (50_000, ContentHash::of(&torn)));
-    // The device sees that this is not its own front, and sends all.
+    // The device sees that this is not its own front, and sends everything.
     let front = spool.keep(key, 0, &whole, NOW_MS).expect("room").expect("begun");
     assert_eq!((front.bytes, front.hash), (100_000, ContentHash::of(&whole)));
 }

@@ -87,7 +87,7 @@ fn company(folder: &std::path::Path) -> Server {
     server
 }
 
-/// The one edit that each device made, none having seen another: which of the fields, and when.
+/// One edit by each device, none having seen another: which fields, and when.
 fn edits() -> impl Strategy<Value = Vec<Op>> {
     let edit = (prop::sample::subsequence(TAGS.to_vec(), 1..=TAGS.len()), 0i64..4);
     prop::collection::vec(edit, DEVICES).prop_map(|edits| {
@@ -109,13 +109,13 @@ fn edits() -> impl Strategy<Value = Vec<Op>> {
     })
 }
 
-/// Pushes in an order, each device's more than once.
+/// Pushes in some order, each device's more than once.
 fn pushes() -> impl Strategy<Value = Vec<usize>> {
     let twice: Vec<usize> = (0..DEVICES).chain(0..DEVICES).collect();
     Just(twice).prop_shuffle()
 }
 
-/// The outlet, and by id what lost in each conflict about it.
+/// The outlet, and the lost value of each conflict on it, by id.
 fn merged(ops: &[Op], pushes: &[usize]) -> (Record, BTreeMap<RecordId, Option<Side>>) {
     let folder = tempfile::tempdir().expect("a folder");
     let server = company(folder.path());
@@ -140,7 +140,7 @@ proptest! {
     ) {
         let ((record, conflicts), other) = (merged(&ops, &first), merged(&ops, &second));
         prop_assert_eq!((&record, &conflicts), (&other.0, &other.1));
-        // Of those who wrote a field, all but the last lose.
+        // Of a field's writers, all but the last lose.
         let writers = |tag: &u16| ops.iter().filter(|op| op.names(*tag)).count();
         let losers: usize = TAGS.iter().map(|tag| writers(tag).saturating_sub(1)).sum();
         prop_assert_eq!(conflicts.len(), losers);

@@ -1,17 +1,16 @@
 //! The end of fjall's journal, where a power cut may have torn the last batch.
 //!
-//! fjall cuts off a batch that is not all there. One that is all there by its lengths, and of which some sectors are not
-//! what was written, it meets with an error (as of 3.1.13), and the store would not open. Both are one case: nobody was
-//! told that the batch is safe, for then all of it would have been synced. So the journal ends in front of it, and what
-//! is cut off is laid aside.
+//! fjall cuts off an incomplete batch. A batch that is complete by its lengths but has wrong sectors makes it fail (as
+//! of 3.1.13), and the store would not open. Both are the same case: the batch was never acknowledged, because then all
+//! of it would have been synced. So the journal is cut before it, and the cut part is kept aside.
 //!
-//! Behind such a batch there may be notes of devices, which are not synced by themselves and are one item each, and one
-//! batch more that was under way. Where more stands behind it, it was synced, and what is wrong with it is no power cut's
-//! doing: then nothing is cut.
+//! Behind such a batch there may be device notes, which are not synced individually and are one item each, and one
+//! further batch in progress. If more follows, the batch was synced and its damage has another cause: then nothing is
+//! cut.
 //!
-//! A batch is a start (tag 1, items u32, number u64), its items (2: type u8, compression u8, table u64, length of the key
-//! u16, length of the value u32, length as stored u32, key, value; 4: table u64), and an end (3: XXH3 of the items, u64,
-//! and four bytes). All numbers are little-endian.
+//! A batch is a start (tag 1, items u32, number u64), its items (2: type u8, compression u8, table u64, length of the
+//! key u16, length of the value u32, length as stored u32, key, value; 4: table u64), and an end (3: XXH3 of the items,
+//! u64, and four bytes). All numbers are little-endian.
 
 #![expect(clippy::little_endian_bytes, reason = "so fjall writes numbers")]
 
@@ -22,11 +21,11 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// What fjall calls a journal.
+/// The file extension of a fjall journal.
 const EXTENSION: &str = "jnl";
 
-/// Cuts the newest journal of a store where its first batch begins that is not sound. Returns where that is, and the
-/// file with what was cut off; `None` where it has no such batch, or one that was synced.
+/// Cuts the newest journal of a store before its first invalid batch. Returns the file with the cut part and the offset
+/// of the cut; `None` if every batch is valid, or the invalid one was synced.
 pub(super) fn cut_torn_end(folder: &Path) -> io::Result<Option<(PathBuf, u64)>> {
     let Some(path) = newest_journal(folder)? else { return Ok(None) };
     let journal = fs::read(&path)?;
@@ -47,7 +46,7 @@ pub(super) fn cut_torn_end(folder: &Path) -> io::Result<Option<(PathBuf, u64)>> 
     Ok(Some((aside, end as u64)))
 }
 
-/// Whether a batch that is not sound was synced once, by what stands behind it.
+/// Whether an invalid batch was synced, judged by what follows it.
 fn was_synced(bytes: &[u8]) -> bool {
     let mut rest = read_batch(bytes).map(|batch| batch.rest);
     let behind = std::iter::from_fn(|| {
@@ -72,7 +71,7 @@ fn newest_journal(folder: &Path) -> io::Result<Option<PathBuf>> {
     Ok(newest.map(|(_, path)| path))
 }
 
-/// Where the first batch begins that is not sound.
+/// The offset of the first invalid batch.
 fn sound_end(journal: &[u8]) -> usize {
     let mut rest = journal;
     while let Some(batch) = read_batch(rest).filter(|batch| batch.is_sound) {
@@ -81,11 +80,11 @@ fn sound_end(journal: &[u8]) -> usize {
     journal.len() - rest.len()
 }
 
-/// A batch that is all there by its lengths.
+/// A batch that is complete by its lengths.
 struct Read<'a> {
     items: u32,
     is_sound: bool,
-    /// What stands behind it.
+    /// The bytes behind it.
     rest: &'a [u8],
 }
 
@@ -124,7 +123,7 @@ mod tests {
     use super::super::{Batch, Engine, Table};
     use super::*;
 
-    /// Rows that no compression makes shorter.
+    /// A row that does not compress.
     fn row(n: u8) -> Vec<u8> {
         let mut bytes = vec![0; usize::from(n) * 700];
         blake3::Hasher::new().update(&[n]).finalize_xof().fill(&mut bytes);
@@ -202,7 +201,7 @@ mod tests {
             torn[at] ^= 0x55;
             fs::write(&journal, &torn).expect("written");
             let engine = Engine::open(&store).unwrap_or_else(|error| panic!("byte {at} of {end}: {error}"));
-            // A byte that means nothing may be another one.
+            // A changed byte may have no meaning.
             let rows = rows(&engine);
             assert!(rows[..8] == [1, 2, 3, 4, 5, 6, 7, 8] && rows.len() <= 9, "byte {at} of {end}: {rows:?}");
             drop(engine);
