@@ -172,7 +172,7 @@ proptest! {
                 for spec in kinds::ALL {
                     let op = op(spec.kind, home, Vec::new());
                     let may = directory.may_write(Writer::Person(person), spec, &op, Day(day), Day(day)).is_ok();
-                    prop_assert!(sees || !may, "{person} may write a {} in {home:?}, which they do not see", spec.code);
+                    prop_assert!(sees || !may, "{person} may write a {} in {home:?} without seeing it", spec.code);
                 }
             }
         }
