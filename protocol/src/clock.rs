@@ -52,7 +52,7 @@ impl Clock {
         self.last
     }
 
-    /// Makes a moment that is greater than all before, at `now_ms` if the wall clock allows it.
+    /// Returns a new moment: `now_ms`, or the next moment after the last one if the wall clock is not past it.
     pub fn tick(&mut self, now_ms: i64) -> Hlc {
         self.last = Hlc::at_ms(now_ms).max(Hlc(self.last.0.saturating_add(1)));
         self.last

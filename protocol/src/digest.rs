@@ -6,7 +6,7 @@
 
 use std::ops::AddAssign;
 
-/// The digest of any number of records; that of no record is zero.
+/// The digest of any number of records; the digest of no records is zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Digest(pub u128);
 

@@ -83,8 +83,8 @@ impl KindId {
 }
 
 /// An epoch of the server's feed: from one opening of its store to the next. A server that was restored from a backup
-/// begins a new epoch where the backup ends. A feed position in an unknown epoch, or behind the end of one, belongs to
-/// a feed that was lost. (Compare Kafka's leader epochs, Raft's terms and PostgreSQL's timelines.)
+/// begins a new epoch where the backup ends. A feed position in an unknown epoch, or past the end of a known one,
+/// belongs to a feed that was lost. (Compare Kafka's leader epochs, Raft's terms and PostgreSQL's timelines.)
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct FeedEpoch(pub [u8; 16]);
 
@@ -94,7 +94,7 @@ impl FeedEpoch {
 }
 
 /// A device within one life of its store. The server assigns the number at enrolment, and a new one when a store was
-/// restored or copied. So a number and a sequence identify one save for ever.
+/// restored or copied. So a device number and an [`OpSeq`] identify one op for ever.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct DeviceNo(pub u32);
 
@@ -226,14 +226,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_survives_its_text() {
+    fn an_id_round_trips_through_text() {
         let id = RecordId::v7(1_800_000_000_000, [7; 10]);
         assert_eq!(id.to_string().parse(), Ok(id));
         assert!("S1-01".parse::<RecordId>().is_err());
     }
 
     #[test]
-    fn a_content_hash_survives_its_text_and_is_the_same_in_pieces() {
+    fn a_content_hash_round_trips_through_text_and_is_the_same_in_pieces() {
         let hash = ContentHash::of(b"a shelf");
         assert_eq!(hash.to_string().parse(), Ok(hash));
         assert!("cafe".parse::<ContentHash>().is_err());
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_natural_key_names_one_record_within_its_kind() {
+    fn a_natural_key_gives_one_id_within_its_kind() {
         assert_eq!(RecordId::derived(KindId(4), "S1"), RecordId::derived(KindId(4), "S1"));
         assert_ne!(RecordId::derived(KindId(4), "S1"), RecordId::derived(KindId(5), "S1"));
     }

@@ -40,13 +40,13 @@ pub enum InvitationError {
         bytes: usize,
     },
     /// A character that cannot occur in an invitation.
-    #[error("the invitation has a character that none has, {found:?}: copy all of it again")]
+    #[error("an invitation cannot contain the character {found:?}: copy all of it again")]
     Character {
         /// The character.
         found: char,
     },
     /// The checksum is wrong.
-    #[error("the invitation was not copied whole, or has a slip in it: copy all of it again")]
+    #[error("the invitation is incomplete or has a typing mistake: copy all of it again")]
     Checksum,
     /// The address is not host:port.
     #[error("the invitation's server address {address:?} is not of the form host:port")]
@@ -174,7 +174,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_invitation_survives_its_text(
+        fn an_invitation_round_trips_through_text(
             fingerprint: [u8; 32], secret: [u8; 16], host in "[a-z0-9.-]{1,40}", port in 1u16..,
         ) {
             let made = Invitation::new(format!("{host}:{port}"), fingerprint, secret);
@@ -187,14 +187,14 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in ".{0,200}") {
+        fn arbitrary_text_never_panics(text in ".{0,200}") {
             prop_assert!(text.parse::<Invitation>().is_err());
             let prefixed = format!("{PREFIX}{text}");
             prop_assert!(prefixed.parse::<Invitation>().is_err());
         }
 
         #[test]
-        fn a_slip_is_found(at in 0usize..98, letter in 0usize..32) {
+        fn a_typing_mistake_is_found(at in 0usize..98, letter in 0usize..32) {
             let made = Invitation::new("demo:4433".into(), [7; 32], [9; 16]);
             let text = made.map_err(|error| TestCaseError::fail(error.to_string()))?.to_string();
             let mut slipped = text.clone().into_bytes();
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn its_secret_stays_out_of_logs() {
+    fn the_secret_stays_out_of_logs() {
         let made = Invitation::new("demo:4433".into(), [7; 32], [99; 16]);
         assert!(!format!("{made:?}").contains("99"));
     }

@@ -1,4 +1,4 @@
-//! The organisation as a lookup.
+//! The directory: the organisation as a lookup by id and by day.
 
 use crate::calendar::Day;
 use crate::ids::{OrgUnitId, OutletId, PersonId, PositionId, RecordId};
@@ -17,7 +17,7 @@ pub struct UnitEntry {
     pub name_zh: String,
     /// Its English name; empty if it has none.
     pub name_en: String,
-    /// What it is.
+    /// Its type.
     pub unit_type: UnitType,
     /// The unit above.
     pub parent: Option<OrgUnitId>,
@@ -34,7 +34,7 @@ pub struct PositionEntry {
     pub title: String,
     /// The unit it belongs to.
     pub unit: OrgUnitId,
-    /// What it may see and write.
+    /// Its role, which decides what it may see and write.
     pub role: Role,
 }
 
@@ -91,11 +91,11 @@ pub struct OutletEntry {
 pub struct Assignment {
     /// The position.
     pub position: PositionId,
-    /// If two assignments are in force, the greater epoch wins.
+    /// The number of the hand-over. If two assignments are in force, the greater epoch wins.
     pub epoch: i64,
-    /// The first day.
+    /// The first day on which it is in force.
     pub from: Day,
-    /// The last day.
+    /// The last day; `None` while it has no end.
     pub to: Option<Day>,
 }
 
@@ -225,12 +225,12 @@ impl Directory {
         })
     }
 
-    /// The outlets that were or will be assigned to a position on any day.
+    /// The outlets that are assigned to a position on any day, past or future.
     pub fn outlets_ever_of(&self, position: PositionId) -> impl Iterator<Item = OutletId> {
         self.by_position.get(&position).into_iter().flatten().copied()
     }
 
-    /// The unit to which an outlet counts on a day: that of the position it is assigned to, else that of
+    /// The unit that an outlet counts towards on a day: the unit of the position it is assigned to, else the unit of
     /// its territory, else none (DOMAIN C, S2.2).
     pub fn unit_on(&self, outlet: OutletId, day: Day) -> Option<OrgUnitId> {
         let by_assignment = || {
@@ -325,7 +325,7 @@ fn person_entry(person: &Person) -> Option<PersonEntry> {
     })
 }
 
-/// The position that a line of `position_from` names.
+/// The position in a line of `position_from`; `None` for the id of all zeros, which means no position.
 fn known(position: PositionId) -> Option<PositionId> {
     (position.0 != RecordId::NIL).then_some(position)
 }

@@ -75,7 +75,7 @@ pub enum Grant {
 }
 
 impl PositionEntry {
-    /// What the position sees.
+    /// The grant of the position, by its role.
     pub const fn grant(&self) -> Grant {
         match self.role {
             Role::Merchandiser | Role::Representative => Grant::Own,
@@ -200,7 +200,7 @@ impl Directory {
         Err(Denied::Scope { home: self.home_name(op.home), day })
     }
 
-    /// A home's name for people.
+    /// The name of a home, for people.
     pub fn home_name(&self, home: Home) -> String {
         match home {
             Home::Company => "the company".into(),
@@ -223,13 +223,13 @@ impl Directory {
         self.placed_on(person, day).is_some_and(|(_, position)| self.is_within(position.unit, unit))
     }
 
-    /// Whether an outlet counts to a unit, or to one below it, on a day.
+    /// Whether an outlet counts towards a unit, or one below it, on a day.
     pub fn outlet_within(&self, outlet: OutletId, unit: OrgUnitId, day: Day) -> bool {
         self.unit_on(outlet, day).is_some_and(|found| self.is_within(found, unit))
     }
 }
 
-/// A digest of an ordered set of homes. Device and server compare it to find out whether they mean the same scope.
+/// A digest of an ordered set of homes. Device and server compare it to find out whether they have the same scope.
 pub fn scope_digest(homes: &[Home]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     for home in homes {

@@ -96,7 +96,7 @@ impl MeasureFamily {
     }
 }
 
-/// Whose cell it is. Only leaves are kept; everything above is a sum of them.
+/// The unit or person of a cell. Only the cells of single units and persons are kept; totals are sums of them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Subject {
     /// The unit of the outlet on that day; `None` for outlets that belong to no unit.
@@ -123,9 +123,9 @@ pub enum Period {
 /// The address of a cell.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Cell {
-    /// The family of figures.
+    /// The family.
     pub family: MeasureFamily,
-    /// Whose cell it is.
+    /// The unit or person.
     pub subject: Subject,
     /// The period.
     pub period: Period,
@@ -136,7 +136,7 @@ pub struct Cell {
 /// What one record adds to the figures of one day.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Contribution {
-    /// The family of figures.
+    /// The family.
     pub family: MeasureFamily,
     /// The outlet. It decides the unit, by the assignment in force on `unit_on`.
     pub outlet: Option<OutletId>,

@@ -5,9 +5,9 @@ use super::Measures;
 /// A numerator over a denominator, shown together and never averaged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Ratio {
-    /// What was counted.
+    /// The number counted.
     pub numerator: i64,
-    /// Out of what.
+    /// The number that it is counted out of.
     pub denominator: i64,
 }
 
@@ -17,7 +17,7 @@ impl Ratio {
         if self.denominator <= 0 {
             return None;
         }
-        // Devices send sums of any size.
+        // The sums come from what devices sent, so they may have any size.
         let (numerator, denominator) = (i128::from(self.numerator), i128::from(self.denominator));
         let rounded = (numerator * 20_000 + denominator).div_euclid(2 * denominator);
         Some(i64::try_from(rounded).unwrap_or(if rounded < 0 { i64::MIN } else { i64::MAX }))
@@ -104,7 +104,7 @@ impl From<Measures> for VisitFigures {
     }
 }
 
-/// What was found of products in a period.
+/// The shelf checks and stock counts of products in a period.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ProductFigures {
     /// Listed products that were looked for.
@@ -197,13 +197,13 @@ impl IssueFigures {
         }
     }
 
-    /// Closed by the due day ÷ due.
+    /// The share of issues that were closed in time: closed by the due day ÷ due.
     pub const fn on_time(&self) -> Ratio {
         Ratio { numerator: self.closed_by_due, denominator: self.due }
     }
 }
 
-/// How much of the data of a figure has arrived.
+/// How much of the data behind a figure has arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Completeness {
     /// Active devices.
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn measures_come_back() {
+    fn figures_round_trip_through_measures() {
         let figures = VisitFigures { planned: 1, done_chain: 9, timed: 4, ..Default::default() };
         assert_eq!(VisitFigures::from(figures.measures()), figures);
         let figures = ProductFigures { audited: 3, counted_units: -2, ..Default::default() };

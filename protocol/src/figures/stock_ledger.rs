@@ -1,8 +1,8 @@
 //! The stock ledger: the stock of one product in one outlet over time. A count states a level, a movement changes it.
 //!
 //! A count states the whole stock of a product in the outlet, over all locations and lots of its lines. The level at a
-//! day is the sum of the changes up to it, so levels of outlets can be added. The change of an entry depends only on
-//! the level before it. A late entry therefore affects only itself and the next count after it.
+//! day is the sum of the changes up to it, so the levels of several outlets can be summed. The change of an entry
+//! depends only on the level before it. A late entry therefore affects only itself and the next count after it.
 
 use super::{Contribution, Dimension, MeasureFamily, Measures};
 use crate::calendar::Day;
@@ -49,7 +49,7 @@ pub struct Entry {
 pub struct Level {
     /// Units on hand.
     pub units: i64,
-    /// The day of the last entry. It decides the unit that the stock counts to.
+    /// The day of the last entry. It decides the unit that the stock counts towards.
     pub day: Day,
     /// Who recorded the last entry.
     pub person: Option<PersonId>,
@@ -64,8 +64,8 @@ pub fn level_after(before: Option<Level>, entry: &Entry) -> Level {
     Level { units, day: entry.day, person: entry.person }
 }
 
-/// The contributions of `entry`: its level is added for its own person and unit on its day, and the level before it is
-/// subtracted from those who held it.
+/// The contributions of `entry`, on its day. The level after it is added to its person and unit. The level before it
+/// is subtracted from the person and unit of the entry before.
 pub fn changes(
     outlet: OutletId,
     gtin: u64,
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_level_of_a_day_is_the_last_count_and_what_moved_since() {
+    fn the_level_of_a_day_is_the_last_count_plus_the_movements_since() {
         let entries = [
             entry(1, Stock::Counted(10)),
             entry(2, Stock::Moved(5)),

@@ -1,8 +1,8 @@
 //! The formatter of values. It interprets a stored value by its field's declaration, and writes it for people in
 //! Chinese and in English.
 //!
-//! [`Meaning`] is the interpretation; programs and tables that want typed values read it. [`Formatter`] writes it as
-//! text. The caller provides names of records and moments in a time zone.
+//! [`Meaning`] is the interpretation, for programs and tables that need typed values. [`Formatter`] turns it into text.
+//! The caller provides the names of records and formats moments in a time zone.
 
 use super::Product;
 use super::declare::{FieldSpec, KeyType, KeyedValue, Label, Unit};
@@ -48,7 +48,7 @@ impl Text {
 pub enum Meaning<'a> {
     /// Nothing.
     Absent,
-    /// Yes or no.
+    /// A yes or no.
     Bool(bool),
     /// A text.
     Text(&'a str),
@@ -126,9 +126,9 @@ impl<'a> Meaning<'a> {
 /// Writes values for people.
 #[derive(Clone, Copy)]
 pub struct Formatter<'a> {
-    /// The name of a record, if the caller knows it.
+    /// Returns the name of a record, if the caller knows it.
     pub name: &'a dyn Fn(KindId, RecordId) -> Option<String>,
-    /// A moment (Unix milliseconds) in the reader's time zone.
+    /// Formats a moment (Unix milliseconds) in the reader's time zone.
     pub moment: &'a dyn Fn(i64) -> String,
 }
 
@@ -154,7 +154,7 @@ impl Formatter<'_> {
         }
     }
 
-    /// The line of a field that is a map; `None` for [`Key::Single`].
+    /// The line key of a field that is a map; `None` for [`Key::Single`].
     pub fn line(&self, field: Option<&FieldSpec>, key: &Key) -> Option<String> {
         let day = |number: &u64| i32::try_from(*number).ok().map(|day| Day(day).to_string());
         let product = |number: u64| {
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn values_read_in_both_languages() {
+    fn values_are_formatted_in_both_languages() {
         assert_eq!(of("channel", Value::Int(3)), Text { zh: "连锁".into(), en: "Chain".into() });
         assert_eq!(of("channel", Value::Int(99)), Text::both("99"), "a choice of a newer version");
         assert_eq!(of("latitude_e7", Value::Int(-312_304_567)).en, "−31.2304567°");
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_named_by_the_kind_that_its_field_refers_to() {
+    fn an_id_is_resolved_by_the_kind_that_its_field_refers_to() {
         let id = RecordId::from_bytes([7; 16]);
         let name = |kind, _| spec(kind).map(|spec| spec.code.to_owned());
         let formatter = Formatter { name: &name, ..Formatter::PLAIN };

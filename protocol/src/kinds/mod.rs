@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_names_the_kind_of_its_type() {
+    fn id_types_name_the_kinds_of_their_records() {
         use crate::ids::{OrgUnitId, OutletId, PersonId, PositionId, RoutePlanId, VisitId};
         let named = [
             (OrgUnitId::KIND, OrgUnit::SPEC.kind),

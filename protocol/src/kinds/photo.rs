@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_shows_its_form() {
+    fn the_first_bytes_of_a_picture_give_its_format() {
         assert_eq!(MediaType::of(b"\xFF\xD8\xFF\xE0\0\x10JFIF"), Some(MediaType::Jpeg));
         assert_eq!(MediaType::of(b"\x89PNG\r\n\x1a\n"), Some(MediaType::Png));
         assert_eq!(MediaType::of(b"RIFF\x24\0\0\0WEBPVP8 "), Some(MediaType::Webp));

@@ -36,7 +36,7 @@ pub enum Invalid {
         found: String,
     },
     /// A line's key has another type, is too long, or is not a GTIN.
-    #[error("{kind}.{field} has no line {found}")]
+    #[error("{kind}.{field} cannot have a line with the key {found}")]
     LineKey {
         /// The kind's code.
         kind: &'static str,
@@ -53,7 +53,7 @@ pub enum Invalid {
     },
     /// The op, or the record after it, is too large to be sent.
     #[error(
-        "a {kind} cannot hold that much: {fields} fields of {bytes} bytes, at most {RECORD_FIELDS_MAX} of {bytes_max}"
+        "a {kind} cannot hold {fields} fields with {bytes} bytes: at most {RECORD_FIELDS_MAX} with {bytes_max} bytes"
     )]
     TooLarge {
         /// The kind's code.

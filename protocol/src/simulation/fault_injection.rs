@@ -5,15 +5,15 @@
 pub enum Bug {
     /// The server sends a receipt before its commit is durable.
     AckBeforeDurability,
-    /// The server applies an op again that it has applied already.
+    /// The server applies an op a second time.
     LostDedupe,
-    /// Of two writes the later arrival wins, whatever its stamp.
+    /// Of two writes, the one that arrives later wins, whatever its stamp.
     MergeByArrival,
-    /// A changed record adds its new contribution, and its old one stays.
+    /// A changed record adds its new contribution, but its old one is not subtracted.
     ViewNotTakenBack,
-    /// The device moves its cursor before the records in front of it are durable.
+    /// The device moves its cursor before the pulled records are durable.
     CursorBeforeCommit,
-    /// The server checks the scope of what devices write, and not of what they read.
+    /// The server checks the scope of writes, but not of reads.
     ScopeOnWriteOnly,
 }
 
@@ -34,7 +34,7 @@ impl Bug {
         INJECTED.get() == Some(self)
     }
 
-    /// Whether it is injected: it never is.
+    /// Always false: without the feature `simulation` no bug can be injected.
     #[cfg(not(feature = "simulation"))]
     pub const fn is_injected(self) -> bool {
         false

@@ -1,14 +1,14 @@
-//! Kinds that the program in this thread does not know, as one of an earlier release (docs/adr/0012).
+//! Kinds that the program in this thread does not know, like an earlier release (docs/adr/0012).
 
 use crate::ids::KindId;
 
-/// Whether the program does not know a kind that this crate declares.
+/// Whether the program in this thread does not know a kind that this crate declares.
 #[cfg(feature = "simulation")]
 pub fn contains(kind: KindId) -> bool {
     UNKNOWN.get().contains(&kind)
 }
 
-/// Whether the program does not know a kind that this crate declares: it knows all of them.
+/// Always false: without the feature `simulation` the program knows every kind that this crate declares.
 #[cfg(not(feature = "simulation"))]
 pub const fn contains(_kind: KindId) -> bool {
     false

@@ -145,7 +145,7 @@ impl ClientSession {
         }
         match self.phase {
             Phase::Pushing if self.is_settled() => self.all_settled(),
-            // The welcome tells whether the two ends know each other, and the server's time.
+            // The welcome must come first: it shows whether this store was restored or copied, and the server's time.
             Phase::Done(outcome) if self.welcomed && !self.is_resuming => Step::Done(outcome),
             Phase::Pushing
             | Phase::ReadingCursors
@@ -332,7 +332,7 @@ impl ClientSession {
                 let got = match frame {
                     ServerFrame::FigureResponse(_) => "figures",
                     ServerFrame::Granted(_) => "a certificate",
-                    ServerFrame::UploadStatus(_) | ServerFrame::Declined(_) => "word of a picture",
+                    ServerFrame::UploadStatus(_) | ServerFrame::Declined(_) => "a picture's status",
                     _ => "records",
                 };
                 let expected = if phase == Phase::Pushing { "a receipt" } else { "nothing" };

@@ -21,7 +21,7 @@ use crate::wire::v1::Refused;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
     /// The other side sent a frame that is not allowed here.
-    #[error("the other side sent {got} while {expected} was due: the connection is closed, try again")]
+    #[error("the other side sent {got} when {expected} was expected: the connection is closed, try again")]
     Unexpected {
         /// What was received.
         got: &'static str,
@@ -32,7 +32,7 @@ pub enum SessionError {
     #[error("the server refused: {}", .0.message)]
     Refused(Refused),
     /// The same request was repeated without progress.
-    #[error("the sync does not get further than op {through}: try again, and report it if it stays so")]
+    #[error("the sync makes no progress after op {through}: try again, and report it if it happens again")]
     NoProgress {
         /// The last op that is durable.
         through: u64,

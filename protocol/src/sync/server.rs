@@ -66,7 +66,7 @@ pub struct ServerSession {
     /// The first and the last op of each push that waits for its receipt.
     pushes: VecDeque<(OpSeq, OpSeq)>,
     pull: Option<Pull>,
-    /// What is still to be read for this pull: first the scope, then the homes that are behind.
+    /// What this pull still has to read: first the scope, then the homes that are behind.
     to_read: VecDeque<(Option<Home>, FeedSeq)>,
 }
 
@@ -110,7 +110,7 @@ impl ServerSession {
             ClientFrame::Hello(hello) => {
                 if hello.device != self.device {
                     let message = format!(
-                        "the store is that of {}, the certificate that of {}: enrol this device anew",
+                        "the store belongs to {}, but the certificate to {}: enrol this device again",
                         hello.device, self.device
                     );
                     let refused = Refused { why: Refusal::Unauthenticated, message };

@@ -64,7 +64,7 @@ enum Event {
         device: u8,
         homes: u8,
     },
-    /// The first flight of a session arrives once more, as 0-RTT data may.
+    /// The first flight of a session arrives again, as 0-RTT data may.
     Replay {
         device: u8,
     },
@@ -73,7 +73,7 @@ enum Event {
     },
     /// A copy of the server is set aside.
     Backup,
-    /// The server becomes the copy that was set aside last, or an empty one.
+    /// The server is replaced by the last copy that was set aside, or by an empty server.
     Restore,
     /// A confirmed record of the device is corrupted.
     Decay {
@@ -186,7 +186,7 @@ impl World {
     fn check_rest(&mut self) {
         self.moved = 0;
         self.sync_all();
-        assert_eq!(self.moved, 0, "a session with nothing new moves records");
+        assert_eq!(self.moved, 0, "a session with nothing new transfers records");
     }
 
     fn session(&mut self, at: usize, mode: SyncMode) -> ClientSession {
@@ -253,7 +253,7 @@ impl World {
         }
     }
 
-    /// Delivers one payload, or does to it what `fate` says.
+    /// Applies `fate` to the next payload.
     fn carry(&mut self, at: usize, fate: Fate, up: bool) {
         let Some(link) = &mut self.links[at] else { return self.connect(at, SyncMode::Sync) };
         let queue = if up { &mut link.up } else { &mut link.down };
@@ -341,13 +341,13 @@ impl World {
                 assert_eq!(
                     outcome == Outcome::Pushed,
                     mode == SyncMode::Push,
-                    "{outcome:?} is not what was aimed at"
+                    "a session of {mode:?} ended with {outcome:?}"
                 );
                 self.links[at] = None;
                 return;
             }
             let up = !link.up.is_empty();
-            assert!(up || !link.down.is_empty(), "the session of device {at} is wedged: {:?}", link.client);
+            assert!(up || !link.down.is_empty(), "the session of device {at} is stuck: {:?}", link.client);
             self.carry(at, Fate::Arrives, up);
         }
         panic!("the session of device {at} does not end");
@@ -365,12 +365,12 @@ impl World {
             let cursor = self.devices[at].cursor;
             self.run(at, SyncMode::Push);
             let device = &self.devices[at];
-            assert_eq!(device.cursor, cursor, "{} has pulled", device.no);
+            assert_eq!(device.cursor, cursor, "{} pulled during a push", device.no);
             self.server.check_account_of(device);
         }
     }
 
-    /// Asserts that nothing is lost, counted twice or different.
+    /// Asserts that no op is lost or counted twice, and that all replicas are equal.
     fn check(&self) {
         for device in &self.devices {
             self.server.check_account_of(device);
@@ -386,7 +386,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
-    fn after_any_storm_nothing_is_lost_or_twice_and_all_replicas_are_equal(
+    fn after_any_storm_nothing_is_lost_or_counted_twice_and_all_replicas_are_equal(
         events in prop::collection::vec(event(), 0..400),
     ) {
         let mut world = World::new();
@@ -418,7 +418,7 @@ proptest! {
         }
         world.sync_all();
         world.check();
-        prop_assert!(world.moved <= decays.len(), "{} records moved for {}", world.moved, decays.len());
+        prop_assert!(world.moved <= decays.len(), "{} records sent for {} corrupted", world.moved, decays.len());
         world.check_rest();
     }
 

@@ -46,11 +46,11 @@ pub enum Outcome {
     Stored,
     /// [`Upload::pause`] ended it.
     Paused,
-    /// The server does not take the picture.
+    /// The server does not accept the picture.
     Declined {
         /// Why.
         why: Refusal,
-        /// The same for people.
+        /// The reason, as text for people.
         message: String,
     },
     /// The bytes were sent several times, and the server never held them.
@@ -181,7 +181,7 @@ impl Upload {
             }
             // An answer for an earlier picture that ended with pieces in flight.
             ServerFrame::UploadStatus(_) | ServerFrame::Declined(_) => {}
-            _ => return Err(SessionError::Unexpected { got: "records", expected: "word of a picture" }),
+            _ => return Err(SessionError::Unexpected { got: "records", expected: "a picture's status" }),
         }
         Ok(())
     }

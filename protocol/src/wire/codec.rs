@@ -1,4 +1,4 @@
-//! bincode with our settings: a limit on what a decoder allocates, and no trailing bytes.
+//! bincode with the settings of this crate: a limit on what a decoder allocates, and no trailing bytes.
 
 use crate::limits::{DECODE_BYTES_MAX, SMALL_BYTES_MAX, SMALL_DECODE_BYTES_MAX};
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
@@ -14,18 +14,18 @@ const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODE_BYTES_MAX>> =
 const SMALL_CONFIG: Configuration<LittleEndian, Varint, Limit<SMALL_DECODE_BYTES_MAX>> =
     bincode::config::standard().with_limit::<SMALL_DECODE_BYTES_MAX>();
 
-/// Bytes that could not be decoded.
+/// Why bytes could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// No bytes at all.
+    /// There are no bytes.
     #[error("the value is empty")]
     Empty,
-    /// A version that this program does not know.
+    /// The program does not know the version.
     #[error("the value is of format version {found}; this program reads version {known}: update it")]
     Version {
         /// The version byte found.
         found: u8,
-        /// The one that this program reads.
+        /// The version that this program reads.
         known: u8,
     },
     /// The bytes are not a valid value.
@@ -59,7 +59,7 @@ impl DecodeError {
 
 /// Appends a value's bytes.
 pub(super) fn put<T: Encode>(value: &T, out: &mut Vec<u8>) {
-    // Writing into memory fails only if a type's own encoder fails, and ours are all derived.
+    // Writing into memory fails only if the encoder of a type fails. All encoders here are derived.
     if let Err(error) = bincode::encode_into_std_write(value, out, CONFIG) {
         unreachable!("derived encoders do not fail: {error}");
     }
@@ -77,10 +77,10 @@ pub(super) fn take<T: Decode<()>>(bytes: &mut &[u8]) -> Result<T, DecodeError> {
     Ok(value)
 }
 
-/// Up to here a varint is a single byte (bincode's encoding, docs/WIRE.md).
+/// The largest number that bincode's varint encodes as a single byte (docs/WIRE.md).
 const VARINT_BYTE_MAX: u8 = 250;
 
-/// Appends a whole number, as [`put`] does. Rows of figures are long, and most of their numbers are small.
+/// Appends the same bytes as [`put`], but faster: rows of figures are long, and most of their numbers are small.
 pub(super) fn put_number(number: i64, out: &mut Vec<u8>) {
     let zigzag = (number << 1) ^ (number >> 63);
     match u8::try_from(zigzag) {
@@ -89,7 +89,7 @@ pub(super) fn put_number(number: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads a whole number, as [`take`] does.
+/// Decodes the same number as [`take`], but faster.
 pub(super) fn take_number(bytes: &mut &[u8]) -> Result<i64, DecodeError> {
     match bytes.split_first() {
         Some((&byte, rest)) if byte <= VARINT_BYTE_MAX => {
@@ -105,7 +105,7 @@ fn small_number(byte: u8) -> i64 {
     i64::from(byte >> 1) ^ -i64::from(byte & 1)
 }
 
-/// A list of whole numbers. The bytes are those of any such list; encoding and decoding are faster.
+/// A list of whole numbers. It has the same bytes as a `Vec<i64>`, but is encoded and decoded faster.
 #[derive(Debug)]
 pub(super) struct Numbers(pub(super) Vec<i64>);
 
@@ -134,7 +134,7 @@ impl<Context> Decode<Context> for Numbers {
                 decoder.reader().consume(1);
                 number
             } else {
-                // Reading a number claims its bytes, which the list has claimed already.
+                // Decoding a number claims its bytes, which were already claimed for the whole list.
                 decoder.unclaim_bytes_read(size_of::<i64>());
                 i64::decode(decoder)?
             });
@@ -167,7 +167,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_are_written_and_read_as_any_value_is(
+        fn the_fast_path_for_numbers_encodes_like_the_general_one(
             number in prop_oneof![any::<i64>(), -200..200i64], behind in prop::collection::vec(any::<u8>(), 0..4),
         ) {
             let (mut short, mut any) = (Vec::new(), Vec::new());
@@ -181,7 +181,7 @@ mod tests {
         }
 
         #[test]
-        fn a_list_of_numbers_is_written_and_read_as_any_list(
+        fn the_fast_path_for_lists_encodes_like_the_general_one(
             numbers in prop::collection::vec(prop_oneof![any::<i64>(), -200..200i64], 0..300),
         ) {
             let (mut fast, mut any) = (Vec::new(), Vec::new());
@@ -192,14 +192,14 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_give_the_same_list_or_none(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn the_fast_path_for_lists_decodes_like_the_general_one(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             let (mut fast, mut any) = (&bytes[..], &bytes[..]);
             prop_assert_eq!(take::<Numbers>(&mut fast).ok().map(|read| read.0), take::<Vec<i64>>(&mut any).ok());
             prop_assert_eq!(fast, any);
         }
 
         #[test]
-        fn any_bytes_give_the_same_number_or_none(bytes in prop::collection::vec(any::<u8>(), 0..12)) {
+        fn the_fast_path_for_numbers_decodes_like_the_general_one(bytes in prop::collection::vec(any::<u8>(), 0..12)) {
             let (mut short, mut any) = (&bytes[..], &bytes[..]);
             prop_assert_eq!(take_number(&mut short).ok(), take::<i64>(&mut any).ok());
             prop_assert_eq!(short, any);

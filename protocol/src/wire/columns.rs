@@ -1,7 +1,7 @@
-//! Rows of one frame, column by column.
+//! Columns: the rows of one frame, stored column by column.
 //!
 //! All values of one field of one kind are stored together, so that repeated values (outlets, GTINs, days) and slowly
-//! growing ones (times, stamps) are adjacent, where the stream compressor finds them. Rows of the same structure share
+//! growing ones (times, stamps) are adjacent, which helps the compressor. Rows of the same structure share
 //! one shape.
 
 use super::DecodeError;
@@ -55,7 +55,7 @@ enum Values {
 }
 
 impl Columns {
-    /// The columns of rows.
+    /// Encodes rows as columns.
     pub(super) fn of<'a>(rows: impl IntoIterator<Item = Row<FieldRef<'a>>>) -> Self {
         let mut writer = Writer::default();
         for row in rows {
@@ -64,7 +64,7 @@ impl Columns {
         writer.finish()
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub(super) const fn len(&self) -> usize {
         self.rows as usize
     }
@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
                 last: std::cell::Cell::new(0),
             };
             if readers.insert((column.kind, column.tag), reader).is_some() {
-                return Err(DecodeError::malformed("a column stands twice"));
+                return Err(DecodeError::malformed("a column occurs twice"));
             }
         }
         Ok(Self {
@@ -229,7 +229,10 @@ impl<'a> Reader<'a> {
 
     fn row(&self) -> Result<Row<RowField>, DecodeError> {
         let shape: u32 = take(&mut self.row_shapes.borrow_mut())?;
-        let shape = self.shapes.get(shape as usize).ok_or_else(|| DecodeError::malformed("no such shape"))?;
+        let shape = self
+            .shapes
+            .get(shape as usize)
+            .ok_or_else(|| DecodeError::malformed("a row has an unknown shape"))?;
         let id: [u8; 16] = take(&mut self.ids.borrow_mut())?;
         let home = take::<WireHome>(&mut self.homes.borrow_mut())?.into();
         let mut reader = FieldsReader::new(&shape.runs, &self.budget)?;

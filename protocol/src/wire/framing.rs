@@ -5,7 +5,7 @@
 
 use crate::limits::FRAME_BYTES_MAX;
 
-/// The bytes of the length prefix.
+/// The size of the length prefix.
 pub const FRAME_PREFIX_BYTES: usize = 4;
 
 /// Why bytes cannot be split into frames. The stream is unusable after any of these errors.
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_a_frame_are_fixed() {
+    fn a_frame_is_its_length_and_its_payload() {
         assert_eq!(framed(&[b"abc".to_vec()]), [0, 0, 0, 3, b'a', b'b', b'c']);
     }
 
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_itself_passes_and_one_byte_more_is_refused_from_the_prefix_alone() {
+    fn the_largest_payload_passes_and_a_larger_one_is_refused_by_its_prefix() {
         let mut reader = FrameReader::new(MAX);
         reader.push(&framed(&[vec![7; MAX]]));
         assert_eq!(reader.next(), Ok(Some(vec![7; MAX])));
@@ -162,7 +162,7 @@ mod tests {
         let refused = FramingError::Oversized { len_bytes: MAX as u64 + 1, max_bytes: MAX };
         reader.push(&(MAX as u32 + 1).to_be_bytes());
         assert_eq!(reader.next(), Err(refused.clone()));
-        assert_eq!(reader.next(), Err(refused), "an error must not be forgotten");
+        assert_eq!(reader.next(), Err(refused), "the error is permanent");
     }
 
     #[test]
@@ -172,12 +172,12 @@ mod tests {
         let refused = FramingError::Oversized { len_bytes, max_bytes: FRAME_BYTES_MAX };
         assert_eq!(encode_frame(&vec![0; FRAME_BYTES_MAX + 1], &mut out), Err(refused));
         assert_eq!(encode_frame(&[], &mut out), Err(FramingError::Empty));
-        assert_eq!(out, [9], "a refused frame leaves no half of itself behind");
+        assert_eq!(out, [9], "a refused frame appends nothing");
         encode_frame(&vec![0; FRAME_BYTES_MAX], &mut out).unwrap();
     }
 
     #[test]
-    fn a_drained_reader_gives_its_memory_back() {
+    fn a_drained_reader_frees_its_buffer() {
         let mut reader = FrameReader::new(MAX);
         reader.push(&framed(&[vec![7; MAX]]));
         assert_eq!(reader.next(), Ok(Some(vec![7; MAX])));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_length_takes_no_memory() {
+    fn an_announced_length_allocates_nothing() {
         let mut reader = FrameReader::new(MAX);
         reader.push(&u32::MAX.to_be_bytes());
         assert!(matches!(reader.next(), Err(FramingError::Oversized { len_bytes: 0xFFFF_FFFF, .. })));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_inside_a_prefix_or_a_payload_is_truncated() {
+    fn a_stream_that_ends_inside_a_frame_is_truncated() {
         let whole = framed(&[vec![1, 2, 3]]);
         for cut in 1..whole.len() {
             let mut reader = FrameReader::new(MAX);

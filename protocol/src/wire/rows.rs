@@ -11,7 +11,7 @@ use crate::record::{FieldKey, Home, Key, RecordKey, Value};
 use bincode::{Decode, Encode};
 use std::cell::Cell;
 
-/// An op or a record that is being encoded, with borrowed fields, or that was decoded.
+/// An op or a record: with borrowed fields for encoding, or with owned fields after decoding.
 #[derive(Debug)]
 pub(super) struct Row<F> {
     pub(super) record: RecordKey,
@@ -285,7 +285,7 @@ impl<'a> FieldsReader<'a> {
                 self.keys.push(key()?);
             }
         } else if self.keys.len() != lines {
-            return Err(DecodeError::malformed("a run shares keys that are not there"));
+            return Err(DecodeError::malformed("a run shares keys, but there are none"));
         }
         for at in 0..lines {
             let (value, stamp) = value()?;

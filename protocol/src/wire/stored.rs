@@ -49,7 +49,7 @@ pub fn decode_op(bytes: &[u8]) -> Result<Op, DecodeError> {
     row_op(row, seq, &seen)
 }
 
-/// The stamp that a writer saw in one of its fields.
+/// The stamp that a writer saw in a field before its write.
 #[derive(Encode, Decode, Clone, Copy, Debug)]
 pub(super) struct Seen {
     pub(super) write: u32,

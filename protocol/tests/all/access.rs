@@ -1,4 +1,4 @@
-//! Scopes over small organisations of every shape, circles and gaps included.
+//! Scopes in small organisations of every shape, including cycles and missing records.
 
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -110,8 +110,8 @@ fn directory(records: &[Record]) -> Directory {
     directory
 }
 
-/// Units that may lie in circles or name a parent that is not there, positions in units that are not there,
-/// outlets without a profile, assignments to nobody. Numbers from COUNT on are not there.
+/// Organisations with cycles of units, references to missing units and positions, and outlets without a profile. Records
+/// with numbers from COUNT on do not exist.
 fn organisation() -> impl Strategy<Value = Vec<Record>> {
     let n = || 0..COUNT;
     let any = || 0..COUNT + 2;
@@ -144,7 +144,7 @@ fn op(kind: KindId, home: Home, writes: Vec<Write>) -> Op {
     Op { seq: OpSeq(1), stamp, record: RecordKey { kind, id: id(9, 9) }, home, writes }
 }
 
-/// Homes that something is known of; of the others nobody's device could be told.
+/// Whether the directory knows a home. Other homes cannot be listed in a scope.
 fn is_known(directory: &Directory, home: Home) -> bool {
     match home {
         Home::Company => true,
@@ -160,19 +160,19 @@ proptest! {
         let directory = directory(&records);
         for person in (0..COUNT + 1).map(person) {
             let scope = directory.scope(person, Day(day));
-            prop_assert!(scope.windows(2).all(|pair| pair[0] < pair[1]), "in order, each once");
+            prop_assert!(scope.windows(2).all(|pair| pair[0] < pair[1]), "in order, each home once");
             for home in all_homes() {
                 let sees = directory.sees(person, home, Day(day));
                 let known = is_known(&directory, home);
                 if scope.contains(&home) {
-                    prop_assert!(sees, "{person} holds {home:?} without seeing it");
+                    prop_assert!(sees, "the scope of {person} has {home:?}, which they do not see");
                 } else {
-                    prop_assert!(!(sees && known), "{person} sees {home:?} without holding it");
+                    prop_assert!(!(sees && known), "the scope of {person} lacks {home:?}, which they see");
                 }
                 for spec in kinds::ALL {
                     let op = op(spec.kind, home, Vec::new());
                     let may = directory.may_write(Writer::Person(person), spec, &op, Day(day), Day(day)).is_ok();
-                    prop_assert!(sees || !may, "{person} writes {} into {home:?} unseen", spec.code);
+                    prop_assert!(sees || !may, "{person} may write a {} in {home:?} without seeing it", spec.code);
                 }
             }
         }
@@ -181,7 +181,7 @@ proptest! {
     #[test]
     fn records_in_any_order_make_the_same_organisation(
         (records, shuffled) in organisation().prop_flat_map(|records| {
-            // Of several states of one record the last one counts, so each record stands once here.
+            // The last state of a record wins, so each record occurs only once here.
             let mut seen = BTreeSet::new();
             let once: Vec<Record> =
                 records.into_iter().filter(|record| seen.insert((record.key, record.home))).collect();
@@ -213,7 +213,7 @@ proptest! {
     }
 
     #[test]
-    fn circles_end_the_walk(records in organisation()) {
+    fn cycles_end_the_walk(records in organisation()) {
         let directory = directory(&records);
         for unit in (0..COUNT + 2).map(unit) {
             let chain = directory.chain(unit);
@@ -225,7 +225,7 @@ proptest! {
 }
 
 #[test]
-fn handing_over_is_one_more_assignment_with_a_greater_epoch() {
+fn a_hand_over_is_a_new_assignment_with_a_greater_epoch() {
     let mut directory = directory(&[
         unit_record(0, None, &[]),
         unit_record(1, None, &[]),
@@ -243,16 +243,12 @@ fn handing_over_is_one_more_assignment_with_a_greater_epoch() {
         assert_eq!(directory.sees(person(0), home, Day(day)), before, "day {day}");
         assert_eq!(directory.sees(person(1), home, Day(day)), after, "day {day}");
     }
-    assert_eq!(
-        directory.unit_on(outlet(0), Day(3)),
-        Some(unit(0)),
-        "what happened before stays with the first"
-    );
+    assert_eq!(directory.unit_on(outlet(0), Day(3)), Some(unit(0)), "earlier days stay with the first unit");
     assert_eq!(directory.unit_on(outlet(0), Day(4)), Some(unit(1)));
 }
 
 #[test]
-fn an_outlet_counts_to_its_territory_where_nobody_looks_after_it_and_to_none_without() {
+fn an_unassigned_outlet_counts_towards_the_unit_of_its_territory_or_no_unit() {
     let directory =
         directory(&[unit_record(0, None, &[]), outlet_record(0, Some(0)), outlet_record(1, None)]);
     assert_eq!(directory.unit_on(outlet(0), Day(1)), Some(unit(0)));
@@ -260,7 +256,7 @@ fn an_outlet_counts_to_its_territory_where_nobody_looks_after_it_and_to_none_wit
 }
 
 #[test]
-fn an_assigned_outlet_is_in_its_managers_scope_before_its_profile_has_come() {
+fn an_assigned_outlet_is_in_its_managers_scope_before_its_profile_arrives() {
     let directory = directory(&[
         unit_record(0, None, &[]),
         position_record(0, 0, Role::Manager),
@@ -287,7 +283,7 @@ fn a_division_belongs_to_the_unit_with_the_longest_prefix() {
 }
 
 #[test]
-fn who_has_left_or_holds_no_position_sees_the_company_alone() {
+fn a_person_who_has_left_or_holds_no_position_sees_only_the_company() {
     let directory = directory(&[
         unit_record(0, None, &[]),
         position_record(0, 0, Role::Headquarters),
@@ -326,37 +322,43 @@ fn work_belongs_to_the_position_held_on_its_day() {
     };
     let may = |directory: &Directory, day| late(directory, day, 8);
     directory.apply(&record(&moved(None), person(0).0, Home::Person(person(0))));
-    assert_eq!(may(&directory, 3), Ok(()), "done before the move, whenever it arrives");
+    assert_eq!(may(&directory, 3), Ok(()), "work done before the move is accepted after it");
     assert!(
         matches!(may(&directory, 4), Err(Denied::Scope { .. })),
         "the outlet stays with the old position"
     );
     assert_eq!(directory.grant(person(0), Day(4)), Some(Grant::Unit(unit(1))));
-    assert!(matches!(may(&directory, 7), Err(Denied::NoPosition { day: Day(7), .. })), "between positions");
+    assert!(
+        matches!(may(&directory, 7), Err(Denied::NoPosition { day: Day(7), .. })),
+        "no position from day 7 on"
+    );
     assert_eq!(late(&directory, 3, 3 + LATE_WORK_DAYS_MAX), Ok(()));
     assert!(
         late(&directory, 3, 4 + LATE_WORK_DAYS_MAX).is_err(),
-        "an old day does not open what is closed for ever"
+        "an old day does not extend the right for ever"
     );
     let edited = |hlc| {
         let op = Op { stamp: Stamp { hlc, ..op.stamp }, ..op.clone() };
         directory.may_write(Writer::Person(person(0)), &Issue::SPEC, &op, Day(3), Day(8))
     };
     assert_eq!(edited(Hlc::at_ms(3 * 86_400_000)), Ok(()));
-    assert!(edited(Hlc::at_ms(6 * 86_400_000)).is_err(), "what others may have edited since stays theirs");
-    assert!(late(&directory, 3, 2).is_ok() && late(&directory, 8, 3).is_err(), "nor does a day to come");
+    assert!(edited(Hlc::at_ms(6 * 86_400_000)).is_err(), "a later stamp could override edits by others");
+    assert!(
+        late(&directory, 3, 2).is_ok() && late(&directory, 8, 3).is_err(),
+        "a future day is judged by its position"
+    );
 
     directory.apply(&record(&moved(Some(3)), person(0).0, Home::Person(person(0))));
     assert_eq!(may(&directory, 3), Ok(()), "the last day of work");
-    assert!(matches!(may(&directory, 4), Err(Denied::NoPosition { .. })), "gone");
+    assert!(matches!(may(&directory, 4), Err(Denied::NoPosition { .. })), "after the last day of work");
     assert!(
         directory.people_within(unit(1), Day(9)).any(|id| id == person(0)),
-        "the work stays in the manager's sight"
+        "the manager still sees the work"
     );
 }
 
 #[test]
-fn reference_data_take_the_right_of_today_however_old_the_day_that_is_named() {
+fn reference_data_need_the_right_of_today_whatever_day_the_op_states() {
     let left = Person {
         code: text(0),
         name: text(0),
@@ -373,11 +375,11 @@ fn reference_data_take_the_right_of_today_however_old_the_day_that_is_named() {
     let op = op(Person::SPEC.kind, Home::Person(person(0)), Vec::new());
     let may = |today| directory.may_write(Writer::Person(person(0)), &Person::SPEC, &op, Day(5), Day(today));
     assert_eq!(may(5), Ok(()));
-    assert!(may(6).is_err(), "who has left headquarters does not write themselves back in");
+    assert!(may(6).is_err(), "a person who has left headquarters cannot reinstate themselves");
 }
 
 #[test]
-fn a_move_to_come_moves_nobody_yet() {
+fn a_future_move_has_no_effect_yet() {
     let moving = record(
         &Person {
             code: text(0),
@@ -404,7 +406,7 @@ fn a_move_to_come_moves_nobody_yet() {
 }
 
 #[test]
-fn a_role_gives_its_grant() {
+fn each_role_has_its_grant() {
     for (role, grant) in [
         (Role::Merchandiser, Grant::Own),
         (Role::Representative, Grant::Own),
@@ -418,7 +420,7 @@ fn a_role_gives_its_grant() {
 }
 
 #[test]
-fn the_unit_of_an_outlet_is_written_by_headquarters_alone() {
+fn only_headquarters_writes_the_unit_of_an_outlet() {
     let form = Outlet { name: text(7), ..Default::default() };
     let moving = Outlet { unit: Some(unit(1)), ..form.clone() };
     for (role, may_move) in
@@ -442,7 +444,7 @@ fn the_unit_of_an_outlet_is_written_by_headquarters_alone() {
 }
 
 #[test]
-fn what_the_server_found_is_written_by_no_device_not_even_in_a_line_or_at_headquarters() {
+fn no_device_writes_server_fields_not_even_as_a_line_or_at_headquarters() {
     let at = |tag, key| FieldKey { tag, key };
     for role in [Role::Merchandiser, Role::Manager, Role::Headquarters] {
         let directory = directory(&[
@@ -463,14 +465,14 @@ fn what_the_server_found_is_written_by_no_device_not_even_in_a_line_or_at_headqu
                 assert_eq!(may(at(field.tag, key)), denied, "{role:?}");
             }
         }
-        assert_eq!(may(at(31, Key::Single)), Ok(()), "the settlement is theirs: {role:?}");
+        assert_eq!(may(at(31, Key::Single)), Ok(()), "a {role:?} may settle the conflict");
     }
 }
 
 #[test]
-fn a_digest_tells_scopes_apart() {
+fn different_scopes_have_different_digests() {
     let homes = all_homes();
     let mut digests: BTreeSet<[u8; 16]> = (0..homes.len()).map(|end| scope_digest(&homes[..end])).collect();
     digests.extend(homes.iter().map(|home| scope_digest(&[*home])));
-    assert_eq!(digests.len(), 2 * homes.len() - 1, "[Company] alone stands in both");
+    assert_eq!(digests.len(), 2 * homes.len() - 1, "only [Company] is in both lists");
 }

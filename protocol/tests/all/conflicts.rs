@@ -1,4 +1,4 @@
-//! What holds of conflict records, whatever order writes arrive in, and how faithfully they keep what lost.
+//! Conflict records: which ones are found in any order of arrival, and what they keep of the losing value.
 
 use crate::{examples, random};
 use proptest::prelude::*;
@@ -24,7 +24,7 @@ fn stamp(hlc: u64, device: u32) -> Stamp {
     Stamp { hlc: Hlc(hlc), device: DeviceNo(device) }
 }
 
-/// The conflicts that are found where each op arrives once, in this order: by id what lost.
+/// The losing values by conflict id, if each op arrives once in this order.
 fn found<'a>(ops: impl IntoIterator<Item = &'a Op>) -> BTreeMap<RecordId, Vec<Side>> {
     let mut record = Record::empty(Outlet::key(examples::id(40)), examples::outlet());
     let mut conflicts: BTreeMap<RecordId, Vec<Side>> = BTreeMap::new();
@@ -38,7 +38,7 @@ fn found<'a>(ops: impl IntoIterator<Item = &'a Op>) -> BTreeMap<RecordId, Vec<Si
     conflicts
 }
 
-/// Writes of different devices and different values, and an order in which they arrive.
+/// Writes of different values by different devices, and an order of arrival.
 fn writes() -> impl Strategy<Value = (Vec<Op>, Vec<usize>)> {
     prop::collection::vec(0u64..4, 2..7).prop_flat_map(|moments| {
         let ops: Vec<Op> = moments
@@ -53,11 +53,11 @@ fn writes() -> impl Strategy<Value = (Vec<Op>, Vec<usize>)> {
 
 proptest! {
     #[test]
-    fn of_writes_that_knew_nothing_of_each_other_all_but_the_last_lose_in_whatever_order_they_arrive(
+    fn of_concurrent_writes_all_but_the_last_lose_in_any_order_of_arrival(
         (ops, order) in writes(),
     ) {
         let (in_order, shuffled) = (found(&ops), found(order.iter().map(|at| &ops[*at])));
-        prop_assert_eq!(&in_order, &shuffled, "the same records with the same losers");
+        prop_assert_eq!(&in_order, &shuffled, "the same conflicts with the same losing values");
         let last = ops.iter().map(|op| op.stamp).max();
         let losers: BTreeSet<_> = ops.iter().map(|op| op.stamp).filter(|stamp| Some(*stamp) != last).collect();
         let ids: BTreeSet<_> = losers.iter().map(|lost| Conflict::id_of(ops[0].record, &NOTE, *lost)).collect();
@@ -74,12 +74,12 @@ proptest! {
             op.writes[0].seen = seen.and_then(|at| stamps.get(at).copied());
         }
         for lost in found(order.iter().map(|at| &ops[*at])).values() {
-            prop_assert_eq!(lost.len(), 1, "a conflict record is written once, so no settlement is written over");
+            prop_assert_eq!(lost.len(), 1, "a conflict record is written once, so it never overwrites a settlement");
         }
     }
 
     #[test]
-    fn a_conflict_keeps_lines_and_values_of_any_type_as_they_were(record in random::record(), stamps in (random::stamp(), random::stamp())) {
+    fn a_conflict_keeps_lines_and_values_of_any_type_unchanged(record in random::record(), stamps in (random::stamp(), random::stamp())) {
         for field in record.fields() {
             let register = |value: &Value, stamp| Register { value: value.clone(), stamp };
             let found = Found {
@@ -96,15 +96,15 @@ proptest! {
             let read = Conflict::read(&decode_record(&encode_record(&kept)).expect("its own bytes"));
             prop_assert_eq!(&read, &form);
             prop_assert_eq!(read.about(), Some((record.key, field.at.clone())));
-            let lost = read.lost_side().expect("it is whole");
+            let lost = read.lost_side().expect("a complete side");
             prop_assert_eq!((&lost.held.key, &lost.held.value), (&field.at.key, &field.register.value));
-            prop_assert_eq!(read.kept_side().expect("it is whole").held.value, Value::Absent);
+            prop_assert_eq!(read.kept_side().expect("a complete side").held.value, Value::Absent);
         }
     }
 }
 
 #[test]
-fn what_was_overwritten_knowingly_before_the_other_came_is_no_loser_any_more() {
+fn a_value_that_was_knowingly_overwritten_does_not_conflict_with_later_arrivals() {
     let (first, second, other) = (stamp(1, 1), stamp(2, 2), stamp(3, 3));
     let ops = [
         op(first, Value::Int(1), None),
@@ -113,13 +113,13 @@ fn what_was_overwritten_knowingly_before_the_other_came_is_no_loser_any_more() {
     ];
     let id = |lost| Conflict::id_of(ops[0].record, &NOTE, lost);
     assert_eq!(found(&ops).into_keys().collect::<Vec<_>>(), [id(second)]);
-    // Had the other come in between, its writer and the first would not have known of each other either.
+    // If the other write arrives in between, it is concurrent with the first one too.
     let between = found([&ops[0], &ops[2], &ops[1]]);
     assert_eq!(between.into_keys().collect::<BTreeSet<_>>(), BTreeSet::from([id(first), id(second)]));
 }
 
 #[test]
-fn the_id_tells_records_fields_lines_and_writes_apart() {
+fn different_records_fields_lines_and_writes_have_different_conflict_ids() {
     let record = Outlet::key(examples::id(40));
     let id = |tag, key: Key, lost| Conflict::id_of(record, &FieldKey { tag, key }, lost);
     let lines = [
@@ -140,18 +140,18 @@ fn the_id_tells_records_fields_lines_and_writes_apart() {
 }
 
 #[test]
-fn nobody_settles_who_wrote_last_nor_a_settlement() {
+fn header_fields_and_settlements_make_no_conflict() {
     let outlet = Outlet::key(examples::id(40));
     assert!(Conflict::concerns(outlet, &NOTE));
-    assert!(!Conflict::concerns(outlet, &FieldKey::single(1)), "who recorded it");
+    assert!(!Conflict::concerns(outlet, &FieldKey::single(1)), "the actor in the header");
     assert!(!Conflict::concerns(Conflict::key(examples::id(67)), &FieldKey::single(30)));
 }
 
 #[test]
-fn of_two_settlements_at_once_the_one_that_changed_the_record_is_seen() {
+fn of_two_concurrent_settlements_restoring_takes_precedence() {
     let mut record = examples::record_of(&examples::create(&examples::conflict(), examples::outlet(), 67));
     assert_eq!(Conflict::read(&record).settlement().map(|settled| settled.decision), Some(Decision::Kept));
-    // Restored earlier by the clock, and it comes later.
+    // It was restored earlier by the clock, but arrives later.
     let restored = Conflict::settled(Decision::Restored, PersonId(examples::id(32)), examples::NOON_MS);
     let op = Op { writes: restored.writes(), ..examples::create(&restored, examples::outlet(), 67) };
     record.apply(&Op { stamp: examples::stamp(-1, 8), ..op });
@@ -160,7 +160,7 @@ fn of_two_settlements_at_once_the_one_that_changed_the_record_is_seen() {
     assert_eq!(
         Conflict::read(&record).settled_kept_by,
         Some(PersonId(examples::id(31))),
-        "both stay on record"
+        "both settlements are recorded"
     );
 }
 

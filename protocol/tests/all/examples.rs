@@ -1,4 +1,4 @@
-//! One small example of everything that is stored or sent, in one place. The golden bytes are these.
+//! A small example of each stored or sent value. The golden bytes are their encodings.
 
 use std::collections::BTreeMap;
 use xundian_protocol::calendar::Day;
@@ -59,7 +59,7 @@ pub(crate) fn header() -> Header {
     }
 }
 
-/// An op that makes a record of a typed form, its header in front.
+/// An op that creates a record from an entity, with a header.
 pub(crate) fn create<T: Entity>(form: &T, home: Home, n: u8) -> Op {
     let mut writes = header().writes();
     writes.extend(form.writes());
@@ -76,7 +76,7 @@ fn text(text: &str) -> Option<String> {
     Some(text.into())
 }
 
-/// An op of every kind, and one of a kind that this version does not know, by the kind's code.
+/// An op of every kind and one of an unknown kind, by the kind's code.
 pub(crate) fn ops() -> Vec<(&'static str, Op)> {
     let mut ops = first_ops();
     ops.push(("photo", create(&photo(), outlet(), 66)));
@@ -84,7 +84,7 @@ pub(crate) fn ops() -> Vec<(&'static str, Op)> {
     ops
 }
 
-/// Those of the first kinds, which the first frames hold; what came later has frames of its own.
+/// The ops of the first kinds. The first example frames contain exactly these; later kinds have their own frames.
 fn first_ops() -> Vec<(&'static str, Op)> {
     let mut ops = organisation();
     ops.extend(field_work());
@@ -277,7 +277,7 @@ pub(crate) fn photo() -> Photo {
     }
 }
 
-/// An edit by a newer app: an unknown kind with unknown tags, every type of key and value, seen stamps.
+/// An edit by a newer app: an unknown kind with unknown tags, every type of key and value, and seen stamps.
 fn unknown() -> Op {
     let at = |tag, key| FieldKey { tag, key };
     let write = |at, value, seen| Write { at, value, seen };
@@ -354,7 +354,7 @@ pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
     ]
 }
 
-/// The digest of a stored record, which every implementation must make alike.
+/// The digest of a stored record. Every implementation must compute the same one.
 pub(crate) fn digest_of_visit() -> Digest {
     let stored = encode_record(&record_of(&create(&visit(), outlet(), 62)));
     Digest::of_record(&stored)

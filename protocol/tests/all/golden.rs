@@ -1,8 +1,8 @@
-//! The bytes of version 1, kept and decoded for ever.
+//! The golden bytes of version 1, which must decode for ever.
 //!
-//! A fixture file holds a line for each example: its name and its bytes in hex. After a deliberate change:
-//! `cargo test -p xundian-protocol golden -- --ignored` writes them anew. What another version of zstd may
-//! compress otherwise is kept in its plain form too, and only decoded from the compressed one.
+//! A fixture file has a line for each example: its name and its bytes in hex. After a deliberate change of the format,
+//! `cargo test -p xundian-protocol golden -- --ignored` rewrites the files. Another version of zstd may compress
+//! differently, so the compressed form of a frame is only decoded, and its plain form is compared as well.
 
 use crate::examples;
 use std::collections::BTreeMap;
@@ -12,14 +12,14 @@ use xundian_protocol::wire::stored::{
 };
 use xundian_protocol::wire::v1::{decode_client, decode_server, encode_client, encode_server};
 
-/// Examples by name, as bytes.
+/// The encoded examples by name.
 type Fixtures = BTreeMap<String, Vec<u8>>;
 
 const COMPRESSED: &str = ".zstd";
 const NUMBERS: [i64; 6] = [1, -2, 0, 1 << 40, i64::MIN, i64::MAX];
 
 #[test]
-fn every_stored_value_of_version_1_still_reads_and_is_still_written_so() {
+fn stored_values_of_version_1_still_decode_and_encode_to_the_same_bytes() {
     let kept = read("stored_v1.hex");
     assert_eq!(stored(), kept);
     for (code, op) in examples::ops() {
@@ -31,7 +31,7 @@ fn every_stored_value_of_version_1_still_reads_and_is_still_written_so() {
 }
 
 #[test]
-fn every_frame_of_version_1_still_reads_and_is_still_written_so() {
+fn frames_of_version_1_still_decode_and_encode_to_the_same_bytes() {
     let kept = read("wire_v1.hex");
     let uncompressed = |(name, bytes): (&String, &Vec<u8>)| {
         (!name.ends_with(COMPRESSED)).then(|| (name.clone(), bytes.clone()))
@@ -50,7 +50,7 @@ fn every_frame_of_version_1_still_reads_and_is_still_written_so() {
     }
     assert!(
         kept.keys().any(|name| name.ends_with(COMPRESSED)),
-        "some example is large enough to be compressed"
+        "at least one example is large enough to be compressed"
     );
 }
 
@@ -64,7 +64,7 @@ fn there_is_an_example_of_every_kind() {
 
 #[test]
 #[ignore = "rewrites the golden bytes: only after a deliberate change of format"]
-fn golden_bytes_are_written_anew() {
+fn rewrite_the_golden_bytes() {
     write("stored_v1.hex", &stored());
     write("wire_v1.hex", &frames());
 }
@@ -105,7 +105,7 @@ pub(crate) fn plain_form(payload: &[u8]) -> Option<Vec<u8>> {
     Some([vec![*version, 0], plain].concat())
 }
 
-/// The plain form of a fixture, and the compressed one where there is one.
+/// The plain form of a fixture, and the compressed form if there is one.
 fn forms<'a>(kept: &'a Fixtures, name: &str) -> impl Iterator<Item = &'a Vec<u8>> {
     std::iter::once(&kept[name]).chain(kept.get(&format!("{name}{COMPRESSED}")))
 }
@@ -115,7 +115,7 @@ fn path(file: &str) -> PathBuf {
 }
 
 fn read(file: &str) -> Fixtures {
-    let text = std::fs::read_to_string(path(file)).expect("the fixtures are there");
+    let text = std::fs::read_to_string(path(file)).expect("the fixtures exist");
     let line = |line: &str| {
         let (name, hex) = line.split_once(' ').expect("a name and bytes");
         let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");

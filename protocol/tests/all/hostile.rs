@@ -1,4 +1,4 @@
-//! Frames made to hurt: what they may cost before they are refused.
+//! Hostile frames: the memory that they may cost before they are refused.
 
 use crate::examples;
 use crate::memory::peak_of;
@@ -17,14 +17,14 @@ use xundian_protocol::wire::v1::{
 };
 
 const MIB: usize = 1024 * 1024;
-/// What any frame may cost at once, besides its payload: plain bytes, columns, rows and ops together.
+/// The peak memory for any frame, without its payload: plain bytes, columns, rows and ops together.
 const PEAK_MAX: usize = 128 * MIB;
-/// What a small frame may cost: what a decoder may take for it, and its like again for what is made of it.
+/// The peak memory for a small frame: the decoder's limit, and about as much again for what is built from it.
 const SMALL_PEAK_MAX: usize = 5 * MIB;
 
-// ---- A frame put together by hand ----
+// ---- Frames built by hand ----
 
-/// Bytes as bincode's varints write them.
+/// Bytes, with numbers encoded as bincode's varints.
 #[derive(Default)]
 struct Bytes(Vec<u8>);
 
@@ -87,7 +87,7 @@ impl RawPush {
         zstd_payload(&self.plain())
     }
 
-    /// One stamp for each row.
+    /// Adds one stamp for each row.
     fn stamped(mut self) -> Self {
         self.stamps = Bytes::default().numbers((0..self.rows).flat_map(|_| [1, 2, 7]));
         self
@@ -106,11 +106,11 @@ fn text_key(len: usize) -> Bytes {
     Bytes::default().number(2).list(&vec![b'k'; len])
 }
 
-/// Decodes and checks what it cost.
+/// Decodes a payload that must be refused, and checks the memory that it cost.
 fn refused(payload: &[u8]) -> DecodeError {
     let (decoded, peak) = peak_of(|| decode_client(payload));
     assert!(peak <= PEAK_MAX, "{} payload bytes cost {} MiB", payload.len(), peak / MIB);
-    decoded.expect_err("a frame that is made to hurt")
+    decoded.expect_err("a hostile frame is refused")
 }
 
 fn is_too_large(error: &DecodeError, of: &str) -> bool {
@@ -118,7 +118,7 @@ fn is_too_large(error: &DecodeError, of: &str) -> bool {
 }
 
 #[test]
-fn the_parts_make_a_push() {
+fn valid_parts_make_a_push() {
     let columns = vec![(1, text_key(3), MIXED, Bytes::default().numbers([1, 1]))];
     let push =
         RawPush { shapes: vec![vec![(1, 1, false)]], rows: 1, columns, ..RawPush::default() }.stamped();
@@ -149,7 +149,7 @@ fn a_long_key_shared_by_all_tags_is_refused_before_it_is_copied() {
 }
 
 #[test]
-fn millions_of_stamps_for_no_field_are_refused() {
+fn millions_of_stamps_without_fields_are_refused() {
     let count = 3_000_000;
     let stamps = Bytes::default().number(count).raw(&vec![0; 2 * count as usize]);
     let push = RawPush { shapes: vec![Vec::new()], rows: 1, stamps, ..RawPush::default() };
@@ -192,7 +192,7 @@ fn millions_of_empty_lists_are_refused() {
 }
 
 #[test]
-fn the_largest_push_that_is_read_stays_within_its_memory() {
+fn the_largest_accepted_push_stays_within_the_memory_bound() {
     let rows = 36;
     let keys = Bytes::default().numbers((0..rows).flat_map(|_| (0..900).flat_map(|n| [4, n, 0])));
     let runs: Vec<_> = (0..9).map(|tag| (tag, 900, tag > 0)).collect();
@@ -212,7 +212,7 @@ fn the_largest_push_that_is_read_stays_within_its_memory() {
 // ---- Claims and compression ----
 
 #[test]
-fn a_small_frame_cannot_ask_for_much_whatever_it_claims() {
+fn a_small_frame_costs_little_memory_whatever_it_claims() {
     let extremes: [&[u8]; 5] = [
         &[250],
         &[251, 255, 255],
@@ -247,7 +247,7 @@ fn a_small_frame_cannot_ask_for_much_whatever_it_claims() {
 }
 
 #[test]
-fn a_compressed_frame_is_refused_by_what_it_claims() {
+fn a_compressed_frame_is_refused_by_its_claimed_size() {
     let zeros = zstd::bulk::compress(&vec![0; 20 * MIB], 3).unwrap();
     let claiming = |len: usize| [&[1, 1], &u32::try_from(len).unwrap().to_be_bytes()[..], &zeros].concat();
     for (len, limit) in
@@ -262,7 +262,7 @@ fn a_compressed_frame_is_refused_by_what_it_claims() {
     assert_eq!(decode_client(&zstd_payload(&plain)), Ok(hello));
     let mut longer = zstd_payload(&plain);
     longer[5] += 1;
-    assert!(decode_client(&longer).is_err(), "shorter than it says");
+    assert!(decode_client(&longer).is_err(), "shorter than announced");
     assert!(decode_client(&[1, 2, 0, 0]).is_err(), "no such compression");
     assert!(decode_client(&[1, 1, 0]).is_err(), "no length");
     assert!(decode_client(&vec![1; FRAME_BYTES_MAX + 1]).is_err(), "over the bound of the framing");
@@ -281,21 +281,21 @@ fn figures_or_a_scope_over_their_bound_are_refused() {
 }
 
 #[test]
-fn figures_whose_parts_do_not_fit_each_other_are_refused() {
+fn figures_with_inconsistent_parts_are_refused() {
     let answer = |parts: &[u64]| {
         let bytes = Bytes::default().numbers([5]).numbers(parts.iter().copied());
         decode_server(&zstd_payload(&bytes.0))
     };
-    // One subject (outlets of no unit), its count of rows; steps; columns.
+    // One subject (outlets without a unit) and its number of rows, the differences of dimensions, the columns.
     assert!(answer(&[1, 0, 1, 1, 7, 1, 1, 4]).is_ok());
     assert!(answer(&[0, 1, 7, 1, 1, 4]).is_err(), "a row without a subject");
-    assert!(answer(&[1, 0, 1, 2, 7, 7, 1, 2, 4, 4]).is_err(), "a row more than its subject has");
+    assert!(answer(&[1, 0, 1, 2, 7, 7, 1, 2, 4, 4]).is_err(), "one row more than its subject has");
     assert!(answer(&[1, 0, 1, 1, 7, 1, 0]).is_err(), "a column without a value");
-    assert!(answer(&[1, 0, 1, 1, 7, 1, 2, 4, 4]).is_err(), "a column with one too many");
+    assert!(answer(&[1, 0, 1, 1, 7, 1, 2, 4, 4]).is_err(), "a column with one value too many");
     assert!(answer(&[1, 0, 9, 1, 7, 1, 1, 4]).is_err(), "a subject with more rows than there are");
 }
 
-// ---- What is within the bounds fits ----
+// ---- Values within the bounds fit ----
 
 #[test]
 fn the_largest_scope_and_its_first_pull_fit_into_a_frame() {
@@ -341,7 +341,7 @@ fn a_full_frame_of_changes_with_the_largest_record_fits() {
     assert_eq!(decode_server(&payload), Ok(frame));
 }
 
-/// A record near its bound, of bytes that do not compress, each field with a stamp of its own.
+/// A record near the bound on its size: incompressible bytes, and a different stamp for each field.
 fn large_record(random: &mut Random) -> Record {
     let field = |n| {
         let value = (0..100).flat_map(|_| random.next().to_be_bytes()).collect();

@@ -1,4 +1,4 @@
-//! What kinds demand of an op, and what their records add to the figures.
+//! Kinds: the validation of ops, and the contributions of records to the figures.
 
 use crate::examples::{
     self, DAY, NOON_MS, aborted_visit, count, create, gtin, header, id, issue, outlet, record_of,
@@ -22,7 +22,7 @@ fn validate(op: &Op) -> Result<(), Invalid> {
     validate_op(kinds::spec(op.record.kind).expect("a known kind"), op, None)
 }
 
-/// An op with one write put in or replaced.
+/// An op with one write added or replaced.
 fn with(mut op: Op, at: FieldKey, value: Value) -> Op {
     op.writes.retain(|write| write.at != at);
     op.writes.push(Write { at, value, seen: None });
@@ -34,10 +34,10 @@ fn single(tag: u16) -> FieldKey {
     FieldKey::single(tag)
 }
 
-// ---- What is valid ----
+// ---- Validation ----
 
 #[test]
-fn every_example_is_valid_and_reads_back_as_it_was_written() {
+fn every_example_is_valid_and_reads_back_unchanged() {
     for (code, op) in examples::ops().into_iter().filter(|(code, _)| *code != "unknown") {
         assert_eq!(validate(&op), Ok(()), "{code}");
         assert_eq!(Header::read(&record_of(&op)), Some(header()), "{code}");
@@ -54,7 +54,7 @@ fn a_record_lives_in_the_home_of_its_kind() {
 }
 
 #[test]
-fn a_required_field_must_be_written_or_stand_and_cannot_be_removed() {
+fn a_required_field_must_be_written_or_exist_and_cannot_be_removed() {
     let whole = create(&visit(), outlet(), 1);
     let record = record_of(&whole);
     let spec = &Visit::SPEC;
@@ -62,7 +62,7 @@ fn a_required_field_must_be_written_or_stand_and_cannot_be_removed() {
         let mut without = whole.clone();
         without.writes.retain(|write| write.at.tag != tag);
         assert!(matches!(validate_op(spec, &without, None), Err(Invalid::Missing { .. })), "tag {tag}");
-        assert_eq!(validate_op(spec, &without, Some(&record)), Ok(()), "tag {tag} stands already");
+        assert_eq!(validate_op(spec, &without, Some(&record)), Ok(()), "the record has tag {tag} already");
         let removed = with(whole.clone(), single(tag), Value::Absent);
         assert!(
             matches!(validate_op(spec, &removed, Some(&record)), Err(Invalid::Missing { .. })),
@@ -78,7 +78,7 @@ fn a_value_has_the_type_that_its_field_declares() {
         validate(&with(op.clone(), single(16), Value::Text("noon".into()))),
         Err(Invalid::Value { field: "opened_at_ms", .. })
     ));
-    assert_eq!(validate(&with(op.clone(), single(17), Value::Absent)), Ok(()), "a field may be emptied");
+    assert_eq!(validate(&with(op.clone(), single(17), Value::Absent)), Ok(()), "a field may be cleared");
     assert_eq!(
         validate(&with(op.clone(), single(19), Value::Int(99))),
         Ok(()),
@@ -88,21 +88,21 @@ fn a_value_has_the_type_that_its_field_declares() {
 }
 
 #[test]
-fn a_day_that_no_calendar_has_is_refused() {
+fn a_day_outside_of_the_calendar_is_refused() {
     let op = create(&visit(), outlet(), 1);
     let day = |day| with(op.clone(), single(header_tags::BUSINESS_DAY), Value::Int(day));
     assert!(matches!(validate(&day(1 << 40)), Err(Invalid::Value { field: "business_day", .. })));
     assert_eq!(validate(&day(i64::from(i32::MAX))), Ok(()));
     for extreme in [i32::MIN, i32::MAX] {
         let days = Issue { due_on: Some(Day(extreme)), raised_on: Some(Day(extreme)), ..issue() };
-        assert!(!contributions(&create(&days, outlet(), 1)).is_empty(), "and no day overflows");
+        assert!(!contributions(&create(&days, outlet(), 1)).is_empty(), "an extreme day does not overflow");
         let _ =
             (Day(extreme).week_start(), Day(extreme).month(), Day(extreme).next(), Day(extreme).to_string());
     }
 }
 
 #[test]
-fn a_quantity_that_no_sum_could_bear_is_refused() {
+fn a_quantity_that_could_overflow_a_sum_is_refused() {
     let op = create(&count(1), outlet(), 1);
     let line =
         |units| with(op.clone(), FieldKey { tag: 17, key: Key::Number(gtin(7).number()) }, Value::Int(units));
@@ -134,7 +134,7 @@ fn a_line_is_keyed_as_its_field_declares() {
 }
 
 #[test]
-fn a_text_has_a_bound_and_an_error_shows_little_of_it() {
+fn a_text_is_bounded_and_the_error_truncates_it() {
     let op = create(&visit(), outlet(), 1);
     let note = |bytes| with(op.clone(), single(29), Value::Text("n".repeat(bytes)));
     assert_eq!(validate(&note(TEXT_BYTES_MAX)), Ok(()));
@@ -143,7 +143,7 @@ fn a_text_has_a_bound_and_an_error_shows_little_of_it() {
 }
 
 #[test]
-fn an_op_writes_at_least_one_field_each_once_and_in_order() {
+fn an_op_writes_at_least_one_field_and_each_field_once_and_in_order() {
     let op = create(&visit(), outlet(), 1);
     assert!(matches!(validate(&Op { writes: Vec::new(), ..op.clone() }), Err(Invalid::Writes { writes: 0 })));
     let mut reversed = op.clone();
@@ -155,7 +155,7 @@ fn an_op_writes_at_least_one_field_each_once_and_in_order() {
 }
 
 #[test]
-fn many_ops_cannot_make_a_record_that_no_frame_carries() {
+fn many_ops_cannot_make_a_record_that_fits_into_no_frame() {
     let big = |from: u64, tag| {
         let line = |n| Write {
             at: FieldKey { tag, key: Key::Number(n) },
@@ -175,7 +175,11 @@ fn many_ops_cannot_make_a_record_that_no_frame_carries() {
         }
     }
     assert!(matches!(refused, Some(Invalid::TooLarge { .. })), "{refused:?}");
-    assert_eq!(validate_op(spec, &big(0, 900), Some(&record)), Ok(()), "what stands can still be changed");
+    assert_eq!(
+        validate_op(spec, &big(0, 900), Some(&record)),
+        Ok(()),
+        "existing fields can still be changed"
+    );
     let line = |n| Write { at: FieldKey { tag: 901, key: Key::Number(n) }, value: Value::Int(1), seen: None };
     let many =
         Op { writes: (0..RECORD_FIELDS_MAX as u64).map(line).collect(), ..create(&visit(), outlet(), 1) };
@@ -183,7 +187,7 @@ fn many_ops_cannot_make_a_record_that_no_frame_carries() {
     assert!(matches!(validate_op(spec, &many, Some(&standing)), Err(Invalid::TooLarge { .. })));
 }
 
-// ---- What records add to the figures ----
+// ---- Contributions to the figures ----
 
 fn contributions(op: &Op) -> Vec<Contribution> {
     contributions_of(&record_of(op))
@@ -203,7 +207,7 @@ fn sum(contributions: &[Contribution], family: MeasureFamily, day: impl Fn(Day) 
 }
 
 #[test]
-fn a_visit_counts_as_opened_and_once_closed_as_done_with_its_time() {
+fn an_open_visit_counts_as_a_visit_and_a_closed_one_as_done_with_its_time() {
     let open = Visit { closed_at_ms: None, time_in_store_ms: None, ..visit() };
     let figures = |visit: &Visit| {
         let found = contributions(&create(visit, outlet(), 1));
@@ -225,7 +229,7 @@ fn a_visit_counts_as_opened_and_once_closed_as_done_with_its_time() {
 }
 
 #[test]
-fn an_aborted_visit_is_not_done_even_where_it_was_closed() {
+fn an_aborted_visit_is_not_done_even_if_it_was_closed() {
     let found = contributions(&create(&aborted_visit(), outlet(), 1));
     let expected = VisitFigures { visits: 1, aborted: 1, ..Default::default() };
     assert_eq!(VisitFigures::from(found[0].measures), expected);
@@ -241,7 +245,7 @@ fn a_plan_counts_each_call_for_its_person_and_outlet() {
 }
 
 #[test]
-fn a_shelf_tells_per_product_what_was_looked_for_and_found() {
+fn a_shelf_observation_counts_audited_and_absent_products() {
     let seen = ShelfObservation {
         present: BTreeMap::from([(gtin(1), true), (gtin(2), false), (gtin(3), false)]),
         in_backroom: BTreeMap::from([(gtin(1), true), (gtin(2), true), (gtin(3), false)]),
@@ -259,11 +263,11 @@ fn a_shelf_tells_per_product_what_was_looked_for_and_found() {
     let backroom = ProductFigures { audited: 1, absent: 1, backroom_only: 1, ..Default::default() };
     assert_eq!(of(gtin(2)), Some(backroom));
     assert_eq!(of(gtin(3)), Some(ProductFigures { backroom_only: 0, ..backroom }));
-    assert_eq!(of(gtin(9)), None, "facings alone do not make a product looked for");
+    assert_eq!(of(gtin(9)), None, "facings alone do not make a product audited");
 }
 
 #[test]
-fn a_count_is_the_whole_stock_of_a_product_over_its_locations_whatever_the_lots_say() {
+fn a_count_is_the_stock_of_a_product_over_all_locations_and_ignores_lots() {
     let counted = StockCount {
         shelf_units: BTreeMap::from([(gtin(1), 5), (gtin(2), i64::MAX)]),
         stack_units: BTreeMap::from([(gtin(1), 20)]),
@@ -282,14 +286,14 @@ fn a_count_is_the_whole_stock_of_a_product_over_its_locations_whatever_the_lots_
 }
 
 #[test]
-fn a_movement_moves_stock_and_adds_no_figures_of_its_own() {
+fn a_movement_changes_stock_and_contributes_no_other_figures() {
     let (_, op) = examples::ops().into_iter().find(|(code, _)| *code == "stock_movement").unwrap();
     let record = record_of(&op);
     assert_eq!((StockMovement::SPEC.stock)(&record), [(gtin(1).number(), Stock::Moved(-3))]);
     assert!(contributions_of(&record).is_empty());
 }
 
-/// (open, overdue) at the end of each day, counted from the one on which the issue was raised.
+/// The numbers of open and of overdue issues at the end of each day, from the day on which the issue was raised.
 fn levels(issue: &Issue) -> Vec<(i64, i64)> {
     let found = contributions(&create(issue, outlet(), 1));
     let level = |n| sum(&found, MeasureFamily::OpenIssues, |day| day <= Day(DAY.0 + n)).0;
@@ -306,7 +310,7 @@ fn an_issue_is_open_from_the_day_it_was_raised_and_overdue_from_the_day_after_it
     assert_eq!(levels(&issue()), [(1, 0), (1, 0), (1, 1), (1, 1), (1, 1), (1, 1)]);
     assert_eq!(flows(&issue()), IssueFigures { raised: 1, due: 1, ..Default::default() });
     let taken_up = Issue { state: Some(IssueState::Acknowledged), ..issue() };
-    assert_eq!(levels(&taken_up), levels(&issue()), "taking it up does not solve it");
+    assert_eq!(levels(&taken_up), levels(&issue()), "acknowledging an issue does not close it");
 }
 
 fn closed_after(days: i32) -> Issue {
@@ -330,13 +334,13 @@ fn an_issue_closed_late_was_overdue_until_then() {
 }
 
 #[test]
-fn an_issue_opened_again_is_open_whatever_day_it_was_closed_on_before() {
+fn a_reopened_issue_is_open_despite_its_earlier_closing_day() {
     let again = Issue { state: Some(IssueState::Open), ..closed_after(1) };
     assert_eq!(levels(&again), levels(&issue()));
 }
 
 #[test]
-fn a_corrected_record_adds_nothing_any_more() {
+fn a_corrected_record_contributes_nothing() {
     for (code, op) in examples::ops().into_iter().filter(|(code, _)| *code != "unknown") {
         let mut record = record_of(&op);
         let write = Write { at: single(header_tags::CORRECTED_BY), value: Value::Id(id(77)), seen: None };
@@ -347,7 +351,7 @@ fn a_corrected_record_adds_nothing_any_more() {
 }
 
 #[test]
-fn a_record_without_its_header_or_in_another_home_adds_nothing() {
+fn a_record_without_its_header_or_in_another_home_contributes_nothing() {
     for form in [visit().writes(), shelf(3).writes(), issue().writes()] {
         let bare = Op { writes: form, ..create(&visit(), outlet(), 1) };
         assert!(contributions(&bare).is_empty());
@@ -355,14 +359,17 @@ fn a_record_without_its_header_or_in_another_home_adds_nothing() {
     let strayed = Op { home: Home::Company, ..create(&visit(), outlet(), 1) };
     assert!(contributions(&strayed).is_empty());
     let report = DayReport { day: Some(DAY), visits_done: Some(NOON_MS), ..Default::default() };
-    assert!(contributions(&create(&report, person(), 1)).is_empty(), "a report repeats what others add");
+    assert!(
+        contributions(&create(&report, person(), 1)).is_empty(),
+        "a report repeats figures of other records"
+    );
 }
 
-/// The kinds that the first server knew. Whatever they are, no server takes them without knowing who may write them.
+/// The kinds of the first server. Every server knows who may write them, so they need no guarded number.
 const FIRST_KINDS: std::ops::RangeInclusive<u16> = 1..=16;
 
 #[test]
-fn a_kind_that_gives_rights_or_is_the_companys_word_has_a_guarded_number() {
+fn a_later_kind_that_grants_rights_or_speaks_for_the_company_has_a_guarded_number() {
     for spec in kinds::ALL.into_iter().filter(|spec| !FIRST_KINDS.contains(&spec.kind.0)) {
         let is_the_companys = spec.write_policy == kinds::WritePolicy::Reference
             || matches!(spec.home, kinds::HomeKind::Company | kinds::HomeKind::Unit)

@@ -1,4 +1,4 @@
-//! The merge laws, over random records and ops of every kind, known or not.
+//! The merge laws, over random records and ops of every known kind and of an unknown one.
 
 use crate::random;
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ fn merged(mut into: Record, other: &Record) -> Record {
     into
 }
 
-/// The record that an op alone makes.
+/// The record after a single op.
 fn alone(op: &Op) -> Record {
     let mut record = Record::empty(op.record, op.home);
     record.apply(op);
@@ -33,7 +33,7 @@ proptest! {
     }
 
     #[test]
-    fn merging_is_idempotent_and_says_so(copies in random::copies(2)) {
+    fn merging_is_idempotent_and_reports_whether_anything_changed(copies in random::copies(2)) {
         let once = merged(copies[0].clone(), &copies[1]);
         let mut twice = once.clone();
         prop_assert!(!twice.merge(&copies[1]) && !twice.merge(&copies[0]) && !twice.merge(&once.clone()));
@@ -43,7 +43,7 @@ proptest! {
     }
 
     #[test]
-    fn ops_in_any_order_and_repeated_end_equal(
+    fn ops_in_any_order_and_repeated_give_the_same_record(
         (ops, order) in random::ops_on_one(1..8).prop_flat_map(|ops| {
             let repeated: Vec<usize> = (0..ops.len()).chain(0..ops.len()).collect();
             (Just(ops), Just(repeated).prop_shuffle())
@@ -63,7 +63,7 @@ proptest! {
     }
 
     #[test]
-    fn from_fields_is_merging_one_by_one(copies in random::copies(3), seed in any::<u64>()) {
+    fn from_fields_equals_merging_one_by_one(copies in random::copies(3), seed in any::<u64>()) {
         let mut fields: Vec<Field> = copies.iter().flat_map(Record::fields).cloned().collect();
         let mut random = random::Random::new(seed);
         for at in (1..fields.len()).rev() {
@@ -77,7 +77,7 @@ proptest! {
     }
 
     #[test]
-    fn fields_stay_in_order_each_once_and_are_found(copies in random::copies(2)) {
+    fn fields_are_in_order_and_unique_and_can_be_found(copies in random::copies(2)) {
         let record = merged(copies[0].clone(), &copies[1]);
         prop_assert!(record.fields().windows(2).all(|pair| pair[0].at < pair[1].at));
         for field in record.fields() {
@@ -89,7 +89,7 @@ proptest! {
     }
 
     #[test]
-    fn a_conflict_is_reported_just_where_the_writer_had_not_seen_what_stood(
+    fn a_conflict_is_reported_exactly_if_the_writer_had_not_seen_the_current_value(
         base in random::copies(1),
         ops in random::ops_on_one(1..2),
     ) {
@@ -133,14 +133,14 @@ fn standing(stamp: Stamp, value: i64) -> Record {
 }
 
 #[test]
-fn a_write_that_saw_what_stands_is_no_conflict() {
+fn a_write_that_saw_the_current_value_is_no_conflict() {
     let mut record = standing(stamp(5, 1), 1);
     assert!(record.apply(&op(stamp(6, 2), 2, Some(stamp(5, 1)))).conflicts.is_empty());
     assert_eq!(record.value(16), Some(&Value::Int(2)));
 }
 
 #[test]
-fn of_two_that_did_not_know_of_each_other_the_later_stands_and_the_other_is_kept_for_people() {
+fn of_two_concurrent_writes_the_later_wins_and_the_conflict_keeps_the_other() {
     let mut record = standing(stamp(5, 1), 1);
     let late = record.apply(&op(stamp(6, 2), 2, None));
     assert_eq!(late.conflicts[0].kept.value, Value::Int(2));
@@ -149,7 +149,7 @@ fn of_two_that_did_not_know_of_each_other_the_later_stands_and_the_other_is_kept
     let mut record = standing(stamp(6, 2), 2);
     let early = record.apply(&op(stamp(5, 1), 1, None));
     assert!(!early.changed);
-    assert_eq!(early.conflicts, late.conflicts, "the same conflict, whichever came first");
+    assert_eq!(early.conflicts, late.conflicts, "the same conflict, whichever write arrives first");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn the_same_write_sent_again_is_no_conflict() {
 }
 
 #[test]
-fn two_who_write_the_same_value_agree() {
+fn two_writes_of_the_same_value_are_no_conflict() {
     let mut record = standing(stamp(5, 1), 1);
     assert!(record.apply(&op(stamp(6, 2), 1, None)).conflicts.is_empty());
 }
@@ -171,7 +171,7 @@ fn a_device_does_not_conflict_with_itself() {
 }
 
 #[test]
-fn a_removal_that_was_not_seen_is_a_conflict_as_any_other_write() {
+fn a_concurrent_removal_is_a_conflict_like_any_other_write() {
     let mut record = standing(stamp(5, 1), 1);
     let removal =
         Op { writes: vec![Write { at: AT, value: Value::Absent, seen: None }], ..op(stamp(7, 2), 0, None) };

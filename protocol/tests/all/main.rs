@@ -1,5 +1,5 @@
-//! Tests of the protocol from outside: the merge laws, the wire, hostile bytes, golden bytes, access, kinds
-//! and figures. One binary, so that everything is linked once.
+//! Integration tests of the protocol: the merge laws, the wire format, hostile bytes, golden bytes, access, kinds and
+//! figures. They are one binary, so that everything is linked once.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::little_endian_bytes, reason = "bincode writes little-endian, and hostile bytes imitate it")]

@@ -1,4 +1,5 @@
-//! Figures, by hand: `cargo test --release -p xundian-protocol measure -- --ignored --nocapture`.
+//! Benchmarks of the encodings, run by hand:
+//! `cargo test --release -p xundian-protocol measure -- --ignored --nocapture`.
 
 use crate::examples::{DAY, NOON_MS, count, gtin, header, shelf, visit};
 use crate::random::Random;
@@ -17,7 +18,7 @@ const VISITS: u64 = 2_000;
 const LINES: u64 = 20;
 const PASSES: u32 = 5;
 
-/// A field day, like that of docs/PERFORMANCE.md: three ops a visit.
+/// Field work like that of docs/PERFORMANCE.md: three ops for each visit.
 fn field_work() -> Vec<Op> {
     let mut random = Random::new(7);
     let mut clock = Clock::default();
@@ -67,7 +68,7 @@ fn field_work() -> Vec<Op> {
     ops
 }
 
-/// Cut into pushes as a device cuts its outbox.
+/// Splits ops into pushes, as a device splits its outbox.
 fn pushes(ops: Vec<Op>) -> Vec<ClientFrame> {
     let mut pushes = vec![Vec::new()];
     let mut bytes = 0;
@@ -83,7 +84,7 @@ fn pushes(ops: Vec<Op>) -> Vec<ClientFrame> {
     pushes.into_iter().map(|ops| ClientFrame::Push(Push { ops })).collect()
 }
 
-/// The quickest of some passes.
+/// Runs `work` several times. Returns the result and the duration of the fastest run.
 fn time<T>(mut work: impl FnMut() -> T) -> (T, Duration) {
     let mut best: Option<(T, Duration)> = None;
     for _ in 0..PASSES {

@@ -1,4 +1,4 @@
-//! Counts what a test's own thread holds of the heap, so that decoders can be held to their bounds.
+//! A counting allocator: measures the heap memory of each thread, so that tests can check the bounds of decoders.
 #![allow(unsafe_code, reason = "a counting allocator has no safe form")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -15,35 +15,35 @@ thread_local! {
 static COUNTING: Counting = Counting;
 
 fn count(bytes: isize) {
-    // A thread that ends may free after its counters are gone.
+    // An ending thread may free memory after its counters were destroyed.
     let _ = HELD.try_with(|held| {
         held.set(held.get() + bytes);
         let _ = PEAK.try_with(|peak| peak.set(peak.get().max(held.get())));
     });
 }
 
-// SAFETY: every call goes to the system's allocator unchanged.
+// SAFETY: every call is passed to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size().cast_signed());
-        // SAFETY: the caller keeps `GlobalAlloc`'s contract.
+        // SAFETY: the caller upholds `GlobalAlloc`'s contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         count(-layout.size().cast_signed());
-        // SAFETY: the caller keeps `GlobalAlloc`'s contract.
+        // SAFETY: the caller upholds `GlobalAlloc`'s contract.
         unsafe { System.dealloc(ptr, layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(layout.size().cast_signed());
-        // SAFETY: the caller keeps `GlobalAlloc`'s contract.
+        // SAFETY: the caller upholds `GlobalAlloc`'s contract.
         unsafe { System.alloc_zeroed(layout) }
     }
 }
 
-/// What `work` gives, and the most bytes that it held at once beyond those before it.
+/// Returns the result of `work`, and the peak number of bytes that it held in addition to those held before.
 pub(crate) fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.with(Cell::get);
     PEAK.with(|peak| peak.set(before));

@@ -1,4 +1,4 @@
-//! Random values of everything, for the properties.
+//! Random values of all types, for the property tests.
 
 use proptest::prelude::*;
 use xundian_protocol::clock::{Hlc, Stamp};
@@ -8,7 +8,7 @@ use xundian_protocol::record::{
     Field, FieldKey, Home, Key, Op, Record, RecordKey, Register, Value, ValueType, Write,
 };
 
-/// A small generator for what needs no shrinking (SplitMix64, Steele et al. 2014).
+/// A small random number generator for values that need no shrinking (SplitMix64, Steele et al. 2014).
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -42,7 +42,7 @@ pub(crate) fn id() -> impl Strategy<Value = RecordId> {
     ]
 }
 
-/// Few moments and few devices, so that equal stamps and every order of them come about.
+/// Few moments and few devices, so that equal stamps and all orders of stamps occur.
 pub(crate) fn stamp() -> impl Strategy<Value = Stamp> {
     let hlc = prop_oneof![4 => 0u64..6, 1 => any::<u64>()];
     (hlc, 0u32..4).prop_map(|(hlc, device)| Stamp { hlc: Hlc(hlc), device: DeviceNo(device) })
@@ -117,7 +117,7 @@ fn declared(field: &'static FieldSpec) -> impl Strategy<Value = (FieldKey, Value
     (key_of(field.key), value).prop_map(move |(key, value)| (FieldKey { tag, key }, value))
 }
 
-/// Keys and values of one kind, in order, each key once: mostly declared ones, some that are not.
+/// Keys and values of one kind, in order, each key once. Most are declared by the kind, some are not.
 fn contents(spec: Option<&'static KindSpec>) -> BoxedStrategy<Vec<(FieldKey, Value)>> {
     let anything = (prop_oneof![1u16..6, 16..30u16, any::<u16>()], key(), value())
         .prop_map(|(tag, key, value)| (FieldKey { tag, key }, value));
@@ -137,7 +137,7 @@ fn contents(spec: Option<&'static KindSpec>) -> BoxedStrategy<Vec<(FieldKey, Val
     prop::collection::vec(one, 0..24).prop_map(in_order).boxed()
 }
 
-/// A kind that is declared, or sometimes one that is not.
+/// A declared kind, or sometimes `None` for an unknown one.
 fn spec() -> impl Strategy<Value = Option<&'static KindSpec>> {
     prop_oneof![8 => prop::sample::select(kinds::ALL.to_vec()).prop_map(Some), 1 => Just(None)]
 }

@@ -1,4 +1,4 @@
-//! The ledger of stock: changes of levels, summed, are the stock.
+//! The stock ledger: the changes of levels sum up to the stock.
 
 use crate::examples::id;
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ use xundian_protocol::record::RecordKey;
 const GTIN: u64 = 6_901_234_567_892;
 const DAYS: i32 = 12;
 
-/// A timeline in order: days do not fall as moments rise.
+/// A timeline that is ordered by moment and by day.
 fn timeline() -> impl Strategy<Value = Vec<Entry>> {
     let units = prop_oneof![8 => -50i64..200, 1 => any::<i64>()];
     let stock = (any::<bool>(), units)
@@ -65,7 +65,7 @@ proptest! {
     }
 
     #[test]
-    fn all_stock_stands_with_who_recorded_it_last_and_nothing_is_left_with_the_others(entries in timeline()) {
+    fn all_stock_counts_for_the_person_of_the_last_entry_and_for_nobody_else(entries in timeline()) {
         let mut held: BTreeMap<(Day, Option<PersonId>), i64> = BTreeMap::new();
         for (_, unit_on, person, units) in all_changes(&entries) {
             let sum = held.entry((unit_on, person)).or_default();
@@ -78,7 +78,7 @@ proptest! {
     }
 
     #[test]
-    fn a_late_entry_changes_itself_and_nothing_beyond_the_next_count(entries in timeline(), late in timeline()) {
+    fn a_late_entry_changes_nothing_after_the_next_count(entries in timeline(), late in timeline()) {
         prop_assume!(!late.is_empty());
         let late = late[0];
         let place = entries.partition_point(|entry| entry.day <= late.day);

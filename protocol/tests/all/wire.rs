@@ -1,4 +1,4 @@
-//! Whatever is encoded comes back, and whatever is broken is refused.
+//! Encoded values decode to the same values, and broken bytes are refused.
 
 use crate::{examples, random};
 use proptest::prelude::*;
@@ -127,7 +127,7 @@ fn server_frame() -> impl Strategy<Value = ServerFrame> {
 
 proptest! {
     #[test]
-    fn stored_records_ops_and_numbers_come_back(
+    fn stored_records_ops_and_numbers_round_trip(
         record in random::record(), op in random::op(), numbers in prop::collection::vec(any::<i64>(), 0..50),
     ) {
         prop_assert_eq!(decode_record(&encode_record(&record)), Ok(record));
@@ -136,38 +136,38 @@ proptest! {
     }
 
     #[test]
-    fn frames_of_devices_come_back(frame in client_frame()) {
+    fn frames_of_devices_round_trip(frame in client_frame()) {
         prop_assert_eq!(decode_client(&encode_client(&frame)), Ok(frame));
     }
 
     #[test]
-    fn frames_of_the_server_come_back(frame in server_frame()) {
+    fn frames_of_the_server_round_trip(frame in server_frame()) {
         prop_assert_eq!(decode_server(&encode_server(&frame)), Ok(frame));
     }
 
     #[test]
-    fn what_is_stored_is_never_larger_than_it_says(record in random::record(), op in random::op()) {
-        // The key, the home, the counts and the stamp of an op come on top.
+    fn stored_values_are_within_their_upper_bound(record in random::record(), op in random::op()) {
+        // `bytes_max` leaves out the key, the home, the counts and the stamp of an op.
         const HEAD: usize = 80;
         prop_assert!(encode_record(&record).len() <= record.bytes_max() + HEAD);
         prop_assert!(encode_op(&op).len() <= op.bytes_max() + HEAD);
     }
 
     #[test]
-    fn a_cut_frame_is_refused(frame in client_frame(), at in any::<prop::sample::Index>()) {
+    fn a_truncated_frame_is_refused(frame in client_frame(), at in any::<prop::sample::Index>()) {
         let payload = encode_client(&frame);
         prop_assert!(decode_client(&payload[..at.index(payload.len())]).is_err());
     }
 
     #[test]
-    fn a_longer_frame_is_refused(frame in server_frame(), more in prop::collection::vec(any::<u8>(), 1..9)) {
+    fn a_frame_with_trailing_bytes_is_refused(frame in server_frame(), more in prop::collection::vec(any::<u8>(), 1..9)) {
         let mut payload = encode_server(&frame);
         payload.extend(more);
         prop_assert!(decode_server(&payload).is_err());
     }
 
     #[test]
-    fn flipped_bits_never_panic_and_what_decodes_comes_back(
+    fn flipped_bits_never_panic_and_frames_that_decode_round_trip(
         frame in client_frame(),
         flips in prop::collection::vec((any::<prop::sample::Index>(), 0u8..8), 1..4),
     ) {
@@ -192,7 +192,7 @@ proptest! {
 }
 
 #[test]
-fn another_version_is_refused_by_its_number() {
+fn an_unknown_version_is_refused() {
     let mut payload = encode_client(&examples::client_frames()[0].1);
     payload[0] = 99;
     assert_eq!(decode_client(&payload), Err(DecodeError::Version { found: 99, known: 1 }));
@@ -204,7 +204,7 @@ fn another_version_is_refused_by_its_number() {
 }
 
 #[test]
-fn a_refusal_of_a_newer_server_is_another_reason() {
+fn an_unknown_refusal_of_a_newer_server_is_other() {
     assert_eq!(Refusal::from_number(9_999), Refusal::Other);
     for refusal in Refusal::ALL {
         assert_eq!(Refusal::from_number(refusal as u16), refusal);

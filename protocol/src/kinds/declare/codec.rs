@@ -1,4 +1,4 @@
-//! The types that fields are declared with, and how each becomes a value.
+//! The types that fields are declared with, and how each is stored.
 
 use super::field::{KeyType, Label};
 use crate::calendar::Day;
@@ -45,7 +45,7 @@ pub trait FieldCodec {
     const CHOICES: &'static [(i64, &'static str, Label)];
     /// For ids as values: the kind of the record that they name.
     const REFERS_TO: Option<KindId> = None;
-    /// For ids as keys of lines: the same.
+    /// For ids as line keys: the kind of the record that they name.
     const LINE_REFERS_TO: Option<KindId> = None;
     /// Appends the writes of the field's values.
     fn write(&self, tag: u16, writes: &mut Vec<Write>);

@@ -1,4 +1,4 @@
-//! What a field declares about itself.
+//! The declaration of a field.
 
 use crate::ids::KindId;
 use crate::record::ValueType;
@@ -87,7 +87,7 @@ pub struct FieldSpec {
     pub choices: &'static [(i64, &'static str, Label)],
     /// Whether a record without it is refused.
     pub required: bool,
-    /// Whether only headquarters writes the field, whoever else writes the kind.
+    /// Whether only headquarters writes the field, even if other roles write the kind.
     pub headquarters: bool,
     /// Whether it is the code by which people and imports name the record.
     pub natural_key: bool,

@@ -154,8 +154,8 @@ pub trait Entity: Default {
     }
 }
 
-/// Declares a kind. A field reads `name: Type = tag, "中文" / "English", Unit;`. A map is a `BTreeMap`, every other field
-/// an `Option`. Marks may follow the unit:
+/// Declares a kind. A field has the form `name: Type = tag, "中文" / "English", Unit;`. A map is a `BTreeMap`, every
+/// other field an `Option`. Marks may follow the unit:
 ///
 /// - `required`: a record without the field is refused,
 /// - `natural_key`: the code by which people and imports name the record,

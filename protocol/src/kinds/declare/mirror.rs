@@ -1,4 +1,4 @@
-//! Callback macros that hand declarations to other crates.
+//! Callback macros that pass declarations to other crates.
 //!
 //! Each kind and each choice exports a hidden macro of its own name, and each list of them exports one too. The caller
 //! passes the name of its own macro, which then receives the declaration. So the mirror types for other languages

@@ -1,5 +1,5 @@
-//! The language in which kinds are declared: fields, the types of their values, choices, and the header that every record
-//! has. Knows no kind.
+//! The declaration language of kinds: fields, the types of their values, choices, and the header of every record. It
+//! knows no kind.
 
 mod choice;
 mod codec;

@@ -1,4 +1,4 @@
-//! Roles: who writes the records of a kind (S5.2).
+//! Roles of positions: what they see, and which kinds they write (S5.2).
 
 use super::choice::choice;
 

@@ -82,7 +82,10 @@ impl Reconciliation {
             }
             (DigestVerdict::Differs, Awaited::Homes) | (_, Awaited::Records { .. }) => None,
             (_, Awaited::Digests | Awaited::Whole) => {
-                return Err(SessionError::Unexpected { got: "word of a check", expected: "nothing" });
+                return Err(SessionError::Unexpected {
+                    got: "an answer to a reconciliation",
+                    expected: "nothing",
+                });
             }
         })
     }

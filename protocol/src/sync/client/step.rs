@@ -48,7 +48,7 @@ pub enum Step {
     /// older backup: queue the lost saves again, and begin another session.
     Welcome(Welcome),
     /// Note the feed's epoch. If the device may not continue from its position, reset the cursor to the beginning, with
-    /// every home behind. What is not sent again until the sync is complete, the server has lost.
+    /// every home behind. Records that were not sent again when the sync is complete are lost on the server.
     Resumed(Resumed),
     /// Use this certificate (DER) from the next connection on. The current one expires soon.
     KeepCertificate(Vec<u8>),

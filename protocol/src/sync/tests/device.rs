@@ -24,7 +24,7 @@ pub(super) struct Device {
     pub(super) outbox: BTreeMap<OpSeq, Op>,
     /// Confirmed ops, kept in case a server loses them.
     sent: BTreeMap<OpSeq, Op>,
-    /// What the server had confirmed before the session.
+    /// The last op that the server had confirmed before the session.
     confirmed_before: OpSeq,
     epoch: FeedEpoch,
     /// Confirmed records of a feed that was lost, until they are pulled again or the pull completes.
@@ -46,7 +46,7 @@ pub(super) struct Device {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Decay {
     Lost,
-    /// It has another value, or exists though it never did.
+    /// It has another value, or exists although it was never saved.
     Other {
         value: i8,
     },
@@ -98,7 +98,7 @@ impl Device {
         self.has_recovered = true;
     }
 
-    /// Marks every home as behind, because only such homes are sent what this device wrote itself.
+    /// Marks every home as behind, because the server sends a device its own writes only for such homes.
     fn start_over(&mut self) {
         self.cursor = FeedSeq(0);
         self.held.values_mut().for_each(|place| *place = Some(FeedSeq(0)));
@@ -198,7 +198,7 @@ impl Device {
             cursor: self.cursor,
             behind: self.held.iter().filter_map(|(home, place)| Some((*home, (*place)?))).collect(),
             sent_through: OpSeq(saved),
-            // The number of the last save stands for its time, so that the server can verify the claim.
+            // The number of the last save is used as its time, so that the server can verify the claim.
             captured_through_ms: saved.cast_signed(),
         }
     }

@@ -1,4 +1,4 @@
-//! Single situations of the sessions, each driven by hand.
+//! Single situations of a session, each driven step by step.
 
 use super::device::Device;
 use super::home;
@@ -73,11 +73,11 @@ fn poll_until_read(client: &mut ClientSession, from: u64) {
 fn a_receipt_after_a_lost_one_drops_nothing_from_the_outbox() {
     let mut client = pushed(&[2, 2]);
     client.handle(receipt(3, 4)).unwrap();
-    assert_eq!(reads_from(&client.poll()), Some(OpSeq(1)), "what became of ops 1 and 2 is not known");
+    assert_eq!(reads_from(&client.poll()), Some(OpSeq(1)), "the outcome of ops 1 and 2 is unknown");
 }
 
 #[test]
-fn what_the_server_applied_is_sent_again_where_its_receipt_never_came() {
+fn applied_ops_are_sent_again_if_their_receipt_was_lost() {
     let mut client = ClientSession::new(SyncMode::Sync, hello(9), OpSeq(3));
     let welcome = Welcome { now_ms: 0, applied_through: OpSeq(8), person: PersonId(RecordId::NIL) };
     client.handle(ServerFrame::Welcome(welcome)).unwrap();
@@ -89,11 +89,11 @@ fn what_the_server_applied_is_sent_again_where_its_receipt_never_came() {
 }
 
 #[test]
-fn a_receipt_never_reaches_beyond_its_push() {
+fn a_receipt_never_covers_more_than_its_push() {
     let mut client = pushed(&[2]);
     client.handle(receipt(1, 900)).unwrap();
     let ClientStep::CommitReceipt(receipt) = client.poll() else { panic!("no receipt") };
-    assert_eq!(receipt.through, OpSeq(2), "op 3 may have been saved meanwhile and was never sent");
+    assert_eq!(receipt.through, OpSeq(2), "op 3 may have been saved meanwhile, but was never sent");
 }
 
 #[test]
@@ -104,14 +104,17 @@ fn a_receipt_for_a_push_that_was_not_sent_yet_drops_nothing_from_the_outbox() {
     client.handle(receipt(1, 2)).unwrap();
     client.handle(welcome()).unwrap();
     for _ in 0..5 {
-        assert!(!matches!(client.poll(), ClientStep::CommitReceipt(_)), "nobody can have these ops");
+        assert!(
+            !matches!(client.poll(), ClientStep::CommitReceipt(_)),
+            "the server cannot have these ops yet"
+        );
     }
     client.handle(receipt(1, 2)).unwrap();
-    assert!(matches!(client.poll(), ClientStep::CommitReceipt(_)), "now the server can");
+    assert!(matches!(client.poll(), ClientStep::CommitReceipt(_)), "now the server can have them");
 }
 
 #[test]
-fn a_renewed_certificate_is_kept_whenever_it_comes_and_nobody_waits_for_it() {
+fn a_renewed_certificate_is_kept_whenever_it_arrives_and_never_awaited() {
     let renewed = || ServerFrame::Renewed(vec![7]);
     let kept = ClientStep::KeepCertificate(vec![7]);
     let mut pushing = ClientSession::new(SyncMode::Push, hello(1), OpSeq(1));
@@ -126,7 +129,7 @@ fn a_renewed_certificate_is_kept_whenever_it_comes_and_nobody_waits_for_it() {
 }
 
 #[test]
-fn a_server_that_gets_no_further_ends_the_session_instead_of_looping() {
+fn a_server_without_progress_ends_the_session_instead_of_looping() {
     let mut client = ClientSession::new(SyncMode::Sync, hello(9), OpSeq(5));
     client.handle(welcome()).unwrap();
     for _ in 0..1_000 {
@@ -147,7 +150,7 @@ fn a_server_that_gets_no_further_ends_the_session_instead_of_looping() {
 }
 
 #[test]
-fn what_was_saved_while_pushing_goes_before_the_pull() {
+fn ops_saved_during_a_sync_are_pushed_before_the_pull() {
     let mut client = pushed(&[2]);
     client.handle(receipt(1, 2)).unwrap();
     assert!(matches!(client.poll(), ClientStep::CommitReceipt(_)));
@@ -186,7 +189,7 @@ fn a_push_is_done_once_its_last_receipt_is_committed_and_the_outbox_is_empty() {
 }
 
 #[test]
-fn what_was_saved_while_pushing_is_pushed_as_well() {
+fn ops_saved_during_a_push_are_pushed_too() {
     let mut client = pushing();
     client.handle(receipt(1, 2)).unwrap();
     poll_until(&mut client, &ClientStep::Wait);
@@ -216,14 +219,14 @@ fn a_sync_is_not_done_before_the_servers_welcome() {
     client.ready_to_pull(Device::new(0).pull());
     poll_until(&mut client, &ClientStep::Wait);
     client.handle(ServerFrame::Pulled(FeedSeq(0))).unwrap();
-    assert_eq!(client.poll(), ClientStep::Wait, "whether the two ends know each other is not known");
+    assert_eq!(client.poll(), ClientStep::Wait, "it is unknown whether the store was restored or copied");
     client.handle(welcome()).unwrap();
     assert!(matches!(client.poll(), ClientStep::Welcome(_)));
     assert!(matches!(client.poll(), ClientStep::Done(Outcome::Synced(_))));
 }
 
 #[test]
-fn a_push_takes_no_records() {
+fn a_push_session_accepts_no_records() {
     let mut client = pushing();
     let changes = Changes { home: None, from: FeedSeq(0), to: FeedSeq(1), records: Vec::new() };
     assert!(client.handle(ServerFrame::Changes(changes)).is_err());
@@ -231,7 +234,7 @@ fn a_push_takes_no_records() {
 }
 
 #[test]
-fn a_pull_with_a_frame_missing_is_asked_for_again() {
+fn a_pull_with_a_missing_frame_is_requested_again() {
     let mut client = ClientSession::new(SyncMode::Sync, hello(1), OpSeq(1));
     poll_until_read(&mut client, 1);
     client.ops(Vec::new());
@@ -239,11 +242,11 @@ fn a_pull_with_a_frame_missing_is_asked_for_again() {
     client.ready_to_pull(Device::new(0).pull());
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))));
     client.handle(ServerFrame::Pulled(FeedSeq(7))).unwrap();
-    assert_eq!(client.poll(), ClientStep::ReadCursors, "the frame up to 7 never came");
+    assert_eq!(client.poll(), ClientStep::ReadCursors, "the frame up to 7 is missing");
 }
 
 #[test]
-fn a_pull_that_comes_before_the_last_is_answered_takes_its_place() {
+fn a_pull_replaces_one_that_is_not_answered_yet() {
     let mut session = ServerSession::new(DeviceNo(1), PersonId(RecordId::NIL));
     session.handle(ClientFrame::Hello(hello(1)), 0, OpSeq(0)).unwrap();
     assert!((0..9).any(|_| session.poll() == ServerStep::Wait));
@@ -253,7 +256,7 @@ fn a_pull_that_comes_before_the_last_is_answered_takes_its_place() {
     session.scope(pull, None);
     let asked = ServerStep::ReadChanges { home: None, after: FeedSeq(0) };
     assert_eq!(session.poll(), asked);
-    assert_eq!(session.poll(), ServerStep::Wait, "the first pull is not read beside the second");
+    assert_eq!(session.poll(), ServerStep::Wait, "the first pull is dropped");
     let changes = |home, to| Changes { home, from: FeedSeq(0), to: FeedSeq(to), records: Vec::new() };
     session.changes(changes(None, 9), false);
     assert!(matches!(session.poll(), ServerStep::Send(ServerFrame::Changes(_))));
@@ -265,7 +268,7 @@ fn a_pull_that_comes_before_the_last_is_answered_takes_its_place() {
 }
 
 #[test]
-fn a_pull_from_a_place_that_is_not_there_is_made_again_and_a_sync_waits_for_that_word() {
+fn a_pull_from_a_position_outside_the_feed_is_repeated_and_the_sync_waits_for_that_answer() {
     let resume = Resume { epoch: FeedEpoch([1; 16]), reached: FeedSeq(7) };
     let mut client = ClientSession::new(SyncMode::Sync, hello(1), OpSeq(1)).resuming(resume);
     poll_until_read(&mut client, 1);
@@ -273,14 +276,17 @@ fn a_pull_from_a_place_that_is_not_there_is_made_again_and_a_sync_waits_for_that
     poll_until(&mut client, &ClientStep::ReadCursors);
     let position = |at| Pull { cursor: FeedSeq(at), ..Device::new(0).pull() };
     client.ready_to_pull(position(7));
-    assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))), "it costs no round trip");
+    assert!(
+        matches!(client.poll(), ClientStep::Send(ClientFrame::Pull(_))),
+        "the resume costs no round trip"
+    );
     client.handle(welcome()).unwrap();
     // As if the answer had been lost.
     let changes = Changes { home: None, from: FeedSeq(7), to: FeedSeq(9), records: Vec::new() };
     client.handle(ServerFrame::Changes(changes)).unwrap();
     client.handle(ServerFrame::Pulled(FeedSeq(9))).unwrap();
     assert!(matches!(client.poll(), ClientStep::Welcome(_)));
-    assert_eq!(client.poll(), ClientStep::Wait, "nothing of a place that may not be there is taken");
+    assert_eq!(client.poll(), ClientStep::Wait, "records from an unconfirmed position are ignored");
     let resumed = Resumed { epoch: FeedEpoch([2; 16]), continues: false };
     client.handle(ServerFrame::Resumed(resumed)).unwrap();
     assert_eq!(client.poll(), ClientStep::Resumed(resumed));
@@ -293,7 +299,7 @@ fn a_pull_from_a_place_that_is_not_there_is_made_again_and_a_sync_waits_for_that
 
 /// Found by stateful fuzzing.
 #[test]
-fn nothing_is_pulled_before_the_receipt_of_what_was_saved_while_two_scopes_came() {
+fn an_op_saved_between_two_scopes_gets_its_receipt_before_the_pull() {
     let mut client = pushed(&[]);
     poll_until(&mut client, &ClientStep::ReadCursors);
     let position = |saved| Pull { sent_through: OpSeq(saved), ..Device::new(0).pull() };
@@ -312,7 +318,7 @@ fn nothing_is_pulled_before_the_receipt_of_what_was_saved_while_two_scopes_came(
     client.ops(Vec::new());
     assert_eq!(client.poll(), ClientStep::CommitScope(vec![home(0)]));
     client.ready_to_pull(position(1));
-    assert_eq!(client.poll(), ClientStep::Wait, "the receipt is due");
+    assert_eq!(client.poll(), ClientStep::Wait, "the receipt is missing");
     client.handle(receipt(1, 1)).unwrap();
     assert!(matches!(client.poll(), ClientStep::CommitReceipt(_)));
     client.receipt_committed(OpSeq(1)).unwrap();
@@ -320,7 +326,7 @@ fn nothing_is_pulled_before_the_receipt_of_what_was_saved_while_two_scopes_came(
 }
 
 #[test]
-fn a_check_looks_into_no_home_that_the_device_does_not_hold() {
+fn a_reconciliation_reads_only_homes_that_the_device_holds() {
     let mut client = ClientSession::new(SyncMode::Sync, hello(1), OpSeq(1)).reconciling();
     poll_until_read(&mut client, 1);
     client.ops(Vec::new());
@@ -339,7 +345,10 @@ fn a_check_looks_into_no_home_that_the_device_does_not_hold() {
     let repair = Repair { home: home(1), after: None, through: None, records: Vec::new(), gone: Vec::new() };
     client.handle(ServerFrame::Repair(repair)).unwrap();
     assert!(matches!(client.poll(), ClientStep::CommitRepair(_)));
-    assert!(matches!(client.poll(), ClientStep::Done(Outcome::Synced(_))), "a home that was never told");
+    assert!(
+        matches!(client.poll(), ClientStep::Done(Outcome::Synced(_))),
+        "the home that the device does not hold is skipped"
+    );
 }
 
 #[test]
@@ -362,7 +371,7 @@ fn a_hello_of_another_device_is_refused_and_an_empty_push_too() {
 }
 
 #[test]
-fn the_first_of_many_pushes_is_small_so_that_the_server_works_while_the_next_is_made() {
+fn the_first_of_many_pushes_is_small_so_that_the_server_starts_early() {
     let read = |from, bytes_target| ClientStep::ReadOps { from: OpSeq(from), bytes_target };
     let mut few = ClientSession::new(SyncMode::Sync, hello(1 + BATCH_MANY_OPS), OpSeq(1));
     assert!(matches!(few.poll(), ClientStep::Send(ClientFrame::Hello(_))));
@@ -378,19 +387,19 @@ fn the_first_of_many_pushes_is_small_so_that_the_server_works_while_the_next_is_
 }
 
 #[test]
-fn no_push_goes_out_before_the_welcome_was_taken_as_the_store_may_be_a_copy() {
+fn no_push_is_sent_before_the_welcome_because_the_store_may_be_a_copy() {
     let mut client = ClientSession::new(SyncMode::Sync, hello(9), OpSeq(1));
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Hello(_))));
-    assert_eq!(reads_from(&client.poll()), Some(OpSeq(1)), "one push is made ready meanwhile");
+    assert_eq!(reads_from(&client.poll()), Some(OpSeq(1)), "one push is prepared meanwhile");
     client.ops(ops(1, 2));
     assert_eq!(client.poll(), ClientStep::Wait);
     client.handle(welcome()).unwrap();
-    assert!(matches!(client.poll(), ClientStep::Welcome(_)), "here the driver may find that it must stop");
+    assert!(matches!(client.poll(), ClientStep::Welcome(_)), "the driver may have to stop after the welcome");
     assert!(matches!(client.poll(), ClientStep::Send(ClientFrame::Push(_))));
 }
 
 #[test]
-fn a_full_pipe_is_filled_again_before_the_receipt_that_made_room_is_committed() {
+fn a_full_pipeline_is_refilled_before_the_receipt_that_made_room_is_committed() {
     let mut client = welcomed(SyncMode::Sync, 9);
     for from in 1..=PUSH_FRAMES_IN_FLIGHT_MAX as u64 {
         poll_until_read(&mut client, from);

@@ -90,7 +90,7 @@ impl Server {
         let account = &self.accounts[&device.no];
         assert!(device.outbox.is_empty(), "{} still has ops to send", device.no);
         assert_eq!(account.applied_through.next(), device.next_seq, "{} lost ops", device.no);
-        assert_eq!(device.tray, account.rejected, "the tray of {}", device.no);
+        assert_eq!(device.tray, account.rejected, "the rejected ops of {}", device.no);
         for seq in 1..device.next_seq.0 {
             let merged = account.merged.get(&OpSeq(seq)).copied().unwrap_or(0);
             let rejected = u32::from(account.rejected.contains_key(&OpSeq(seq)));
@@ -132,7 +132,7 @@ impl Server {
                 Step::CompareRecords(check) => session.repair(self.compare_records(check)),
                 Step::ReadFigures(_) => session.figures(FigureResponse { rows: Vec::new() }),
                 Step::FindPicture(_) | Step::KeepPiece(_) => {
-                    unreachable!("pictures have tests of their own")
+                    unreachable!("uploads have their own tests")
                 }
             }
         }
@@ -147,7 +147,7 @@ impl Server {
     ) {
         assert!(
             pull.captured_through_ms <= pull.sent_through.0.cast_signed(),
-            "{device} claims what it has not sent"
+            "{device} claims more than it has sent"
         );
         let scope = &self.scopes[&device];
         if scope_digest(scope) != pull.scope_digest {

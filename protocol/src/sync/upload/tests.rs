@@ -64,7 +64,7 @@ fn run(picture: &[u8], server: &mut Server, cut_after: u64, lost: usize) -> (Opt
                 upload.piece(picture[from as usize..from as usize + bytes].to_vec())
             }
             Step::Wait => {
-                let frame = on_the_way.pop_front().expect("whoever waits has sent something");
+                let frame = on_the_way.pop_front().expect("an upload waits only after it has sent something");
                 upload.handle(server.answer(frame, whole)).expect("a server that keeps to the protocol");
             }
             Step::Done(outcome) => return (Some(outcome), sent),
@@ -78,7 +78,7 @@ fn picture(bytes: usize) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn cuts_cost_what_was_on_its_way_and_no_more(
+    fn a_disconnect_costs_only_the_pieces_in_flight(
         bytes in 1..400_000usize,
         cuts in prop::collection::vec((0..200_000u64, 0..=PHOTO_PIECES_IN_FLIGHT_MAX), 0..6),
     ) {
@@ -98,7 +98,7 @@ proptest! {
     }
 
     #[test]
-    fn a_byte_that_goes_bad_at_the_server_is_found_and_mended(
+    fn a_byte_that_is_corrupted_at_the_server_is_found_and_repaired(
         bytes in 100_000..400_000usize, at in 0..40_000usize, bit in 0..8u8,
     ) {
         let picture = picture(bytes);
@@ -108,7 +108,7 @@ proptest! {
         server.held[flipped] ^= 1 << bit;
         let (outcome, sent) = run(&picture, &mut server, u64::MAX, 0);
         prop_assert_eq!(outcome, Some(Outcome::Stored));
-        prop_assert_eq!(sent, bytes as u64, "what was there is sent again");
+        prop_assert_eq!(sent, bytes as u64, "all bytes are sent again");
         prop_assert_eq!(server.held, picture);
     }
 }
@@ -121,7 +121,7 @@ fn what_the_server_holds_is_not_sent() {
 }
 
 #[test]
-fn a_server_that_never_keeps_the_picture_is_given_up() {
+fn an_upload_gives_up_if_the_server_never_keeps_the_picture() {
     let whole = (ContentHash::of(b"picture"), 7);
     let mut upload = Upload::new(whole.0, whole.1);
     let mut offers = 0;
@@ -132,7 +132,7 @@ fn a_server_that_never_keeps_the_picture_is_given_up() {
             Step::Read { bytes, .. } => upload.piece(vec![0; bytes]),
             Step::Wait => {
                 let nothing = UploadStatus { hash: whole.0, bytes: 0, front: ContentHash::of(b"") };
-                upload.handle(ServerFrame::UploadStatus(nothing)).expect("a frame of its place");
+                upload.handle(ServerFrame::UploadStatus(nothing)).expect("an allowed frame");
             }
             Step::Done(outcome) => break outcome,
         }
@@ -141,7 +141,7 @@ fn a_server_that_never_keeps_the_picture_is_given_up() {
 }
 
 #[test]
-fn a_pause_ends_it_once_nothing_is_on_its_way() {
+fn a_pause_ends_the_upload_once_no_piece_is_in_flight() {
     let picture = picture(100_000);
     let whole = (ContentHash::of(&picture), picture.len() as u64);
     let mut server = Server::default();
@@ -156,9 +156,9 @@ fn a_pause_ends_it_once_nothing_is_on_its_way() {
             }
             Step::Wait => {
                 let frame = on_the_way.pop_front().expect("something was sent");
-                upload.handle(server.answer(frame, whole)).expect("in order");
+                upload.handle(server.answer(frame, whole)).expect("an allowed frame");
             }
-            Step::HashFront(_) => unreachable!("nothing is there yet"),
+            Step::HashFront(_) => unreachable!("the server holds nothing yet"),
             Step::Done(outcome) => break assert_eq!(outcome, Outcome::Paused),
         }
     }
@@ -167,16 +167,16 @@ fn a_pause_ends_it_once_nothing_is_on_its_way() {
 }
 
 #[test]
-fn a_picture_that_is_declined_leaves_the_stream_to_the_next_one() {
+fn the_next_picture_uses_the_stream_after_one_was_declined() {
     let (first, second) = (ContentHash::of(b"1"), ContentHash::of(b"2"));
     let mut upload = Upload::new(first, 1);
     assert!(matches!(upload.poll(), Step::Send(_)));
     let declined = Declined { hash: first, why: Refusal::Unnamed, message: "no record names it".into() };
-    upload.handle(ServerFrame::Declined(declined.clone())).expect("its place");
+    upload.handle(ServerFrame::Declined(declined.clone())).expect("an allowed frame");
     assert!(matches!(upload.poll(), Step::Done(Outcome::Declined { why: Refusal::Unnamed, .. })));
     let mut upload = Upload::new(second, 1);
     assert!(matches!(upload.poll(), Step::Send(_)));
-    upload.handle(ServerFrame::Declined(declined)).expect("a late word of the first");
+    upload.handle(ServerFrame::Declined(declined)).expect("a late answer for the first picture is ignored");
     assert_eq!(upload.poll(), Step::Wait);
     assert!(upload.handle(ServerFrame::Pulled(crate::ids::FeedSeq(1))).is_err());
 }

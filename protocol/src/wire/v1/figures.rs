@@ -64,11 +64,13 @@ impl WireFigures {
         DecodeError::bound("rows of figures", count, FIGURE_ROWS_MAX)?;
         DecodeError::bound("measures of figures", self.measures.len(), MEASURES_MAX)?;
         if self.measures.iter().any(|column| column.0.len() != count) {
-            return Err(DecodeError::malformed("a measure has not one value a row"));
+            return Err(DecodeError::malformed("a measure does not have one value for each row"));
         }
         let of_subjects: u64 = self.subjects.iter().map(|(_, rows)| u64::from(*rows)).sum();
         if of_subjects != count as u64 {
-            return Err(DecodeError::malformed("the subjects of figures have not as many rows as there are"));
+            return Err(DecodeError::malformed(
+                "the row counts of the subjects do not add up to the number of rows",
+            ));
         }
         let mut rows = Vec::with_capacity(count);
         let mut dimension = 0u64;

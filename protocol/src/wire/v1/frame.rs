@@ -14,7 +14,7 @@ pub enum ClientFrame {
     Hello(Hello),
     /// Saved ops, in order.
     Push(Push),
-    /// Asks for all changes, after all pushes of the session.
+    /// Asks for all changes in the scope, after all pushes of the session.
     Pull(Pull),
     /// Asks for figures.
     FigureRequest(FigureRequest),
@@ -71,7 +71,7 @@ pub enum ServerFrame {
     Renewed(Vec<u8>),
 }
 
-/// Who the device is, and how far it is.
+/// The device's identity and state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hello {
     /// The program and its version, for people.
@@ -85,7 +85,7 @@ pub struct Hello {
     pub now_ms: i64,
 }
 
-/// How far a device has pulled the feed.
+/// The feed position up to which a device has pulled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Resume {
     /// The epoch that the server named last; nil if it has named none.
@@ -120,7 +120,8 @@ pub struct Pull {
     pub cursor: FeedSeq,
     /// Homes that came into scope recently, each with the position up to which it was pulled.
     pub behind: Vec<(Home, FeedSeq)>,
-    /// The last op that was sent in this session or before. To its own session the device passes the last op saved.
+    /// The last op that was sent, in this session or before. The driver passes the last saved op; the session replaces
+    /// it.
     pub sent_through: OpSeq,
     /// Everything captured up to this moment (Unix milliseconds) is among the ops up to `sent_through`.
     pub captured_through_ms: i64,
@@ -151,7 +152,7 @@ pub struct Enrol {
     pub secret: [u8; 16],
     /// The certificate request, PKCS#10 DER.
     pub request_der: Vec<u8>,
-    /// What people call the device.
+    /// The name of the device for people.
     pub label: String,
 }
 
@@ -193,7 +194,7 @@ pub struct Declined {
     pub hash: ContentHash,
     /// Why.
     pub why: Refusal,
-    /// The same for people.
+    /// The reason, as text for people.
     pub message: String,
 }
 
@@ -204,7 +205,7 @@ pub struct CompareDigests {
     pub at: FeedSeq,
     /// The digest of all records in its scope.
     pub all: Digest,
-    /// The digest of each home that has records. The first request names none, because usually everything is equal.
+    /// The digest of each home that the device holds. The first request has none, because usually everything is equal.
     pub homes: Vec<(Home, Digest)>,
 }
 
@@ -219,7 +220,7 @@ pub enum DigestVerdict {
     DifferIn(Vec<Home>),
 }
 
-/// Records of a home that a device holds: all in a range of keys.
+/// The records that a device holds of a home, within a range of keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CompareRecords {
     /// The position up to which the device has pulled.
@@ -249,7 +250,7 @@ pub struct Repair {
     pub gone: Vec<RecordKey>,
 }
 
-/// What makes a program a device.
+/// The credentials of a new device.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Granted {
     /// Its number.
@@ -269,7 +270,7 @@ pub struct Granted {
 pub struct Welcome {
     /// The server's clock, Unix milliseconds.
     pub now_ms: i64,
-    /// Everything of this device up to here is durable.
+    /// All ops of this device up to here are durable.
     pub applied_through: OpSeq,
     /// The person who uses the device.
     pub person: PersonId,
@@ -295,7 +296,7 @@ pub struct Rejection {
     pub seq: OpSeq,
     /// Why.
     pub why: Refusal,
-    /// The same for people.
+    /// The reason, as text for people.
     pub message: String,
 }
 
@@ -312,7 +313,7 @@ pub struct Changes {
     pub records: Vec<Record>,
 }
 
-/// Why the server refuses. The numbers are stable.
+/// The reason of a refusal. The numbers are stable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u16)]
 pub enum Refusal {
@@ -387,6 +388,6 @@ impl Refusal {
 pub struct Refused {
     /// Why.
     pub why: Refusal,
-    /// The same for people: what happened, where, and what to do.
+    /// The reason, as text for people: what happened, where, and what to do.
     pub message: String,
 }

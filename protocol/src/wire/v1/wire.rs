@@ -27,7 +27,7 @@ use bincode::{Decode, Encode};
 
 /// Frames shorter than this are not worth compressing.
 const COMPRESS_FROM_BYTES: usize = 512;
-/// Higher levels take more time and save few bytes on our frames (docs/PERFORMANCE.md).
+/// The compression level. Higher levels take more time and save few bytes on these frames (docs/PERFORMANCE.md).
 const ZSTD_LEVEL: i32 = 3;
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
@@ -220,7 +220,8 @@ pub fn decode_client(payload: &[u8]) -> Result<ClientFrame, DecodeError> {
         }
         WireClient::FigureRequest { family, from, to } => {
             let family = MeasureFamily::from_number(family);
-            let family = family.ok_or_else(|| DecodeError::malformed("a question for an unknown view"))?;
+            let family =
+                family.ok_or_else(|| DecodeError::malformed("a request for an unknown family of figures"))?;
             ClientFrame::FigureRequest(FigureRequest { family, from: Day(from), to: Day(to) })
         }
         WireClient::Enrol { secret, request_der, label } => {
@@ -431,7 +432,7 @@ fn push_from_wire(
 ) -> Result<ClientFrame, DecodeError> {
     let rows = columns.rows(BATCH_OPS_MAX)?;
     let last = first.checked_add(rows.len() as u64);
-    last.ok_or_else(|| DecodeError::malformed("sequence numbers run over"))?;
+    last.ok_or_else(|| DecodeError::malformed("sequence numbers overflow"))?;
     let mut seen = seen.into_iter().peekable();
     let mut ops = Vec::with_capacity(rows.len());
     for (at, row) in (0u32..).zip(rows) {
@@ -473,7 +474,7 @@ fn unpack<T: Decode<()>>(payload: &[u8]) -> Result<T, DecodeError> {
             DecodeError::bound("bytes of a frame", len, FRAME_PLAIN_BYTES_MAX)?;
             let plain = zstd::bulk::decompress(packed, len).map_err(DecodeError::malformed)?;
             if plain.len() != len {
-                return Err(DecodeError::malformed("a compressed frame is shorter than it says"));
+                return Err(DecodeError::malformed("a compressed frame is shorter than announced"));
             }
             take_all(&plain)
         }
