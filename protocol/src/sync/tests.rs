@@ -396,7 +396,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_server_loses_that_is_restored_comes_again_from_those_who_saved_it(
+    fn ops_lost_by_a_restored_server_are_sent_again(
         events in prop::collection::vec(prop_oneof![40 => event(), 1 => loss()], 0..400),
     ) {
         let mut world = World::new();
@@ -405,7 +405,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_decays_on_a_device_a_check_puts_right_by_sending_just_that(
+    fn reconciliation_repairs_corrupted_records_by_sending_only_those(
         events in prop::collection::vec(prop_oneof![6 => event(), 1 => decay()], 0..300),
         decays in prop::collection::vec(decay(), 0..12),
     ) {

@@ -1,4 +1,4 @@
-//! Devices: inviting, listing, revoking.
+//! The device commands: inviting, listing, revoking.
 
 use super::{CommandError, Output, person};
 use crate::report::{self, Column, Format, Sheet, SheetValue, ShownIn};
@@ -36,7 +36,7 @@ pub(super) fn invite(
     now_ms: i64,
 ) -> Result<Output, CommandError> {
     let id = person(server, code)?;
-    // The address is checked before a secret is spent on it.
+    // The address is checked before an invitation is created for it.
     Invitation::new(address.to_owned(), [0; 32], [0; 16])?;
     let made = server.invite(id, valid_ms, by, now_ms)?;
     let invitation = Invitation::new(address.to_owned(), made.authority_fingerprint, made.secret)?;
@@ -50,11 +50,11 @@ pub(super) fn invite(
     Ok(Output { data: format!("{text}\n"), notes, ..Default::default() })
 }
 
-/// The text as a QR code of half blocks, dark on light as scanners want it. An invitation may be read in
-/// upper case, which takes fewer modules.
+/// The text as a QR code of half blocks, dark on light as scanners expect. An invitation may be read in upper case,
+/// which takes fewer modules.
 fn qr_code(text: &str) -> Option<String> {
     let code = QrCode::new(text.to_uppercase()).ok()?;
-    // Terminals are mostly dark, so the light modules are the drawn ones.
+    // Terminals are mostly dark, so the light modules are drawn.
     let mut drawn = code.render::<unicode::Dense1x2>();
     drawn.dark_color(unicode::Dense1x2::Light).light_color(unicode::Dense1x2::Dark);
     Some(format!("{}\n", drawn.build()))

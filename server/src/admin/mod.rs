@@ -1,9 +1,8 @@
-//! Administration: the commands that the command line gives to a server, running or not.
+//! Administration: the commands for a server, running or not.
 //!
-//! There is one [`Command`] and one [`execute`]. While `serve` runs, the command line sends a command
-//! through the Unix socket `admin.sock` in the data folder; else it opens the data folder itself and
-//! executes the same. So both ways do the same. Ignores how commands are spelled: that is the command
-//! line's.
+//! There is one [`Command`] and one [`execute`]. While `serve` runs, the command line sends a command through the Unix
+//! socket `admin.sock` in the data folder; otherwise it opens the data folder itself and executes the same command.
+//! Ignores the command line's syntax.
 
 mod devices;
 mod socket;
@@ -27,19 +26,19 @@ use xundian_protocol::ids::PersonId;
 use xundian_protocol::invitation::InvitationError;
 use xundian_protocol::kinds::{Channel, Choice};
 
-/// What the server is told to do.
+/// A command for the server.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
     /// Import the attached file.
     Import {
-        /// What it holds.
+        /// The content of the file.
         kind: ImportKind,
-        /// Check and compare, but write nothing.
+        /// Checks and compares, but writes nothing.
         dry_run: bool,
-        /// Import the good rows of a file that has bad ones.
+        /// Imports the good rows of a file with bad rows.
         skip_bad: bool,
-        /// The channel's code for outlets whose row names none.
+        /// The channel's code for outlets whose row has none.
         channel: Option<String>,
         /// Whether to answer in JSON.
         json: bool,
@@ -48,14 +47,14 @@ pub enum Command {
     Invite {
         /// The staff number.
         person: String,
-        /// How long the invitation is good.
+        /// How long the invitation is valid.
         valid_ms: i64,
         /// Where devices find the server, host:port.
         address: String,
     },
     /// List the devices.
     Devices {
-        /// How.
+        /// The output format.
         format: Format,
     },
     /// Revoke a device.
@@ -63,16 +62,16 @@ pub enum Command {
         /// Its number.
         device: u32,
     },
-    /// Make a report.
+    /// Print a report.
     Report(report::Request),
     /// Recompute every figure from all records and compare, and look for every stored picture.
     Verify {
-        /// How to answer.
+        /// The output format.
         format: Format,
         /// Whether to read all pictures as well.
         #[serde(default)]
         pictures: bool,
-        /// Whether to mend the figures that do not agree.
+        /// Whether to repair the figures that differ.
         #[serde(default)]
         repair_views: bool,
     },
@@ -99,12 +98,12 @@ pub enum Command {
     },
     /// List the users of the console.
     Users {
-        /// How.
+        /// The output format.
         format: Format,
     },
 }
 
-/// A password on its way; it stays out of logs.
+/// A password in transit; it is kept out of logs.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Password(pub String);
 
@@ -114,70 +113,70 @@ impl std::fmt::Debug for Password {
     }
 }
 
-/// What came of a command.
+/// The outcome of a command.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Output {
-    /// What was asked for: goes to standard output.
+    /// The answer, for standard output.
     pub data: String,
-    /// What people should know: goes to standard error.
+    /// Messages for people, for standard error.
     pub notes: String,
-    /// Bad rows of an import, to be put beside its file.
+    /// The bad rows of an import, to be written beside its file.
     pub bad_rows_csv: Option<String>,
-    /// Whether something is not as it should be, so that the exit code says so.
+    /// Whether the exit code reports a failure.
     pub failed: bool,
 }
 
-/// Why a command was not done.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// An import.
+    /// An import failed.
     #[error(transparent)]
     Import(#[from] ImportError),
-    /// A channel that there is not.
+    /// There is no such channel.
     #[error("{text:?} is no channel; the channels are: {known}")]
     Channel {
-        /// What was given.
+        /// The given text.
         text: String,
-        /// The codes.
+        /// The known codes.
         known: String,
     },
-    /// Nobody has the staff number.
+    /// No person has this staff number.
     #[error("nobody has the staff number {code:?}: `import people` brings people in")]
     Person {
-        /// What was given.
+        /// The given number.
         code: String,
     },
-    /// An invitation.
+    /// An invitation failed.
     #[error(transparent)]
     Invite(#[from] InviteError),
-    /// The address of an invitation.
+    /// The address of an invitation is invalid.
     #[error(transparent)]
     Address(#[from] InvitationError),
-    /// A revocation.
+    /// A revocation failed.
     #[error(transparent)]
     Revoke(#[from] RevokeError),
-    /// A report.
+    /// A report failed.
     #[error(transparent)]
     Report(#[from] ReportError),
-    /// A user.
+    /// A change of users failed.
     #[error(transparent)]
     Users(#[from] crate::console::UsersError),
-    /// The pictures of photos.
+    /// The pictures cannot be read.
     #[error(transparent)]
     Photos(#[from] PhotosError),
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The command was given up inside.
+    /// A task was cancelled or panicked.
     #[error("the command failed inside the server: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
 
-/// Does what a command says. `attachment` is the file of an import; `by` is who gives the command, for the audit trail.
-/// `photos` are opened where the command needs them.
+/// Executes a command. `attachment` is the file of an import; `by` is the administrator, for the audit trail. `photos`
+/// are opened if the command needs them.
 ///
 /// # Errors
-/// Returns an error if the command cannot be done.
+/// Returns an error if the command fails.
 pub async fn execute(
     server: Arc<Server>,
     photos: impl FnOnce() -> Result<Arc<Photos>, PhotosError>,
@@ -189,7 +188,7 @@ pub async fn execute(
     if matches!(command, Command::Verify { .. }) {
         return verify::run(server, &photos()?, command, by, now_ms).await;
     }
-    // What a command does blocks: it reads and writes the store.
+    // Commands block: they read and write the store.
     spawn_blocking(move || administer(&server, &command, &attachment, &by, now_ms)).await?
 }
 
@@ -246,7 +245,7 @@ fn read_channel(text: &str) -> Result<Channel, CommandError> {
         .ok_or_else(|| CommandError::Channel { text: text.chars().take(32).collect(), known: codes() })
 }
 
-/// The person of a staff number.
+/// The person with a staff number.
 fn person(server: &Server, code: &str) -> Result<PersonId, CommandError> {
     let directory = server.directory();
     let found = directory.people().find(|(_, entry)| entry.code == code).map(|(id, _)| id);

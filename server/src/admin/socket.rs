@@ -1,8 +1,8 @@
-//! The Unix socket through which a running server takes commands: `admin.sock` in the data folder, for the
-//! server's user alone.
+//! The Unix socket through which a running server takes commands: `admin.sock` in the data folder, for the server's
+//! user alone.
 //!
-//! Both ways go one line of JSON and then, for an import, the bytes of the file: the command line reads the
-//! file, so that it may lie where the server cannot read. One connection carries one command.
+//! Each direction carries one line of JSON and then, for an import, the bytes of the file. The command line reads the
+//! file, which may be unreadable for the server. One connection carries one command.
 
 use super::{Command, Output, execute};
 use crate::imports::FILE_BYTES_MAX;
@@ -23,17 +23,17 @@ use tokio::task::JoinSet;
 
 /// The socket's name in the data folder.
 pub const SOCKET_FILE: &str = "admin.sock";
-/// A command as a line of JSON, without the file.
+/// The most bytes of a command as a line of JSON, without the file.
 pub const REQUEST_BYTES_MAX: u64 = 64 * 1024;
-/// An answer: a report of a hundred thousand rows, or the bad rows of the largest file.
+/// The most bytes of an answer: a report of a hundred thousand rows, or the bad rows of the largest file.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// Commands at one time; more wait.
+/// The most concurrent commands; more wait.
 const COMMANDS_MAX: usize = 4;
 /// How long the command line may take for its next bytes.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// After a failed accept, as when no file handle is left.
+/// The pause after a failed accept, for example when no file handle is left.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// A socket's path has room for 108 bytes (unix(7)), of which one ends it.
+/// A socket's path has room for 108 bytes (unix(7)), including the final zero.
 const PATH_BYTES_MAX: usize = 107;
 
 #[derive(Serialize, Deserialize)]
@@ -50,18 +50,18 @@ enum Response {
     Failed(String),
 }
 
-/// Why a command could not be given to a running server.
+/// Why a command could not be passed to a running server.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// The socket is there and cannot be used.
+    /// The socket exists and cannot be used.
     #[error("the running server cannot be asked through {path}: {source}; run this as the server's user", path = path.display())]
     Socket {
         /// The socket.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// What came back is no answer.
+    /// The answer is malformed.
     #[error(
         "the running server gave no answer ({detail}): see its log, and whether it is of the same version"
     )]
@@ -69,12 +69,12 @@ pub enum RequestError {
         /// What is wrong with it.
         detail: String,
     },
-    /// The server refuses.
+    /// The server refused.
     #[error("{0}")]
     Refused(String),
 }
 
-/// Gives a command to the server that runs on a data folder; `None` where none runs there.
+/// Sends a command to the server that runs on a data folder; `None` if none runs there.
 pub fn request(
     data: &Path,
     command: &Command,
@@ -86,7 +86,7 @@ pub fn request(
     let stream = short_path(data).and_then(|short| BlockingStream::connect(&short.path));
     let stream = match stream {
         Ok(stream) => stream,
-        // A server that was killed leaves its socket; nobody listens there any more.
+        // A killed server leaves its socket; nobody listens there any more.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             return Ok(None);
         }
@@ -95,7 +95,7 @@ pub fn request(
     let asked = send(&stream, command, attachment, by);
     let mut line = String::new();
     let answer = io::BufReader::new((&stream).take(ANSWER_BYTES_MAX)).read_line(&mut line);
-    // A server that refuses early closes while the file is still on its way: its answer tells more.
+    // A server that refuses early closes while the file is still being sent: its answer says more.
     if line.is_empty() {
         asked.map_err(failed)?;
     }
@@ -117,9 +117,9 @@ fn send(mut stream: &BlockingStream, command: &Command, attachment: &[u8], by: &
     stream.flush()
 }
 
-/// Listens for commands in the server's data folder; the future serves them until `stopped` becomes true,
-/// lets those under way end, and removes the socket. The caller holds the folder's lock by way of `photos`,
-/// so a socket that is there already is left over from a crash.
+/// Listens for commands in the server's data folder. The future serves them until `stopped` becomes true, lets those in
+/// progress finish, and removes the socket. The caller holds the folder's lock through `photos`, so an existing socket
+/// is left over from a crash.
 pub fn listen(
     photos: Arc<Photos>,
     stopped: watch::Receiver<bool>,
@@ -149,7 +149,7 @@ async fn serve(
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = commands.join_next() => continue,
-            // An error means that the sender is gone, which is the end as well.
+            // An error means that the sender is gone, which is a stop as well.
             _ = stopped.wait_for(|stop| *stop) => break,
         };
         match accepted {
@@ -215,13 +215,13 @@ async fn read_request(stream: &mut UnixStream) -> io::Result<(Request, Vec<u8>)>
     Ok((request, attachment))
 }
 
-/// A path of the socket that is short enough, and the folder that it goes through while it is used.
+/// A socket path that is short enough, and the folder that it goes through while it is used.
 struct ShortPath {
     path: PathBuf,
     _folder: Option<fs::File>,
 }
 
-/// The socket's path, by way of the open folder where it is longer than a socket's path may be.
+/// The socket's path, through the open folder if it is longer than a socket's path may be.
 fn short_path(data: &Path) -> io::Result<ShortPath> {
     use std::os::fd::AsRawFd as _;
     let path = data.join(SOCKET_FILE);

@@ -30,7 +30,7 @@ fn photos(server: &Arc<Server>) -> Arc<Photos> {
     Arc::new(Photos::open(Arc::clone(server), &place, SpoolLimits::default()).unwrap())
 }
 
-/// Does a command without a socket.
+/// Executes a command without a socket.
 fn done(server: &Arc<Server>, command: &Command, file: &[u8]) -> Result<Output, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let opened = || Ok(photos(server));

@@ -1,4 +1,4 @@
-//! Users of the console: who may log in, and as whom.
+//! The commands for the console's users.
 
 use super::{CommandError, Output, Password, person};
 use crate::console::Users;

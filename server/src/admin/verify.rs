@@ -1,4 +1,4 @@
-//! Verifying, and mending what does not agree.
+//! The `verify` command, with and without repair.
 
 use super::{Command, CommandError, Output};
 use crate::photos::Photos;
@@ -54,7 +54,7 @@ fn list(notes: &mut String, what: &str, report: &VerifyReport) {
     }
 }
 
-/// One row: what was compared, as of the end.
+/// One row: what was compared, at the end.
 fn sheet(left: &VerifyReport, mended: Option<Mended>) -> Sheet {
     let title =
         if left.is_clean() { "核对一致 (all agree)" } else { "核对不一致 (they do not agree)" };

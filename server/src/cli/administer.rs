@@ -1,4 +1,4 @@
-//! Giving commands to the server: to the running one through its socket, else to the data folder itself.
+//! Sends commands to the running server through its socket, or executes them on the data folder.
 
 use super::{About, Command, Failure, Report, User, password};
 use std::fs::File;
@@ -30,7 +30,7 @@ pub(super) fn run(data: &Path, command: Command) -> Result<ExitCode, Failure> {
     finish(output, bad_file)
 }
 
-/// The command as the server knows it.
+/// The command in the server's form.
 fn told(command: Command) -> Result<admin::Command, Failure> {
     Ok(match command {
         Command::Import { kind, dry_run, skip_bad, channel, json, .. } => {
@@ -126,7 +126,7 @@ fn finish(output: Output, bad_file: Option<PathBuf>) -> Result<ExitCode, Failure
     }
     let mut out = io::stdout().lock();
     match out.write_all(output.data.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever reads has seen enough, as `head` does.
+        // The reader has seen enough, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         other => other?,
     }
@@ -145,7 +145,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// The address that this machine has towards others; nothing is sent to find it.
+/// This machine's address towards others; nothing is sent to find it.
 fn guessed_address() -> String {
     let towards_others = || {
         let socket = UdpSocket::bind("0.0.0.0:0").ok()?;

@@ -1,5 +1,5 @@
-//! The command line: what can be said, and where it goes. Data go to standard output, everything for
-//! people to standard error, and the exit code is not 0 where something failed.
+//! The command line: its arguments, and where each command goes. Data go to standard output, messages for people to
+//! standard error, and the exit code is not 0 if something failed.
 
 mod administer;
 mod password;
@@ -15,7 +15,7 @@ use xundian_server::imports::ImportKind;
 use xundian_server::report::{Format, GroupBy};
 use xundian_server::{demo, serve};
 
-/// Why a command ended without success; the message is printed by [`main`].
+/// Why a command failed; [`main`] prints the message.
 type Failure = Box<dyn std::error::Error>;
 
 /// The server of Xundian 巡店.
@@ -38,13 +38,13 @@ enum Command {
         #[command(flatten)]
         photos: PhotosAt,
     },
-    /// Fill an empty data folder with a made-up company and its visits, and serve it
+    /// Fill an empty data folder with a demo company and its visits, and serve it
     Demo {
         #[command(flatten)]
         listen: Listen,
         #[command(flatten)]
         photos: PhotosAt,
-        /// Stop when the demo has run, with exit code 0 if all agreed
+        /// Stop when the demo has run, with exit code 0 if all checks passed
         #[arg(long)]
         exit: bool,
     },
@@ -63,7 +63,7 @@ enum Command {
         /// Channel of outlets whose row names none, such as chain
         #[arg(long, value_name = "CODE")]
         channel: Option<String>,
-        /// Tell the outcome as JSON on standard output
+        /// Print the outcome as JSON on standard output
         #[arg(long)]
         json: bool,
     },
@@ -71,7 +71,7 @@ enum Command {
     Invite {
         /// The staff number
         person: String,
-        /// How long the invitation is good: 7d, 12h, 30m
+        /// How long the invitation is valid: 7d, 12h, 30m
         #[arg(long, default_value = "7d", value_parser = values::duration_ms)]
         valid: i64,
         /// Where devices find this server, host:port
@@ -84,9 +84,9 @@ enum Command {
         #[arg(long, default_value = "table")]
         format: Format,
     },
-    /// Revoke a device: its sessions end and it may not come in again
+    /// Revoke a device: its sessions end and new ones are refused
     Revoke {
-        /// Its number, as `devices` lists it
+        /// Its number, as listed by `devices`
         #[arg(value_parser = values::device_no)]
         device: u32,
     },
@@ -99,7 +99,7 @@ enum Command {
         /// Read all pictures as well, and compare their hashes
         #[arg(long)]
         pictures: bool,
-        /// Mend the figures that do not agree, from the records; records and pictures stay as they are
+        /// Repair figures that differ, from the records; records and pictures stay as they are
         #[arg(long)]
         repair_views: bool,
         /// table, csv or json
@@ -125,8 +125,8 @@ struct Listen {
 
 #[derive(Args, Clone)]
 struct PhotosAt {
-    /// Where the pictures of photos lie: a folder, or s3://bucket/prefix with endpoint, region and keys in the usual
-    /// AWS_* variables [default: the folder photos in the data folder]
+    /// Where the pictures of photos are stored: a folder, or s3://bucket/prefix with endpoint, region and keys in the
+    /// usual AWS_* variables [default: the folder photos in the data folder]
     #[arg(long = "photos", env = "XUNDIAN_PHOTOS", value_name = "PLACE")]
     place: Option<String>,
 }
@@ -138,10 +138,10 @@ struct Report {
     what: About,
     /// The region's name or code, the outlet's code or the visit's id
     name: Option<String>,
-    /// Narrow it to a unit and all below it, by code or name
+    /// Limit it to a unit and everything below it, by code or name
     #[arg(long, value_name = "CODE", conflicts_with = "name")]
     unit: Option<String>,
-    /// One day, such as 2026-11-23; today where no day is given
+    /// One day, such as 2026-11-23; the default is today
     #[arg(long, conflicts_with_all = ["from", "to"])]
     day: Option<Day>,
     /// The first day
@@ -150,34 +150,34 @@ struct Report {
     /// The last day
     #[arg(long, requires = "from")]
     to: Option<Day>,
-    /// What each row stands for: unit, product, person or day
+    /// What each row is: unit, product, person or day
     #[arg(long, default_value = "unit")]
     by: GroupBy,
     /// table, csv or json
     #[arg(long, default_value = "table")]
     format: Format,
-    /// Begin CSV with the mark by which Excel knows UTF-8
+    /// Begin CSV with a byte order mark, by which Excel recognises UTF-8
     #[arg(long)]
     bom: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum About {
-    /// All regions, the outlets of none, and their sum
+    /// All regions, the outlets of no unit, and their sum
     Nation,
-    /// One region or other unit and what lies below it; without a name all regions
+    /// One region or other unit and what is below it; without a name all regions
     Region,
     /// The outlets of no unit
     Unassigned,
     /// One outlet: its visits
     Outlet,
-    /// One visit: all that was recorded
+    /// One visit: everything that was recorded
     Visit,
 }
 
 #[derive(Subcommand)]
 enum User {
-    /// Add a user; the password is asked for, or read from standard input
+    /// Add a user; the password is prompted for, or read from standard input
     Add {
         /// The name to log in with
         name: String,
@@ -185,7 +185,7 @@ enum User {
         #[arg(long, value_name = "CODE")]
         person: Option<String>,
     },
-    /// Set a user's password; it is asked for, or read from standard input
+    /// Set a user's password; it is prompted for, or read from standard input
     Passwd {
         /// The name
         name: String,

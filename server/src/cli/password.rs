@@ -1,13 +1,13 @@
-//! Asking for a password: at a terminal without showing it, else from the first line of standard input.
+//! Reads a password: from a terminal without echo, otherwise from the first line of standard input.
 
 use super::Failure;
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::process::{Command, Stdio};
 
-/// More than a password may have; what is longer is refused where the limit is known.
+/// More than a password may have; a longer one is refused where the limit is known.
 const LINE_BYTES_MAX: u64 = 4096;
 
-/// The password that somebody types or pipes in.
+/// Reads the password that somebody types or pipes in.
 pub(super) fn read() -> Result<String, Failure> {
     if !io::stdin().is_terminal() {
         return line();
@@ -31,7 +31,7 @@ fn unseen() -> Result<String, Failure> {
     typed
 }
 
-/// Whether `stty` did it; where there is none the password is seen, as on any dumb terminal.
+/// Sets the terminal's echo. Returns whether `stty` succeeded; without it the password is visible.
 fn echo(how: &str) -> bool {
     let stty = Command::new("stty").arg(how).stdin(Stdio::inherit()).stderr(Stdio::null()).status();
     stty.is_ok_and(|status| status.success())

@@ -1,6 +1,6 @@
 //! Values of arguments.
 
-/// A length of time such as 7d, 12h or 30m, in milliseconds.
+/// Parses a duration such as 7d, 12h or 30m into milliseconds.
 pub(super) fn duration_ms(text: &str) -> Result<i64, String> {
     let wrong = || "write it as 7d, 12h or 30m".to_owned();
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
@@ -15,7 +15,7 @@ pub(super) fn duration_ms(text: &str) -> Result<i64, String> {
     ms.ok_or_else(|| "a length of time must be above zero and not absurdly long".into())
 }
 
-/// A device's number, with or without its D.
+/// Parses a device's number, with or without its D.
 pub(super) fn device_no(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix(['D', 'd']).unwrap_or(text);
     digits.parse().map_err(|_| "a device's number is what `devices` lists, such as 3 or D3".into())

@@ -1,14 +1,14 @@
-//! How often somebody may try to log in: by user and by address, in a bounded map.
+//! The lock-out after failed logins: attempts per user and per address, in a bounded map.
 //!
-//! An attempt is counted before the password is looked at, so that many at once cannot outrun the bound.
+//! An attempt is counted before the password is checked, so that concurrent attempts cannot exceed the bound.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-/// Failed attempts within [`WINDOW_MS`] for one user.
+/// The most failed attempts for one user within [`WINDOW_MS`].
 pub(super) const PER_USER_MAX: u32 = 8;
-/// Failed attempts within [`WINDOW_MS`] from one address; several people may share one.
+/// The most failed attempts from one address within [`WINDOW_MS`]; several people may share one.
 pub(super) const PER_ADDRESS_MAX: u32 = 40;
 /// How long an attempt counts.
 pub(super) const WINDOW_MS: i64 = 15 * 60 * 1000;
@@ -34,14 +34,14 @@ struct Window {
     attempts: u32,
 }
 
-/// The attempts of the last while.
+/// The recent attempts.
 #[derive(Default)]
 pub(super) struct Attempts {
     windows: Mutex<HashMap<Key, Window>>,
 }
 
 impl Attempts {
-    /// Counts an attempt; `false` if there were too many already, and then nothing may be tried.
+    /// Counts an attempt. Returns `false` if there were too many already; then the login is refused.
     pub(super) fn take(&self, user: &str, address: IpAddr, now_ms: i64) -> bool {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let keys = keys(user, address);
@@ -63,7 +63,7 @@ impl Attempts {
         true
     }
 
-    /// Takes back an attempt that turned out right; the user starts anew.
+    /// Takes back a successful attempt, and resets the user's count.
     pub(super) fn succeeded(&self, user: &str, address: IpAddr) {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let [user, address] = keys(user, address);
@@ -76,7 +76,7 @@ impl Attempts {
 
 fn keys(user: &str, address: IpAddr) -> [Key; 2] {
     let address = match address {
-        // One customer has a whole /64, so a single address of it means nothing.
+        // One customer has a whole /64, so a single address within it means nothing.
         IpAddr::V6(address) if address.to_ipv4_mapped().is_none() => {
             let [a, b, c, d, ..] = address.segments();
             IpAddr::from([a, b, c, d, 0, 0, 0, 0])
@@ -90,7 +90,7 @@ const fn is_current(window: &Window, now_ms: i64) -> bool {
     now_ms - window.since_ms < WINDOW_MS
 }
 
-/// Drops what no longer counts when the map is full, and the oldest entry if all still count.
+/// When the map is full, drops expired entries, or the oldest entry if none has expired.
 fn make_room(windows: &mut HashMap<Key, Window>, key: &Key, now_ms: i64) {
     if windows.len() < KEYS_MAX || windows.contains_key(key) {
         return;

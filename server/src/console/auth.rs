@@ -1,4 +1,4 @@
-//! The door: logging in and out, and finding out who asks. Owns cookies and the checks of forms.
+//! Authentication: logging in and out, and identifying the user of a request. Owns cookies and the checks of forms.
 
 use super::Console;
 use super::error::PageError;
@@ -27,17 +27,17 @@ const LANG_COOKIE: &str = "xundian_lang";
 const FORM_COOKIE_S: i64 = 3600;
 const LANG_COOKIE_S: i64 = 365 * 24 * 3600;
 
-/// What every request tells before anybody is known.
+/// What every request contains, before the user is identified.
 #[derive(Clone)]
 pub(super) struct Visitor {
     /// The parameters of the address.
     pub(super) query: Query,
     /// The language of the answer.
     pub(super) lang: Lang,
-    /// Whether the answer sets the language for later.
+    /// Whether the answer sets the language cookie.
     sets_lang: bool,
-    /// Whether the visitor came over TLS, as a proxy in front says. Whoever claims it for themselves only
-    /// gets a stricter cookie.
+    /// Whether the visitor came over TLS, as reported by a proxy in front. A false claim only leads to a stricter
+    /// cookie.
     is_secure: bool,
     session: Option<String>,
     form: Option<String>,
@@ -62,7 +62,7 @@ impl Visitor {
         })
     }
 
-    /// Adds the cookie of the language to an answer, where it was chosen.
+    /// Adds the language cookie to an answer, if the language was chosen.
     pub(super) fn keep_language(&self, mut response: Response) -> Response {
         if self.sets_lang {
             self.set_cookie(&mut response, LANG_COOKIE, self.lang.code(), LANG_COOKIE_S);
@@ -85,8 +85,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     pairs.find(|(found, _)| *found == name).map(|(_, value)| value)
 }
 
-/// Who asks, if somebody is logged in whose password and person are still the same. Reads the users' file,
-/// so it may block.
+/// The logged-in user, if their password and person are unchanged. Reads the users' file, so it may block.
 pub(super) fn known(
     console: &Console,
     visitor: &Visitor,
@@ -104,7 +103,7 @@ pub(super) fn known(
     }
 }
 
-/// The request of a user who is known.
+/// The request of a logged-in user.
 pub(super) fn context(
     console: &Console,
     visitor: &Visitor,
@@ -129,7 +128,7 @@ pub(super) fn context(
     }
 }
 
-/// Sends somebody unknown to the login page, and back afterwards.
+/// Redirects to the login page, and back afterwards.
 pub(super) fn to_login(uri: &Uri) -> Response {
     let next = uri.path_and_query().map_or("/", |next| next.as_str());
     let link = Link::to("/login");
@@ -141,7 +140,7 @@ fn see_other(link: &Link) -> Response {
     (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response()
 }
 
-/// An address within the console, and nothing else: no other host, no header's end.
+/// An address within the console and nothing else: no other host, no line break.
 fn next_page(next: Option<&str>) -> Link {
     let is_ours = |next: &&str| {
         next.starts_with('/')
@@ -202,7 +201,7 @@ fn login_body(lang: Lang, next: &str, token: &str, problem: Option<Label>) -> Ma
     }
 }
 
-/// What the login form sends.
+/// The fields of the login form.
 #[derive(serde::Deserialize)]
 pub(super) struct Login {
     #[serde(default)]
@@ -244,7 +243,7 @@ pub(super) async fn log_in(
         Err(error) => error_page::of(&error, None, visitor.lang),
         Ok(None) => again(t::LOGIN_FAILED, StatusCode::UNAUTHORIZED),
         Ok(Some(user)) => {
-            // A new token at every login: one that somebody else knew before is worth nothing.
+            // A new token at every login: one known to somebody else before becomes worthless.
             if let Some(old) = &visitor.session {
                 console.sessions.end(old);
             }
@@ -257,7 +256,7 @@ pub(super) async fn log_in(
     }
 }
 
-/// Hashing takes memory and time, so only so many at once.
+/// Verifies a password. Hashing takes memory and time, so concurrent checks are bounded.
 async fn verify(console: &Arc<Console>, login: &Login, address: IpAddr) -> Result<Option<User>, PageError> {
     let permit = Arc::clone(&console.hashing).acquire_owned().await.map_err(|_| PageError::Busy)?;
     let (name, password) = (login.name.clone(), login.password.clone());
@@ -273,7 +272,7 @@ async fn verify(console: &Arc<Console>, login: &Login, address: IpAddr) -> Resul
     Ok(user)
 }
 
-/// What the form of logging out sends.
+/// The fields of the logout form.
 #[derive(serde::Deserialize)]
 pub(super) struct Logout {
     #[serde(default)]

@@ -1,5 +1,5 @@
-//! What a figure is made of: the records behind it, found by their traces and counted by the very
-//! function that filled the cells, so that a list always adds up to its figure.
+//! The drill-down of a figure: the records behind it, found through provenance and evaluated by the same function that
+//! filled the cells, so that a list always adds up to its figure.
 
 use super::error::PageError;
 use super::layout;
@@ -15,32 +15,32 @@ use xundian_protocol::ids::{KindId, OrgUnitId, OutletId};
 use xundian_protocol::kinds::{self, Header, StockCount, StockMovement};
 use xundian_protocol::record::{Home, Record, RecordKey};
 
-/// Records that one page is made from; beyond it the page offers narrower choices.
+/// The most records that one page is made from; beyond it the page offers narrower choices.
 const RECORDS_MAX: usize = 20_000;
 
-/// A record and one of the parts that it adds to a figure.
+/// A record and one of its contributions to a figure.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
-    /// Which record, in [`DrillDown::records`].
+    /// The record, as an index into [`DrillDown::records`].
     record: usize,
-    /// What it adds.
+    /// The contribution.
     pub(super) adds: Contribution,
 }
 
 /// The records behind some figures.
 pub(super) struct DrillDown {
     records: Vec<Record>,
-    /// What they add to the figures that were asked for, newest day first.
+    /// Their contributions to the requested figures, newest day first.
     pub(super) parts: Vec<Part>,
 }
 
 impl DrillDown {
-    /// The record that adds a part.
+    /// The record of a contribution.
     pub(super) fn record(&self, part: &Part) -> &Record {
         &self.records[part.record]
     }
 
-    /// What is behind the figures of one view: for flows those of the period, for levels those since ever.
+    /// What is behind the figures of one measure family: for flows within the period, for levels since the beginning.
     pub(super) fn of(
         ctx: &RequestContext,
         family: MeasureFamily,
@@ -69,7 +69,7 @@ impl DrillDown {
     }
 }
 
-/// The keys of all records of some kinds that add to anything of `scope` on these days.
+/// The keys of all records of some kinds that contribute to any figure of `scope` on these days.
 fn keys(
     ctx: &RequestContext,
     scope: FigureScope,
@@ -90,7 +90,7 @@ fn keys(
     Ok(keys)
 }
 
-/// The leaves under which the store keeps the traces of these figures.
+/// The owners under which the store keeps the provenance of these figures.
 fn owners(ctx: &RequestContext, scope: FigureScope) -> Vec<Owner> {
     match scope {
         FigureScope::Person(person) => vec![Owner::Person(person)],
@@ -102,7 +102,7 @@ fn owners(ctx: &RequestContext, scope: FigureScope) -> Vec<Owner> {
     }
 }
 
-/// The same page about less.
+/// The same page for a narrower scope or period.
 fn narrower(ctx: &RequestContext, scope: FigureScope, days: Period) -> Vec<(String, Link)> {
     let directory = &ctx.directory;
     let about = |scope: FigureScope, period: Period| {
@@ -146,12 +146,12 @@ pub(super) struct OnHand {
     pub(super) outlet: OutletId,
     /// Its GTIN.
     pub(super) gtin: u64,
-    /// The level, and whose last entry put it there.
+    /// The level, and the person and unit of its last entry.
     pub(super) level: Level,
 }
 
-/// The stock on hand at the end of a day, by outlet and product: the levels whose last entry counts to
-/// `scope`. It walks the same timeline as the ingest.
+/// The stock on hand at the end of a day, by outlet and product: the levels whose last entry belongs to `scope`. It
+/// uses the same stock ledger as ingest.
 pub(super) fn on_hand(
     ctx: &RequestContext,
     scope: FigureScope,
@@ -227,7 +227,7 @@ fn entries_of(record: &Record) -> Vec<(u64, Entry)> {
     (spec.stock)(record).into_iter().map(entry).collect()
 }
 
-/// The breadcrumbs of a list, with its own name at the end.
+/// The breadcrumbs of a list, ending with its own name.
 pub(super) fn crumbs(
     ctx: &RequestContext,
     scope: FigureScope,

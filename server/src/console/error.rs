@@ -8,7 +8,7 @@ use xundian_protocol::kinds::Label;
 /// Why a page cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PageError {
-    /// Nothing is at that address.
+    /// There is no such page.
     #[error("no such page")]
     NotFound,
     /// The user may not see it.
@@ -17,19 +17,19 @@ pub(super) enum PageError {
     /// The user's person holds no position.
     #[error("no position")]
     NoPosition,
-    /// A form that was not ours.
+    /// A forged form.
     #[error("a forged or expired form")]
     Forged,
-    /// The address or the form is not right.
+    /// The address or the form is invalid.
     #[error("bad request: {0:?}")]
     BadRequest(Label),
-    /// The address takes other methods.
+    /// The address does not accept this method.
     #[error("bad method")]
     BadMethod,
-    /// More records than a page may be made of; narrower choices go with it.
+    /// More records than a page may be made from, with narrower choices.
     #[error("too many records")]
     TooMany(Vec<(String, Link)>),
-    /// Too much is asked at once.
+    /// Too many requests at once.
     #[error("busy")]
     Busy,
     /// The data could not be read.
@@ -38,7 +38,7 @@ pub(super) enum PageError {
 }
 
 impl PageError {
-    /// A failure of the store or of a file; what it says goes to the log alone.
+    /// A failure of the store or of a file; its text goes to the log only.
     pub(super) fn internal(error: impl std::error::Error) -> Self {
         Self::Internal(error.to_string())
     }

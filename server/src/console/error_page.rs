@@ -1,4 +1,4 @@
-//! The page that says why a page cannot be shown.
+//! The page shown in place of one that cannot be shown.
 
 use super::error::PageError;
 use super::layout::{self, Page};

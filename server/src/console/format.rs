@@ -10,7 +10,7 @@ pub(super) use xundian_protocol::kinds::format::{duration, grouped};
 use xundian_protocol::kinds::{self, FieldSpec};
 use xundian_protocol::record::{Key, RecordKey, Value};
 
-/// A ratio as a percentage with one digit, which is what a table has room for.
+/// A ratio as a percentage with one digit, as much as a table has room for.
 pub(super) fn percent(ratio: Ratio) -> String {
     let tenths = ratio.basis_points().map(|bp| (bp + 5).div_euclid(10));
     tenths.map_or_else(|| "–".into(), |tenths| format!("{}.{}%", tenths / 10, tenths % 10))
@@ -23,7 +23,7 @@ pub(super) fn decimal(ratio: Ratio) -> String {
         .map_or_else(|| "–".into(), |hundredths| format!("{}.{:02}", hundredths / 100, hundredths % 100))
 }
 
-/// The time of a moment in the zone of an outlet, with its day unless that is `day`.
+/// A moment in an outlet's time zone, with its day unless that is `day`.
 pub(super) fn time_at(
     ctx: &RequestContext,
     unix_ms: i64,
@@ -48,7 +48,7 @@ pub(super) fn choice<C: xundian_protocol::kinds::Choice>(lang: Lang, choice: Opt
     choice.map_or("–", |choice| lang.of(choice.label()))
 }
 
-/// The value of a field, and the same for the line of a map.
+/// The value of a field or of a map's line.
 pub(super) fn value(
     ctx: &RequestContext,
     field: Option<&FieldSpec>,
@@ -58,7 +58,7 @@ pub(super) fn value(
     with_formatter(ctx, outlet, |formatter| ctx.of(&formatter.value(field, value)))
 }
 
-/// The line of a field that is a map; `None` for a field that is none.
+/// The line of a map field; `None` for other fields.
 pub(super) fn line(ctx: &RequestContext, field: Option<&FieldSpec>, key: &Key) -> Option<String> {
     with_formatter(ctx, None, |formatter| formatter.line(field, key))
 }
@@ -74,7 +74,7 @@ fn with_formatter<T>(
     })
 }
 
-/// The name of a record. The id is shown in the place of one that cannot be read.
+/// The name of a record; its id if it cannot be read.
 fn name(ctx: &RequestContext, kind: KindId, id: RecordId) -> Option<String> {
     let record = ctx.record(RecordKey { kind, id });
     let record = record.inspect_err(|error| tracing::warn!(%error, "a name cannot be read")).ok()??;

@@ -1,4 +1,4 @@
-//! The figures of a page: what each is called, how it is written, and the list that it is made of.
+//! The KPIs of a page: the label of each, how it is written, and the list behind it.
 
 use super::format;
 use super::link::Link;
@@ -57,7 +57,7 @@ pub(super) const UNIT_COLUMNS: &[Kpi] = &[
 pub(super) const PEOPLE_COLUMNS: &[Kpi] =
     &[Planned, Done, Aborted, Compliance, DayLoad, MeanTime, Audited, Absent, Oos, CountedUnits, Raised];
 
-/// How much a figure asks for attention.
+/// How much attention a figure needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Tone {
     Plain,
@@ -67,7 +67,7 @@ enum Tone {
 }
 
 impl Kpi {
-    /// Its name, in full.
+    /// Its full name.
     pub(super) const fn label(self) -> Label {
         match self {
             Planned => t::PLANNED,
@@ -95,7 +95,7 @@ impl Kpi {
         }
     }
 
-    /// Its name at the head of a column.
+    /// Its column heading.
     const fn head(self) -> Label {
         match self {
             Compliance => t::COMPLIANCE_SHORT,
@@ -105,7 +105,7 @@ impl Kpi {
         }
     }
 
-    /// The number itself where it is a count, which the list behind it has to reach.
+    /// The number, if the figure is a count, which its list must add up to.
     pub(super) const fn count(self, figures: &Figures) -> Option<i64> {
         let (visits, products, issues) = (&figures.visits, &figures.products, &figures.issues);
         Some(match self {
@@ -138,7 +138,7 @@ impl Kpi {
         })
     }
 
-    /// The figure as it is written.
+    /// The figure as text.
     pub(super) fn text(self, ctx: &RequestContext, figures: &Figures) -> String {
         if let Some(count) = self.count(figures) {
             return format::grouped(count);
@@ -156,7 +156,7 @@ impl Kpi {
         }
     }
 
-    /// What a ratio is made of, for the small print of its card.
+    /// The numerator and denominator of a ratio, in the small print of its card.
     fn small_print(self, ctx: &RequestContext, figures: &Figures) -> Option<String> {
         match self {
             DayLoad => Some(ctx.t(t::DAY_LOAD_HINT).into()),
@@ -177,7 +177,7 @@ impl Kpi {
         }
     }
 
-    /// The list that the figure is made of.
+    /// The link to the list behind the figure.
     pub(super) fn link(self, scope: FigureScope, period: Period) -> Link {
         let visits = |what| Link::to("/visits").with("what", what);
         let products = |what| Link::to("/products").with("what", what);
@@ -244,7 +244,7 @@ pub(super) fn cards(ctx: &RequestContext, scope: FigureScope, period: Period, fi
     }
 }
 
-/// A table of figures: a row for each of `rows`, and `total` at its foot.
+/// A table of figures: a row for each of `rows`, and `total` in the footer.
 pub(super) fn table(
     ctx: &RequestContext,
     head: Label,

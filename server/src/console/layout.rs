@@ -1,4 +1,4 @@
-//! The frame of every page: header, breadcrumbs, the choice of days.
+//! The layout of every page: header, breadcrumbs, the choice of days.
 
 use super::link::Link;
 use super::params::{FigureScope, Period};
@@ -14,19 +14,19 @@ pub(super) const STYLE_PATH: &str = "/style.css";
 /// The style sheet.
 pub(super) const STYLE: &str = include_str!("style.css");
 
-/// What a view makes of a request.
+/// The page that a view returns.
 pub(super) struct Page {
     /// The title, in the page's language.
     pub(super) title: String,
-    /// The way to the page, from above.
+    /// The breadcrumbs, from above.
     pub(super) crumbs: Vec<Markup>,
-    /// The days that it is about, where they can be chosen.
+    /// The days of the page, if they can be chosen.
     pub(super) period: Option<Period>,
-    /// What is below the header.
+    /// The content below the header.
     pub(super) body: Markup,
 }
 
-/// A page for somebody who is logged in.
+/// A page for a logged-in user.
 pub(super) fn page(ctx: &RequestContext, page: Page) -> Markup {
     let Page { title, crumbs, period, body } = page;
     let switch = same_page(ctx, "lang").with("lang", ctx.lang.other().code());
@@ -58,7 +58,7 @@ pub(super) fn page(ctx: &RequestContext, page: Page) -> Markup {
     )
 }
 
-/// A page for somebody who is not logged in.
+/// A page for a visitor who is not logged in.
 pub(super) fn bare(lang: Lang, title: &str, body: &Markup) -> Markup {
     document(lang, title, &html! { main.alone #content { (body) } })
 }
@@ -79,7 +79,7 @@ fn document(lang: Lang, title: &str, body: &Markup) -> Markup {
     }
 }
 
-/// The answer that carries a page.
+/// The response with a page.
 pub(super) fn html(page: Markup) -> Response {
     let kind = HeaderValue::from_static("text/html; charset=utf-8");
     ([(header::CONTENT_TYPE, kind)], page.into_string()).into_response()
@@ -90,13 +90,13 @@ pub(super) fn same_page(ctx: &RequestContext, without: &str) -> Link {
     ctx.query.without(without).fold(Link::to(ctx.path.clone()), |link, (name, value)| link.with(name, value))
 }
 
-/// This page's address about other days.
+/// This page's address for other days.
 fn on_days(ctx: &RequestContext, period: Period) -> Link {
     let kept = ctx.query.without("day").filter(|(name, _)| !["from", "to", "page"].contains(name));
     kept.fold(Link::to(ctx.path.clone()), |link, (name, value)| link.with(name, value)).period(period)
 }
 
-/// The choice of days: before, after, by form and by name.
+/// The choice of days: previous, next, by form and by name.
 fn days(ctx: &RequestContext, period: Period) -> Markup {
     let today = ctx.today();
     let month_start = Day(today.0 - i32::try_from(chrono::Datelike::day0(&today.date())).unwrap_or(0));
@@ -128,7 +128,7 @@ fn days(ctx: &RequestContext, period: Period) -> Markup {
     }
 }
 
-/// The way from the nation down to whose figures these are; the last one is the page itself.
+/// The breadcrumbs from the nation down to a scope; the last one is the page itself.
 pub(super) fn crumbs(ctx: &RequestContext, scope: FigureScope, period: Option<Period>) -> Vec<Markup> {
     let directory = &ctx.directory;
     let unit = match scope {
@@ -141,7 +141,7 @@ pub(super) fn crumbs(ctx: &RequestContext, scope: FigureScope, period: Option<Pe
     };
     let mut crumbs = vec![ctx.link(FigureScope::Nation, period)];
     let chain = unit.map_or_else(Vec::new, |unit| directory.chain(unit));
-    // The company and its centres stand above the regions; the nation stands for them.
+    // The company and its centres are above the regions; the nation represents them.
     let shown =
         chain.iter().rev().filter(|unit| directory.unit(**unit).is_some_and(|entry| entry.parent.is_some()));
     let regional = |unit: &&xundian_protocol::ids::OrgUnitId| {

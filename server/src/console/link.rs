@@ -12,7 +12,7 @@ impl Link {
         Self(path.into())
     }
 
-    /// With a parameter more.
+    /// Adds a parameter.
     pub(super) fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.0.push(if self.0.contains('?') { '&' } else { '?' });
         self.0.push_str(name);
@@ -28,7 +28,7 @@ impl fmt::Display for Link {
     }
 }
 
-/// Writes a text so that it can stand in a query (RFC 3986: all but the unreserved characters).
+/// Escapes a text for a query (RFC 3986: all but the unreserved characters).
 fn percent_encode(text: &str, into: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

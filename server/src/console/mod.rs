@@ -1,8 +1,8 @@
-//! The console: pages for managers and headquarters, made on the server, readable without JavaScript.
+//! The console: pages for managers and headquarters, rendered on the server, usable without JavaScript.
 //!
-//! Every figure is a link to the list that it is made of. What a user sees follows from the position of
-//! the person behind them; a user without a person is headquarters. This module alone knows HTTP: no type
-//! of axum or maud leaves it but the router that [`serve()`] takes. It only reads the data.
+//! Every figure links to the list behind it. What a user sees follows from their person's position; a user without a
+//! person is headquarters. Only this module knows HTTP: no type of axum or maud leaves it except the router that
+//! [`serve()`] takes. It only reads the data.
 
 mod attempts;
 mod auth;
@@ -48,11 +48,11 @@ use tokio::sync::Semaphore;
 
 /// The most bytes of a form.
 const FORM_BYTES_MAX: usize = 8 * 1024;
-/// How long a page may take, waiting included.
+/// How long a page may take, including waiting.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Pages that read the store at one time.
+/// Pages that read the store at the same time.
 const READERS_MAX: usize = 8;
-/// Passwords that are looked at at one time; each takes 19 MiB.
+/// Passwords hashed at the same time; each takes 19 MiB.
 const HASHING_MAX: usize = 2;
 
 /// What all requests share.
@@ -67,7 +67,7 @@ struct Console {
     now_ms: fn() -> i64,
 }
 
-/// Makes a page of what was asked; runs where it may block.
+/// A view: makes a page for a request, on a thread that may block.
 type PageFn = fn(&RequestContext) -> Result<Page, PageError>;
 
 /// The console's pages over a server and its users.
@@ -75,7 +75,7 @@ pub fn router(server: Arc<Server>, photos: Arc<Photos>, users: Users) -> Router 
     router_at(server, photos, users, now_ms)
 }
 
-/// The same with a clock of the caller's.
+/// Like [`router`], with the caller's clock.
 fn router_at(server: Arc<Server>, photos: Arc<Photos>, users: Users, now_ms: fn() -> i64) -> Router {
     let console = Console {
         server,
@@ -119,7 +119,7 @@ fn page(page_fn: PageFn) -> MethodRouter<Arc<Console>> {
     })
 }
 
-/// Makes the page that is asked for, and answers.
+/// Makes the requested page, and answers.
 async fn show(
     console: Arc<Console>,
     page_fn: PageFn,
@@ -134,7 +134,7 @@ async fn show(
     }
 }
 
-/// Finds out who asks, and does what they ask for where it may block. What goes wrong is an answer too.
+/// Identifies the user, and runs the request on a thread that may block. An error becomes an answer too.
 async fn asked<T: Send + 'static>(
     console: Arc<Console>,
     id: Option<String>,
@@ -180,14 +180,13 @@ async fn style() -> Response {
     (headers, layout::STYLE).into_response()
 }
 
-/// Ends what takes too long. A read of the store that has begun goes on and keeps its place among the
-/// readers until it is done.
+/// Aborts requests that take too long. A read of the store in progress continues, and keeps its permit until it ends.
 async fn in_time(request: Request, next: Next) -> Response {
     let answer = tokio::time::timeout(PAGE_TIMEOUT, next.run(request)).await;
     answer.unwrap_or_else(|_| error_page::of(&PageError::Busy, None, Lang::default()))
 }
 
-/// Adds the headers that keep browsers from doing what pages of ours never ask for.
+/// Adds the security headers, which deny browsers what our pages never need.
 async fn secured(mut response: Response) -> Response {
     const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; \
                           base-uri 'none'; frame-ancestors 'none'";
@@ -201,7 +200,7 @@ async fn secured(mut response: Response) -> Response {
         (HeaderName::from_static("permissions-policy"), "geolocation=(), camera=(), microphone=()"),
     ];
     for (name, value) in fixed {
-        // A picture comes with a policy of its own, which allows less.
+        // A picture sets its own, stricter policy.
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

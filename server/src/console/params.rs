@@ -1,4 +1,4 @@
-//! What a page is about: whose figures, of which days; how an address says so, and how it is read back.
+//! The scope and the period of a page, and how an address encodes them.
 
 use super::error::PageError;
 use super::link::Link;
@@ -16,20 +16,20 @@ pub(super) const PERIOD_DAYS_MAX: i32 = 366;
 pub(super) const FIRST_DAY: Day = Day(10_957);
 const LAST_DAY: Day = Day(47_482);
 
-/// Whose figures.
+/// The scope of the figures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum FigureScope {
-    /// The whole company's.
+    /// The whole company.
     Nation,
-    /// Those of a unit and all below it.
+    /// A unit and everything below it.
     Unit(OrgUnitId),
-    /// Those of a unit without what is below it.
+    /// A unit without the units below it.
     UnitOwn(OrgUnitId),
-    /// Those that belong to no region.
+    /// Everything outside the regions.
     Unassigned,
-    /// Those that a person recorded.
+    /// What a person recorded.
     Person(PersonId),
-    /// Those of an outlet.
+    /// One outlet.
     Outlet(OutletId),
 }
 
@@ -57,7 +57,7 @@ impl FigureScope {
         })
     }
 
-    /// Whether what a record contributes counts here; the same rule by which the cells are filled.
+    /// Whether a record's contribution belongs to the scope; the rule that filled the cells.
     pub(super) fn owns(self, directory: &Directory, part: &Contribution) -> bool {
         match self {
             Self::Person(person) => part.person == Some(person),
@@ -68,7 +68,7 @@ impl FigureScope {
         }
     }
 
-    /// Whether figures of a leaf unit count here.
+    /// Whether figures of a leaf unit belong to the scope.
     pub(super) fn holds(self, directory: &Directory, leaf: Option<OrgUnitId>) -> bool {
         match self {
             Self::Nation => true,
@@ -79,7 +79,7 @@ impl FigureScope {
         }
     }
 
-    /// The page of the figures themselves.
+    /// The page of the scope's figures.
     pub(super) fn page(self) -> Link {
         match self {
             Self::Nation => Link::to("/"),
@@ -119,12 +119,12 @@ impl Period {
         if fits { Ok(period) } else { Err(PageError::BadRequest(t::BAD_DAY)) }
     }
 
-    /// How many days it has.
+    /// The number of days.
     pub(super) const fn days(self) -> i32 {
         self.to.0 - self.from.0 + 1
     }
 
-    /// The period of the same length before it (−1) or after it (1).
+    /// The period of the same length before (−1) or after (1).
     pub(super) const fn moved(self, by: i32) -> Self {
         let days = by * self.days();
         Self { from: Day(self.from.0 + days), to: Day(self.to.0 + days) }
@@ -144,7 +144,7 @@ impl fmt::Display for Period {
 
 fn read_day(text: &str) -> Result<Day, PageError> {
     let day: Day = text.parse().map_err(|_| PageError::BadRequest(t::BAD_DAY))?;
-    // Only the one way of writing a day, so that an address means one page.
+    // Only one spelling of a day, so that each page has one address.
     let fits = (FIRST_DAY..=LAST_DAY).contains(&day) && day.to_string() == text;
     if fits { Ok(day) } else { Err(PageError::BadRequest(t::BAD_DAY)) }
 }
@@ -154,7 +154,7 @@ fn read_day(text: &str) -> Result<Day, PageError> {
 pub(super) struct Query(BTreeMap<String, String>);
 
 impl Query {
-    /// From pairs; a name that stands twice is refused. Empty values, as forms send them, are left out.
+    /// Builds a query from pairs. A repeated name is refused; empty values, as forms send them, are left out.
     pub(super) fn from_pairs(pairs: Vec<(String, String)>) -> Result<Self, PageError> {
         let mut query = BTreeMap::new();
         for (name, value) in pairs {
@@ -182,7 +182,7 @@ impl Query {
     }
 }
 
-/// Reads an id as it is written in an address: 36 characters, nothing else.
+/// Parses an id in an address: 36 characters, nothing else.
 pub(super) fn read_id<I: std::str::FromStr>(text: &str) -> Result<I, PageError> {
     let fits = text.len() == 36 && !text.bytes().any(|byte| byte.is_ascii_uppercase());
     let id = text.parse().map_err(|_| PageError::BadRequest(t::BAD_ID));
@@ -190,7 +190,7 @@ pub(super) fn read_id<I: std::str::FromStr>(text: &str) -> Result<I, PageError> 
 }
 
 impl Link {
-    /// With whose figures it is about.
+    /// Adds a scope.
     pub(super) fn scope(self, scope: FigureScope) -> Self {
         match scope {
             FigureScope::Nation => self,
@@ -202,7 +202,7 @@ impl Link {
         }
     }
 
-    /// With the days it is about.
+    /// Adds a period.
     pub(super) fn period(self, period: Period) -> Self {
         if period.from == period.to {
             self.with("day", period.from)

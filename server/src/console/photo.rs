@@ -1,7 +1,7 @@
-//! A photo's picture, whole and small: the only bytes of the console that are not its own.
+//! A photo's picture and thumbnail: the only bytes of the console that are not its own.
 //!
-//! Whoever sees what happened in the outlet on the photo's day sees the picture. A browser is told in every way there
-//! is that it is a picture and nothing that runs.
+//! A user who may see an outlet's events on the photo's day may see the picture. Several headers tell a browser that it
+//! is a picture and nothing that runs.
 
 use super::error::PageError;
 use super::error_page;
@@ -17,9 +17,9 @@ use xundian_protocol::ids::{ContentHash, RecordId};
 use xundian_protocol::kinds::{Choice as _, Entity as _, Header, MediaType, Photo};
 use xundian_protocol::record::Home;
 
-/// What may be done by what is shown: nothing. The style is what browsers show a picture alone with.
+/// What the shown content may do: nothing. The style is for browsers that show a picture alone.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'";
-/// Only this browser keeps it, and asks each time whether it may show it still.
+/// Only this browser caches it, and revalidates each time.
 const KEPT: &str = "private, no-cache";
 
 /// The picture of the photo in the path.
@@ -70,7 +70,7 @@ pub(super) async fn preview(
     }
 }
 
-/// The picture of a photo, if the one who asks may see it and it has come.
+/// The picture of a photo, if the user may see it and it has arrived.
 async fn seen(
     console: Arc<Console>,
     Path(id): Path<String>,
@@ -82,7 +82,7 @@ async fn seen(
 
 fn picture_of(ctx: &RequestContext) -> Result<ContentHash, PageError> {
     let id: RecordId = read_id(ctx.id.as_deref().ok_or(PageError::NotFound)?)?;
-    // As with a visit: what does not exist looks like what is outside the scope.
+    // As for a visit: a missing photo looks like one outside the scope.
     let missing = || if ctx.visibility.is_nation() { PageError::NotFound } else { PageError::Denied };
     let record = ctx.record(Photo::key(id))?.ok_or_else(missing)?;
     let (Home::Outlet(outlet), Some(header)) = (record.home, Header::read(&record)) else {
@@ -101,7 +101,7 @@ fn is_known(headers: &HeaderMap, etag: &str) -> bool {
     asked.flat_map(|line| line.split(',')).any(|known| known.trim().trim_start_matches("W/") == etag)
 }
 
-/// An answer with a picture of a known form; one of another is offered as a file of bytes.
+/// The response with a picture of a known format; another format is offered as a download.
 fn answer(
     status: StatusCode,
     etag: &str,

@@ -1,4 +1,4 @@
-//! One request of somebody who is logged in: who asks, what they may see (promise 5), and for what.
+//! One request of a logged-in user: the user, what they may see (promise 5), and what they request.
 
 use super::error::PageError;
 use super::link::Link;
@@ -15,19 +15,19 @@ use xundian_protocol::kinds::format::Text;
 use xundian_protocol::kinds::{Entity as _, Gtin, Label, Product};
 use xundian_protocol::record::{Home, Record, RecordKey};
 
-/// What a user sees.
+/// What a user may see.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Visibility {
     /// A user without a person: headquarters.
     Headquarters,
-    /// What the position of a person grants.
+    /// What a person's position grants.
     Of(PersonId, Grant),
     /// The person holds no position.
     Nothing,
 }
 
 impl Visibility {
-    /// What the user behind a person sees.
+    /// The visibility of a user with this person.
     pub(super) fn of(person: Option<PersonId>, directory: &Directory, today: Day) -> Self {
         match person {
             None => Self::Headquarters,
@@ -37,7 +37,7 @@ impl Visibility {
         }
     }
 
-    /// Whether everything is seen.
+    /// Whether everything is visible.
     pub(super) const fn is_nation(&self) -> bool {
         matches!(self, Self::Headquarters | Self::Of(_, Grant::Nation))
     }
@@ -49,9 +49,9 @@ pub(super) struct RequestContext {
     pub(super) server: Arc<Server>,
     /// The pictures of photos.
     pub(super) photos: Arc<Photos>,
-    /// The organisation, one state of it for the whole page.
+    /// The organisation, one snapshot for the whole page.
     pub(super) directory: Arc<Directory>,
-    /// What the user sees.
+    /// What the user may see.
     pub(super) visibility: Visibility,
     /// The user's name.
     pub(super) user: String,
@@ -61,11 +61,11 @@ pub(super) struct RequestContext {
     pub(super) now_ms: i64,
     /// The path of the address.
     pub(super) path: String,
-    /// The id in the path, where it has one.
+    /// The id in the path, if it has one.
     pub(super) id: Option<String>,
     /// The parameters of the address.
     pub(super) query: Query,
-    /// The token of our forms.
+    /// The token of the console's forms.
     pub(super) form_token: String,
 }
 
@@ -83,23 +83,23 @@ impl RequestContext {
         }
     }
 
-    /// Today, where the company is.
+    /// Today, in the company's time zone.
     pub(super) fn today(&self) -> Day {
         Day::in_default_zone(self.now_ms)
     }
 
-    /// The days that the page is about.
+    /// The period of the page.
     pub(super) fn period(&self) -> Result<Period, PageError> {
         Period::read(&self.query, self.today())
     }
 
-    /// Whose figures the query asks for, if the user may see them.
+    /// The requested scope, if the user may see it.
     pub(super) fn scope(&self) -> Result<FigureScope, PageError> {
         self.allowed(FigureScope::read(&self.query)?)
     }
 
-    /// `scope`, if the user may see it. What is outside the scope and what does not exist look the same
-    /// to all who do not see the nation.
+    /// `scope`, if the user may see it. For users who do not see the nation, a missing scope looks like one they may
+    /// not see.
     pub(super) fn allowed(&self, scope: FigureScope) -> Result<FigureScope, PageError> {
         if !self.may_see(scope) {
             return Err(PageError::Denied);
@@ -132,8 +132,8 @@ impl RequestContext {
         }
     }
 
-    /// Whether the user may see what happened in an outlet on a day: the outlet is in scope today, or it
-    /// was on that day, or they recorded it themselves.
+    /// Whether the user may see an outlet's events on a day: the outlet is in scope today, or was on that day, or they
+    /// recorded the event.
     pub(super) fn may_see_event(&self, outlet: OutletId, day: Day, actor: Option<PersonId>) -> bool {
         let then = |person| self.directory.sees(person, Home::Outlet(outlet), day);
         match &self.visibility {
@@ -142,7 +142,7 @@ impl RequestContext {
         }
     }
 
-    /// The figures that a user's first page shows.
+    /// The scope of a user's first page.
     pub(super) const fn first_scope(&self) -> Option<FigureScope> {
         match &self.visibility {
             Visibility::Nothing => None,
@@ -152,12 +152,12 @@ impl RequestContext {
         }
     }
 
-    /// A record, if there is one.
+    /// A record, if it exists.
     pub(super) fn record(&self, key: RecordKey) -> Result<Option<Record>, PageError> {
         self.server.record(key).map_err(PageError::internal)
     }
 
-    /// The name of whose figures they are.
+    /// The name of a scope.
     pub(super) fn name(&self, scope: FigureScope) -> String {
         match scope {
             FigureScope::Nation => self.t(t::NATION).into(),
@@ -198,7 +198,7 @@ impl RequestContext {
         })
     }
 
-    /// A name that leads to the page, if the user may see it; else the name alone.
+    /// A name with a link to its page, if the user may see it; otherwise the name only.
     pub(super) fn link(&self, scope: FigureScope, period: Option<Period>) -> Markup {
         let name = self.name(scope);
         let page = scope.page();

@@ -1,4 +1,4 @@
-//! Connections of the console: how many there may be, and how long one may be silent.
+//! The console's connections: their number, and their idle timeout.
 
 use axum::Router;
 use axum::extract::connect_info::Connected;
@@ -15,14 +15,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Connections at one time; more wait in the system's queue.
+/// The most connections; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 512;
-/// How long a connection may be silent: what ends slow and forgotten ones.
+/// The idle timeout of a connection, which ends slow and forgotten ones.
 const IDLE: Duration = Duration::from_secs(30);
-/// How long open connections may finish after the server was told to stop.
+/// How long open connections may finish after a shutdown was requested.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Serves the console until `shutdown` is ready, then lets open requests finish for a moment.
+/// Serves the console until `shutdown` is ready, then gives open requests a moment to finish.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -52,7 +52,7 @@ impl Connected<IncomingStream<'_, Bounded>> for Caller {
     }
 }
 
-/// A listener that hands out only so many connections.
+/// A listener with a bounded number of connections.
 struct Bounded {
     listener: TcpListener,
     places: Arc<Semaphore>,
@@ -74,7 +74,7 @@ impl Listener for Bounded {
     }
 }
 
-/// A connection that ends when nothing has come or gone for a while.
+/// A connection that ends when it was idle for too long.
 struct Connection {
     stream: TcpStream,
     idle: Pin<Box<Sleep>>,
@@ -82,7 +82,7 @@ struct Connection {
 }
 
 impl Connection {
-    /// Starts the clock anew after progress; without it, fails once the time is over.
+    /// Restarts the timer after progress; without progress, fails once the time is over.
     fn watch<T>(&mut self, polled: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             self.idle.as_mut().reset(Instant::now() + IDLE);

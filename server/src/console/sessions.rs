@@ -1,5 +1,4 @@
-//! Who is logged in: sessions in memory, bounded and expiring, and the tokens that tell our own forms
-//! from forged ones. Knows no HTTP.
+//! Login sessions in memory, bounded and expiring, and the tokens against forged forms. Knows no HTTP.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,12 +10,12 @@ const IDLE_MS: i64 = 2 * 3600 * 1000;
 const SESSIONS_MAX: usize = 10_000;
 const PER_USER_MAX: usize = 16;
 
-/// A session's user, as they were when they logged in.
+/// A session's user, as of their login.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Session {
     /// The name.
     pub(super) user: String,
-    /// The password and person that were logged in with.
+    /// The fingerprint of the password and person at login.
     pub(super) fingerprint: [u8; 32],
     started_ms: i64,
     used_ms: i64,
@@ -28,19 +27,19 @@ impl Session {
     }
 }
 
-/// All sessions, by the digest of their token: who reads the memory learns no token.
+/// All sessions, by the digest of their token: a reader of the memory learns no token.
 pub(super) struct Sessions {
     sessions: Mutex<HashMap<[u8; 32], Session>>,
     form_key: [u8; 32],
 }
 
 impl Sessions {
-    /// No sessions, and a fresh key for the forms.
+    /// Creates an empty set, with a fresh key for the forms.
     pub(super) fn new() -> Self {
         Self { sessions: Mutex::default(), form_key: rand::random() }
     }
 
-    /// Starts a session; the token goes into the cookie.
+    /// Starts a session, and returns the token for the cookie.
     pub(super) fn start(&self, user: &str, fingerprint: [u8; 32], now_ms: i64) -> String {
         let token = new_token();
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,7 +55,7 @@ impl Sessions {
         token
     }
 
-    /// The session of a token, if it still lasts.
+    /// The session of a token, if it has not expired.
     pub(super) fn find(&self, token: &str, now_ms: i64) -> Option<Session> {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let session = sessions.get_mut(&digest(token)).filter(|session| session.is_current(now_ms))?;
@@ -69,20 +68,20 @@ impl Sessions {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest(token));
     }
 
-    /// The token that a form of the holder of `cookie` carries.
+    /// The form token for the holder of `cookie`.
     pub(super) fn form_token(&self, cookie: &str) -> String {
         blake3::keyed_hash(&self.form_key, cookie.as_bytes()).to_hex().to_string()
     }
 
-    /// Whether a form was ours, given to the holder of `cookie`.
+    /// Whether a form is ours and was given to the holder of `cookie`.
     pub(super) fn is_ours(&self, cookie: &str, form_token: &str) -> bool {
-        // blake3's comparison takes the same time wherever the two differ.
+        // blake3's comparison takes constant time.
         blake3::Hash::from_hex(form_token)
             .is_ok_and(|given| given == blake3::keyed_hash(&self.form_key, cookie.as_bytes()))
     }
 }
 
-/// 32 random bytes in hex.
+/// 32 random bytes in hexadecimal digits.
 pub(super) fn new_token() -> String {
     blake3::Hash::from_bytes(rand::random()).to_hex().to_string()
 }

@@ -1,4 +1,4 @@
-//! Every text of the console that is not a label of a kind, in Chinese and English: one table.
+//! Every text of the console that is not a kind's label, in Chinese and English: one table.
 
 use xundian_protocol::kinds::Label;
 

@@ -1,7 +1,7 @@
-//! Who may log in: a file of names, password hashes and the people behind them.
+//! The console's users: a file of names, password hashes and their people.
 //!
-//! The file is read anew whenever it is asked, so what the command line changes holds at once. Ignores
-//! what a user may see: that follows from the person's position.
+//! The file is read again at each use, so a change by the command line takes effect at once. Ignores what a user may
+//! see: that follows from the person's position.
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
@@ -16,7 +16,7 @@ use xundian_protocol::ids::PersonId;
 pub const USERS_FILE: &str = "users.json";
 /// The fewest characters of a password.
 pub const PASSWORD_CHARS_MIN: usize = 8;
-/// The most bytes of a password, lest hashing be used to keep the server busy.
+/// The most bytes of a password, so that hashing cannot be used to keep the server busy.
 pub const PASSWORD_BYTES_MAX: usize = 256;
 /// The most characters of a name.
 pub const NAME_CHARS_MAX: usize = 64;
@@ -28,25 +28,25 @@ pub enum UsersError {
     /// The file could not be read or written.
     #[error("cannot {action} {path}: {source}", path = path.display())]
     File {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file holds something else than users.
+    /// The file does not contain users.
     #[error("{path} is not a file of users: {source}", path = path.display())]
     Format {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The parser's error.
         source: serde_json::Error,
     },
-    /// The name cannot be one.
+    /// The name is not allowed.
     #[error("{name:?} cannot be a user name: use 1 to {NAME_CHARS_MAX} characters without spaces")]
     Name {
-        /// What was given.
+        /// The given name.
         name: String,
     },
     /// The password is too short or too long.
@@ -64,10 +64,10 @@ pub enum UsersError {
         /// The name.
         name: String,
     },
-    /// The hash could not be made.
+    /// The password could not be hashed.
     #[error("the password cannot be hashed: {reason}")]
     Hash {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -93,7 +93,7 @@ impl User {
     }
 }
 
-/// A user as the file holds it.
+/// A user in the file.
 #[derive(Serialize, Deserialize)]
 struct Line {
     name: String,
@@ -108,10 +108,10 @@ pub struct Users {
 }
 
 impl Users {
-    /// The users of a data folder; the file is made when the first user is added.
+    /// Opens the users of a data folder. The file is created when the first user is added.
     pub fn open(data: &Path) -> Result<Self, UsersError> {
         let users = Self { path: data.join(USERS_FILE) };
-        // A file that cannot be read is better found at the start than at the first login.
+        // An unreadable file should fail at the start rather than at the first login.
         users.all()?;
         Ok(users)
     }
@@ -134,7 +134,7 @@ impl Users {
         lines.into_iter().map(user).collect()
     }
 
-    /// The user of a name.
+    /// The user with a name.
     pub fn find(&self, name: &str) -> Result<Option<User>, UsersError> {
         Ok(self.all()?.into_iter().find(|user| user.name == name))
     }
@@ -155,7 +155,7 @@ impl Users {
         })
     }
 
-    /// Sets a user's password; whoever is logged in with the old one is logged out.
+    /// Sets a user's password; sessions of the old password end.
     pub fn set_password(&self, name: &str, password: &str) -> Result<(), UsersError> {
         let password_hash = hash(password)?;
         self.change(|users| {
@@ -174,7 +174,7 @@ impl Users {
         })
     }
 
-    /// The user, if the password is theirs. An unknown name costs as much time as a wrong password.
+    /// The user, if the password is correct. An unknown name takes as much time as a wrong password.
     pub fn verify(&self, name: &str, password: &str) -> Result<Option<User>, UsersError> {
         if password.len() > PASSWORD_BYTES_MAX {
             return Ok(None);
@@ -186,7 +186,7 @@ impl Users {
         Ok(user.filter(|_| fits))
     }
 
-    /// Reads, changes and writes the file, alone among all processes that do.
+    /// Reads, changes and writes the file under a lock against other processes.
     fn change(
         &self,
         change: impl FnOnce(&mut Vec<User>) -> Result<(), UsersError>,
@@ -214,12 +214,12 @@ impl Users {
         fs::read(&self.path)
     }
 
-    /// Puts a new text in the file's place: a crash leaves the old one or the new one.
+    /// Replaces the file atomically: a crash leaves the old text or the new one.
     fn replace(&self, text: &[u8]) -> io::Result<()> {
         let new = self.path.with_extension("json.new");
         match fs::remove_file(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            // A crash may have left one; it never became the file.
+            // A crash may have left a temporary file; it was never renamed.
             Ok(()) | Err(_) => {}
         }
         let mut options = OpenOptions::new();
@@ -243,7 +243,7 @@ impl Users {
     }
 }
 
-/// What an unknown name's password is compared with.
+/// The hash that an unknown name's password is compared with.
 static NOBODYS_HASH: LazyLock<String> =
     LazyLock::new(|| hash("nobody has this password").unwrap_or_default());
 
@@ -253,7 +253,7 @@ fn hash(password: &str) -> Result<String, UsersError> {
     }
     let reason = |error: argon2::password_hash::Error| UsersError::Hash { reason: error.to_string() };
     let salt = SaltString::encode_b64(&rand::random::<[u8; 16]>()).map_err(reason)?;
-    // The defaults are argon2id with the parameters that OWASP asks for: 19 MiB, 2 passes.
+    // The defaults are argon2id with OWASP's parameters: 19 MiB, 2 passes.
     Ok(Argon2::default().hash_password(password.as_bytes(), &salt).map_err(reason)?.to_string())
 }
 

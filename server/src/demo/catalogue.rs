@@ -1,4 +1,4 @@
-//! The demo's products: an invented brand with GTINs of prefix 952, which GS1 keeps for demonstrations.
+//! The demo's products: an invented brand with GTINs of prefix 952, which GS1 reserves for demonstrations.
 
 use xundian_protocol::kinds::{Gtin, GtinError, Product};
 use xundian_protocol::record::Home;
@@ -7,10 +7,10 @@ use crate::Draft;
 
 /// The twelve digits of a GTIN-13 with prefix 952, before the item's number and the check digit.
 const DEMO_PREFIX: u64 = 952_000_000_000;
-/// Every twelfth product is of the brand that the own one is compared with.
+/// Every twelfth product belongs to a competitor.
 const COMPETITOR_EVERY: usize = 12;
 
-/// Products that are sold alike.
+/// Similar products.
 struct Category {
     name: &'static str,
     pack: &'static str,
@@ -18,7 +18,7 @@ struct Category {
     shelf_life_days: i64,
     price_minor: i64,
     units_per_case: i64,
-    /// Their names, with blanks between them.
+    /// Their names, separated by blanks.
     items: &'static str,
 }
 
@@ -79,7 +79,7 @@ const CATEGORIES: [Category; 6] = [
     },
 ];
 
-/// A product as the demo's people need it.
+/// A product as the demo needs it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Item {
     pub(super) gtin: Gtin,
@@ -87,12 +87,12 @@ pub(super) struct Item {
     pub(super) price_minor: i64,
     pub(super) units_per_case: i64,
     pub(super) shelf_life_days: i64,
-    /// Of the brand that the own one is compared with: looked at nowhere, only known.
+    /// Whether it is a competitor's product: known, but observed nowhere.
     pub(super) competitor: bool,
     category: usize,
 }
 
-/// All products, in the order of their GTINs.
+/// All products, by GTIN.
 pub(super) fn items() -> Result<Vec<Item>, GtinError> {
     let named = CATEGORIES
         .iter()

@@ -1,4 +1,4 @@
-//! The three promises that the demo checks before anybody's eyes.
+//! The four checks that the demo runs in front of the user.
 
 use xundian_protocol::calendar::Day;
 use xundian_protocol::figures::{Completeness, Measures, ProductFigures};
@@ -11,10 +11,10 @@ use crate::Server;
 use crate::figures::{Figures, RollUp};
 use crate::store::StoreError;
 
-/// Why the checks did not pass.
+/// Why the checks failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// One or more did not hold; each was told as it failed.
+    /// One or more checks failed; each was reported.
     #[error(
         "{failed} 项检查未通过 of the demo's checks failed: this is a fault of the program, please report it"
     )]
@@ -25,13 +25,12 @@ pub enum CheckError {
     /// A phone failed.
     #[error(transparent)]
     Fleet(#[from] FleetError),
-    /// The server's store.
+    /// The server's store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Checks all four and tells how each went. `saved` is how many visits the phones held before any of them
-/// synced.
+/// Runs all four and reports each. `saved` is the number of visits on the phones before any of them synced.
 pub(super) async fn all_of_them(
     server: &Server,
     phones: Vec<Phone>,
@@ -73,7 +72,7 @@ pub(super) async fn all_of_them(
     if failed == 0 { Ok(()) } else { Err(CheckError::Failed { failed }) }
 }
 
-/// All figures of the day, without how complete they are: a sync raises that even where nothing is new.
+/// All figures of the day without completeness, which a sync raises even if nothing is new.
 #[derive(PartialEq)]
 struct Everything {
     nation: Figures,
@@ -119,7 +118,7 @@ fn adds_up(found: &Everything, saved: i64, held: Holds) -> Check {
     }
 }
 
-/// All that is additive in figures.
+/// All additive parts of figures.
 fn measures(figures: &Figures) -> [Measures; 3] {
     let issues = figures.issues;
     let others = [
@@ -146,7 +145,7 @@ fn stands(before: &Everything, after: &Everything, merged: u64) -> Check {
     }
 }
 
-/// Syncs every phone once more. Returns how many saves the server merged by that.
+/// Syncs every phone once more. Returns how many saves the server merged.
 async fn sync_again(phones: Vec<Phone>) -> Result<(Vec<Phone>, u64), FleetError> {
     let step = Step::begin(phones.len(), "再同步 sync again");
     let syncing = phones.into_iter().map(|phone| {

@@ -1,28 +1,28 @@
-//! The clock of a demo phone: it can be set to a moment of the demo's day, or run with the real one.
+//! The clock of a demo phone: set to a moment of the demo's day, or running in real time.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use xundian_client::Moment;
 
-/// All phones run since the same start, so that their clocks count as set by their first sync.
+/// All phones have the same boot id, so that their first sync sets their clocks.
 const BOOT: [u8; 16] = *b"xundian demo run";
 const REAL: i64 = i64::MIN;
 
-/// A clock that somebody sets.
+/// A settable clock.
 #[derive(Debug)]
 pub(super) struct PhoneClock(AtomicI64);
 
 impl PhoneClock {
-    /// A clock that stands at a moment, Unix milliseconds.
+    /// A clock stopped at a moment, Unix milliseconds.
     pub(super) const fn at(now_ms: i64) -> Self {
         Self(AtomicI64::new(now_ms))
     }
 
-    /// Sets it to a moment, Unix milliseconds.
+    /// Stops it at a moment, Unix milliseconds.
     pub(super) fn set(&self, now_ms: i64) {
         self.0.store(now_ms, Ordering::Release);
     }
 
-    /// Lets it run with the real one.
+    /// Lets it run in real time.
     pub(super) fn run(&self) {
         self.0.store(REAL, Ordering::Release);
     }

@@ -1,8 +1,7 @@
-//! The demo's company as drafts: nine regions with two areas each, 36 merchandisers with their outlets and
-//! the day's route plans, the managers above them, and the products.
+//! The demo's company as drafts: nine regions with two areas each, 36 merchandisers with their outlets and the day's
+//! route plans, the managers above them, and the products.
 //!
-//! Pure: everything follows from a seed and a day. Names are made up, as are the places of outlets; the
-//! cities are real.
+//! Pure: everything follows from a seed and a day. Names and locations of outlets are invented; the cities are real.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -23,24 +22,24 @@ use crate::Draft;
 const AREAS: usize = 2;
 /// Merchandisers of an area.
 const PER_AREA: usize = 2;
-/// Outlets of a person that are not on the day's plan.
+/// A person's outlets that are not on the day's plan.
 const SPARE: usize = 6;
 /// Outlets in each city that belongs to no region.
 const UNASSIGNED_PER_CITY: usize = 3;
-/// Since when positions look after their outlets, in days before the demo's day.
+/// When positions got their outlets, in days before the demo's day.
 const ASSIGNED_DAYS: i32 = 60;
 /// Hypermarkets and chain outlets of a planned day: each is a full day's work (S6.6).
 const DAY_PLANS: [(usize, usize); 8] = [(8, 0), (6, 6), (5, 9), (4, 12), (3, 15), (2, 18), (1, 21), (0, 24)];
 const COMPANY: &str = "HQ";
 
-/// The company: what is written to the server, and what the people in it need to know.
+/// The company: what is written to the server, and what its people need to know.
 #[derive(Debug)]
 pub(super) struct Company {
-    /// Everything, in an order that can be written at once.
+    /// All drafts, in an order that can be written at once.
     pub(super) drafts: Vec<Draft>,
     pub(super) merchandisers: Vec<Merchandiser>,
     pub(super) items: Vec<Item>,
-    /// The region that each manager leads, and the manager.
+    /// Each region with its manager.
     pub(super) managers: Vec<(&'static str, PersonId)>,
     /// Outlets that belong to no region.
     pub(super) unassigned_outlets: usize,
@@ -49,41 +48,41 @@ pub(super) struct Company {
 /// One of the 36 people in the field.
 #[derive(Clone, Debug)]
 pub(super) struct Merchandiser {
-    /// Their place among all, from 0.
+    /// The index among all, from 0.
     pub(super) nth: usize,
     pub(super) person: PersonId,
     pub(super) code: String,
     pub(super) name: String,
     /// The outlets on the day's plan, in the order of calls.
     pub(super) planned: Vec<Shop>,
-    /// Outlets that are theirs, too, and not on the plan.
+    /// Further outlets that are not on the plan.
     pub(super) spare: Vec<Shop>,
 }
 
-/// An outlet as the person who visits it needs it.
+/// An outlet as its visitor needs it.
 #[derive(Clone, Debug)]
 pub(super) struct Shop {
     pub(super) id: OutletId,
     pub(super) channel: Channel,
     /// Latitude and longitude.
     pub(super) position_e7: (i64, i64),
-    /// The products that it is meant to have, as places in the company's items.
+    /// The listed products, as indices into the company's items.
     pub(super) listed: Vec<usize>,
 }
 
 impl Company {
-    /// Outlets that somebody looks after.
+    /// The number of outlets with an assignment.
     pub(super) fn assigned_outlets(&self) -> usize {
         self.merchandisers.iter().map(|who| who.planned.len() + who.spare.len()).sum()
     }
 
-    /// Calls on the plans of the day.
+    /// The number of calls on the day's plans.
     pub(super) fn planned_calls(&self) -> usize {
         self.merchandisers.iter().map(|who| who.planned.len()).sum()
     }
 }
 
-/// Makes the company as it is on a day.
+/// Makes the company as of a day.
 pub(super) fn make(seed: u64, day: Day) -> Result<Company, GtinError> {
     let items = catalogue::items()?;
     let own: Vec<usize> = (0..items.len()).filter(|place| !items[*place].competitor).collect();
@@ -105,7 +104,7 @@ pub(super) fn make(seed: u64, day: Day) -> Result<Company, GtinError> {
     Ok(Company { drafts: maker.drafts, merchandisers, items, managers, unassigned_outlets })
 }
 
-/// The id that an import would give a record of these codes, so that a later import finds it.
+/// The id that an import would derive from these codes, so that a later import finds the record.
 fn id_of<T: Entity>(codes: &[&str]) -> RecordId {
     RecordId::derived(T::SPEC.kind, &codes.join("\n"))
 }
@@ -121,7 +120,7 @@ fn position_id(code: &str) -> PositionId {
 struct Maker {
     random: StdRng,
     day: Day,
-    /// Places of the own products.
+    /// The indices of the own products.
     own: Vec<usize>,
     drafts: Vec<Draft>,
 }
@@ -133,8 +132,8 @@ impl Maker {
         self.person("HQ-01", "营销总监", "HQ-DIRECTOR");
     }
 
-    /// A region with its areas and posts. Returns its manager. The areas' posts are vacant: a vacant post is
-    /// a record as well (S5.2).
+    /// A region with its areas and positions. Returns its manager. The areas' positions are vacant: a vacant position
+    /// is a record as well (S5.2).
     fn region(&mut self, region: &Region) -> PersonId {
         let kind = if region.is_special() { UnitType::SpecialRegion } else { UnitType::Region };
         self.unit(region.code, region.name_zh, region.name_en, kind, Some(COMPANY), region.provinces);
@@ -149,7 +148,7 @@ impl Maker {
         let cities = region.cities();
         for area in 0..AREAS {
             let code = area_code(region, area);
-            // Where a region is one city, its areas share it, and no division code can tell them apart.
+            // If a region is one city, its areas share it, and no division code can distinguish them.
             let territory: Vec<&str> = if cities.len() < AREAS {
                 Vec::new()
             } else {
@@ -202,7 +201,7 @@ impl Maker {
         Merchandiser { nth, person, code, name, planned: shops, spare }
     }
 
-    /// The calls of a day in the order in which they lie on the way.
+    /// The calls of a day in travelling order.
     fn channels(&mut self, hypermarkets: usize, chains: usize) -> Vec<Channel> {
         let mut left = [hypermarkets, chains];
         let mut calls = Vec::with_capacity(hypermarkets + chains);

@@ -1,7 +1,7 @@
-//! One person's day, recorded on one client without a network (DOMAIN S6.5–S6.7): the bag is checked,
-//! planned calls are made, broken off or missed, issues are raised and solved, and a report closes the day.
+//! One person's day, recorded on one client without a network (DOMAIN S6.5–S6.7): the bag is checked, planned calls are
+//! made, aborted or missed, issues are raised and solved, and a report closes the day.
 //!
-//! Everything random comes from the caller's seed, and nothing that was decided depends on the client.
+//! All randomness comes from the caller's seed, and no decision depends on the client.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -21,11 +21,11 @@ use super::shelf::{self, Seen};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
-/// About 20 m in degrees × 10⁷: how far from the door a phone stands, and one that was somewhere else.
+/// About 20 m in degrees × 10⁷: the distance of a phone from the door.
 const NEAR_E7: i64 = 2_000;
 const FAR_E7: i64 = 120_000;
 
-/// What the visits' yes/no tasks ask for.
+/// The visits' yes/no tasks.
 const TASKS: [&str; 3] = ["clean_shelf", "price_tags", "promotion_display"];
 
 /// 本店重要事务
@@ -58,13 +58,13 @@ pub(super) struct Shift<'a> {
     pub(super) clock: &'a PhoneClock,
     pub(super) who: &'a Merchandiser,
     pub(super) items: &'a [Item],
-    /// The first moment of the day, Unix milliseconds.
+    /// The beginning of the day, Unix milliseconds.
     pub(super) midnight_ms: i64,
     pub(super) random: StdRng,
 }
 
 impl Shift<'_> {
-    /// Records the day and what is left over from the evening before.
+    /// Records the day and what is left from the evening before.
     pub(super) fn record(mut self) -> Result<(), RecordError> {
         self.evening_before()?;
         let mut now_ms = self.leave()?;
@@ -87,7 +87,7 @@ impl Shift<'_> {
                 _ => self.visit(shop, now_ms)?,
             };
         }
-        // Now and then there is time for an outlet that nobody planned.
+        // Sometimes there is time for an unplanned outlet.
         if let Some(shop) = who.spare.first().filter(|_| self.random.random_bool(0.5)) {
             now_ms = self.visit(shop, now_ms + 8 * MINUTE_MS)?;
         }
@@ -95,7 +95,7 @@ impl Shift<'_> {
         self.come_home(home_ms)
     }
 
-    /// What was raised the evening before and is due now, or already since yesterday.
+    /// Issues raised the evening before, due now or since yesterday.
     fn evening_before(&mut self) -> Result<(), RecordError> {
         if !self.random.random_bool(0.4) {
             return Ok(());
@@ -125,7 +125,7 @@ impl Shift<'_> {
         Ok(now_ms)
     }
 
-    /// A visit that the app saves at its end, in one piece.
+    /// A visit that the app saves at its end, in one save.
     fn visit(&mut self, shop: &Shop, opened_at_ms: i64) -> Result<i64, RecordError> {
         let ended_at_ms = opened_at_ms + self.stay(shop.channel);
         let Seen { shelf, count, short } = shelf::look(&mut self.random, self.items, shop, self.midnight_ms);
@@ -171,7 +171,7 @@ impl Shift<'_> {
         Ok(ended_at_ms + 2 * MINUTE_MS)
     }
 
-    /// Takes a photo of the shelf in some of the visits, and now and then chooses an older one from the gallery.
+    /// Takes a photo of the shelf in some visits, and sometimes chooses an older one from the gallery.
     fn photograph(
         &mut self,
         visit: VisitId,
@@ -179,7 +179,7 @@ impl Shift<'_> {
         fix: Option<GpsFix>,
         at_ms: i64,
     ) -> Result<(), RecordError> {
-        // A source of its own: what else happens on the day does not depend on what was photographed.
+        // A separate source: the rest of the day does not depend on what was photographed.
         let mut random = StdRng::seed_from_u64(at_ms.unsigned_abs() ^ self.who.nth as u64);
         if !random.random_bool(0.2) {
             return Ok(());
@@ -209,7 +209,7 @@ impl Shift<'_> {
         Ok(ended_at_ms)
     }
 
-    /// Deliveries, exchanges and losses, after the count that the visit began with.
+    /// Deliveries, exchanges and losses, after the visit's count.
     fn move_stock(&mut self, shop: &Shop, visit: VisitId, at_ms: i64) -> Result<(), RecordError> {
         let Some(item) = shop.listed.choose(&mut self.random).map(|place| &self.items[*place]) else {
             return Ok(());
@@ -236,10 +236,10 @@ impl Shift<'_> {
         Ok(())
     }
 
-    /// Puts the day in order (S6.7): solves what can be solved, and reports.
+    /// Closes the day (S6.7): solves what can be solved, and reports.
     fn come_home(mut self, now_ms: i64) -> Result<(), RecordError> {
         self.clock.set(now_ms);
-        // The list is in the order in which they were raised, so the same seed solves the same ones.
+        // The list is in the order of raising, so the same seed solves the same issues.
         for line in self.client.list(Issue::SPEC.kind, None)? {
             let id = line.record.key.id;
             match self.random.random_range(0..100) {
@@ -266,7 +266,7 @@ impl Shift<'_> {
         NewIssue { issue_kind, severity, text: text.to_owned(), due, assignee: None }
     }
 
-    /// An empty shelf is a matter for the superior more often than a full one.
+    /// An empty shelf leads to an issue more often than a full one.
     fn has_issue(&mut self, short: bool) -> bool {
         self.random.random_bool(if short { 0.18 } else { 0.03 })
     }
@@ -292,12 +292,12 @@ impl Shift<'_> {
         })
     }
 
-    /// How long a visit takes: twenty-four chain outlets or eight hypermarkets must fit into a day.
+    /// The duration of a visit: twenty-four chain outlets or eight hypermarkets must fit into a day.
     fn stay(&mut self, channel: Channel) -> i64 {
         if channel == Channel::Hypermarket { self.minutes(28, 44) } else { self.minutes(9, 15) }
     }
 
-    /// Some minutes and seconds, in milliseconds.
+    /// A random number of minutes and seconds, in milliseconds.
     fn minutes(&mut self, from: i64, to: i64) -> i64 {
         self.random.random_range(from * 60..to * 60) * 1000
     }

@@ -1,5 +1,5 @@
-//! The 36 phones: each a real client with a store of its own, which enrols, records offline, and syncs over
-//! QUIC in its own way.
+//! The 36 phones: each a real client with its own store, which enrols, records offline, and syncs over QUIC in its own
+//! way.
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ use crate::Server;
 use crate::enrolment::InviteError;
 use crate::sessions::now_ms;
 
-/// Phones that do something at one time: more than there are cores, since most of it is waiting for disks.
+/// Phones that work at the same time: more than there are cores, since they mostly wait for disks.
 const AT_ONCE: usize = 8;
 const INVITATION_VALID_MS: i64 = 3_600_000;
 
@@ -37,14 +37,14 @@ pub(super) enum Habit {
     Once,
     /// Twice in a row.
     Twice,
-    /// The first sync is cut off after so many steps; the app starts anew and syncs again.
+    /// The first sync is cut off after this many steps; the app restarts and syncs again.
     CutOff(u32),
     /// After all others.
     Late,
 }
 
 impl Habit {
-    /// The habit of the phone at a place: of 36 there are 12, 9, 9 and 6 of them, spread over the regions.
+    /// The habit of the nth phone: of 36 there are 12, 9, 9 and 6 of each, spread over the regions.
     pub(super) fn of(nth: usize) -> Self {
         match nth * 7 % 12 {
             0 | 1 => Self::Late,
@@ -58,27 +58,27 @@ impl Habit {
 /// Why a phone's day failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PhoneError {
-    /// No invitation was made.
+    /// The invitation failed.
     #[error(transparent)]
     Invite(#[from] InviteError),
     /// The invitation has no address.
     #[error(transparent)]
     Invitation(#[from] InvitationError),
-    /// It was not enrolled.
+    /// The enrolment failed.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
-    /// Something was not recorded.
+    /// A save failed.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// It could not sync.
+    /// A sync failed.
     #[error(transparent)]
     Sync(#[from] SyncError),
-    /// Its store could not be opened.
+    /// The phone's store could not be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// A phone's error with the phone that had it.
+/// A phone's error with its number.
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
     /// A phone failed.
@@ -86,7 +86,7 @@ pub enum FleetError {
     Phone {
         /// Its number, from 1.
         number: usize,
-        /// Why.
+        /// The error.
         source: Box<PhoneError>,
     },
     /// A task panicked.
@@ -94,7 +94,7 @@ pub enum FleetError {
     Task(#[from] tokio::task::JoinError),
 }
 
-/// One phone and the person who carries it.
+/// A phone and the person who carries it.
 pub(super) struct Phone {
     pub(super) who: Merchandiser,
     pub(super) habit: Habit,
@@ -108,22 +108,22 @@ pub(super) struct Phone {
 pub(super) struct Holds {
     /// Visits saved on it.
     pub(super) visits: i64,
-    /// Saves that wait to be sent.
+    /// Unsent saves.
     pub(super) unsent: u64,
-    /// Saves that the server did not take.
+    /// Rejected saves.
     pub(super) rejected: u64,
 }
 
-/// How a phone's evening went.
+/// The outcome of a phone's evening.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Evening {
     pub(super) syncs: usize,
-    /// Syncs that were cut off on the way.
+    /// Syncs that were cut off.
     pub(super) cuts: usize,
 }
 
 impl Phone {
-    /// Enrols a phone over QUIC and fetches its outlets and plan. Its clock stands at `at_ms`.
+    /// Enrols a phone over QUIC and fetches its outlets and plan. Its clock is stopped at `at_ms`.
     pub(super) async fn enrol(
         server: Arc<Server>,
         address: SocketAddr,
@@ -144,7 +144,7 @@ impl Phone {
 
     /// Records the day that begins at `midnight_ms`.
     pub(super) fn record(&self, items: &[Item], midnight_ms: i64, seed: u64) -> Result<(), PhoneError> {
-        // Each person's day follows from the seed alone, whoever else is recording meanwhile.
+        // Each person's day follows from the seed alone, regardless of concurrent phones.
         let random = StdRng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(self.who.nth as u64));
         let (client, clock) = (&self.client, self.clock.as_ref());
         Shift { client, clock, who: &self.who, items, midnight_ms, random }.record()?;
@@ -152,7 +152,7 @@ impl Phone {
         Ok(())
     }
 
-    /// Syncs as the phone is used to.
+    /// Syncs by the phone's habit.
     pub(super) async fn sync_as_usual(mut self) -> Result<(Self, Evening), PhoneError> {
         let mut evening = Evening { syncs: 1, cuts: 0 };
         match self.habit {
@@ -177,8 +177,8 @@ impl Phone {
         self.client.sync(|_| {}).await
     }
 
-    /// Syncs until it waits for the network after so many steps, and drops the sync, its connection and all
-    /// that it held there. `None` where that happened before its end.
+    /// Syncs until the network was awaited this many times, then drops the sync with its connection. `None` if it was
+    /// dropped before its end.
     async fn sync_until(&self, steps: u32) -> Result<Option<SyncReport>, SyncError> {
         let taken = AtomicU32::new(0);
         let count = |_| _ = taken.fetch_add(1, Ordering::Relaxed);
@@ -191,10 +191,10 @@ impl Phone {
         .await
     }
 
-    /// Closes the app and opens it anew from what is on the disk.
+    /// Closes the app and opens it again from the disk.
     fn restart(self) -> Result<Self, StoreError> {
         let Self { who, habit, folder, clock, client } = self;
-        // A store is open once at a time, so the old one must be gone before the new one opens.
+        // A store is open once at a time, so the old client is dropped first.
         drop(client);
         let client = open(&folder, &clock)?;
         Ok(Self { who, habit, folder, clock, client })
@@ -212,7 +212,7 @@ impl Phone {
     }
 }
 
-/// Names the phone at a place in its error.
+/// Adds the phone's number to its error.
 pub(super) fn blame(nth: usize) -> impl FnOnce(PhoneError) -> FleetError + use<> {
     move |source| FleetError::Phone { number: nth + 1, source: Box::new(source) }
 }
@@ -222,7 +222,7 @@ fn open(folder: &Path, clock: &Arc<PhoneClock>) -> Result<Client, StoreError> {
     Client::open_with_clocks(folder, Box::new(move || clock.read()))
 }
 
-/// Runs all of these, some at a time, and returns what they returned in the order in which they ended.
+/// Runs these futures, a bounded number at a time, and returns the results in order of completion.
 pub(super) async fn all<T, F>(work: impl Iterator<Item = F>, bar: &ProgressBar) -> Result<Vec<T>, FleetError>
 where
     F: Future<Output = Result<T, FleetError>> + Send + 'static,

@@ -1,21 +1,21 @@
-//! The demo's data folder: somebody's own, which stays, or a temporary one, which goes.
+//! The demo's data folder: a given one, which stays, or a temporary one, which is removed.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why there is no folder.
+/// Why the folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// It cannot be made or read.
+    /// It cannot be created or read.
     #[error("the folder {folder} cannot be used: {source}", folder = .folder.display())]
     Unusable {
         /// The folder.
         folder: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// There is something in it.
+    /// It is not empty.
     #[error("the folder {folder} is not empty: the demo makes its own company, choose another --data", folder = .folder.display())]
     NotEmpty {
         /// The folder.
@@ -30,7 +30,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Takes an empty folder, or makes a temporary one that is removed when this is dropped.
+    /// Takes an empty folder, or creates a temporary one that is removed on drop.
     pub(super) fn open(named: Option<&Path>) -> Result<Self, FolderError> {
         let Some(path) = named else {
             let path = std::env::temp_dir().join(format!("xundian-demo-{:016x}", rand::random::<u64>()));
@@ -49,7 +49,7 @@ impl Folder {
         &self.path
     }
 
-    /// Whether it goes at the end.
+    /// Whether it is removed at the end.
     pub(super) const fn is_removed(&self) -> bool {
         self.is_temporary
     }
@@ -65,7 +65,7 @@ impl Drop for Folder {
     }
 }
 
-/// Makes a folder that must not be there yet, for this user alone: keys will lie in it.
+/// Creates a folder that must not exist yet, for this user alone: it will contain keys.
 fn private_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! Where the demo's company works: its nine regions (DOMAIN S2.1) and the cities of `cities.csv`.
+//! The demo's geography: its nine regions (DOMAIN S2.1) and the cities of `cities.csv`.
 
 /// A region of the organisation.
 #[derive(Debug)]
@@ -6,11 +6,11 @@ pub(super) struct Region {
     pub(super) code: &'static str,
     pub(super) name_zh: &'static str,
     pub(super) name_en: &'static str,
-    /// What people and areas of the region are named by.
+    /// The prefix for names of people and areas of the region.
     pub(super) short_zh: &'static str,
     /// The first two digits of the GB/T 2260 codes of its provinces: an assignment, not geography (S2.2).
     pub(super) provinces: &'static [&'static str],
-    /// A place somewhere in it, degrees × 10⁷; outlets are scattered around it.
+    /// A location in it, degrees × 10⁷; outlets are scattered around it.
     pub(super) centre_e7: (i64, i64),
 }
 
@@ -109,7 +109,7 @@ pub(super) struct City {
     pub(super) name: &'static str,
 }
 
-/// Cities of provinces that no region names: their outlets belong to none and are shown as such.
+/// Cities of provinces that no region names: their outlets belong to no region and are shown as such.
 pub(super) const UNASSIGNED: [City; 8] = [
     City { code: "2101", name: "沈阳市" },
     City { code: "2102", name: "大连市" },

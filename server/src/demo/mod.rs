@@ -1,9 +1,9 @@
-//! `demo`: a company in a box. Nine regions, 36 people with real clients that record a day offline and sync
-//! over QUIC, the figures that come of it, and four checks of what the project promises.
+//! `demo`: a company in a box. Nine regions, 36 people with real clients that record a day offline and sync over QUIC,
+//! the resulting figures, and four checks of the project's promises.
 //!
-//! The demo's day is yesterday, so that it is complete: phones live through it with clocks of their own,
-//! and sync today. So their stamps are ahead of the server's clock, which clamps them as it does those of any phone
-//! whose clock is wrong; captured times stay as they are. This is the only part of the server that may import the client (docs/adr/0007).
+//! The demo's day is yesterday, so that it is complete. Phones live through it with their own clocks, and sync today.
+//! Their stamps are then ahead of the server's clock, which clamps them like those of any phone with a wrong clock;
+//! captured times stay as they are. This is the only part of the server that may import the client (docs/adr/0007).
 
 mod catalogue;
 mod checks;
@@ -41,34 +41,33 @@ use fleet::{Evening, Habit, Phone, all, blame};
 use folder::Folder;
 use show::{Step, say};
 
-/// What everything random follows from.
+/// The seed of all randomness.
 const SEED: u64 = 36;
-/// What the demo writes under in the audit trail.
+/// The demo's name in the audit trail.
 const BY: &str = "demo";
 const HOUR_MS: i64 = 3_600_000;
-/// The region whose manager gets a login, besides headquarters.
+/// The region whose manager gets a login, beside headquarters.
 const SHOWN_REGION: &str = "HUA_BEI";
 
 /// How to run the demo.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whether to end after the checks instead of serving on.
+    /// Whether to end after the checks instead of serving.
     pub exit: bool,
-    /// The data folder, which must be empty or not be there; without one a temporary folder is used and
-    /// removed at the end.
+    /// The data folder, which must be empty or missing; without one a temporary folder is used and removed at the end.
     pub data: Option<PathBuf>,
-    /// Where the console listens.
+    /// The console's address.
     pub http: SocketAddr,
-    /// Where the phones connect.
+    /// The address for phones.
     pub quic: SocketAddr,
-    /// Where the pictures of photos lie; in the data folder where nothing is given.
+    /// The location of photos; in the data folder by default.
     pub photos: Option<String>,
 }
 
-/// Why the demo ended before its end.
+/// Why the demo failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// The data folder.
+    /// The data folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// The server did not start.
@@ -77,30 +76,30 @@ pub enum DemoError {
     /// The company was not written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// A product's number is wrong.
+    /// A product's GTIN is invalid.
     #[error(transparent)]
     Gtin(#[from] GtinError),
     /// A phone failed.
     #[error(transparent)]
     Fleet(#[from] FleetError),
-    /// The server's store.
+    /// The server's store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The logins of the console.
+    /// The console's logins failed.
     #[error(transparent)]
     Users(#[from] UsersError),
     /// A check failed.
     #[error(transparent)]
     Check(#[from] CheckError),
-    /// Somebody stopped it.
+    /// The demo was stopped.
     #[error("the demo was stopped before its end")]
     Stopped,
 }
 
-/// Tells the whole story, and serves until Ctrl-C unless told to exit. The runtime must have several threads.
+/// Runs the demo, and serves until Ctrl-C unless `exit` is set. The runtime must have several threads.
 ///
 /// # Errors
-/// Returns an error if something does not work, or if one of the four checks fails.
+/// Returns an error if a step fails, or one of the four checks.
 pub async fn run(options: &Options) -> Result<(), DemoError> {
     let folder = Folder::open(options.data.as_deref())?;
     let running = tokio::select! {
@@ -114,7 +113,7 @@ pub async fn run(options: &Options) -> Result<(), DemoError> {
     Ok(())
 }
 
-/// A day and the moments that the demo needs of it.
+/// The demo's day and its moments.
 #[derive(Clone, Copy)]
 struct Yesterday {
     day: Day,
@@ -142,7 +141,7 @@ async fn tell(options: &Options, folder: &Folder) -> Result<Running, DemoError> 
     let company = found_company(&running.server, yesterday)?;
     let phones = hand_out(&running, folder.path(), &company, yesterday).await?;
 
-    // The server is gone while people work, so that nothing can reach it.
+    // The server is stopped while people work, so that nothing can reach it.
     let server = Arc::clone(&running.server);
     let config = Config { http: running.http, quic: running.quic, ..config };
     running.stop().await;
@@ -174,7 +173,7 @@ fn found_company(server: &Server, yesterday: Yesterday) -> Result<Company, DemoE
     Ok(company)
 }
 
-/// Gives everybody a phone that knows their outlets.
+/// Gives everybody a phone that has their outlets.
 async fn hand_out(
     running: &Running,
     folder: &Path,
@@ -198,7 +197,7 @@ async fn hand_out(
     Ok(phones)
 }
 
-/// Lets everybody record their day without a server. Returns how many visits their phones hold.
+/// Lets everybody record their day without a server. Returns the number of visits on their phones.
 async fn work_offline(
     phones: Vec<Phone>,
     company: &Company,
@@ -227,7 +226,7 @@ async fn work_offline(
     Ok((phones, visits))
 }
 
-/// Lets the phones sync: first those in time, some twice and some killed half-way, then the late ones.
+/// Lets the phones sync: first those in time, some twice and some interrupted, then the late ones.
 async fn come_back(
     server: &Server,
     phones: Vec<Phone>,
@@ -293,7 +292,7 @@ fn add_logins(data: &Path, company: &Company) -> Result<Vec<Login>, DemoError> {
     Ok(logins)
 }
 
-/// A password of letters and digits that cannot be confused.
+/// A password of letters and digits that are not easily confused.
 fn password() -> String {
     const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
     let mut random = rand::rng();
@@ -318,7 +317,7 @@ fn farewell(options: &Options, folder: &Folder, running: &Running, logins: &[Log
     }
 }
 
-/// An address by which this machine reaches what listens on `bound`.
+/// An address by which this machine reaches a listener bound to `bound`.
 fn reachable(bound: SocketAddr) -> SocketAddr {
     let ip = match bound.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -1,5 +1,5 @@
-//! The demo's photos: shelves that are drawn, so that it needs no picture from elsewhere. The drawing shows what the
-//! visit's own shelf check says: a product that is absent leaves a gap.
+//! The demo's photos: drawn shelves, so that it needs no picture from elsewhere. The drawing matches the visit's shelf
+//! check: an absent product leaves a gap.
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{Rgb, RgbImage};
@@ -11,7 +11,7 @@ const WIDTH: u32 = 800;
 const HEIGHT: u32 = 600;
 const BOARDS: u32 = 4;
 const BOARD_PX: u32 = HEIGHT / BOARDS;
-/// Packs are of one product until its facings are through.
+/// Packs are of one product until its facings are used up.
 const PACK_PX: u32 = 46;
 const QUALITY: u8 = 72;
 
@@ -29,7 +29,7 @@ const PACKS: [[u8; 3]; 8] = [
     [216, 120, 150],
 ];
 
-/// A photo of what was seen on a shelf, as a JPEG picture. Empty where it cannot be written.
+/// Draws a photo of a shelf, as a JPEG. Empty if it cannot be encoded.
 pub(super) fn draw(random: &mut StdRng, shelf: &ShelfObservation) -> Vec<u8> {
     let mut picture = RgbImage::from_fn(WIDTH, HEIGHT, |_, y| shaded(WALL, 190 + y % BOARD_PX / 3));
     for board in 1..=BOARDS {
@@ -57,7 +57,7 @@ pub(super) fn draw(random: &mut StdRng, shelf: &ShelfObservation) -> Vec<u8> {
     encoded(&picture)
 }
 
-/// One pack: a body, a label on it, and light from the left.
+/// Draws one pack: a body, a label on it, and light from the left.
 fn pack(picture: &mut RgbImage, random: &mut StdRng, left: u32, floor: u32, colour: [u8; 3]) {
     let height = 88 + random.random_range(0..6);
     let (top, width) = (floor - height, PACK_PX - 6);
@@ -68,7 +68,7 @@ fn pack(picture: &mut RgbImage, random: &mut StdRng, left: u32, floor: u32, colo
     fill(picture, (left + 10, top + 34), (width - 22, 4), shaded(Rgb(colour), 200));
 }
 
-/// A colour in so much light; 255 is all of it.
+/// A colour under this much light; 255 is full.
 fn shaded(Rgb(colour): Rgb<u8>, light: u32) -> Rgb<u8> {
     Rgb(colour.map(|part| u8::try_from(u32::from(part) * light.min(255) / 255).unwrap_or(u8::MAX)))
 }
@@ -83,7 +83,7 @@ fn fill(picture: &mut RgbImage, (left, top): (u32, u32), (width, height): (u32, 
 
 fn encoded(picture: &RgbImage) -> Vec<u8> {
     let mut out = Vec::new();
-    // Into memory it fails for sizes that JPEG does not have, which this one is not.
+    // Encoding into memory fails only for sizes that JPEG does not support; this size is fine.
     if let Err(error) = JpegEncoder::new_with_quality(&mut out, QUALITY).encode_image(picture) {
         tracing::error!("a photo of the demo cannot be written: {error}");
     }

@@ -1,5 +1,5 @@
-//! What somebody sees and counts in an outlet: most of what is listed stands on the shelf, some does not,
-//! and of some products there is enough in the backroom.
+//! What is seen and counted in an outlet: most listed products are on the shelf, some are absent, and some are
+//! plentiful in the backroom.
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -10,11 +10,11 @@ use xundian_protocol::kinds::Channel;
 use super::catalogue::Item;
 use super::company::Shop;
 
-/// Every so many products there is one that sells out more often.
+/// One product in this many sells out more often.
 const SCARCE_EVERY: usize = 11;
 const ABSENT: f64 = 0.065;
 const ABSENT_SCARCE: f64 = 0.22;
-/// Products of a shelf that are counted as well.
+/// The most products of a shelf that are counted as well.
 const COUNTED_MAX: usize = 8;
 
 /// What was seen and counted.
@@ -83,7 +83,7 @@ fn count(
     }
 }
 
-/// One lot with its dates, some months into its life.
+/// One lot with its dates, some months old.
 fn count_lot(random: &mut StdRng, count: &mut StockCount, item: &Item, midnight_ms: i64) {
     let Some(today) = Day::local(midnight_ms, DEFAULT_ZONE) else { return };
     let age_days = random.random_range(10..item.shelf_life_days);

@@ -1,4 +1,4 @@
-//! What the demo says: steps as they are done, the national and regional tables, and the checks.
+//! The demo's output: its steps, the national and regional tables, and the checks.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -13,22 +13,22 @@ use crate::Server;
 use crate::figures::{Figures, RollUp};
 use crate::store::StoreError;
 
-/// Says a line. Whoever reads may have gone; the demo goes on all the same.
+/// Prints a line. If nobody reads any more, the demo continues.
 pub(super) fn say(line: impl AsRef<str>) {
     let _reader_may_be_gone = writeln!(std::io::stdout().lock(), "{}", line.as_ref());
 }
 
-/// A step of the story: a bar while it runs, on terminals, and a line when it is done.
+/// A step of the demo: a progress bar on a terminal, and a line when it is done.
 pub(super) struct Step {
     pub(super) bar: ProgressBar,
     began: Instant,
 }
 
 impl Step {
-    /// Begins a step of so many parts.
+    /// Begins a step with this many parts.
     pub(super) fn begin(parts: usize, name: &'static str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(parts as u64), ProgressDrawTarget::stderr());
-        // The template is our own; were it wrong, the default one would do.
+        // The template is constant; if it were invalid, the default would do.
         let style = ProgressStyle::with_template("  {msg} {bar:32.cyan} {pos}/{len}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_message(name);
@@ -36,7 +36,7 @@ impl Step {
         Self { bar, began: Instant::now() }
     }
 
-    /// Ends it and says what was done.
+    /// Ends the step and prints its outcome.
     pub(super) fn done(self, what: &str) {
         self.bar.finish_and_clear();
         say(format!("✓ {what}  ({:.1} s)", self.began.elapsed().as_secs_f64()));
@@ -48,24 +48,24 @@ pub(super) struct Check {
     pub(super) holds: bool,
     pub(super) zh: &'static str,
     pub(super) en: &'static str,
-    /// The figures that were compared.
+    /// The compared figures.
     pub(super) detail: String,
 }
 
 impl Check {
-    /// Says how it went.
+    /// Prints the outcome.
     pub(super) fn say(&self) {
         let mark = if self.holds { "✓" } else { "✗" };
         say(format!("{mark} {}：{}\n  {}", self.zh, self.detail, self.en));
     }
 }
 
-/// One line on how much has arrived.
+/// One line on completeness.
 pub(super) fn completeness(completeness: Completeness) -> String {
     format!("{}/{}", completeness.complete, completeness.devices)
 }
 
-/// The regions, the outlets of none, and the nation.
+/// The regions, the outlets of no region, and the nation.
 pub(super) fn regions(server: &Server, day: Day) -> Result<Table, StoreError> {
     let mut table = table(&[
         "大区\nRegion",
@@ -113,7 +113,7 @@ fn row(directory: &Directory, scope: RollUp, figures: &Figures, day: Day) -> Vec
     ]
 }
 
-/// The nation's figures with what each is made of.
+/// The nation's figures with their numerators and denominators.
 pub(super) fn nation(server: &Server, day: Day) -> Result<Table, StoreError> {
     let Figures { visits, products, stock_units, issues, completeness: complete } =
         server.figures(RollUp::Nation, day, day)?;
@@ -145,7 +145,7 @@ pub(super) fn nation(server: &Server, day: Day) -> Result<Table, StoreError> {
     Ok(table)
 }
 
-/// Days' work per person: the sum over people, shared by them.
+/// The workload: the people's sum, divided by their number.
 const fn load_per_person(visits: &VisitFigures, people: i64) -> Ratio {
     let Ratio { numerator, denominator } = visits.day_load();
     Ratio { numerator, denominator: denominator * people }

@@ -1,4 +1,4 @@
-//! `import assignments`: which position looks after which outlet 门店分配, from when to when.
+//! `import assignments`: which position is responsible for which outlet 门店分配, from when to when.
 
 use super::current_records::{Codes, CurrentRecords, NO_OUTLET, id_of};
 use super::draft_record::{DraftRecord, Filled};
@@ -81,14 +81,14 @@ fn read(cells: &mut RowReader<'_>, codes: &Codes, place: usize) -> Option<Entry>
     Some(Entry { place, line: cells.line(), key, outlet, position, from, to, epoch, reason })
 }
 
-/// The numbers of hand-overs that are given, by outlet.
+/// The given handover numbers, by outlet.
 struct Epochs<'a> {
     directory: &'a Directory,
     taken: BTreeMap<OutletId, BTreeMap<i64, usize>>,
 }
 
 impl Epochs<'_> {
-    /// The number of an assignment: what the file says, else what stands, else the next one.
+    /// The number of an assignment: from the file, else from the current record, else the next one.
     fn give(&mut self, entry: &Entry, stands: Option<i64>) -> Result<i64, String> {
         let greatest = self.directory.assignments(entry.outlet).map(|found| found.epoch).max();
         let taken = self.taken.entry(entry.outlet).or_default();

@@ -1,4 +1,4 @@
-//! The columns that each import reads: the one table from which errors and docs/IMPORT.md follow.
+//! The columns that each import reads: the one table behind errors and docs/IMPORT.md.
 
 use super::ImportKind;
 use super::text::trim;
@@ -8,25 +8,25 @@ use super::text::trim;
 pub struct Column {
     /// Its name in files and messages.
     pub name: &'static str,
-    /// Other names that are taken for it.
+    /// Other accepted names.
     pub synonyms: &'static [&'static str],
     /// Whether a file without it is refused.
     pub required: bool,
-    /// What it holds.
+    /// What the column holds.
     pub meaning: &'static str,
-    /// A value as it could stand there.
+    /// An example value.
     pub example: &'static str,
 }
 
 impl Column {
-    /// Whether a header of a file names this column. Case, blanks and a trailing `*` make no difference.
+    /// Whether a header names this column. Case, blanks and a trailing `*` are ignored.
     pub fn is_named(&self, header: &str) -> bool {
         let name =
             trim(header).trim_end_matches(['*', '＊']).to_lowercase().replace([' ', '-', '\u{3000}'], "_");
         name == self.name || self.synonyms.contains(&name.as_str())
     }
 
-    /// Its name with all others that are taken for it.
+    /// Its name with all other accepted names.
     pub fn spellings(&self) -> String {
         if self.synonyms.is_empty() {
             return self.name.to_owned();
@@ -247,7 +247,7 @@ static ROUTES: &[Column] = &[
 ];
 
 impl ImportKind {
-    /// The columns of its files.
+    /// The columns of this import's files.
     pub fn columns(self) -> &'static [Column] {
         match self {
             Self::Org => ORG,

@@ -1,4 +1,4 @@
-//! What the checks may ask of the store: the organisation by its codes, and records as they stand.
+//! What the checks read from the store: the organisation by its codes, and current records.
 
 use super::ImportError;
 use std::collections::BTreeMap;
@@ -11,14 +11,14 @@ use xundian_protocol::record::{Home, Record, RecordKey};
 
 use crate::server::Server;
 
-/// What to do where no outlet has a code.
+/// What to do if no outlet has a code.
 pub(super) const NO_OUTLET: &str = "no outlet has this code: import the outlets first";
 
-/// Where standing records come from.
+/// A source of current records.
 pub(super) trait CurrentRecords {
     /// The organisation.
     fn directory(&self) -> Arc<Directory>;
-    /// A record as it stands.
+    /// A current record.
     fn record(&self, key: RecordKey) -> Result<Option<Record>, ImportError>;
     /// The route plans of a person.
     fn plans(&self, person: PersonId) -> Result<Vec<Record>, ImportError>;
@@ -38,8 +38,8 @@ impl CurrentRecords for Server {
     }
 }
 
-/// The organisation by codes. Every id is asked for here, so that a record that somebody made by hand under
-/// another id than the derived one is found by its code, too.
+/// The organisation by codes. Every id is looked up here, so that a record created under another id than the derived
+/// one is found by its code, too.
 pub(super) struct Codes {
     pub(super) units: BTreeMap<String, OrgUnitId>,
     pub(super) positions: BTreeMap<String, PositionId>,
@@ -58,13 +58,13 @@ impl Codes {
     }
 }
 
-/// The id of a record that a natural key of several parts names.
+/// The id of a record with a natural key of several parts.
 pub(super) fn id_of<T: Entity>(parts: &[&str]) -> RecordId {
-    // No code holds a line break, so different parts never make the same key.
+    // No code contains a line break, so different parts never make the same key.
     RecordId::derived(T::SPEC.kind, &parts.join("\n"))
 }
 
-/// The plan that stands for a day, whoever made it.
+/// The current plan for a day, whoever made it.
 pub(super) fn plan_on(plans: &[Record], day: Day) -> Option<RecordId> {
     let on_day = |record: &&Record| {
         RoutePlan::read(record).day == Some(day) && !xundian_protocol::kinds::header::is_corrected(record)

@@ -1,25 +1,25 @@
-//! Stage 4: what a checked row would write, compared with what stands. Pure.
+//! Stage 4: what a checked row would write, compared with the current record. Pure.
 
 use super::rows::Table;
 use crate::server::Draft;
 use xundian_protocol::kinds::Entity;
 use xundian_protocol::record::{FieldKey, Home, Record, RecordKey, Value, Write};
 
-/// A column and the tag of the field that it fills.
+/// A column and the tag of its field.
 pub(super) type Filled = (&'static str, u16);
 
-/// What one record should become.
+/// The desired state of one record.
 #[derive(Clone, Debug)]
 pub(super) struct DraftRecord {
     pub(super) key: RecordKey,
     pub(super) home: Home,
-    /// What the file says.
+    /// The file's values.
     writes: Vec<Write>,
-    /// What a new record gets on top, where the file says nothing.
+    /// Further values of a new record, for fields that the file leaves open.
     defaults: Vec<Write>,
-    /// Fields whose cell is empty: the file says that there is nothing.
+    /// Fields whose cell is empty: the file removes their value.
     clears: Vec<u16>,
-    /// Maps of which the file gives all lines.
+    /// Maps whose lines the file gives completely.
     replaces: Vec<u16>,
 }
 
@@ -32,8 +32,8 @@ pub(super) enum Change {
 }
 
 impl DraftRecord {
-    /// A form from what the file says. A field whose columns are in the file and whose cells are empty is
-    /// cleared; a field whose columns are missing from the file is left alone.
+    /// Builds a draft from the file's values. A field whose columns are in the file with empty cells is cleared; a
+    /// field whose columns are not in the file is left alone.
     pub(super) fn new<T: Entity>(
         key: RecordKey,
         home: Home,
@@ -48,20 +48,20 @@ impl DraftRecord {
         Self { key, home, writes, defaults: Vec::new(), clears, replaces: Vec::new() }
     }
 
-    /// What a new record gets where the file says nothing.
+    /// Adds the values of a new record for fields that the file leaves open.
     pub(super) fn or_new<T: Entity>(mut self, defaults: &T) -> Self {
         self.defaults = defaults.writes();
         self
     }
 
-    /// The file gives all lines of these maps: others go.
+    /// Marks maps whose lines the file gives completely: other lines are removed.
     pub(super) fn replacing(mut self, tags: &[u16]) -> Self {
         self.replaces = tags.to_vec();
         self
     }
 }
 
-/// What to write so that a record becomes what the form says: just the fields that differ.
+/// Compares a draft with the current record, and returns only the fields that differ.
 pub(super) fn compare(draft: DraftRecord, standing: Option<&Record>) -> (Change, Draft) {
     let Some(record) = standing else {
         let mut writes = draft.writes;

@@ -1,10 +1,9 @@
-//! Imports: reference data from CSV files, the organisation and people, outlets, products, assignments and
-//! route plans.
+//! Imports: reference data from CSV files, the organisation and people, outlets, products, assignments and route plans.
 //!
-//! Stages, each a value in and a value out: bytes → [`text`] → [`rows`] → checked forms (one file a kind) →
-//! drafts that hold just what differs from what stands ([`plan`]) → one atomic commit by
-//! [`Server::write`]. Knows no file system: the command line brings the bytes and takes the bad rows away.
-//! The columns are in `columns.rs` and docs/IMPORT.md.
+//! The stages are functions: bytes → [`text`] → [`rows`] → checked rows (one file per kind, with [`row_reader`]) →
+//! drafts with only what differs from the current records ([`draft_record`]) → one atomic commit by [`Server::write`].
+//! Knows no file system: the command line passes the bytes and writes the bad rows. The columns are in `columns.rs` and
+//! docs/IMPORT.md.
 
 mod assignments;
 mod columns;
@@ -38,7 +37,7 @@ use std::str::FromStr;
 use xundian_protocol::calendar::Day;
 use xundian_protocol::kinds::Channel;
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImportKind {
@@ -57,7 +56,7 @@ pub enum ImportKind {
 }
 
 impl ImportKind {
-    /// All kinds of file, in the order in which a company is set up.
+    /// All imports, in the order in which a company is set up.
     pub const ALL: [Self; 6] =
         [Self::Org, Self::People, Self::Outlets, Self::Products, Self::Assignments, Self::Routes];
 
@@ -80,7 +79,7 @@ impl fmt::Display for ImportKind {
     }
 }
 
-/// A text that names no kind of file.
+/// A text that names no import.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} cannot be imported: choose org, people, outlets, products, assignments or routes")]
 pub struct ImportKindError {
@@ -95,28 +94,28 @@ impl FromStr for ImportKind {
     }
 }
 
-/// Why a file cannot be imported at all. What is wrong with single rows is in [`Outcome::bad`].
+/// Why a file cannot be imported at all. Errors of single rows are in [`Outcome::bad`].
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// Larger than what is taken in.
+    /// The file is too large.
     #[error("the file has {bytes} bytes, {FILE_BYTES_MAX} are allowed: split it")]
     TooLarge {
         /// Its size.
         bytes: usize,
     },
-    /// A workbook, not a CSV file.
+    /// The file is a workbook, not CSV.
     #[error("the file is an Excel workbook: save it as \"CSV UTF-8\" and import that")]
     Workbook,
-    /// UTF-16.
+    /// The file is UTF-16.
     #[error("the file is UTF-16 (Excel's \"Unicode text\"): save it as \"CSV UTF-8\" and import that")]
     Utf16,
-    /// Neither UTF-8 nor GB18030.
+    /// The file is neither UTF-8 nor GB18030.
     #[error("the file is neither UTF-8 nor GB18030 text (line {line}): save it as \"CSV UTF-8\"")]
     NotText {
-        /// Where it stops being text.
+        /// The line with the first invalid bytes.
         line: usize,
     },
-    /// Not even a header.
+    /// The file has not even a header.
     #[error("the file is empty: it needs a header line with the names of its columns")]
     Empty,
     /// Columns are missing.
@@ -124,14 +123,14 @@ pub enum ImportError {
         "columns are missing: {missing}. The file has: {found}. docs/IMPORT.md lists the columns of `import {kind}`"
     )]
     MissingColumns {
-        /// What was imported.
+        /// The import.
         kind: ImportKind,
-        /// What is missing, with the names that would do.
+        /// The missing columns, with their accepted names.
         missing: String,
-        /// The header of the file.
+        /// The file's header.
         found: String,
     },
-    /// Two columns stand for the same thing.
+    /// Two columns have the same meaning.
     #[error("{first:?} and {second:?} are both the column {column}: remove or rename one")]
     SameColumn {
         /// The column.
@@ -149,46 +148,46 @@ pub enum ImportError {
         /// Where the row begins.
         line: usize,
     },
-    /// The CSV reader gave up.
+    /// The CSV reader failed.
     #[error("the file is no CSV ({detail})")]
     Csv {
-        /// What it said.
+        /// Its error.
         detail: String,
     },
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The store refuses the import.
+    /// The store refused the import.
     #[error(transparent)]
     Write(#[from] WriteError),
 }
 
-/// What to import and how.
+/// An import: the file and the options.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// What the file holds.
+    /// The content of the file.
     pub kind: ImportKind,
     /// The file.
     pub bytes: &'a [u8],
-    /// Check and compare, but write nothing.
+    /// Checks and compares, but writes nothing.
     pub dry_run: bool,
-    /// Import the good rows of a file that has bad ones.
+    /// Imports the good rows of a file with bad rows.
     pub skip_bad: bool,
-    /// The channel of outlets whose row names none.
+    /// The channel of outlets whose row has none.
     pub channel: Option<Channel>,
 }
 
-/// What the checks of one file found.
+/// The result of checking one file.
 #[derive(Debug, Default)]
 struct Checked {
-    /// The line and the form of every good record.
+    /// The line and the draft of every good record.
     drafts: Vec<(usize, DraftRecord)>,
     bad: Vec<BadRow>,
     /// Good outlets that belong to no unit.
     unassigned: usize,
 }
 
-/// Imports a file in one atomic commit. A file with bad rows changes nothing, unless it is told to skip them.
+/// Imports a file in one atomic commit. A file with bad rows changes nothing, unless `skip_bad` is set.
 pub fn run(server: &Server, request: &Request<'_>, by: &str, now_ms: i64) -> Result<Outcome, ImportError> {
     let (mut outcome, drafts) = prepare(server, request, Day::in_default_zone(now_ms))?;
     if outcome.is_held_back() || request.dry_run {
@@ -201,7 +200,7 @@ pub fn run(server: &Server, request: &Request<'_>, by: &str, now_ms: i64) -> Res
     Ok(outcome)
 }
 
-/// All stages but the last one.
+/// All stages except the commit.
 fn prepare(
     standing: &impl CurrentRecords,
     request: &Request<'_>,

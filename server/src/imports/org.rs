@@ -1,4 +1,4 @@
-//! `import org`: units 组织单元 and positions 岗位 in one file, told apart by the column `row`.
+//! `import org`: units 组织单元 and positions 岗位 in one file, distinguished by the column `row`.
 
 use super::current_records::{Codes, Seen, id_of};
 use super::draft_record::{DraftRecord, Filled};
@@ -97,7 +97,7 @@ fn read_post(cells: &mut RowReader<'_>) -> Option<Post> {
     Some(Post { code: code?, title: title?, unit: unit?, role: role?, superior })
 }
 
-/// The source writes 赣晥 with 晥, a slip for 皖; both are taken, one is kept (DOMAIN F2).
+/// The source writes 赣晥 with 晥, a misspelling of 皖; both are accepted, one is stored (DOMAIN F2).
 pub(super) fn spelled(name: &str) -> String {
     name.replace("赣晥", "赣皖")
 }
@@ -115,7 +115,7 @@ fn territory(cells: &mut RowReader<'_>) -> Option<BTreeSet<String>> {
     Some(codes)
 }
 
-/// A GB/T 2260 code without the pairs of zeros that stand for "all of it": 360000 is 36.
+/// A GB/T 2260 code without trailing pairs of zeros, which mean "all of it": 360000 becomes 36.
 pub(super) fn division(code: &str) -> Option<String> {
     if !matches!(code.len(), 2 | 4 | 6) || !code.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -127,8 +127,8 @@ pub(super) fn division(code: &str) -> Option<String> {
     Some(code.to_owned()).filter(|code| code != "00")
 }
 
-/// Takes out rows that refer to what is neither in the store nor in a good row of the file. Taking one out
-/// can leave another one dangling, so it goes on until nothing changes.
+/// Removes rows that refer to something neither in the store nor in a good row of the file. Removing one can leave
+/// another dangling, so this repeats until nothing changes.
 fn refuse_dangling(table: &Table, directory: &Directory, entries: &mut Vec<(&Row, Entry)>) -> Vec<BadRow> {
     let mut bad = Vec::new();
     loop {
@@ -147,7 +147,7 @@ fn refuse_dangling(table: &Table, directory: &Directory, entries: &mut Vec<(&Row
     }
 }
 
-/// The organisation as it would be, by codes.
+/// The organisation after the import, by codes.
 struct Outline {
     parents: BTreeMap<String, Option<String>>,
     superiors: BTreeMap<String, Option<String>>,

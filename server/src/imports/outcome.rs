@@ -1,4 +1,4 @@
-//! What an import did, for people and for the file of bad rows.
+//! The outcome of an import, for people and for the file of bad rows.
 
 use super::rows::{Row, Table};
 use super::text::Encoding;
@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Bad rows that a message lists; the file of bad rows has them all.
+/// The most bad rows that a message lists; the file of bad rows has them all.
 const LISTED_MAX: usize = 20;
 
 /// Why a row cannot be imported.
@@ -15,45 +15,45 @@ const LISTED_MAX: usize = 20;
 pub struct BadRow {
     /// The line on which it begins; the header is on line 1.
     pub line: usize,
-    /// The column, as the file spells it; empty where the row as a whole is meant.
+    /// The column, as the file spells it; empty if the whole row is meant.
     pub column: String,
-    /// What stands there, cut short.
+    /// The cell's text, shortened.
     pub found: String,
-    /// What is wrong with it.
+    /// What is wrong.
     pub reason: String,
 }
 
-/// What an import did, or would do.
+/// The outcome of an import, or of a dry run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Outcome {
-    /// What the file held.
+    /// The import.
     pub kind: ImportKind,
-    /// How it was encoded.
+    /// The file's encoding.
     pub encoding: &'static str,
-    /// Rows that hold something.
+    /// Rows that are not empty.
     pub rows: usize,
     /// Records that did not exist before.
     pub created: usize,
     /// Records that existed and differed.
     pub changed: usize,
-    /// Records that stood like that already.
+    /// Records that already had these values.
     pub unchanged: usize,
     /// Good outlets that belong to no unit.
     pub unassigned: usize,
-    /// Columns that the import does not know.
+    /// Columns unknown to the import.
     pub ignored_columns: Vec<String>,
-    /// What is wrong with rows; a row can be wrong in several ways.
+    /// The errors of rows; a row can have several.
     pub bad: Vec<BadRow>,
-    /// Rows with something wrong.
+    /// Rows with errors.
     pub bad_rows: usize,
-    /// The bad rows as a CSV file to mend and import again.
+    /// The bad rows as a CSV file to correct and import again.
     #[serde(skip)]
     pub bad_rows_csv: Option<String>,
-    /// Whether nothing was to be written.
+    /// Whether it was a dry run.
     pub dry_run: bool,
     /// Whether bad rows were to be skipped.
     pub skip_bad: bool,
-    /// Whether the good rows are in the store now.
+    /// Whether the good rows were written.
     pub imported: bool,
 }
 
@@ -80,12 +80,12 @@ impl Outcome {
         }
     }
 
-    /// Whether bad rows keep the whole file out.
+    /// Whether bad rows prevent the whole import.
     pub const fn is_held_back(&self) -> bool {
         !self.bad.is_empty() && !self.skip_bad
     }
 
-    /// The outcome in sentences, a line each.
+    /// The outcome in sentences, one a line.
     pub fn summary(&self) -> String {
         let mut text = format!("import {}: {} rows, {}\n", self.kind, self.rows, self.encoding);
         if !self.ignored_columns.is_empty() {
@@ -124,8 +124,8 @@ impl Outcome {
     }
 }
 
-/// The bad rows with their original cells and, behind them, line, column and reason. The mark at the start
-/// makes Excel read it as UTF-8.
+/// The bad rows with their original cells, followed by line, column and reason. The byte order mark makes Excel read it
+/// as UTF-8.
 fn bad_rows_csv(kind: ImportKind, table: &Table, bad: &[BadRow]) -> String {
     let mut reasons: BTreeMap<usize, (Vec<&str>, Vec<&str>)> = BTreeMap::new();
     for bad in bad {
@@ -136,7 +136,7 @@ fn bad_rows_csv(kind: ImportKind, table: &Table, bad: &[BadRow]) -> String {
     let width = table.headers.len();
     let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(vec![0xEF, 0xBB, 0xBF]);
     let told = ["line", "column", "reason"].map(|name| {
-        // The file is mended and imported again, so a name that the import knows must not stand twice.
+        // The file is corrected and imported again, so no known column name may occur twice.
         let known = kind.columns().iter().any(|column| column.is_named(name));
         if known { format!("bad_{name}") } else { name.to_owned() }
     });
@@ -150,7 +150,7 @@ fn bad_rows_csv(kind: ImportKind, table: &Table, bad: &[BadRow]) -> String {
     writer.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
 }
 
-/// The row's cells under the header: cells beyond it would push the reasons out of their columns.
+/// The row's cells under the header: further cells would push the reasons out of their columns.
 fn padded(row: &Row, width: usize) -> impl Iterator<Item = &str> {
     (0..width).map(|place| row.cells.get(place).map_or("", String::as_str))
 }

@@ -1,4 +1,4 @@
-//! `import outlets`: outlets 门店, from our own columns or from a list of shops as the public ones are.
+//! `import outlets`: outlets 门店, from our own columns or from a public list of shops.
 
 use super::Checked;
 use super::current_records::{Codes, Seen, id_of};
@@ -100,7 +100,7 @@ fn read(
     }
 }
 
-/// The finest division that the row names; the coarser ones must contain it.
+/// The finest division of the row; the coarser ones must contain it.
 fn read_division(cells: &mut RowReader<'_>) -> Option<String> {
     let mut finest: Option<(&str, String)> = None;
     for column in DIVISIONS {
@@ -186,12 +186,12 @@ fn read_hours(cells: &mut RowReader<'_>) -> Option<String> {
     hours.or_else(|| Some(format!("{}-{}", without_seconds(&open), without_seconds(&close))))
 }
 
-/// The unit of a code or name, or why there is none.
+/// The unit with a code or name, or why there is none.
 pub(crate) fn unit_named(directory: &Directory, name: &str) -> Result<OrgUnitId, String> {
     Units::of(directory).named(name)
 }
 
-/// Units by what a file may call them, and by division.
+/// Units by their possible names in a file, and by division.
 struct Units<'a> {
     directory: &'a Directory,
     by_name: BTreeMap<String, BTreeSet<OrgUnitId>>,
@@ -206,7 +206,7 @@ impl<'a> Units<'a> {
                 by_name.entry(spelled(name).to_lowercase()).or_default().insert(id);
             }
         }
-        // A code names one unit, whatever another one is called.
+        // A code names one unit, even if another unit has it as its name.
         for (id, unit) in directory.units() {
             by_name.insert(unit.code.to_lowercase(), BTreeSet::from([id]));
         }

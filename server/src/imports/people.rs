@@ -33,7 +33,7 @@ pub(super) fn check(table: &Table, directory: &Directory, today: Day) -> Checked
                     None => standing.is_some_and(|entry| !entry.active),
                 };
                 if has_left {
-                    // Work is taken up to the last day, so who has left needs one; the last position stays.
+                    // Work is accepted up to the last day, so a person who has left needs one; the last position stays.
                     says.left_on = says.left_on.or(standing.and_then(|entry| entry.left_on)).or(Some(today));
                 } else if table.has("position") {
                     hold(&mut says, said, standing, today);
@@ -61,7 +61,7 @@ fn read(cells: &mut RowReader<'_>, seen: &mut Seen) -> Person {
     Person { code, name, status: cells.choice("status"), joined_on, left_on, ..Default::default() }
 }
 
-/// The position that a row names, and its first day.
+/// The position in a row, and its first day.
 fn read_position(cells: &mut RowReader<'_>, codes: &Codes) -> (Option<PositionId>, Option<Day>) {
     let position = cells.code("position").and_then(|code| {
         let found = codes.positions.get(&code).copied();
@@ -77,8 +77,8 @@ fn read_position(cells: &mut RowReader<'_>, codes: &Codes) -> (Option<PositionId
     (position, from)
 }
 
-/// Writes the position that a person is said to hold beside those that they held before. Without a day a move
-/// begins tomorrow: what was done today was done in the old position, and may be unsent yet.
+/// Adds a position to those that a person has held. Without a day, a move begins tomorrow: today's work was done in the
+/// old position, and may be unsent yet.
 fn hold(
     says: &mut Person,
     (position, from): (Option<PositionId>, Option<Day>),

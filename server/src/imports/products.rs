@@ -1,5 +1,4 @@
-//! `import products`: the catalogue 产品. Takes the codes of retail items alone, and says of every other one
-//! what it is.
+//! `import products`: the catalogue 产品. Accepts only codes of retail items, and explains what every other code is.
 
 use super::Checked;
 use super::current_records::Seen;
@@ -89,8 +88,8 @@ fn read_gtin(cells: &mut RowReader<'_>) -> Option<Gtin> {
     }
 }
 
-/// The GTIN of a retail item, from 13 digits or from 14 with a leading 0. Shorter codes are not taken: the
-/// lists of shops are full of their own short numbers, of which one in ten has a fitting check digit.
+/// The GTIN of a retail item, from 13 digits or from 14 with a leading 0. Shorter codes are refused: shops' lists are
+/// full of their own short numbers, and one in ten has a valid check digit.
 fn retail_gtin(code: &str) -> Result<Gtin, String> {
     if !code.bytes().all(|byte| byte.is_ascii_digit()) {
         let rounded = code.contains("E+") || code.contains("e+");
@@ -123,7 +122,7 @@ fn retail_gtin(code: &str) -> Result<Gtin, String> {
     })
 }
 
-/// Prefixes of GS1 that no manufacturer's item has.
+/// GS1 prefixes that no manufacturer's item has.
 fn not_a_retail_item(item: &str) -> Option<&'static str> {
     let prefix: u16 = item.get(..3)?.parse().ok()?;
     match prefix {
@@ -157,7 +156,7 @@ fn read_price(cells: &mut RowReader<'_>) -> (Option<i64>, Option<String>) {
     (None, None)
 }
 
-/// `1,234.50` as Excel shows money; a comma anywhere else is a decimal comma or a slip.
+/// `1,234.50`, as Excel writes money; any other comma is a decimal comma or a typing error.
 fn without_thousands(text: &str) -> Result<String, String> {
     let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
     let mut groups = whole.split(',');

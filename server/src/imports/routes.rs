@@ -1,4 +1,4 @@
-//! `import routes`: route plans 路线计划, one record a person and day, a row a call.
+//! `import routes`: route plans 路线计划, one record per person and day, one row per call.
 
 use super::current_records::{Codes, CurrentRecords, NO_OUTLET, id_of, plan_on};
 use super::draft_record::DraftRecord;
@@ -29,7 +29,7 @@ struct Plan {
     line: usize,
     person_code: String,
     order: BTreeMap<OutletId, i64>,
-    /// The line of each place in the order.
+    /// The line of each position in the order.
     places: BTreeMap<i64, usize>,
     purpose: BTreeMap<OutletId, String>,
     must: BTreeMap<OutletId, bool>,
@@ -59,7 +59,7 @@ pub(super) fn check(
     }
     let mut of_person = None;
     for ((person, day), plan) in plans.into_iter().filter(|(_, plan)| !plan.order.is_empty()) {
-        // Plans are in the order of people, so each person's are asked for once.
+        // Plans are ordered by person, so each person's plans are read once.
         let standing_plans = match of_person.take() {
             Some((known, found)) if known == person => found,
             _ => standing.plans(person)?,

@@ -1,4 +1,4 @@
-//! Reading the cells of one row: each reader takes a column's text to a value, or notes why it cannot.
+//! Reads the cells of one row: each function converts a column's text to a value, or records why it cannot.
 
 use super::BadRow;
 use super::rows::{Row, Table};
@@ -10,22 +10,22 @@ use xundian_protocol::limits::TEXT_BYTES_MAX;
 
 /// A code is a key of maps and part of messages.
 const CODE_CHARS_MAX: usize = 64;
-/// How much of a cell a message repeats.
+/// How much of a cell a message quotes.
 const FOUND_CHARS_MAX: usize = 60;
 const DAY_FIRST: &str = "1900-01-01";
 const DAY_LAST: &str = "2199-12-31";
 
-/// How much finer a decimal may be than what is kept.
+/// What to do with more digits than are stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Finer {
-    /// Not at all: money.
+    /// Refuse them: money.
     Refused,
-    /// Rounded half away from zero: measured positions.
+    /// Round half away from zero: measured positions.
     Rounded,
 }
 
-/// One row on its way to a record. Every reader gives `None` both for an empty cell and for a bad one;
-/// bad ones are noted, and a row with one is refused as a whole.
+/// The reader of one row. Every function returns `None` for an empty cell and for a bad one; bad ones are recorded, and
+/// a row with one is refused as a whole.
 pub(super) struct RowReader<'a> {
     table: &'a Table,
     row: &'a Row,
@@ -50,7 +50,7 @@ impl<'a> RowReader<'a> {
         self.row.line
     }
 
-    /// What is wrong with the row.
+    /// The errors of the row.
     pub(super) fn into_bad(self) -> Vec<BadRow> {
         self.bad
     }
@@ -59,7 +59,7 @@ impl<'a> RowReader<'a> {
         !self.bad.is_empty()
     }
 
-    /// Notes that a column's cell cannot be taken.
+    /// Records that a column's cell is refused.
     pub(super) fn refuse(&mut self, column: &str, reason: impl Into<String>) {
         let found = self.raw(column).to_owned();
         self.note(self.table.spelled(column).to_owned(), &found, reason.into());
@@ -70,7 +70,7 @@ impl<'a> RowReader<'a> {
         self.bad.push(BadRow { line: self.row.line, column, found: cut, reason });
     }
 
-    /// The trimmed text of a cell; empty where the row or the file has none.
+    /// The trimmed text of a cell; empty if the row or the file does not have it.
     pub(super) fn raw(&self, column: &str) -> &'a str {
         let cell = self.table.column_index(column).and_then(|place| self.row.cells.get(place));
         cell.map_or("", |cell| trim(cell))
@@ -84,7 +84,7 @@ impl<'a> RowReader<'a> {
         parse(raw).map_err(|reason| self.refuse(column, reason)).ok()
     }
 
-    /// Notes an empty cell of a column that must be filled.
+    /// Records an empty cell of a required column.
     pub(super) fn require(&mut self, column: &str) {
         if self.raw(column).is_empty() {
             self.refuse(column, "must not be empty");
@@ -109,13 +109,13 @@ impl<'a> RowReader<'a> {
         })
     }
 
-    /// A text that must be there.
+    /// A required text.
     pub(super) fn required_text(&mut self, column: &str) -> Option<String> {
         self.require(column);
         self.text(column)
     }
 
-    /// A code; empty where none is given.
+    /// A code; empty if the cell is.
     pub(super) fn code(&mut self, column: &str) -> Option<String> {
         self.parse(column, |raw| {
             if raw.chars().count() > CODE_CHARS_MAX {
@@ -128,13 +128,13 @@ impl<'a> RowReader<'a> {
         })
     }
 
-    /// A code that must be there.
+    /// A required code.
     pub(super) fn required_code(&mut self, column: &str) -> Option<String> {
         self.require(column);
         self.code(column)
     }
 
-    /// A code that must be there and must name one of `known`; `unknown` says what to do where it does not.
+    /// A required code that must be one of `known`; otherwise `unknown` says what to do.
     pub(super) fn required_name<Id: Copy>(
         &mut self,
         column: &str,
@@ -177,7 +177,7 @@ impl<'a> RowReader<'a> {
         })
     }
 
-    /// A decimal as a whole number of 10⁻ᵈⁱᵍⁱᵗˢ.
+    /// A decimal as an integer multiple of 10⁻ᵈⁱᵍⁱᵗˢ.
     pub(super) fn decimal(&mut self, column: &str, digits: u32, finer: Finer) -> Option<i64> {
         self.parse(column, |raw| decimal(raw, digits, finer))
     }
@@ -229,7 +229,7 @@ fn day(raw: &str) -> Result<Day, String> {
     Ok(day)
 }
 
-/// A decimal text as a whole number of 10⁻ᵈⁱᵍⁱᵗˢ, by its digits alone: no float comes near it.
+/// A decimal text as an integer multiple of 10⁻ᵈⁱᵍⁱᵗˢ, from its digits alone, without floats.
 pub(super) fn decimal(raw: &str, digits: u32, finer: Finer) -> Result<i64, String> {
     let no_number = || {
         let hint = if raw.contains(['e', 'E']) {

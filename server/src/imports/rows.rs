@@ -1,11 +1,11 @@
-//! Stage 2: text → rows. Finds the documented columns by their names and synonyms; knows no kind of record.
+//! Stage 2: text → rows. Finds the documented columns by their names and synonyms. Knows no kind of record.
 
 use super::columns::Column;
 use super::text::trim;
 use super::{ImportError, ImportKind};
 use std::collections::BTreeMap;
 
-/// A row of a file, as it stands there.
+/// A row of a file, unchanged.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     /// The line on which it begins, from 1; the header is on line 1.
@@ -17,11 +17,11 @@ pub(super) struct Row {
 /// A file as rows under known columns.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// The header as it stands in the file.
+    /// The file's header.
     pub(super) headers: Vec<String>,
-    /// The rows that hold something.
+    /// The rows that are not empty.
     pub(super) rows: Vec<Row>,
-    /// Columns that the import does not know.
+    /// Columns unknown to the import.
     pub(super) ignored: Vec<String>,
     column_indexes: BTreeMap<&'static str, usize>,
 }
@@ -32,7 +32,7 @@ impl Table {
         self.column_indexes.contains_key(column)
     }
 
-    /// Where a column stands.
+    /// The index of a column.
     pub(super) fn column_index(&self, column: &str) -> Option<usize> {
         self.column_indexes.get(column).copied()
     }
@@ -43,7 +43,7 @@ impl Table {
     }
 }
 
-/// Reads the rows of a text. Empty ones, which Excel leaves at the end, are passed over.
+/// Parses the rows of a text. Empty ones, which Excel leaves at the end, are skipped.
 pub(super) fn read(kind: ImportKind, text: &str) -> Result<Table, ImportError> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     let mut lines = Lines::new(text);
@@ -70,7 +70,7 @@ pub(super) fn read(kind: ImportKind, text: &str) -> Result<Table, ImportError> {
     Ok(Table { headers, rows, ignored, column_indexes })
 }
 
-/// A quotation mark that is never closed swallows all lines behind it; that must not pass in silence.
+/// Refuses an unclosed quotation mark, which would silently swallow all lines after it.
 fn refuse_open_quote(text: &str, line: usize, last: Option<&Row>) -> Result<(), ImportError> {
     let swallowed = last.is_some_and(|row| row.cells.iter().any(|cell| cell.contains('\n')));
     if swallowed && text.matches('"').count() % 2 == 1 {
@@ -107,8 +107,7 @@ fn column_indexes(kind: ImportKind, headers: &[String]) -> Result<ColumnIndexes,
     Ok((column_indexes, ignored))
 }
 
-/// Counts lines on the way through a text. The reader's own count is off where lines end with CR LF or
-/// where empty lines are passed over.
+/// Counts lines while advancing through a text. The CSV reader's own count is wrong with CR LF or skipped empty lines.
 struct Lines<'a> {
     bytes: &'a [u8],
     counted: usize,
@@ -120,7 +119,7 @@ impl<'a> Lines<'a> {
         Self { bytes: text.as_bytes(), counted: 0, line: 1 }
     }
 
-    /// The line of the first cell at or behind an offset; offsets only grow.
+    /// The line of the first cell at or after an offset; offsets only grow.
     fn of_record_at(&mut self, offset: usize) -> usize {
         let offset = offset.min(self.bytes.len());
         let gap = self.bytes[offset..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();

@@ -1,18 +1,18 @@
-//! Stage 1: bytes → text. Knows the encodings in which spreadsheets are saved, and nothing of CSV.
+//! Stage 1: bytes → text. Knows the encodings of spreadsheets, and nothing about CSV.
 
 use super::ImportError;
 
-/// The largest file that is taken in; it is in memory while it is checked.
+/// The largest accepted file; it is in memory while it is checked.
 pub const FILE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 const UTF8_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 const WORKBOOK_MARKS: [&[u8]; 2] = [b"PK\x03\x04", &[0xD0, 0xCF, 0x11, 0xE0]];
 const UTF16_MARKS: [&[u8]; 2] = [&[0xFF, 0xFE], &[0xFE, 0xFF]];
 
-/// What the bytes of a file turned out to be.
+/// The encoding of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Encoding {
-    /// UTF-8 without a mark.
+    /// UTF-8 without a byte order mark.
     Utf8,
     /// UTF-8 that begins with a byte order mark, as Excel's "CSV UTF-8" does.
     Utf8Bom,
@@ -31,8 +31,8 @@ impl Encoding {
     }
 }
 
-/// The text of a file, and the encoding that it was found in. Bytes that are valid UTF-8 are taken as UTF-8:
-/// Chinese text in GB18030 practically never is.
+/// The text of a file, and its encoding. Bytes that are valid UTF-8 are read as UTF-8: Chinese text in GB18030
+/// practically never is.
 pub(super) fn decode(bytes: &[u8]) -> Result<(String, Encoding), ImportError> {
     if bytes.len() > FILE_BYTES_MAX {
         return Err(ImportError::TooLarge { bytes: bytes.len() });
@@ -65,7 +65,7 @@ fn line_at(bytes: &[u8], offset: usize) -> usize {
     1 + bytes[..offset].iter().filter(|byte| **byte == b'\n').count()
 }
 
-/// A cell without what surrounds it: blanks of every width and invisible marks.
+/// A cell without surrounding blanks of any width and invisible marks.
 pub(super) fn trim(cell: &str) -> &str {
     cell.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{FEFF}' | '\u{200B}'))
 }

@@ -185,7 +185,7 @@ pub(super) fn people(
     with_figures(name, title, request, &heads, cells, total)
 }
 
-/// A sheet of rows with all figures behind what names them.
+/// A sheet of rows: the columns that name a row, then all its figures.
 pub(super) fn with_figures(
     name: &'static str,
     title: String,
@@ -242,7 +242,7 @@ fn cells(figures: &Figures) -> Vec<SheetValue> {
     ]
 }
 
-/// A sheet with a row a product and their sum.
+/// A sheet with one row per product, and their sum.
 pub(super) fn products(
     server: &Server,
     name: &'static str,
@@ -297,7 +297,7 @@ fn add_products(to: &mut ProductFigures, other: &ProductFigures) {
     *to = measures.into();
 }
 
-/// Adds all figures but the completeness, which is no sum.
+/// Adds all figures except completeness, which is not additive.
 fn add(to: &mut Figures, other: &Figures) {
     let mut visits = to.visits.measures();
     visits += other.visits.measures();

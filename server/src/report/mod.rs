@@ -1,8 +1,8 @@
-//! Reports: the figures of the nation, a unit or an outlet, and what one visit recorded, as tables for
-//! people, CSV for spreadsheets and JSON for programs.
+//! Reports: the figures of the nation, a unit or an outlet, and the records of one visit, as tables for people, CSV for
+//! spreadsheets and JSON for programs.
 //!
-//! A report is read from [`Server`] into [`Sheet`]s, which know no format, and rendered from them. Every
-//! figure is a sum of cells; ratios keep their numerator and denominator.
+//! A report is read from [`Server`] into [`Sheet`]s, which know no format, and rendered from them. Every figure is a
+//! sum of cells; ratios keep their numerator and denominator.
 
 mod figures;
 mod outlet;
@@ -21,27 +21,27 @@ use std::fmt;
 use std::str::FromStr;
 use xundian_protocol::calendar::Day;
 
-/// What a report is about.
+/// The subject of a report.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportSubject {
-    /// All regions, the outlets of none, and their sum.
+    /// All regions, the outlets of no region, and their sum.
     Nation,
-    /// A unit, by its code or name, and what lies right below it.
+    /// A unit, by its code or name, and what is directly below it.
     Unit(String),
     /// The outlets that belong to no unit.
     Unassigned,
     /// One outlet, by its code.
     Outlet(String),
-    /// All that one visit recorded, by its id.
+    /// Everything that one visit recorded, by its id.
     Visit(String),
 }
 
-/// What each row stands for.
+/// What each row of a report is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupBy {
-    /// A unit; for an outlet a visit.
+    /// A unit; in the report of an outlet, a visit.
     #[default]
     #[serde(rename = "place")]
     Unit,
@@ -53,7 +53,7 @@ pub enum GroupBy {
     Day,
 }
 
-/// How a report is written.
+/// The format of a report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
@@ -99,10 +99,10 @@ impl FromStr for Format {
     }
 }
 
-/// What is asked for.
+/// A request for a report.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Request {
-    /// About what.
+    /// The subject.
     pub what: ReportSubject,
     /// The first day.
     #[serde(with = "day_text")]
@@ -110,18 +110,18 @@ pub struct Request {
     /// The last day.
     #[serde(with = "day_text")]
     pub to: Day,
-    /// What each row stands for.
+    /// What each row is.
     pub by: GroupBy,
-    /// How it is written.
+    /// The format.
     pub format: Format,
-    /// Whether CSV begins with the mark by which Excel knows UTF-8.
+    /// Whether CSV begins with a byte order mark, by which Excel recognises UTF-8.
     pub bom: bool,
 }
 
-/// Why there is no report.
+/// Why a report failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// The days are the wrong way round.
+    /// The last day is before the first.
     #[error("the period ends on {to}, before it begins on {from}: swap --from and --to")]
     Days {
         /// The first day.
@@ -129,48 +129,48 @@ pub enum ReportError {
         /// The last day.
         to: Day,
     },
-    /// A row a day would be too many rows.
+    /// One row per day would be too many rows.
     #[error("a report by day has at most {DAYS_MAX} days, this one {days}: shorten the period")]
     TooManyDays {
-        /// How many days.
+        /// The number of days.
         days: i64,
     },
-    /// No such unit.
+    /// There is no such unit.
     #[error("{text:?} names no unit ({reason}); the units are: {known}")]
     Unit {
-        /// What was given.
+        /// The given text.
         text: String,
-        /// Why not.
+        /// The reason.
         reason: String,
         /// The codes and names of the regions.
         known: String,
     },
-    /// No such outlet.
+    /// There is no such outlet.
     #[error("no outlet has the code {code:?}: check it against the file that was imported")]
     Outlet {
-        /// What was given.
+        /// The given code.
         code: String,
     },
-    /// No such visit.
+    /// There is no such visit.
     #[error("there is no visit {text:?}: `report outlet CODE` lists the visits of an outlet with their ids")]
     Visit {
-        /// What was given.
+        /// The given text.
         text: String,
     },
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// A day is a row of a table that people read.
+/// The most rows of a report by day.
 pub const DAYS_MAX: i64 = 366;
 
-/// Makes a report and writes it as asked.
+/// Reads a report and renders it.
 pub fn run(server: &Server, request: &Request) -> Result<String, ReportError> {
     Ok(write(&read(server, request)?, request.format, request.bom))
 }
 
-/// Writes a sheet in a format; `bom` is the mark by which Excel knows UTF-8, for CSV alone.
+/// Renders a sheet; `bom` adds a byte order mark, by which Excel recognises UTF-8, to CSV.
 pub(crate) fn write(sheet: &Sheet, format: Format, bom: bool) -> String {
     match format {
         Format::Table => render::table(sheet),
@@ -179,7 +179,7 @@ pub(crate) fn write(sheet: &Sheet, format: Format, bom: bool) -> String {
     }
 }
 
-/// Makes a report.
+/// Reads a report.
 pub fn read(server: &Server, request: &Request) -> Result<Sheet, ReportError> {
     let (from, to) = (request.from, request.to);
     if to < from {
@@ -209,7 +209,7 @@ impl fmt::Display for GroupBy {
     }
 }
 
-/// Days as 2026-11-23.
+/// Writes days as 2026-11-23.
 mod day_text {
     use serde::{Deserialize, Deserializer, Serializer};
     use xundian_protocol::calendar::Day;

@@ -1,5 +1,5 @@
-//! Reports of one outlet: its visits, or its figures by product, person or day. Cells are not kept at the
-//! grain of an outlet, so these are summed from the records that its figures lead down to.
+//! Reports of one outlet: its visits, or its figures by product, person or day. Cells have no outlet grain, so these
+//! are summed from the records found through provenance.
 
 use super::figures::{people as people_sheet, period, products, with_figures};
 use super::sheet::{Column, Sheet, SheetValue, ShownIn};
@@ -75,7 +75,7 @@ pub(super) fn read(server: &Server, code: &str, request: &Request) -> Result<She
     })
 }
 
-/// The devices of those who look after the outlet on a day.
+/// The completeness of the devices of the people responsible for the outlet on a day.
 fn completeness(
     server: &Server,
     directory: &Directory,
@@ -92,7 +92,7 @@ fn completeness(
         sum.through_ms = match (sum.devices, found.devices) {
             (0, _) => found.through_ms,
             (_, 0) => sum.through_ms,
-            // Nothing is known to be in unless every device says so.
+            // Everything has arrived only up to the least of all devices' watermarks.
             _ => sum.through_ms.zip(found.through_ms).map(|(a, b)| a.min(b)),
         };
         sum.devices += found.devices;
@@ -150,10 +150,10 @@ fn visit_row(directory: &Directory, record: &Record, header: &Header, zone: &str
     ]
 }
 
-/// What the outlet's records add to any figure up to a day.
+/// The contributions of the outlet's records to all figures up to a day.
 fn contributions(server: &Server, outlet: OutletId, to: Day) -> Result<Vec<Contribution>, StoreError> {
     let provenance = server.provenance(Owner::Outlet(outlet), None, Day(0), to)?;
-    // A record that adds to several days is traced under each.
+    // A record that contributes to several days has provenance under each.
     let keys: BTreeSet<_> = provenance.into_iter().map(|(_, key)| key).collect();
     let mut found = server.stock_changes(outlet)?;
     for key in keys {

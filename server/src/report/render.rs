@@ -1,4 +1,4 @@
-//! Sheets as a table, as CSV and as JSON.
+//! Renders sheets as a table, as CSV and as JSON.
 
 use super::sheet::{Column, Sheet, SheetValue, ShownIn, completeness_line, through};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
@@ -30,7 +30,7 @@ pub(super) fn table(sheet: &Sheet) -> String {
     text
 }
 
-/// CSV: heads in Chinese with the stable name behind, a ratio in three columns, no text a formula.
+/// CSV: headings in Chinese followed by the stable name, a ratio in three columns, no text that is a formula.
 pub(super) fn csv(sheet: &Sheet, bom: bool) -> String {
     let start = if bom { vec![0xEF, 0xBB, 0xBF] } else { Vec::new() };
     let mut writer = csv::Writer::from_writer(start);
@@ -115,8 +115,8 @@ fn plain(cell: &SheetValue, parts: usize) -> Vec<String> {
     }
 }
 
-/// A text as a spreadsheet shows it. What somebody typed on a phone must not run as a formula when the file is
-/// opened (OWASP, "CSV Injection"): a quotation mark in front makes it a text again.
+/// A text that a spreadsheet does not run. Text typed on a phone must not become a formula when the file is opened
+/// (OWASP, "CSV Injection"): a leading apostrophe keeps it text.
 fn not_a_formula(text: &str) -> String {
     let begins_one = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     if begins_one && text.parse::<f64>().is_err() { format!("'{text}") } else { text.to_owned() }
@@ -144,8 +144,8 @@ fn value(cell: &SheetValue) -> Value {
     }
 }
 
-/// The ratio's basis points over a hundred (a percentage) or ten thousand (the quotient itself), as a
-/// decimal with two digits: no float comes near it.
+/// The ratio's basis points divided by a hundred (a percentage) or ten thousand (the quotient), as a decimal with two
+/// digits, without floats.
 fn decimal(ratio: Ratio, coarser: i64) -> Option<String> {
     let hundredths = ratio.basis_points().map(|bp| (bp + coarser / 2).div_euclid(coarser))?;
     let sign = if hundredths < 0 { "-" } else { "" };

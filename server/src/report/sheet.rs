@@ -1,10 +1,10 @@
-//! A report before it is written: heads, rows, a total, and how complete it all is.
+//! A report before rendering: headings, rows, a total, and its completeness.
 
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::figures::{Completeness, Ratio};
 use xundian_protocol::kinds::format::moment;
 
-/// Where a column appears. A table on a screen has less room than a file.
+/// Where a column is shown. A table on a screen has less room than a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ShownIn {
     /// In tables, CSV and JSON.
@@ -18,15 +18,15 @@ pub enum ShownIn {
 /// A column.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Column {
-    /// Its name in JSON and, behind the Chinese one, in CSV; stable.
+    /// Its name in JSON and, after the Chinese one, in CSV; stable.
     pub key: &'static str,
     /// Its name for people.
     pub zh: &'static str,
-    /// Where it appears.
+    /// Where it is shown.
     pub show: ShownIn,
 }
 
-/// What stands in a row.
+/// The value of a row's cell.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SheetValue {
     /// Nothing.
@@ -46,17 +46,17 @@ pub enum SheetValue {
 pub struct Sheet {
     /// Its name in JSON.
     pub name: &'static str,
-    /// What it is about, for people.
+    /// Its subject, for people.
     pub title: String,
     /// The first and the last day.
     pub days: Option<(Day, Day)>,
     /// The columns.
     pub heads: Vec<Column>,
-    /// The rows, each as wide as the heads.
+    /// The rows, each as wide as the headings.
     pub rows: Vec<Vec<SheetValue>>,
-    /// The row below all others.
+    /// The total row.
     pub total: Option<Vec<SheetValue>>,
-    /// How much of it has arrived.
+    /// How much of the data has arrived.
     pub completeness: Option<Completeness>,
 }
 
@@ -84,12 +84,12 @@ impl From<Option<i64>> for SheetValue {
     }
 }
 
-/// What names a total row.
+/// The label of a total row.
 pub(super) fn total_name() -> SheetValue {
     SheetValue::from("合计")
 }
 
-/// Up to when everything is in.
+/// Up to when all data have arrived.
 pub(super) fn through(completeness: &Completeness) -> String {
     completeness.through_ms.map_or_else(String::new, |ms| moment(ms, DEFAULT_ZONE))
 }

@@ -28,7 +28,7 @@ pub(super) fn read(server: &Server, text: &str) -> Result<Sheet, ReportError> {
     let Home::Outlet(outlet) = visit.home else { return Err(unknown()) };
     let directory = server.directory();
     let zone = directory.outlet(outlet).and_then(|entry| entry.time_zone.as_deref()).unwrap_or(DEFAULT_ZONE);
-    // The formatter asks for names while it writes; what cannot be read then fails the report afterwards.
+    // The formatter looks names up while it writes; a store error fails the report afterwards.
     let unreadable = RefCell::new(None);
     let name = |kind, id| match server.record(RecordKey { kind, id }) {
         Ok(record) => kinds::spec(kind)?.code_and_name(&record?),

@@ -1,4 +1,4 @@
-//! The open conflicts of an outlet: what two people wrote at once. They are settled on a device.
+//! The open conflicts of an outlet: concurrent writes by two people. They are settled on a device.
 
 use crate::console::error::PageError;
 use crate::console::format;
@@ -12,10 +12,10 @@ use xundian_protocol::kinds::format::field_label;
 use xundian_protocol::kinds::{self, Conflict, Entity as _, FieldSpec, Side, Visit};
 use xundian_protocol::record::{Home, RecordKey};
 
-/// Conflicts that the page shows, the latest first.
+/// The most conflicts shown, the latest first.
 const SHOWN_MAX: usize = 50;
 
-/// The section of an outlet's page; nothing where no conflict is open.
+/// The section of an outlet's page; empty if no conflict is open.
 pub(super) fn open_of(ctx: &RequestContext, outlet: OutletId) -> Result<Markup, PageError> {
     let records =
         ctx.server.records_of_home(Home::Outlet(outlet), Conflict::SPEC.kind).map_err(PageError::internal)?;
@@ -42,7 +42,7 @@ pub(super) fn open_of(ctx: &RequestContext, outlet: OutletId) -> Result<Markup, 
 }
 
 fn row(ctx: &RequestContext, conflict: &Conflict, outlet: OutletId) -> Result<Markup, PageError> {
-    // What a newer server writes otherwise is no conflict that this version can show.
+    // A conflict written by a newer server may be unreadable for this version; it is skipped.
     let (Some((about, at)), Some(kept), Some(lost)) =
         (conflict.about(), conflict.kept_side(), conflict.lost_side())
     else {
@@ -63,7 +63,7 @@ fn row(ctx: &RequestContext, conflict: &Conflict, outlet: OutletId) -> Result<Ma
     })
 }
 
-/// A link to the visit in which the record was made, if it was: what is seen in one shares its id.
+/// A link to the visit in which the record was made, if any: records of a visit share its id.
 fn visit_link(ctx: &RequestContext, about: RecordKey) -> Result<Markup, PageError> {
     let visit = ctx.record(Visit::key(about.id))?;
     let link = || anchor(&Link::to(format!("/visit/{}", about.id)), ctx.t(t::VISIT));

@@ -1,4 +1,4 @@
-//! Urgent matters: those open, overdue, raised or closed.
+//! Urgent matters: open, overdue, raised or closed.
 
 use super::list;
 use crate::console::drilldown::{self, DrillDown};
@@ -25,7 +25,7 @@ const STATES: [(&str, Label); 6] = [
     ("due", t::DUE),
     ("closed_by_due", t::CLOSED_BY_DUE),
 ];
-/// Rows that a unit's page shows.
+/// The most rows on a unit's page.
 const OPEN_SHOWN: usize = 20;
 
 /// The page of a list of issues.
@@ -45,7 +45,7 @@ pub(in crate::console) fn issues(ctx: &RequestContext) -> Result<Page, PageError
     Ok(Page { title: format!("{name} · {}", ctx.t(t::ISSUES)), crumbs, period: Some(period), body })
 }
 
-/// The open issues of a unit, the first ones of them.
+/// The first open issues of a unit.
 pub(super) fn open(ctx: &RequestContext, scope: FigureScope, period: Period) -> Result<Markup, PageError> {
     let (records, count) = found(ctx, scope, period, "open")?;
     Ok(html! {
@@ -54,7 +54,7 @@ pub(super) fn open(ctx: &RequestContext, scope: FigureScope, period: Period) -> 
     })
 }
 
-/// The issues of a state, the most urgent first, and the figure that they make up.
+/// The issues with a state, the most urgent first, and the figure that they add up to.
 fn found(
     ctx: &RequestContext,
     scope: FigureScope,
@@ -85,7 +85,7 @@ fn found(
     Ok((records, count))
 }
 
-/// A table of issues as they stand now; `day` decides what is overdue.
+/// A table of issues in their present state; `day` decides what is overdue.
 pub(super) fn table(ctx: &RequestContext, records: &[Record], day: Day) -> Markup {
     let spec = |tag| Issue::SPEC.field(tag).map_or(t::NOTE, |field| field.label);
     let heads = [

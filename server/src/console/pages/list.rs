@@ -1,4 +1,4 @@
-//! What all lists share: the count above, the choice among lists, and pages of rows.
+//! What all lists share: the count above, the tabs, and pages of rows.
 
 use crate::console::error::PageError;
 use crate::console::format;
@@ -12,7 +12,7 @@ use xundian_protocol::kinds::Label;
 /// Rows of one page of a list.
 const ROWS_MAX: usize = 200;
 
-/// The rows of the page that the query asks for, and the links to the others.
+/// The rows of the requested page, and the links to the other pages.
 pub(super) fn page_of<'a, T>(ctx: &RequestContext, rows: &'a [T]) -> Result<(&'a [T], Markup), PageError> {
     let bad = || PageError::BadRequest(t::BAD_QUERY);
     let page: usize = ctx.query.get("page").map_or(Ok(1), str::parse).map_err(|_| bad())?;
@@ -35,7 +35,7 @@ pub(super) fn page_of<'a, T>(ctx: &RequestContext, rows: &'a [T]) -> Result<(&'a
     Ok((shown, pager))
 }
 
-/// The head of a list: whose, what, and the figure that it makes up.
+/// The head of a list: its scope, its name, and its figure.
 pub(super) fn head(ctx: &RequestContext, name: &str, what: Label, count: i64, unit: Label) -> Markup {
     html! {
         h1 { (name) " · " (ctx.t(what)) }
@@ -43,7 +43,7 @@ pub(super) fn head(ctx: &RequestContext, name: &str, what: Label, count: i64, un
     }
 }
 
-/// The lists beside this one, by the value of one parameter.
+/// The sibling lists, by the value of one parameter.
 pub(super) fn tabs(
     ctx: &RequestContext,
     parameter: &str,
@@ -82,7 +82,7 @@ pub(super) fn nothing(ctx: &RequestContext, columns: usize) -> Markup {
     html! { tr { td.empty colspan=(columns) { (ctx.t(t::NOTHING)) } } }
 }
 
-/// The heads of columns; a head with `true` stands over numbers.
+/// The column headings; those with `true` are for numbers.
 pub(super) fn heads(ctx: &RequestContext, heads: &[(Label, bool)]) -> Markup {
     html! { thead { tr { @for (label, numeric) in heads { th scope="col" .n[*numeric] { (ctx.t(*label)) } } } } }
 }

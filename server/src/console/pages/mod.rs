@@ -1,4 +1,4 @@
-//! The pages: each a function from what was asked to what is shown.
+//! The pages: each a function from a request to a page.
 
 mod conflicts;
 mod devices;

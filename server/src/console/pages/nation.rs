@@ -1,4 +1,4 @@
-//! The first page: the nation by regions, or what the user sees instead.
+//! The first page: the nation by region, or the user's own scope.
 
 use super::{person, trend, unit};
 use crate::console::error::PageError;
@@ -42,7 +42,7 @@ fn by_region(ctx: &RequestContext, period: Period) -> Result<Vec<(FigureScope, F
     Ok(regions.into_iter().map(|(roll_up, figures)| (scope_of(roll_up), figures)).collect())
 }
 
-/// Whose figures a scope stands for.
+/// The scope of a roll-up.
 fn scope_of(roll_up: RollUp) -> FigureScope {
     match roll_up {
         RollUp::Nation => FigureScope::Nation,

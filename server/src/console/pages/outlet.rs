@@ -1,4 +1,4 @@
-//! An outlet: its profile, who looks after it, its latest visits, stock and issues.
+//! An outlet: its profile, its responsible people, its latest visits, stock and issues.
 
 use super::{conflicts, issues, person, visits};
 use crate::console::drilldown::{self, DrillDown, OnHand};
@@ -16,7 +16,7 @@ use xundian_protocol::ids::{OutletId, PositionId};
 use xundian_protocol::kinds::{Entity as _, Gtin, Issue, IssueState, Outlet, Visit};
 use xundian_protocol::record::Home;
 
-/// Days of visits that the page shows.
+/// The days of visits that the page shows.
 const VISIT_DAYS: i32 = 90;
 
 /// The page of the outlet in the path.
@@ -73,7 +73,7 @@ fn assignments(ctx: &RequestContext, outlet: OutletId) -> Markup {
     }
 }
 
-/// Who holds a position today.
+/// The holders of a position today.
 fn holders(ctx: &RequestContext, position: PositionId) -> Markup {
     let holders: Vec<_> = ctx
         .directory

@@ -1,4 +1,4 @@
-//! The photos of a visit and of the issues that were raised during it.
+//! The photos of a visit and of the issues raised during it.
 
 use crate::console::error::PageError;
 use crate::console::format;
@@ -14,20 +14,20 @@ use xundian_protocol::kinds::{
 };
 use xundian_protocol::record::{Home, Record};
 
-/// How far from an outlet without an area of its own a photo may be taken before the page says so.
+/// The distance from an outlet without its own fence beyond which the page marks a photo.
 const FAR_M: i64 = 300;
 
-/// A photo that the page shows.
+/// A photo on the page.
 struct Shown {
     id: RecordId,
     header: Header,
     form: Photo,
     corrected: bool,
-    /// `None` while the picture has not come.
+    /// `None` while the picture has not arrived.
     preview: Option<Preview>,
 }
 
-/// The photos of a visit, those that stand first; `None` where there are none.
+/// The photos of a visit that were not corrected; `None` if there are none.
 pub(super) fn of_visit(
     ctx: &RequestContext,
     visit: VisitId,
@@ -92,7 +92,7 @@ fn figure(ctx: &RequestContext, photo: &Shown, outlet: OutletId, fence_m: i64) -
     }
 }
 
-/// The thumbnail, or what stands in its place.
+/// The thumbnail, or its placeholder.
 fn picture(ctx: &RequestContext, photo: &Shown) -> Markup {
     let link = Link::to(format!("/photo/{}", photo.id));
     let label = ctx.t(photo.form.subject.map_or(t::PHOTOS, xundian_protocol::kinds::Choice::label));
@@ -115,7 +115,7 @@ fn format_and_size(ctx: &RequestContext, form: &Photo) -> String {
     format!("{} · {} KiB", format::choice(ctx.lang, form.media_type), format::grouped(kibibytes))
 }
 
-/// What speaks against a photo as evidence.
+/// What weakens a photo as evidence.
 fn doubts(form: &Photo, header: &Header, fence_m: i64) -> Vec<Label> {
     let mut doubts = Vec::new();
     if form.source == Some(PhotoSource::Chosen) {
@@ -126,7 +126,7 @@ fn doubts(form: &Photo, header: &Header, fence_m: i64) -> Vec<Label> {
         Some(FixGrade::Mocked) => doubts.push(t::DOUBT_MOCKED),
         Some(FixGrade::Missing) | None => doubts.push(t::DOUBT_NO_POSITION),
     }
-    // What the device itself says it may be off counts for the person.
+    // The device's own inaccuracy counts in the person's favour.
     if form.distance_m.is_some_and(|metres| metres - form.accuracy_m.unwrap_or(0) > fence_m) {
         doubts.push(t::DOUBT_FAR);
     }

@@ -1,4 +1,4 @@
-//! By product: what was looked for, absent, counted, and the stock on hand.
+//! By product: expected, absent, counted, and the stock on hand.
 
 use super::list;
 use crate::console::drilldown::{self, DrillDown};
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use xundian_protocol::figures::{MeasureFamily, Measures, ProductFigures, Subject};
 use xundian_protocol::kinds::{Gtin, Label, ShelfObservation, StockCount};
 
-/// The lists of [`mod@super::shelf`] and the stock, as `what` names them; a column each.
+/// The lists of [`mod@super::shelf`] and the stock, by their `what`; a column each.
 pub(super) const WHAT: [(&str, Label); 7] = [
     ("audited", t::AUDITED),
     ("absent", t::ABSENT),
@@ -46,7 +46,7 @@ pub(in crate::console) fn products(ctx: &RequestContext) -> Result<Page, PageErr
     Ok(Page { title: format!("{name} · {}", ctx.t(t::PRODUCTS)), crumbs, period: Some(period), body })
 }
 
-/// The table of all products; `chosen` is the column that the page is about.
+/// The table of all products; `chosen` is the page's column.
 pub(super) fn table(
     ctx: &RequestContext,
     scope: FigureScope,
@@ -121,7 +121,7 @@ fn value(row: &Row, what: &str) -> i64 {
     measure(&row.products, what).unwrap_or(row.stock_units)
 }
 
-/// The measure that a list of shelf lines counts; none for the stock.
+/// The measure that a list of shelf lines counts; `None` for the stock.
 pub(super) fn measure(products: &ProductFigures, what: &str) -> Option<i64> {
     Some(match what {
         "audited" => products.audited,
@@ -173,7 +173,7 @@ fn rows(ctx: &RequestContext, scope: FigureScope, period: Period) -> Result<Vec<
     Ok(sums.into_iter().filter_map(row).collect())
 }
 
-/// The cells of a view that count to `scope`, with their product.
+/// The cells of a measure family that belong to `scope`, with their product.
 fn cells(
     ctx: &RequestContext,
     family: MeasureFamily,

@@ -1,4 +1,4 @@
-//! The lines behind the figures of products: what was looked for and counted, outlet by outlet.
+//! The lines behind the figures of products: what was expected and counted, by outlet.
 
 use super::{list, products};
 use crate::console::drilldown::{self, DrillDown, Part};
@@ -16,7 +16,7 @@ use xundian_protocol::kinds::{Entity as _, Gtin, Header, ShelfObservation, Stock
 /// The page of shelf lines or counts, of one product or of all.
 pub(in crate::console) fn shelf(ctx: &RequestContext) -> Result<Page, PageError> {
     let (scope, period) = (ctx.scope()?, ctx.period()?);
-    // All but the stock, which has a page of its own.
+    // All but the stock, which has its own page.
     let choices = &products::WHAT[..products::WHAT.len() - 1];
     let (what, label) = list::choice(ctx, "what", choices)?;
     let gtin = gtin_of(ctx)?;
@@ -45,13 +45,13 @@ pub(in crate::console) fn shelf(ctx: &RequestContext) -> Result<Page, PageError>
     Ok(Page { title: format!("{name} · {}", ctx.t(label)), crumbs, period: Some(period), body })
 }
 
-/// The product that the query asks for.
+/// The requested product.
 pub(super) fn gtin_of(ctx: &RequestContext) -> Result<Option<Gtin>, PageError> {
     let gtin = ctx.query.get("gtin").map(str::parse).transpose();
     gtin.map_err(|_| PageError::BadRequest(t::BAD_QUERY))
 }
 
-/// Whether a line belongs to a list. A count of no units is a count all the same.
+/// Whether a line belongs to a list. A count of zero units is a count.
 fn counts(part: &Part, what: &str) -> bool {
     let figures = ProductFigures::from(part.adds.measures);
     match what {

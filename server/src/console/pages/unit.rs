@@ -1,4 +1,4 @@
-//! A region or an area: its figures, what is below it, its people, products and open issues.
+//! A region or an area: its figures, its children, its people, products and open issues.
 
 use super::{issues, products, trend};
 use crate::console::error::PageError;
@@ -11,7 +11,7 @@ use crate::figures::{Figures, RollUp};
 use maud::{Markup, html};
 use xundian_protocol::ids::OrgUnitId;
 
-/// The page of the unit in the path; `none` is what belongs to no region.
+/// The page of the unit in the path; `none` is everything outside the regions.
 pub(in crate::console) fn unit(ctx: &RequestContext) -> Result<Page, PageError> {
     match ctx.id.as_deref() {
         Some("none") => of(ctx, ctx.allowed(FigureScope::Unassigned)?),
@@ -43,7 +43,7 @@ pub(super) fn of(ctx: &RequestContext, scope: FigureScope) -> Result<Page, PageE
     Ok(Page { title: name, crumbs: layout::crumbs(ctx, scope, Some(period)), period: Some(period), body })
 }
 
-/// The figures of a scope. Those of no region are the very row of the nation's table.
+/// The figures of a scope. Those outside the regions are the same row as in the nation's table.
 fn total(ctx: &RequestContext, roll_up: RollUp, period: Period) -> Result<Figures, PageError> {
     if roll_up != RollUp::Unassigned {
         return ctx.server.figures(roll_up, period.from, period.to).map_err(PageError::internal);
@@ -74,7 +74,7 @@ fn below(ctx: &RequestContext, id: OrgUnitId, period: Period, total: &Figures) -
         (scope, figures)
     };
     let rows: Vec<(FigureScope, Figures)> = below.into_iter().map(row).collect();
-    // A leaf has its own outlets alone: its cards say it all.
+    // A leaf has only its own outlets: its cards show everything.
     let is_leaf = rows.iter().all(|(scope, _)| matches!(scope, FigureScope::UnitOwn(_)));
     Ok(html! {
         @if !is_leaf {

@@ -32,7 +32,7 @@ const DISTANCE: u16 = Visit::SPEC.tag_of("distance_m");
 /// The page of the visit in the path.
 pub(in crate::console) fn visit(ctx: &RequestContext) -> Result<Page, PageError> {
     let id: VisitId = read_id(ctx.id.as_deref().ok_or(PageError::NotFound)?)?;
-    // To all who do not see the nation, a visit that does not exist looks like one outside their scope.
+    // For users who do not see the nation, a missing visit looks like one outside their scope.
     let missing = || if ctx.visibility.is_nation() { PageError::NotFound } else { PageError::Denied };
     let record = ctx.record(Visit::key(id.0))?.ok_or_else(missing)?;
     let (Home::Outlet(outlet), Some(header)) = (record.home, Header::read(&record)) else {
@@ -140,7 +140,7 @@ fn tasks(ctx: &RequestContext, form: &Visit) -> Markup {
     }
 }
 
-/// Records of an outlet that name the visit, those that stand first.
+/// Records of an outlet that belong to the visit and were not corrected.
 fn of_visit<K: Entity>(
     ctx: &RequestContext,
     outlet: OutletId,

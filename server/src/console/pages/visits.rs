@@ -48,7 +48,7 @@ pub(in crate::console) fn visits(ctx: &RequestContext) -> Result<Page, PageError
     Ok(Page { title: format!("{name} · {}", ctx.t(t::VISIT_LIST)), crumbs, period: Some(period), body })
 }
 
-/// How much a part counts in a list.
+/// The number that a part adds to a list.
 fn counts(part: &Part, what: &str) -> i64 {
     let figures = VisitFigures::from(part.adds.measures);
     match what {
@@ -71,7 +71,7 @@ fn order(found: &DrillDown, part: &Part) -> i64 {
     Visit::read(record).opened_at_ms.unwrap_or(0)
 }
 
-/// What the figure makes of its rows, where it is no plain count.
+/// The figure that the rows add up to, if it is not a plain count.
 fn summary(ctx: &RequestContext, what: &str, rows: &[&Part]) -> Markup {
     let mut sum = xundian_protocol::figures::Measures::default();
     for part in rows {
@@ -90,7 +90,7 @@ fn summary(ctx: &RequestContext, what: &str, rows: &[&Part]) -> Markup {
     }
 }
 
-/// Columns that say what the page's title says already are left out.
+/// Columns that repeat the page's title are left out.
 const fn shows_outlet(scope: FigureScope) -> bool {
     !matches!(scope, FigureScope::Outlet(_))
 }
@@ -156,12 +156,12 @@ fn person_cell(ctx: &RequestContext, part: &Part) -> Markup {
     html! { td { @if let Some(person) = part.adds.person { (ctx.link(FigureScope::Person(person), None)) } } }
 }
 
-/// A row that counts, of which the user may not see more.
+/// A row that counts, but whose details the user may not see.
 fn hidden(ctx: &RequestContext, part: &Part, columns: usize) -> Markup {
     html! { tr { td.nowrap { (part.adds.day) } td.muted colspan=(columns) { (ctx.t(t::OUTSIDE_SCOPE)) } } }
 }
 
-/// Where a visit stands: done, aborted (why), or still in the store.
+/// The state of a visit: done, aborted (with the reason), or open.
 pub(super) fn state(ctx: &RequestContext, visit: &Visit) -> Markup {
     html! {
         @if visit.aborted_at_ms.is_some() {
@@ -227,7 +227,7 @@ fn calls_table(ctx: &RequestContext, found: &DrillDown, rows: &[&Part], scope: F
     }
 }
 
-/// The cells of one planned call: order, outlet, must, purpose, and what became of it.
+/// The table cells of one planned call: order, outlet, must, purpose, and its outcome.
 fn call_cells(
     ctx: &RequestContext,
     plan: &RoutePlan,

@@ -1,4 +1,4 @@
-//! A tiny HTTP/1.1 client that keeps cookies, and just enough of a reader of our own pages.
+//! A minimal HTTP/1.1 client that keeps cookies, and a reader for the console's own pages.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -8,7 +8,7 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) head: String,
     pub(super) body: String,
-    /// The body as it came; the text of one that is none is of no use.
+    /// The body's bytes; for a picture, `text` is useless.
     pub(super) bytes: Vec<u8>,
 }
 
@@ -31,7 +31,7 @@ impl Answer {
         whole(&between(&self.body, "<p class=\"count\"><b>", "</b>").next()?)
     }
 
-    /// All figures of the page: where each leads, and its text.
+    /// All figures of the page: the link of each, and its text.
     pub(super) fn figures(&self) -> Vec<(String, String)> {
         let anchors = between(&self.body, "<a class=\"figure", "</a>");
         let figure = |anchor: String| {
@@ -53,7 +53,7 @@ impl Answer {
     }
 }
 
-/// A whole number as pages write it.
+/// Parses a whole number as pages write it.
 pub(super) fn whole(text: &str) -> Option<i64> {
     text.trim().replace(',', "").replace('−', "-").parse().ok()
 }
@@ -76,7 +76,7 @@ fn plain(html: &str) -> String {
     text
 }
 
-/// Somebody at the console.
+/// A user at the console.
 pub(super) struct Browser {
     address: std::net::SocketAddr,
     cookies: Vec<(String, String)>,
@@ -96,7 +96,7 @@ impl Browser {
         self.send(&format!("GET {path} HTTP/1.1\r\n"), "").await
     }
 
-    /// Asks for what it has already under a name.
+    /// Requests a page that is already cached under an etag.
     pub(super) async fn get_unless(&mut self, path: &str, etag: &str) -> Answer {
         self.send(&format!("GET {path} HTTP/1.1\r\nIf-None-Match: {etag}\r\n"), "").await
     }

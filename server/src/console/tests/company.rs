@@ -1,4 +1,4 @@
-//! A small company with nine regions and a few days of work, written the way imports and devices write.
+//! A small company with nine regions and a few days of work, written as imports and devices write.
 
 use crate::server::{Draft, Server};
 use crate::store::{Changes, Device, StoreError};
@@ -25,13 +25,13 @@ pub(super) const REGIONS: [(&str, &str); 9] = [
     ("XI_BEI", "西北大区"),
     ("ZHONG_NAN", "中南大区"),
 ];
-/// A name that does harm where it is not escaped.
+/// A name that does harm if it is not escaped.
 pub(super) const HOSTILE: &str = r#"<script>alert("门店")</script>'&"#;
 
 const PRODUCTS: [&str; 6] =
     ["原味酸奶 200g", "纯牛奶 250ml", "高钙奶 1L", "早餐奶 250ml", "巧克力奶 200ml", "燕麦奶 1L"];
 
-/// The id of something with a code.
+/// The id of an object with a code.
 pub(super) fn id(code: &str) -> RecordId {
     RecordId::derived(xundian_protocol::ids::KindId(0), code)
 }
@@ -41,7 +41,7 @@ pub(super) fn gtin(n: usize) -> Gtin {
     Gtin::with_check_digit(690_123_400_000 + n as u64).unwrap()
 }
 
-/// How much of everything.
+/// The size of the company.
 #[derive(Clone, Copy)]
 pub(super) struct Size {
     pub(super) people_per_region: usize,
@@ -57,7 +57,7 @@ fn text(text: impl Into<String>) -> Option<String> {
     Some(text.into())
 }
 
-/// Fills a server with a company of a size.
+/// Writes a company of a size to a server.
 pub(super) fn fill(server: &Server, size: Size) {
     let mut drafts = organisation();
     for (r, (region, name)) in REGIONS.iter().enumerate() {
@@ -175,7 +175,7 @@ fn outlet_code(region: &str, p: usize, o: usize) -> String {
 fn person_with_outlets(region: &str, region_name: &str, r: usize, p: usize, size: Size) -> Vec<Draft> {
     const NAMES: [&str; 8] = ["王芳", "李伟", "张敏", "刘洋", "陈静", "杨磊", "赵丽", "黄强"];
     let code = format!("{region}-P{p}");
-    // The first person of a region stands in the region itself, the others in its area.
+    // The first person of a region belongs to the region itself, the others to its area.
     let unit = if p == 0 { region.to_owned() } else { format!("{region}-A") };
     let name = format!("{}{}", NAMES[(r + p) % NAMES.len()], p + 1);
     let mut drafts = post(&code, "理货员", &unit, Role::Merchandiser, &name).to_vec();
@@ -328,7 +328,7 @@ pub(super) fn visit_id(region: &str, p: usize, o: usize, day: Day) -> VisitId {
     VisitId(id(&format!("{region}-P{p}-S{o}-{day}")))
 }
 
-/// Saves a form later than all else, as a person's device does.
+/// Saves an entity after everything else, as a person's device does.
 pub(super) fn save_more<K: Entity>(
     server: &Server,
     (region, p, size): (&str, usize, Size),
@@ -404,7 +404,7 @@ fn manager(region: &str) -> Recorder {
     Recorder { device: DeviceNo(MANAGERS_DEVICE), actor, ops: Vec::new() }
 }
 
-/// A conflict about an outlet's note: the region's manager and headquarters wrote it at once. Returns its record.
+/// Creates a conflict on an outlet's note, between the region's manager and headquarters. Returns its record.
 pub(super) fn conflict(server: &Server, region: &str, outlet: &str, lost: &str, kept: &str) -> Record {
     let (outlet, mut recorder) = (id(outlet), manager(region));
     enrol(server, MANAGERS_DEVICE, recorder.actor);

@@ -1,4 +1,4 @@
-//! Tables add up, and every figure leads to a list that makes it up.
+//! Tables add up, and every figure leads to a list that adds up to it.
 
 use super::browser::{Answer, Browser, whole};
 use super::{Running, SMALL};
@@ -47,7 +47,7 @@ async fn areas_and_own_outlets_add_up_to_the_region() {
     assert!(sums.iter().all(|(sum, total)| sum == total), "{sums:?}");
 }
 
-/// Follows every figure of a page and compares it with what its list makes up. Returns how many did.
+/// Follows every figure of a page and compares it with the sum of its list. Returns the number of figures followed.
 async fn follow(browser: &mut Browser, path: &str, seen: &mut BTreeSet<String>) -> usize {
     let page = browser.get(path).await;
     assert_eq!(page.status, 200, "{path}");

@@ -1,4 +1,4 @@
-//! The console over a real connection: who gets in, who sees what, and whether the figures add up.
+//! The console over a real connection: who is admitted, what they see, and whether the figures add up.
 
 mod browser;
 mod company;
@@ -17,7 +17,7 @@ use xundian_protocol::ids::PersonId;
 const PASSWORD: &str = "一个足够长的密码";
 const SMALL: Size = Size { people_per_region: 2, outlets_per_person: 5, days: 3 };
 
-/// A console that runs over a company of its own.
+/// A console serving its own company.
 struct Running {
     address: SocketAddr,
     server: Arc<Server>,

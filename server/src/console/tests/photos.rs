@@ -1,4 +1,4 @@
-//! Photos on a visit's page: what is shown of them, to whom, and how a browser is kept from running them.
+//! Photos on a visit's page: what is shown, to whom, and how a browser is kept from running them.
 
 use super::company::{self, NOW_MS, TODAY, id, visit_id};
 use super::{Running, SMALL};
@@ -10,7 +10,7 @@ use xundian_protocol::record::Home;
 use xundian_protocol::wire::v1::{Offer, Piece};
 
 const REGION: &str = "HUA_BEI";
-/// The person and the outlet of which the tests speak; the visit there raised an issue.
+/// The person and the outlet of the tests; the visit there raised an issue.
 const PERSON: usize = 1;
 const OUTLET: usize = 3;
 
@@ -34,7 +34,7 @@ fn header(clock_grade: ClockGrade) -> Header {
     }
 }
 
-/// Somebody's good photo of a shelf.
+/// A valid photo of a shelf.
 fn photo(picture: &[u8]) -> Photo {
     Photo {
         visit: Some(visit_id(REGION, PERSON, OUTLET, TODAY)),
@@ -130,7 +130,7 @@ async fn a_photo_of_an_issue_stands_with_its_visit_and_a_corrected_one_behind_th
     let running = Running::start(SMALL).await;
     let mut hq = running.logged_in("hq").await;
     let shelf = example("plain.png");
-    // The issue that the visit raised has the visit's id.
+    // The issue that the visit raised shares the visit's id.
     let issue = visit_id(REGION, PERSON, OUTLET, TODAY).0;
     let of_issue =
         Photo { visit: None, issue: Some(issue), subject: Some(PhotoSubject::Problem), ..photo(&shelf) };
@@ -147,7 +147,7 @@ async fn a_photo_of_an_issue_stands_with_its_visit_and_a_corrected_one_behind_th
     assert!(page[at(old)..].contains("已被更正") && page.contains("急待解决问题"));
 }
 
-/// That another record stands in the place of one.
+/// A correction of one record by another.
 struct Correction {
     by: RecordId,
 }
@@ -168,7 +168,7 @@ impl Correction {
 async fn a_picture_is_served_as_a_picture_and_as_nothing_else() {
     let running = Running::start(SMALL).await;
     let mut hq = running.logged_in("hq").await;
-    // Bytes that call themselves JPEG and are a page; a form that no browser shows; and what is no picture at all.
+    // A page that claims to be a JPEG; a format that no browser shows; and bytes that are no picture at all.
     let mut page = b"\xFF\xD8\xFF\xE0".to_vec();
     page.extend(b"<html><script>alert(document.cookie)</script></html>");
     let cases = [
@@ -226,7 +226,7 @@ async fn nobody_sees_a_picture_past_their_scope() {
         for (user, status) in [("hq", 200), ("north", 200), ("wang", 403), ("loose", 403)] {
             let mut browser = running.logged_in(user).await;
             assert_eq!(browser.get(path).await.status, status, "{user} {path}");
-            // That somebody knows the hash shows them nothing.
+            // Knowing the hash shows them nothing.
             let known = browser.get_unless(path, &etag).await.status;
             assert!(known == 304 || known == status, "{user} {path}: {known}");
         }

@@ -161,7 +161,7 @@ fn a_person_who_moves_keeps_the_days_before() {
     assert_eq!(counts(&fixture.import(ImportKind::People, none)), [0, 1, 0]);
     assert_eq!(held(&fixture, "2027-05-01"), None);
     assert_eq!(held(&fixture, "2027-04-30").as_deref(), Some("HB-MGR"));
-    // Without a day a move begins tomorrow, for today's work is unsent yet. Today is 2027-01-15.
+    // Without a day a move begins tomorrow, because today's work is unsent yet. Today is 2027-01-15.
     for changed in [1, 0] {
         let outcome = fixture.import(ImportKind::People, &undated("HB-MGR"));
         assert_eq!(counts(&outcome), [0, changed, 1 - changed]);

@@ -1,4 +1,4 @@
-//! Small files with every kind of fault; the public data, where they are beside the workspace.
+//! Small files with every kind of error; the public data, if they are beside the workspace.
 
 mod company;
 mod files;
@@ -68,7 +68,7 @@ impl Fixture {
         run(&self.server, &request, "test", NOW_MS).unwrap()
     }
 
-    /// The one record of a kind that a natural key names.
+    /// The record of a kind with a natural key.
     fn read<T: Entity>(&self, key: &str) -> T {
         let id = RecordId::derived(T::SPEC.kind, key);
         T::read(&self.server.record(T::key(id)).unwrap().unwrap())
@@ -84,7 +84,7 @@ fn faults(outcome: &Outcome) -> Vec<(usize, &str, &str)> {
         .collect()
 }
 
-/// How many records were created, changed and left as they were.
+/// The numbers of created, changed and unchanged records.
 fn counts(outcome: &Outcome) -> [usize; 3] {
     [outcome.created, outcome.changed, outcome.unchanged]
 }

@@ -1,4 +1,4 @@
-//! The public data as they are: shops, products and codes that are no products.
+//! The public data, unchanged: shops, products and codes that are no products.
 
 use super::*;
 use std::path::Path;
@@ -6,7 +6,7 @@ use xundian_protocol::kinds::{Outlet, Product};
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
 
-/// The nine regions of the source with the provinces that regions.csv gives them.
+/// The nine regions of the source with the provinces that regions.csv assigns to them.
 const REGIONS: &str = "code,name_zh,unit_type,parent,territory
 HQ,总公司,company,,
 JIN_MENG,晋蒙特区,special_region,HQ,14|15
