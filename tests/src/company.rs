@@ -1,6 +1,6 @@
-//! Drafts of an organisation: units, positions, people, outlets, assignments and products by their codes.
+//! Drafts of an organisation: units, positions, people, outlets, assignments and products, each named by a code.
 //!
-//! Every id is derived from a code, so whoever knows the code knows the id without reading the record.
+//! Every id is derived from a code, so the id is known without reading the record.
 
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OrgUnitId, OutletId, PersonId, PositionId, RecordId};
@@ -11,43 +11,43 @@ use xundian_protocol::kinds::{
 use xundian_protocol::record::{Home, RecordKey};
 use xundian_server::Draft;
 
-/// An organisation in the making.
+/// An organisation being drafted.
 #[derive(Default)]
 pub struct Company {
     drafts: Vec<Draft>,
 }
 
-/// An outlet to be made.
+/// An outlet to be added.
 #[derive(Clone, Copy, Debug)]
 pub struct NewOutlet<'a> {
     /// Its code.
     pub code: &'a str,
     /// Its name.
     pub name: &'a str,
-    /// Where it is, as people write it.
+    /// Its postal address.
     pub address: Option<&'a str>,
-    /// The unit whose territory it lies in.
+    /// The unit of its territory.
     pub unit: Option<OrgUnitId>,
     /// Latitude and longitude, degrees × 10⁷.
     pub position_e7: Option<(i64, i64)>,
 }
 
-/// The unit of a code.
+/// Returns the id of the unit with this code.
 pub fn unit_id(code: &str) -> OrgUnitId {
     OrgUnitId(RecordId::derived(OrgUnit::SPEC.kind, code))
 }
 
-/// The position of a code.
+/// Returns the id of the position with this code.
 pub fn position_id(code: &str) -> PositionId {
     PositionId(RecordId::derived(Position::SPEC.kind, code))
 }
 
-/// The person of a staff number.
+/// Returns the id of the person with this staff number.
 pub fn person_id(code: &str) -> PersonId {
     PersonId(RecordId::derived(Person::SPEC.kind, code))
 }
 
-/// The outlet of a code.
+/// Returns the id of the outlet with this code.
 pub fn outlet_id(code: &str) -> OutletId {
     OutletId(RecordId::derived(Outlet::SPEC.kind, code))
 }
@@ -119,7 +119,7 @@ impl Company {
         id
     }
 
-    /// Assigns an outlet to a position from a day on.
+    /// Assigns an outlet to a position, starting on a day.
     pub fn assign(&mut self, outlet: OutletId, position: PositionId, from: Day) {
         let id = RecordId::derived(OutletAssignment::SPEC.kind, &format!("{outlet}/{position}/{from}"));
         let form = OutletAssignment {
@@ -137,7 +137,7 @@ impl Company {
         self.add(Product::id_of(gtin), Home::Company, &form);
     }
 
-    /// What the server is to write.
+    /// Returns the drafts for the server to write.
     pub fn into_drafts(self) -> Vec<Draft> {
         self.drafts
     }

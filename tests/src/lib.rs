@@ -1,7 +1,7 @@
-//! What the end-to-end tests and the programs of this crate share: organisations to work with, a server that
-//! serves sessions, the replay of a real series, our row beside the peers, the growth of a server, the simulator.
+//! Shared code of the end-to-end tests and of this crate's programs: sample organisations, a server that serves
+//! sessions, the replay of a real series, our entry in the peers' benchmark, the growth benchmark, the simulator.
 //!
-//! A program under `bin/` only reads its arguments and calls one function from here.
+//! A program under `bin/` reads its arguments and calls one function of this crate.
 
 pub mod company;
 pub mod growth;

@@ -1,4 +1,4 @@
-//! A whole server of a data folder in this process: sessions, console and administration.
+//! A complete server in this process: sessions, console and administration on one data folder.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -10,30 +10,30 @@ use xundian_server::enrolment::InviteError;
 use xundian_server::serve::{Config, Running, ServeError, start};
 use xundian_server::{Server, sessions};
 
-/// How long an invitation of a test is good.
+/// How long invitations are valid.
 const INVITATION_MS: i64 = 3_600_000;
 
-/// Why there is no server, or no invitation to it.
+/// Why the server or an invitation to it failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServingError {
     /// The server did not start.
     #[error(transparent)]
     Serve(#[from] ServeError),
-    /// The person invited.
+    /// The person cannot be invited.
     #[error(transparent)]
     Invite(#[from] InviteError),
-    /// The address in an invitation.
+    /// The server's address does not fit an invitation.
     #[error(transparent)]
     Invitation(#[from] InvitationError),
 }
 
-/// A server that serves until it is stopped.
+/// A running server.
 pub struct Serving {
     running: Running,
 }
 
 impl Serving {
-    /// Opens a data folder, or makes one, and serves it on loopback. Port 0 lets the system choose.
+    /// Opens or creates a data folder, and serves it on loopback. Port 0 lets the system choose.
     ///
     /// # Errors
     /// Returns an error if the folder or the port cannot be used.
@@ -44,27 +44,27 @@ impl Serving {
         Ok(Self { running })
     }
 
-    /// The server itself.
+    /// Returns the server itself.
     pub fn server(&self) -> &Arc<Server> {
         &self.running.server
     }
 
-    /// Where devices connect.
+    /// Returns the address to which devices connect.
     pub fn address(&self) -> SocketAddr {
         self.running.quic
     }
 
-    /// An invitation for one device of a person, as text.
+    /// Invites one device of a person, and returns the invitation as text.
     ///
     /// # Errors
-    /// Returns an error if nobody of that id works here.
+    /// Returns an error if nobody with that id is active.
     pub fn invitation(&self, person: PersonId) -> Result<String, ServingError> {
         let new = self.server().invite(person, INVITATION_MS, "benchmark", sessions::now_ms())?;
         let address = self.address().to_string();
         Ok(Invitation::new(address, new.authority_fingerprint, new.secret)?.to_string())
     }
 
-    /// Ends all sessions and waits for it.
+    /// Stops serving: ends all sessions and waits for them. Returns the server, still open.
     pub async fn stop(self) -> Arc<Server> {
         let server = Arc::clone(self.server());
         self.running.stop().await;

@@ -1,4 +1,4 @@
-//! Our row in `../shared/peers`: speaks the contract of its README, one command a process.
+//! Our entry in `../shared/peers`: implements the contract of its README, one command per process.
 
 use std::process::ExitCode;
 

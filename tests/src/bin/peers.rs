@@ -1,6 +1,6 @@
-//! Measures this project beside its peers: `cargo run --release -p xundian-tests --bin peers [quick|full]`.
+//! Benchmarks this project against its peers: `cargo run --release -p xundian-tests --bin peers [quick|full]`.
 //!
-//! docs/PERFORMANCE.md has the figures and says what they mean.
+//! docs/PERFORMANCE.md lists and explains the figures.
 
 use std::process::ExitCode;
 use xundian_tests::peers::{self, Size};

@@ -1,5 +1,6 @@
-//! Does a day's work on a device's or a server's folder, and records every change of its files: what the tests of
-//! power cuts cut the power in. `--help` has the parts.
+//! Does a day's work in a device's or a server's folder and records every change to its files.
+//!
+//! The power cut tests replay these recordings up to a chosen point. `--help` lists the parts.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn main() -> std::process::ExitCode {

@@ -1,6 +1,6 @@
-//! Replays the public weekly series through devices and server, and compares every figure with the truth.
+//! Replays the public weekly series through devices and server, and compares every figure with the known truth.
 //!
-//! `XUNDIAN_SEED` repeats a run.
+//! `XUNDIAN_SEED` reproduces a run.
 
 use std::process::ExitCode;
 use xundian_tests::replay::{self, Source};

@@ -1,4 +1,4 @@
-//! Simulates fleets and a server through days of trouble: see [`xundian_tests::simulate`].
+//! Simulates fleets of devices and a server through days of faults: see [`xundian_tests::simulate`].
 
 fn main() -> std::process::ExitCode {
     xundian_tests::simulate::cli::main()

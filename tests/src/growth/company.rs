@@ -1,4 +1,4 @@
-//! The company of a growth: nine regions with a manager each, and people who each look after outlets of their own.
+//! The company of the growth benchmark: nine regions with a manager each, and reps with their own outlets.
 
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OutletId, PersonId};
@@ -10,7 +10,7 @@ use crate::support::company::product;
 
 const REGIONS: u32 = 9;
 
-/// Somebody in the field.
+/// A rep and their outlets.
 pub(super) struct Rep {
     pub(super) person: PersonId,
     pub(super) outlets: Vec<OutletId>,
@@ -25,7 +25,7 @@ pub(super) fn products(size: Size) -> Vec<Gtin> {
     (0..u64::from(size.products)).map(product).collect()
 }
 
-/// The drafts of everybody and everything, in parts that are written one after the other, and who is in the field.
+/// Returns the company's drafts, in parts to be written one after the other, and its reps.
 pub(super) fn draw(size: Size, first: Day) -> (Vec<Company>, Vec<Rep>) {
     let mut top = Company::default();
     let headquarters = top.unit("HQ", "总公司", UnitType::Company, None);

@@ -1,4 +1,4 @@
-//! Those who visit: their devices at the server, and what each sends on a day.
+//! The reps: their devices as the server knows them, and what each sends in a day.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -17,10 +17,10 @@ use crate::support::ops::Author;
 
 const HOUR_MS: i64 = 3_600_000;
 const MINUTE_MS: i64 = 60_000;
-/// A visit is three saves: itself, its shelf and its count.
+/// The ops of a visit: the visit, its shelf and its count.
 const FORMS: u64 = 3;
 
-/// Everybody in the field, with their devices.
+/// All reps, with their devices.
 pub(super) struct Field {
     size: Size,
     products: Vec<Gtin>,
@@ -29,7 +29,7 @@ pub(super) struct Field {
 }
 
 impl Field {
-    /// Writes the company and enrols a device for everybody.
+    /// Writes the company and enrols one device per rep.
     pub(super) fn found(server: &Server, size: Size, first: Day) -> Result<Self, GrowthError> {
         let now_ms = at_hour(first, 6)?;
         let (parts, reps) = company::draw(size, first);
@@ -41,7 +41,7 @@ impl Field {
         Ok(Self { size, products: company::products(size), reps, visits: 0 })
     }
 
-    /// Days of work. Gives what each batch took the server, and how many visits there are since the beginning.
+    /// Ingests the work of `days`. Returns the time of each batch, and the total number of visits so far.
     pub(super) fn work(
         &mut self,
         server: &Server,
@@ -81,7 +81,7 @@ fn enrol(server: &Server, rep: &Rep, now_ms: i64) -> Result<Author, GrowthError>
     Ok(Author { device: granted.device, person: rep.person, next: OpSeq(1) })
 }
 
-/// What somebody sends in the evening: visits to the next of their outlets, with the shelf and the stock of each.
+/// Returns the ops that a rep sends in the evening: visits to their next outlets, with shelf and stock count.
 fn day_of(
     size: Size,
     products: &[Gtin],
@@ -107,7 +107,7 @@ fn visit_to(
     author: &mut Author,
     ops: &mut Vec<Op>,
 ) {
-    // As a phone makes it: what is of one time lies side by side in the store.
+    // As a phone does it: records made at about the same time are adjacent in the store.
     let id = RecordId::v7(at_ms.unsigned_abs(), rand::random());
     let home = Home::Outlet(outlet);
     let units = |n: usize| (n as i64 * 7 + varying) % 13;

@@ -1,9 +1,10 @@
-//! Whether one server is enough, and stays so: months of a company's work are given to it, and what each tenth of them
-//! costs is told beside the first.
+//! Measures whether one server keeps up with a growing store: it ingests months of a company's work, and each tenth
+//! of them is measured separately.
 //!
-//! The work goes straight to the server's one writer, a person's day in one batch as their phone sends it, with every
-//! commit durable: no network and no phone share its cores, so the figure is what the writer itself can take. In the
-//! end a region's manager fetches all of it over the real wire, compares it with the server, and `verify` recounts it.
+//! The ops go directly to the server's single writer, with a durable commit per batch. A batch is one rep's day, as
+//! their phone would send it. No network and no phone compete for the cores, so the figures are the writer's own
+//! limit. At the end a region's manager syncs everything over the real protocol, reconciles it with the server, and
+//! `verify` recomputes all figures.
 
 mod company;
 mod field;
@@ -27,39 +28,39 @@ use crate::support::company::today;
 use crate::support::device::Device;
 use field::Field;
 
-/// How often what it costs is told.
+/// The number of rows in the table: one for each tenth of the days.
 const STRETCHES: u32 = 10;
 const DAY_MS: i64 = 24 * 3_600_000;
 
-/// Grows one server by months of a company's work and tells what each stretch of them costs.
+/// Loads one server with months of a company's work, and prints what each tenth of it costs.
 #[derive(Parser, Clone, Copy, Debug)]
 #[command(name = "growth")]
 pub struct Size {
-    /// People in the field, in nine regions.
+    /// Reps, spread over nine regions.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(9..=20_000))]
     people: u32,
-    /// Outlets of each.
+    /// Outlets per rep.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=500))]
     outlets_each: u32,
-    /// Visits of each on a day.
+    /// Visits per rep and day.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     visits_a_day: u32,
-    /// Products seen and counted on a visit.
+    /// Products audited and counted per visit.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
     products: u32,
-    /// Days, the last of them today; of older days late work is no longer taken.
+    /// Days of work, ending today; the server refuses late work older than 90 days.
     #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u32).range(10..=90))]
     days: u32,
 }
 
 impl Size {
-    /// As little as shows that all of it works.
+    /// The smallest company that exercises everything.
     pub const SMALL: Self = Self { people: 9, outlets_each: 3, visits_a_day: 2, products: 3, days: 10 };
 }
 
-/// Why it came to no end.
+/// Why the benchmark stopped.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each is the error of the part that it names")]
+#[expect(missing_docs, reason = "each variant wraps the error of the part in its name")]
 pub enum GrowthError {
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -86,16 +87,16 @@ pub fn main() -> ExitCode {
     match run(Size::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("the growth stopped: {error}");
+            eprintln!("the growth benchmark stopped: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Grows a server in a folder of its own, and prints what it costs.
+/// Loads a server in a temporary folder, and prints what that costs.
 ///
 /// # Errors
-/// Returns an error if a part cannot do its work, or what it gives is wrong.
+/// Returns an error if a step fails or a figure is wrong.
 pub fn run(size: Size) -> Result<(), GrowthError> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(grow(size))
 }
@@ -122,7 +123,7 @@ async fn grow(size: Size) -> Result<(), GrowthError> {
     let report = timed("verify", || server.verify().map_err(GrowthError::from))?;
     println!("verify: {} records, {} findings", report.records, report.findings.len());
     if let Some(first) = report.findings.first() {
-        return Err(GrowthError::Wrong(format!("a figure is not what its records add up to: {first}")));
+        return Err(GrowthError::Wrong(format!("a figure differs from the sum of its records: {first}")));
     }
     drop((server, field));
     let begun = Instant::now();
@@ -131,7 +132,7 @@ async fn grow(size: Size) -> Result<(), GrowthError> {
     fetch(&serving).await
 }
 
-/// A row of the table.
+/// Formats one row of the table.
 fn line(
     server: &Server,
     data: &Path,
@@ -170,7 +171,7 @@ fn line(
     ))
 }
 
-/// A region's manager fetches everything, then checks it, days later by the device's clock.
+/// Syncs a region's manager from scratch, then reconciles everything 90 days later by the device's clock.
 async fn fetch(serving: &Serving) -> Result<(), GrowthError> {
     let invitation = serving.invitation(company::manager())?;
     let device = Device::enrol(&invitation, "growth").await;
@@ -188,13 +189,13 @@ async fn fetch(serving: &Serving) -> Result<(), GrowthError> {
     let begun = Instant::now();
     let checked = device.client.sync(|_| {}).await.map_err(|error| GrowthError::Wrong(error.to_string()))?;
     println!(
-        "a sync with a check of everything: {} s, {} repaired",
+        "a sync that reconciles everything: {} s, {} repaired",
         seconds(begun.elapsed()),
         checked.records_repaired
     );
     if checked.records_repaired > 0 {
         return Err(GrowthError::Wrong(
-            "a device that has just fetched everything holds something else".into(),
+            "a device that has just fetched everything differs from the server".into(),
         ));
     }
     Ok(())
@@ -227,5 +228,5 @@ fn folder_bytes(folder: &Path) -> io::Result<u64> {
 
 fn resident_kib() -> Result<u64, GrowthError> {
     crate::support::process::resident_kib(std::process::id())
-        .ok_or_else(|| GrowthError::Wrong("the system does not tell what memory is used".into()))
+        .ok_or_else(|| GrowthError::Wrong("the system does not report the memory in use".into()))
 }

@@ -1,6 +1,6 @@
-//! Asks the server for figures, as headquarters' device: one frame over QUIC with mutual TLS.
+//! The `view` command: queries figures from the server as a device of headquarters, over QUIC with mutual TLS.
 //!
-//! The client core asks for no figures yet, so the connection is made here, from the device's identity files.
+//! The client core has no figure queries yet, so this module makes its own connection with the device's identity files.
 
 use std::fs;
 use std::path::Path;
@@ -21,11 +21,11 @@ use super::contract::{done, env, number, ready_go, say};
 use super::device::{VIEWER, take_over};
 use super::field::{LAB_DAY, regions};
 
-/// The name in every server's certificate.
+/// The name in the certificate of every server.
 const SERVER_NAME: &str = "xundian.server";
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Asks for each region's products on the day of the lab.
+/// Queries the product figures of each region for the lab's day.
 pub(super) async fn view() -> Result<(), PeerError> {
     let config = tls(&take_over(VIEWER)?)?;
     let server = ([127, 0, 0, 1], number("LAB_PORT")?).into();
@@ -72,7 +72,7 @@ async fn ask(connection: &quinn::Connection, ask: FigureRequest) -> Result<Figur
     }
 }
 
-/// What the device shows and whom it trusts, from the files that its enrolment has kept.
+/// Builds the TLS configuration from the identity files that the enrolment saved.
 fn tls(home: &Path) -> Result<quinn::ClientConfig, PeerError> {
     let read = |name: &str| {
         let path = home.join(name);
@@ -83,7 +83,7 @@ fn tls(home: &Path) -> Result<quinn::ClientConfig, PeerError> {
     let key = PrivateKeyDer::from_pem_slice(&read("device.key")?).map_err(asking)?;
     let certificate = CertificateDer::from(read("device.crt")?);
     let mut provider = rustls::crypto::ring::default_provider();
-    // As the client core prefers it.
+    // The client core prefers the same cipher suite.
     provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
     let provider = Arc::new(provider);
     let mut config = rustls::ClientConfig::builder_with_provider(provider)

@@ -1,4 +1,4 @@
-//! The harness's side of the contract: its environment, its signals, its visits and its digest.
+//! The contract with the harness: its environment variables, signals, visits and digest.
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PeerError;
 
-/// A line of a visit.
+/// One product line of a visit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Line {
     pub(super) sku: String,
@@ -18,7 +18,7 @@ pub(super) struct Line {
     pub(super) oos: bool,
 }
 
-/// A visit, its fields in the order of the canonical JSON.
+/// A visit. The fields are in the order of the canonical JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Visit {
     pub(super) visit_id: String,
@@ -34,7 +34,7 @@ pub(super) struct Visit {
     pub(super) note: String,
 }
 
-/// The digest of a set of visits: the sum of the first eight bytes of the SHA-256 of each one's JSON.
+/// The digest of a set of visits: the sum, over all visits, of the first eight bytes of the SHA-256 of their JSON.
 #[derive(Default)]
 pub(super) struct SetDigest {
     visits: u64,
@@ -56,7 +56,7 @@ impl SetDigest {
     }
 }
 
-/// SHA-256 by way of the TLS library, which has it anyway.
+/// Returns the SHA-256 of the bytes, computed by the TLS library, which is linked anyway.
 fn sha256(bytes: &[u8]) -> Vec<u8> {
     let suite = rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
     suite.tls13().map_or_else(Vec::new, |suite| suite.common.hash_provider.hash(bytes).as_ref().to_vec())
@@ -66,12 +66,12 @@ pub(super) fn env(name: &'static str) -> Result<String, PeerError> {
     std::env::var(name).map_err(|_| PeerError::Environment(name))
 }
 
-/// This device's own state, or the server's.
+/// Returns the folder for this device's or the server's own state.
 pub(super) fn folder() -> Result<PathBuf, PeerError> {
     Ok(env("LAB_DIR")?.into())
 }
 
-/// What is provisioned out of band.
+/// Returns the folder with everything provisioned out of band.
 pub(super) fn shared() -> Result<PathBuf, PeerError> {
     Ok(env("LAB_SHARED")?.into())
 }
@@ -87,24 +87,24 @@ pub(super) fn load() -> Result<Vec<Visit>, PeerError> {
     std::io::BufReader::new(file).lines().map(|line| Ok(serde_json::from_str(&line?)?)).collect()
 }
 
-/// Tells the harness that everything is open.
+/// Tells the harness that this process is ready.
 pub(super) fn ready() -> Result<(), PeerError> {
     say("READY")
 }
 
-/// The same, and waits until the clock runs.
+/// Tells the harness that this process is ready, and waits until the harness starts its clock.
 pub(super) fn ready_go() -> Result<(), PeerError> {
     ready()?;
     std::io::stdin().read_line(&mut String::new())?;
     Ok(())
 }
 
-/// The work is done: the clock stops.
+/// Tells the harness to stop its clock: the work is done.
 pub(super) fn done() -> Result<(), PeerError> {
     say("DONE")
 }
 
-/// One line for the harness.
+/// Prints one line for the harness.
 pub(super) fn say(line: &str) -> Result<(), PeerError> {
     let mut out = std::io::stdout();
     writeln!(out, "{line}")?;

@@ -11,19 +11,19 @@ use super::PeerError;
 use super::contract::{SetDigest, done, env, folder, load, number, ready_go, say, shared};
 use super::field::{Reader, bundle};
 
-/// A visit is three saves: itself, its shelf and its count.
+/// The ops of a visit: the visit, its shelf and its count.
 const OPS_PER_VISIT: u64 = 3;
 
-/// The folder under `LAB_SHARED` of a device that records.
+/// Returns the folder under `LAB_SHARED` of a device that records visits.
 pub(super) fn recorder(device: u32) -> String {
     format!("dev-{device}")
 }
 /// The folder of the device that pulls.
 pub(super) const PULLER: &str = "puller";
-/// The folder of the device that asks for figures.
+/// The folder of the device that queries figures.
 pub(super) const VIEWER: &str = "viewer";
 
-/// Saves each visit durably, one by one.
+/// Saves each visit durably, one at a time.
 pub(super) fn record() -> Result<(), PeerError> {
     let home = take_over(&recorder(number("LAB_DEVICE")?.into()))?;
     let client = Client::open(&home)?;
@@ -50,7 +50,7 @@ pub(super) fn record() -> Result<(), PeerError> {
     say(&format!("{{\"visits\":{}}}", bundles.len()))
 }
 
-/// Sends what was recorded.
+/// Pushes the recorded visits.
 pub(super) async fn push() -> Result<(), PeerError> {
     let client = Client::open(&folder()?)?;
     ready_go()?;
@@ -63,7 +63,7 @@ pub(super) async fn push() -> Result<(), PeerError> {
     say(&format!("{{\"visits\":{}}}", report.merged / OPS_PER_VISIT))
 }
 
-/// Fills an empty store with all of the region, and reads the visits back.
+/// Pulls the whole region into an empty store, and reads the visits back.
 pub(super) async fn pull() -> Result<(), PeerError> {
     let client = Client::open(&take_over(PULLER)?)?;
     ready_go()?;
@@ -76,7 +76,7 @@ pub(super) async fn pull() -> Result<(), PeerError> {
     say(&digest.json())
 }
 
-/// Makes a provisioned device the one of `LAB_DIR`, where that is empty.
+/// Copies a provisioned device to `LAB_DIR`, unless that exists already.
 pub(super) fn take_over(name: &str) -> Result<std::path::PathBuf, PeerError> {
     let home = folder()?;
     if !home.exists() {

@@ -1,5 +1,5 @@
-//! The lab's field: which outlets, people and devices there are, by the generator's rules
-//! (`../shared/peers/rust/gen`), and a visit of the lab as records and back.
+//! The lab's organisation, built by the generator's rules (`../shared/peers/rust/gen`), and the conversion of the
+//! lab's visits to records and back.
 
 use std::collections::BTreeMap;
 
@@ -15,27 +15,27 @@ use super::PeerError;
 use super::contract::{Line, Visit};
 use crate::company::{Company, NewOutlet, person_id, unit_id};
 
-/// Devices that may record: the larger of the harness's two sizes.
+/// The number of recording devices: the larger of the harness's two sizes.
 pub(super) const DEVICES: u32 = 20;
-/// Outlets of the first device: those of one device with 2,000 visits.
+/// The number of outlets of the first device, which visits alone in the run with one device and 2,000 visits.
 const STORES_ALONE: u32 = 1_000;
-/// Outlets of each other device: those of twenty devices with 200 visits each.
+/// The number of outlets of each other device, for the run with 20 devices of 200 visits each.
 const STORES_EACH: u32 = 100;
 pub(super) const REGIONS: u32 = 9;
 /// The day of all visits.
 pub(super) const LAB_DAY: Day = Day(20_403);
-/// The staff numbers of who pulls and of who asks.
+/// The staff numbers of the person who pulls and of the one who queries figures.
 pub(super) const MANAGER: &str = "MGR1";
 pub(super) const HEADQUARTERS: &str = "HQ1";
 const TASKS: [&str; 3] = ["t1", "t2", "t3"];
-/// The generator gives degrees × 10⁶.
+/// The generator gives degrees × 10⁶, the records hold degrees × 10⁷.
 const E7_PER_E6: i64 = 10;
 
 const fn region_of(device: u32) -> u32 {
     device % REGIONS + 1
 }
 
-/// The staff number of who carries a device.
+/// Returns the staff number of the device's owner.
 pub(super) fn rep(device: u32) -> String {
     format!("R{}{device:03}", region_of(device))
 }
@@ -44,12 +44,12 @@ fn region_code(region: u32) -> String {
     format!("R{region}")
 }
 
-/// The region's number, by its unit.
+/// Returns the number of each region, by its unit.
 pub(super) fn regions() -> BTreeMap<OrgUnitId, u32> {
     (1..=REGIONS).map(|region| (unit_id(&region_code(region)), region)).collect()
 }
 
-/// Everybody and everything that the lab's visits name.
+/// Drafts everything that the lab's visits refer to.
 pub(super) fn company() -> Company {
     let mut company = Company::default();
     let top = company.unit("HQ", "总公司", UnitType::Company, None);
@@ -77,11 +77,11 @@ pub(super) fn company() -> Company {
     company
 }
 
-/// A visit of the lab, as the app fills it in.
+/// Converts a visit of the lab to what the app would save.
 pub(super) fn bundle(visit: &Visit, outlet: OutletId) -> Result<VisitBundle, PeerError> {
     let wrong = |what: &str| PeerError::Wrong(format!("visit {}: {what}", visit.visit_id));
     let mut bundle = VisitBundle::new(outlet, visit.check_in * 1000, visit.check_out * 1000);
-    let id = u128::from_str_radix(&visit.visit_id, 16).map_err(|_| wrong("its id is no number"))?;
+    let id = u128::from_str_radix(&visit.visit_id, 16).map_err(|_| wrong("its id is not a number"))?;
     bundle.id = Some(VisitId(RecordId::from_bytes(id.to_be_bytes())));
     bundle.fix = Some(GpsFix {
         latitude_e7: i64::from(visit.lat_e6) * E7_PER_E6,
@@ -102,7 +102,7 @@ pub(super) fn bundle(visit: &Visit, outlet: OutletId) -> Result<VisitBundle, Pee
     Ok(bundle)
 }
 
-/// Reads visits of the lab back from a device.
+/// Reads the lab's visits back from a device.
 pub(super) struct Reader<'a> {
     client: &'a Client,
     outlets: BTreeMap<OutletId, String>,
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
         Ok(Self { client, outlets, people, regions: regions() })
     }
 
-    /// Hands over every visit that the device holds.
+    /// Returns every visit on the device.
     pub(super) fn visits(&self) -> Result<Vec<Visit>, PeerError> {
         let lines = self.client.list(VisitForm::SPEC.kind, None)?;
         lines.iter().map(|line| self.visit(&line.record)).collect()
@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
         Ok(Visit {
             visit_id: format!("{:032x}", u128::from_be_bytes(*id.as_bytes())),
             store_id: self.outlets.get(&outlet).cloned().ok_or_else(|| wrong("its outlet"))?,
-            rep_id: self.people.get(&header.actor.0).cloned().ok_or_else(|| wrong("who made it"))?,
+            rep_id: self.people.get(&header.actor.0).cloned().ok_or_else(|| wrong("its author"))?,
             region_id: region.ok_or_else(|| wrong("its region"))?,
             check_in: seconds(form.opened_at_ms).ok_or_else(|| wrong("its check-in"))?,
             check_out: seconds(form.closed_at_ms).ok_or_else(|| wrong("its check-out"))?,
@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The lines in the order of their GTINs, which is that in which the generator lists them.
+/// Returns the lines ordered by GTIN, as the generator does.
 fn lines(shelf: &ShelfObservation, count: &StockCount) -> Option<Vec<Line>> {
     let line = |(gtin, present): (&Gtin, &bool)| {
         Some(Line {

@@ -1,12 +1,12 @@
-//! Our row beside the peers: the contract of `../shared/peers/README.md`, spoken by the real server and the
-//! real client core with everything on.
+//! Our entry in the peers' benchmark: the contract of `../shared/peers/README.md`, implemented with the real server
+//! and the real client core and all their features.
 //!
-//! What is provisioned out of band, in `LAB_SHARED` and before `serve` says READY: a company, with a team
-//! position a region to which the region's outlets are assigned, a person for each of twenty devices, a manager
-//! of region 1 and a person at headquarters. Every device is enrolled over the network, and every device that
-//! will record has synced once, as a phone has that has fetched its route before it goes out of range. The
-//! manager's device has not: it starts with an empty store and pulls everything, reference data included. All
-//! of it is done by a process of its own, so that what is measured of the server is serving.
+//! Before `serve` prints READY, a separate process provisions everything in `LAB_SHARED`, so that the server's
+//! measurements cover serving only. It writes a company: one team position per region, to which the region's outlets
+//! are assigned; a person for each of twenty devices; a manager of region 1; and a person at headquarters. It enrols
+//! every device over the network. Every recording device syncs once, like a phone that fetches its route before it
+//! goes out of range. The manager's device does not: it starts with an empty store and pulls everything, reference
+//! data included.
 
 mod ask;
 mod contract;
@@ -24,11 +24,11 @@ use crate::serving::ServingError;
 
 /// Why a command of the contract failed.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each is the error of the part that it names")]
+#[expect(missing_docs, reason = "each variant wraps the error of the part in its name")]
 pub enum PeerError {
     #[error("{0} is not set: the harness runs this program")]
     Environment(&'static str),
-    #[error("{0:?} is none of version, serve, record, push, pull, view")]
+    #[error("{0:?} is not one of version, serve, record, push, pull, view")]
     Command(String),
     #[error("{path}: {source}")]
     File { path: PathBuf, source: std::io::Error },
@@ -59,14 +59,14 @@ pub enum PeerError {
 /// Runs one command of the contract.
 ///
 /// # Errors
-/// Returns an error if it fails; the harness shows the text.
+/// Returns an error if the command fails; the harness prints the text.
 pub fn run(command: &str) -> Result<(), PeerError> {
     if command == "version" {
         println!("xundian {}", env!("CARGO_PKG_VERSION"));
         return Ok(());
     }
-    // A device runs as an app's library does: one thread besides the caller's, and none of the server's settings.
-    // Whoever asks one question and waits for the answer has nothing to do meanwhile.
+    // A device runs as in an app: with one worker thread and without the server's settings.
+    // `view` sends one query and waits, so it needs no worker thread.
     let runtime = match command {
         "serve" => xundian_server::serve::runtime()?,
         "view" => tokio::runtime::Builder::new_current_thread().enable_all().build()?,

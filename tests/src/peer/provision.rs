@@ -1,4 +1,4 @@
-//! The server's command, and what is provisioned before it.
+//! The server's commands: `serve`, and the provisioning before it.
 
 use std::process::{Command, Stdio};
 
@@ -12,10 +12,10 @@ use super::field::{DEVICES, HEADQUARTERS, MANAGER, company, rep};
 use crate::company::person_id;
 use crate::serving::Serving;
 
-/// The command, not the harness's, that provisions server and devices.
+/// Provisions the server and the devices. This command is ours and not part of the harness's contract.
 pub(super) const COMMAND: &str = "provision";
 
-/// Provisions in a process of its own, then serves until SIGTERM.
+/// Provisions in a separate process, then serves until SIGTERM.
 pub(super) async fn serve() -> Result<(), PeerError> {
     let mut provision = Command::new(std::env::current_exe()?);
     let provision = provision.arg(COMMAND).stdin(Stdio::null()).stdout(Stdio::null());
@@ -31,7 +31,7 @@ pub(super) async fn serve() -> Result<(), PeerError> {
     Ok(())
 }
 
-/// Writes the company, enrols every device, and lets those that will record fetch their route.
+/// Writes the company, enrols every device, and syncs each recording device once.
 pub(super) async fn provision() -> Result<(), PeerError> {
     let serving = start().await?;
     serving.server().write(company().into_drafts(), "lab", sessions::now_ms())?;

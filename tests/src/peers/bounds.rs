@@ -1,17 +1,17 @@
-//! Our figures as ratios to those of the peers in the same run, and the bounds of the first issue: the rows
+//! Our figures as ratios to the peers' figures of the same run, judged by the bounds of the first issue: the rows
 //! marked `[1]` in `../shared/BUDGETS.md`.
 
 use serde_json::Value;
 
-/// What a figure is compared with.
+/// The value that a figure is compared with.
 enum Against {
     /// A peer's figure of the same name.
     Peer(&'static str),
-    /// So many of its own unit.
+    /// A fixed limit in the figure's own unit.
     Fixed(f64),
 }
 
-/// Which side of the bound is kept.
+/// The side of the bound on which the ratio must be.
 #[derive(Clone, Copy, PartialEq)]
 enum Sense {
     AtMost,
@@ -21,7 +21,7 @@ enum Sense {
 /// A row of the budget.
 struct Bound {
     what: &'static str,
-    /// Whether it holds for the run with one device, or for that with many.
+    /// Whether the row is about the run with one device, or the run with many.
     alone: bool,
     figure: &'static str,
     against: Against,
@@ -42,7 +42,7 @@ const fn row(
 
 const MB: f64 = 1e6;
 
-/// The bounds. A view has no size in the budget, so it is judged at both.
+/// The bounds. The budget gives no size for a view, so both sizes are judged.
 const BOUNDS: [Bound; 13] = {
     use Against::{Fixed, Peer};
     use Sense::{AtLeast, AtMost};
@@ -63,7 +63,7 @@ const BOUNDS: [Bound; 13] = {
     ]
 };
 
-/// How a row came out.
+/// The result of one row.
 pub(super) struct Verdict {
     what: &'static str,
     ours: Option<f64>,
@@ -87,7 +87,7 @@ impl Verdict {
     }
 }
 
-/// Judges the medians of a run.
+/// Judges the medians of a run against the bounds.
 pub(super) fn judge(results: &Value) -> Vec<Verdict> {
     BOUNDS.iter().map(|bound| verdict(results, bound)).collect()
 }
@@ -103,8 +103,8 @@ fn verdict(results: &Value, bound: &Bound) -> Verdict {
     Verdict { what: bound.what, ours, theirs, against, sense: bound.sense, bound: bound.bound }
 }
 
-/// The size of the run with one device, or the one with many: as in `1x2000` and `20x200`. The harness also
-/// makes a small input of one device to count syncs; its figures have no median.
+/// Returns the name of the run with one device, or of the one with many: `1x2000` or `20x200`. The harness also
+/// makes a small input of one device to count syncs; that run has no median.
 fn size_of(results: &Value, alone: bool) -> String {
     let sizes = results["peers"]["xundian"].as_object();
     let of_runs = sizes.into_iter().flatten().filter(|(_, run)| run["median"].is_object());
@@ -112,7 +112,7 @@ fn size_of(results: &Value, alone: bool) -> String {
     names.next().cloned().unwrap_or_default()
 }
 
-/// The verdicts as a table.
+/// Formats the verdicts as a table.
 pub(super) fn table(verdicts: &[Verdict]) -> String {
     let mut text = String::from("| [1] | ours | beside | ratio | bound | |\n|---|---|---|---|---|---|\n");
     for verdict in verdicts {
@@ -132,7 +132,7 @@ pub(super) fn table(verdicts: &[Verdict]) -> String {
     text
 }
 
-/// Megabytes for what is bytes by its size, else the figure as it is.
+/// Formats a number: as megabytes if it is large enough to be a number of bytes.
 fn short(number: f64) -> String {
     match number {
         n if n >= MB => format!("{:.1} MB", n / MB),
@@ -147,7 +147,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_ratio_is_judged_by_its_own_sense() {
+    fn each_ratio_is_judged_by_its_sense() {
         let run = |push: f64, save: f64| json!({ "median": { "push_vs": push, "save_p50_us": save } });
         let results = json!({ "peers": {
             "xundian": { "1x2000": run(3000.0, 130.0), "version": "x" },
@@ -156,7 +156,7 @@ mod tests {
         let verdicts = judge(&results);
         let of = |what: &str| verdicts.iter().find(|verdict| verdict.what.starts_with(what)).expect("a row");
         assert!(of("push, one").is_kept() && of("save p50, one").is_kept());
-        assert!(!of("pull").is_kept(), "what was not measured is not kept");
+        assert!(!of("pull").is_kept(), "a figure that was not measured must not pass");
         assert_eq!(of("push, one").ratio(), Some(1.5));
     }
 }

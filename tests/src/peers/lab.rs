@@ -1,4 +1,4 @@
-//! The lab: a copy of the harness with our row in it.
+//! The lab: a copy of the harness with our entry added.
 
 use std::fs;
 use std::io;
@@ -8,34 +8,34 @@ use std::process::Command;
 
 use super::{PeersError, Size};
 
-/// The peers that ours is compared with.
+/// The peers that we are compared with.
 const BESIDE: [&str; 2] = ["sql", "floor"];
 const OURS: &str = "xundian";
 const PROMISE: &str = "Everything on. Device: sled, one fdatasync a save. Server: fjall, one fdatasync a batch before its \
-receipt, with merge, scopes, feed, views, stock timelines and traces in the same transaction. QUIC with mutual TLS 1.3, \
+receipt, with merge, scopes, feed, views, stock timelines and provenance in the same transaction. QUIC with mutual TLS 1.3, \
 columns under zstd. A pull starts with an empty store and brings the reference data too.\n";
-/// A program of the harness, and the Debian package that brings it.
+/// Programs that the harness needs, each with the Debian package that contains it.
 const TOOLS: [(&str, &str); 4] =
     [("nft", "nftables"), ("ethtool", "ethtool"), ("strace", "strace"), (POSTGRES, "postgresql-15")];
 const POSTGRES: &str = "/usr/lib/postgresql/15/bin/postgres";
-/// Crates of the harness that are built; the other peers are not run here.
+/// The harness's crates to build; the other peers are not run here.
 const CRATES: [&str; 3] = ["gen", "peer-sql", "peer-floor"];
-/// What of the harness is its own output and not copied.
+/// The harness's own output, which is not copied.
 const OUTPUT: [&str; 3] = ["data", "target", "node_modules"];
 
-/// A copy of the harness that is ready to run.
+/// A copy of the harness, ready to run.
 pub(super) struct Lab {
     folder: PathBuf,
 }
 
 impl Lab {
-    /// Copies the harness, builds its programs, installs its tools and adds our row.
+    /// Copies the harness, installs its tools, builds its programs and ours, and adds our entry.
     pub(super) fn prepare() -> Result<Self, PeersError> {
         let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/peers");
         if !shared.join("harness.py").is_file() {
             return Err(PeersError::NoHarness(shared));
         }
-        // This program lies in a profile's folder of the target folder, as does the row that it adds.
+        // This program is in a profile's folder of the target folder, next to `peer`.
         let program = std::env::current_exe().map_err(|source| io_error("finding this program", source))?;
         let profile = program.parent().map(Path::to_owned).unwrap_or_default();
         let folder = profile.parent().unwrap_or(&profile).join("peers");
@@ -79,7 +79,7 @@ impl Lab {
         run(&mut harness, "the peers' harness")
     }
 
-    /// What the harness measured.
+    /// Reads the harness's results.
     pub(super) fn results(&self) -> Result<serde_json::Value, PeersError> {
         let path = self.folder.join("results.json");
         let text = fs::read(&path).map_err(|source| io_error("reading results.json", source))?;
@@ -87,7 +87,7 @@ impl Lab {
     }
 }
 
-/// Builds the row: `cargo run --bin peers` alone does not.
+/// Builds `peer`: `cargo run --bin peers` builds only `peers`.
 fn build_ours() -> Result<(), PeersError> {
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--release", "--locked", "-p", "xundian-tests", "--bin", "peer"]);
@@ -117,7 +117,7 @@ fn is_there(program: &str) -> bool {
         || folders.iter().any(|folder| Path::new(folder).join(program).is_file())
 }
 
-/// Copies what has changed, so that nothing is built twice for nothing.
+/// Copies the files that have changed, so that unchanged programs are not built again.
 fn copy(from: &Path, to: &Path) -> Result<(), PeersError> {
     let failed = |source| io_error(&format!("copying {}", from.display()), source);
     fs::create_dir_all(to).map_err(failed)?;
@@ -137,7 +137,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), PeersError> {
         }
         let mode = entry.metadata().map_err(failed)?.permissions().mode();
         fs::write(&target, content).map_err(failed)?;
-        // What is shared may be read-only; the copy must not be.
+        // The shared files may be read-only; the copies must be writable.
         fs::set_permissions(&target, fs::Permissions::from_mode(mode | 0o600)).map_err(failed)?;
     }
     Ok(())

@@ -1,13 +1,13 @@
-//! Stands between this process and the kernel: of the system calls that change files or make them durable none is
-//! carried out unless a function of ours does it.
+//! Intercepts this process's system calls that change files or make them durable: a function of ours runs instead of
+//! each of them.
 //!
-//! A filter (seccomp) has the kernel answer such a call with a signal, in the thread that made it, and the signal's
-//! handler does what the call asked for. So every call is met, whoever makes it: the standard library, a C library,
-//! or a crate with system calls of its own, which no definition of a C symbol would meet. Our own calls bear a sign
-//! that the filter lets pass. The filter cannot be taken off again, and a child process would die of it: only a
-//! program that is made for it may install one.
+//! A seccomp filter makes the kernel answer such a call with a signal in the calling thread. The signal handler then
+//! does the work of the call. So every call is intercepted, whether it comes from the standard library, a C library or
+//! a crate that makes its own system calls; replacing C symbols would miss the last of these. Our own calls carry a
+//! marker that the filter lets pass. The filter cannot be removed again, and a child process would be killed by it, so
+//! only a program made for this may install one.
 //!
-//! Ignores what calls mean.
+//! This module does not interpret the calls.
 
 #![allow(
     unsafe_code,
@@ -24,11 +24,11 @@ use std::sync::OnceLock;
 
 use libc::{c_int, c_long, c_void};
 
-/// What our own calls have in their last argument, which none of them needs.
+/// The marker of our own calls, in the last argument, which none of them uses.
 const SIGN: u64 = 0x5844_706f_7765_7231;
 const SIGN_HALVES: [u32; 2] = [SIGN as u32, (SIGN >> 32) as u32];
 
-/// Calls that change files, or names, or make them durable. Of openings and mappings only some do.
+/// The intercepted calls: they change files or names, or make them durable. `open` and `mmap` are filtered by flags.
 const MET: [c_long; 32] = [
     libc::SYS_openat2,
     libc::SYS_creat,
@@ -71,21 +71,21 @@ pub(super) struct Call {
     pub(super) arguments: [u64; 6],
 }
 
-/// What the kernel answers: a number, or an error's with a minus.
+/// The kernel's answer: a result, or a negated error number.
 pub(super) type FigureResponse = i64;
 
-/// What does the calls.
+/// The function that carries out intercepted calls.
 pub(super) type Answering = fn(&Call) -> FigureResponse;
 
 static ANSWERING: OnceLock<Answering> = OnceLock::new();
 
-/// From here on `answering` does all calls of this process that are met, in the threads that make them.
+/// Installs the filter. From here on `answering` carries out all intercepted calls, in the threads that make them.
 pub(super) fn install(answering: Answering) -> io::Result<()> {
     if ANSWERING.set(answering).is_err() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
-    // SAFETY: the handler has the form that SA_SIGINFO asks for, and does nothing but what a call itself may do: it
-    // runs in the place of a system call, never in the midst of other code.
+    // SAFETY: the handler has the signature that SA_SIGINFO asks for. It runs in the place of a system call, never
+    // between two instructions of other code, and does only what a system call may do.
     let action = unsafe {
         let mut action: libc::sigaction = mem::zeroed();
         action.sa_sigaction = on_call as *const () as usize;
@@ -98,10 +98,10 @@ pub(super) fn install(answering: Answering) -> io::Result<()> {
         len: u16::try_from(filter.len()).map_err(io::Error::other)?,
         filter: filter.as_mut_ptr(),
     };
-    // SAFETY: the program is alive for the call, which copies it.
+    // SAFETY: the program outlives the call, which copies it.
     checked(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
     let flags = libc::SECCOMP_FILTER_FLAG_TSYNC;
-    // SAFETY: the same.
+    // SAFETY: the program outlives this call too.
     let installed =
         unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
     checked(c_int::try_from(installed).unwrap_or(-1))
@@ -111,14 +111,14 @@ fn checked(answer: c_int) -> io::Result<()> {
     if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The filter's program: what the kernel runs for each call, over the number of the call and its arguments.
+/// Returns the filter's program, which the kernel runs on the number and the arguments of each call.
 fn filter() -> Vec<libc::sock_filter> {
     const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
     const EQUALS: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
     const HAS: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
     const GIVE: u32 = libc::BPF_RET | libc::BPF_K;
     let step = |code: u32, k: u32, jt: u8, jf: u8| libc::sock_filter { code: code as u16, jt, jf, k };
-    // Where the kernel puts the number, and the halves of an argument.
+    // Offsets in `seccomp_data`: the number of the call, and the halves of an argument.
     let number = 0;
     let argument = |nth: u32, half: u32| 16 + 8 * nth + 4 * half;
     let mut steps = vec![
@@ -133,8 +133,8 @@ fn filter() -> Vec<libc::sock_filter> {
         steps.push(step(EQUALS, met as u32, 0, 1));
         steps.push(step(GIVE, libc::SECCOMP_RET_TRAP, 0, 0));
     }
-    // Of openings only those that make, change or cut off a file: the C library opens files of its own to read them
-    // in the midst of handing out memory, where we cannot ask for any.
+    // Of `open` only calls that create, change or truncate a file: the C library opens files for reading while
+    // it allocates memory, and our handler could not allocate there.
     let changes = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC) as u32;
     for (opens, flags_at) in [(libc::SYS_open, 1), (libc::SYS_openat, 2)] {
         steps.extend([
@@ -145,7 +145,7 @@ fn filter() -> Vec<libc::sock_filter> {
             step(GIVE, libc::SECCOMP_RET_ALLOW, 0, 0),
         ]);
     }
-    // Of mappings only those through which a file would be written.
+    // Of `mmap` only shared writable mappings of files.
     steps.extend([
         step(EQUALS, libc::SYS_mmap as u32, 1, 0),
         step(GIVE, libc::SECCOMP_RET_ALLOW, 0, 0),
@@ -162,8 +162,8 @@ fn filter() -> Vec<libc::sock_filter> {
 }
 
 extern "C" fn on_call(_signal: c_int, _about: *mut libc::siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel hands over the state of the thread, which nobody else uses before this returns, and puts
-    // it back afterwards. The place of the error's number is the thread's own.
+    // SAFETY: the kernel passes the saved state of the thread, which nothing else uses before this returns, and
+    // restores it afterwards. The error number is thread-local.
     let (registers, error) = unsafe {
         (&mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs, &mut *libc::__errno_location())
     };
@@ -186,50 +186,50 @@ extern "C" fn on_call(_signal: c_int, _about: *mut libc::siginfo_t, context: *mu
 }
 
 impl Call {
-    /// A call of our own.
+    /// Creates a call of our own, with the marker.
     pub(super) fn new(number: c_long, arguments: [u64; 5]) -> Self {
         let [a, b, c, d, e] = arguments;
         Self { number, arguments: [a, b, c, d, e, SIGN] }
     }
 
-    /// A call of our own that hands over bytes behind a file.
+    /// Creates a call of our own that passes bytes and an offset.
     pub(super) fn with_bytes(number: c_long, file: u64, bytes: &[u8], at: u64) -> Self {
         Self::new(number, [file, bytes.as_ptr() as u64, bytes.len() as u64, at, 0])
     }
 
-    /// Has the kernel do it. No call that is met and passed on needs its last argument.
+    /// Lets the kernel do the call. No intercepted call that is passed on uses its last argument.
     pub(super) fn pass(&self) -> FigureResponse {
         let [a, b, c, d, e, _] = self.arguments;
-        // SAFETY: it is what this process has asked for, with the arguments that it gave.
+        // SAFETY: this process asked for this call with these arguments.
         let answer = unsafe { libc::syscall(self.number, a, b, c, d, e, SIGN) };
         if answer == -1 { -io::Error::last_os_error().raw_os_error().map_or(0, i64::from) } else { answer }
     }
 
-    /// An argument that is a file's number.
+    /// Returns an argument that is a file descriptor.
     pub(super) const fn file(&self, nth: usize) -> c_int {
         self.arguments[nth] as c_int
     }
 
-    /// An argument that is flags.
+    /// Returns an argument that is a set of flags.
     pub(super) const fn flags(&self, nth: usize) -> c_int {
         self.arguments[nth] as c_int
     }
 
-    /// An argument that is a path.
+    /// Returns an argument that is a path.
     pub(super) fn path(&self, nth: usize) -> PathBuf {
-        // SAFETY: this process hands the kernel a text that ends with a zero; the kernel would read it just so.
+        // SAFETY: this process passes the kernel a NUL-terminated string, which the kernel would read as well.
         let text = unsafe { CStr::from_ptr(self.arguments[nth] as *const libc::c_char) };
         PathBuf::from(std::ffi::OsStr::from_bytes(text.to_bytes()))
     }
 
-    /// Arguments that are bytes: where they are, and how many.
+    /// Reads a byte buffer that is passed in two arguments, as pointer and length.
     pub(super) fn bytes(&self, nth: usize) -> Vec<u8> {
         bytes_at(self.arguments[nth], self.arguments[nth + 1])
     }
 
-    /// Arguments that are a list of bytes.
+    /// Reads an `iovec` array that is passed in two arguments, and joins its buffers.
     pub(super) fn parts(&self, nth: usize) -> Vec<u8> {
-        // SAFETY: the kernel would read these just so.
+        // SAFETY: the kernel would read the same array.
         let parts = unsafe {
             std::slice::from_raw_parts(
                 self.arguments[nth] as *const libc::iovec,
@@ -244,23 +244,23 @@ fn bytes_at(place: u64, count: u64) -> Vec<u8> {
     if count == 0 {
         return Vec::new();
     }
-    // SAFETY: this process hands the kernel so many bytes at this place; the kernel would read them just so.
+    // SAFETY: this process passes the kernel a buffer of `count` bytes at `place`, which the kernel would read as well.
     unsafe { std::slice::from_raw_parts(place as *const u8, count as usize) }.to_vec()
 }
 
-/// Moves the place of a file; an answer below zero says that there is none.
+/// Moves a file's offset. A negative answer is an error.
 pub(super) fn seek(file: c_int, to: i64, from: c_int) -> i64 {
     // SAFETY: no memory is passed.
     unsafe { libc::lseek64(file, to, from) }
 }
 
-/// How a file was opened.
+/// Returns the status flags of an open file.
 pub(super) fn status_flags(file: c_int) -> c_int {
     // SAFETY: no memory is passed.
     unsafe { libc::fcntl(file, libc::F_GETFL) }
 }
 
-/// Ends the process as a kill does: nothing is closed, and no destructor runs.
+/// Ends the process as a kill does: no file is flushed or closed, and no destructor runs.
 pub(super) fn die() -> ! {
     // SAFETY: it does not return.
     unsafe { libc::_exit(0) }

@@ -1,8 +1,8 @@
-//! A device's work to be recorded; [`mod@check`] tells what must be left of it after a power cut.
+//! The device's work to be recorded; [`mod@check`] verifies what must be left of it after a power cut.
 //!
-//! Each save is told in the trace once it has returned, with the records that it wrote and a digest of what they
-//! then held. While one thread saves, another one syncs, so that receipts, pulled changes and the folding
-//! of settled saves lie between the saves' own commits.
+//! After each save has returned, the device writes a message into the trace: the records of the save, with a digest of
+//! each. While one thread saves, another one syncs. So receipts, pulled changes and folds of settled saves occur
+//! between the commits of the saves.
 
 mod check;
 
@@ -25,16 +25,16 @@ pub use check::{Expected, Words, check, folds};
 
 use crate::support::{company, device, photo};
 
-/// Products that a visit looks at.
+/// The number of products in a visit.
 const LINES: u64 = 4;
-/// How long a note is: long ones fill the journal sooner.
+/// The length of a note. Long notes fill the journal sooner.
 const NOTE_BYTES: usize = 8000;
-/// What is recorded, in turn.
+/// The outlets that are visited, in turn.
 const OUTLETS: [&str; 3] = ["A1", "A2", "A3"];
 const PHOTO_BYTES: usize = 60_000;
-/// A sync begins after so many, and the work goes on meanwhile.
+/// The number of rounds between the starts of two syncs, which run beside the work.
 const ROUNDS_A_SYNC: usize = 5;
-/// The host's key of a sealed device.
+/// The host's key of an encrypted store.
 const KEY: [u8; 32] = [0x5a; 32];
 
 /// The kinds that the device writes.
@@ -45,10 +45,10 @@ const OWN: [KindId; 5] = [
     Issue::SPEC.kind,
     Photo::SPEC.kind,
 ];
-/// The kinds that only others write.
+/// The kinds that only others write, and that the device pulls.
 const PULLED: [KindId; 2] = [Outlet::SPEC.kind, Product::SPEC.kind];
 
-/// A record and a digest of what it holds.
+/// A record with a digest of its content.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Line {
     kind: u16,
@@ -56,31 +56,31 @@ pub struct Line {
     digest: String,
 }
 
-/// What the device says in the trace.
+/// A message of the device in the trace.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Word {
-    /// It is enrolled.
+    /// The device is enrolled.
     Enrolled,
-    /// A save has returned; these records hold this now.
+    /// A save has returned; the records now have this content.
     Saved(Vec<Line>),
     /// A sync begins.
     SyncBegins,
-    /// A sync has ended; of others the device has these records.
+    /// A sync has ended; these are the records of the pulled kinds.
     Pulled(Vec<Line>),
-    /// The device was opened and has these records.
+    /// The device was opened; these are its records.
     Found(Vec<Line>),
 }
 
-/// One life of the recording process on a device's folder.
+/// One run of the recorded process on a device's folder.
 #[derive(Debug)]
 pub struct Life<'a> {
     /// The device's home folder.
     pub home: &'a Path,
-    /// Whether it is sealed.
+    /// Whether the store is encrypted.
     pub is_sealed: bool,
-    /// For a device that is not enrolled yet.
+    /// The invitation, if the device is not enrolled yet.
     pub invitation: Option<&'a str>,
-    /// So many rounds of work.
+    /// The number of rounds of work.
     pub rounds: usize,
     /// Whether there is a server to sync with.
     pub is_online: bool,
@@ -88,27 +88,27 @@ pub struct Life<'a> {
     pub takes_photos: bool,
 }
 
-/// Why a life came to an early end.
+/// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum LifeError {
     /// The device could not be enrolled.
     #[error(transparent)]
     Enrol(#[from] xundian_client::EnrolError),
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A save.
+    /// A save failed.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// A word.
+    /// A message could not be encoded.
     #[error(transparent)]
     Word(#[from] serde_json::Error),
-    /// The runtime.
+    /// The runtime could not be started, or the sync task panicked.
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
-/// What takes the words.
+/// The function that takes the messages.
 pub type Say = fn(&[u8]);
 
 fn tell(say: Say, word: &Word) -> Result<(), LifeError> {
@@ -116,18 +116,18 @@ fn tell(say: Say, word: &Word) -> Result<(), LifeError> {
     Ok(())
 }
 
-/// Opens the device in a folder.
+/// Opens the device in a folder, with the fixed key if it is encrypted.
 ///
 /// # Errors
-/// As [`Client::open`].
+/// Returns the errors of [`Client::open`].
 pub fn open(home: &Path, is_sealed: bool) -> Result<Client, StoreError> {
     if is_sealed { Client::open_with_key(home, &StoreKey::new(KEY)) } else { Client::open(home) }
 }
 
-/// Works on a device until its rounds are done. What it returns is still open. `works` is called once it works.
+/// Runs all rounds of work on a device. Calls `works` when the work begins, and returns the client, still open.
 ///
 /// # Errors
-/// Returns an error if something is refused, as on a disk that is full.
+/// Returns an error if a step fails, such as on a full disk.
 pub fn live(life: &Life<'_>, say: Say, works: impl FnOnce()) -> Result<Arc<Client>, LifeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     if let Some(invitation) = life.invitation {
@@ -147,7 +147,7 @@ pub fn live(life: &Life<'_>, say: Say, works: impl FnOnce()) -> Result<Arc<Clien
                 if doing.borrow_and_update().is_multiple_of(ROUNDS_A_SYNC) && is_online {
                     sync_once(&client, say).await?;
                 }
-                // An error means that the work is over.
+                // The sender is dropped when the work is over.
                 if doing.changed().await.is_err() {
                     return Ok::<_, LifeError>(());
                 }
@@ -155,7 +155,7 @@ pub fn live(life: &Life<'_>, say: Say, works: impl FnOnce()) -> Result<Arc<Clien
         })
     };
     let work = Work { client: &client, say, takes_photos: life.takes_photos };
-    // The last life may have ended in the midst of one.
+    // The last run may have ended with a visit open.
     if let Ok(visit) = client.current_visit() {
         client.close_visit(visit)?;
         work.told(Visit::key(visit.0))?;
@@ -172,7 +172,7 @@ pub fn live(life: &Life<'_>, say: Say, works: impl FnOnce()) -> Result<Arc<Clien
 
 async fn sync_once(client: &Client, say: Say) -> Result<(), LifeError> {
     tell(say, &Word::SyncBegins)?;
-    // Where the server does not answer, the next one tries again.
+    // If the server does not answer, the next sync tries again.
     let _ended = client.sync(|_| {}).await.is_ok();
     tell(say, &Word::Pulled(lines_of(client, &PULLED)?))
 }
@@ -184,7 +184,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// A recorded visit and two issues each time, and now and then a visit that is lived through, with a photo.
+    /// Records a visit and two issues. Every eighth round also opens, updates and closes a visit, with a photo.
     fn round(&self, nth: usize) -> Result<(), LifeError> {
         let outlet = company::outlet(OUTLETS[nth % OUTLETS.len()]);
         let opened_at_ms = sessions::now_ms() - 3_600_000;
@@ -217,7 +217,7 @@ impl Work<'_> {
         self.told(Visit::key(visit.0))
     }
 
-    /// A photo that finds no room keeps nobody from going on.
+    /// Closes the visit although its photo did not fit on the disk, then returns the photo's error.
     fn without_photo(&self, visit: VisitId, error: RecordError) -> Result<(), LifeError> {
         self.client.close_visit(visit)?;
         self.told(Visit::key(visit.0))?;
@@ -246,7 +246,7 @@ fn note(nth: usize) -> String {
     format!("第{nth}次").chars().cycle().take(NOTE_BYTES / 3).collect()
 }
 
-/// What a record holds, without who wrote it when: a merge at the server changes nothing of that.
+/// Returns the record's content without its stamps, which a merge at the server may change.
 pub(super) fn line_of(record: &Record) -> Line {
     let values: Vec<_> = record.fields().iter().map(|field| (&field.at, &field.register.value)).collect();
     let digest = ContentHash::of(format!("{:?} {values:?}", record.home).as_bytes()).to_string();

@@ -1,11 +1,11 @@
-//! What a disk holds after a power cut: a model of a folder that is fed with the events of a trace.
+//! Simulates what a disk holds after a power cut: a model of a folder, fed with the events of a trace.
 //!
-//! Of each file and folder it knows what a sync has made durable, and what was done since. A cut keeps what is
-//! durable. Of the rest it chooses, as POSIX allows: each write of a file's bytes is kept, dropped or torn by itself;
-//! of what happened to the names in a folder the first so many are kept. Syncing a file makes no name durable. A name
-//! that moves from one folder to another is lost or kept in both.
+//! For each file and folder the model knows what a sync has made durable, and the changes since. A cut keeps what is
+//! durable, and chooses from the rest as POSIX allows. Each write to a file is kept, dropped or torn independently. Of
+//! the name changes in a folder, a prefix is kept. Syncing a file makes no name durable. A rename from one folder to
+//! another is lost or kept in both.
 //!
-//! Ignores what the bytes mean.
+//! The model does not interpret the bytes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -18,33 +18,33 @@ use rand::rngs::StdRng;
 
 use super::trace::Event;
 
-/// A disk keeps or loses such a piece of a write as a whole.
+/// The unit of a write that a disk keeps or loses as a whole.
 const SECTOR_BYTES: usize = 512;
-/// Zeros of so many bytes in a row are not written out: they are a hole.
+/// Runs of zeros of this size are not written out but left as a hole.
 const HOLE_BYTES: usize = 64 * 1024;
 
-/// A trace that does not fit together: something was done that the recorder did not see.
+/// A trace that is inconsistent, because the recorder missed a change.
 #[derive(Debug, thiserror::Error)]
 #[error("event {event} does not fit what was recorded before it: {what}")]
 pub struct Misfit {
-    /// Its place in the trace.
+    /// Its index in the trace.
     pub event: usize,
     /// What is wrong.
     pub what: String,
 }
 
-/// What becomes of that which was not synced.
+/// What happens to changes that were not synced.
 #[derive(Debug)]
 pub enum Luck {
     /// All of it is lost.
     Dropped,
-    /// All of it is there: what a kill leaves.
+    /// All of them are kept, as after a kill.
     Kept,
-    /// A choice for each.
+    /// Each change is kept, dropped or torn at random.
     Random(Box<StdRng>),
 }
 
-/// The bytes of a file; behind those that are given it is zeros up to its length.
+/// The content of a file: `bytes`, followed by zeros up to `length`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Content {
     bytes: Vec<u8>,
@@ -60,19 +60,19 @@ enum Change {
 #[derive(Clone, Debug, Default)]
 struct Node {
     durable: Content,
-    /// Since the last sync.
+    /// The changes since the last sync.
     pending: Vec<Change>,
 }
 
-/// What a name stands for.
+/// What a name refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Entry {
     File(usize),
     Folder(usize),
 }
 
-/// What happened to one name: it stands for something from then on, or for nothing. A renaming within a folder is one
-/// step of two of them; one between folders is a step of the same number in both.
+/// A change of names in one folder: each name now refers to an entry, or to none. A rename within a folder changes two
+/// names in one step. A rename between folders is one step in each of them, both with the same number.
 #[derive(Clone, Debug)]
 struct Step {
     number: u64,
@@ -86,12 +86,12 @@ struct Folder {
     pending: Vec<Step>,
 }
 
-/// The model.
+/// The model of the recorded folder.
 #[derive(Clone, Debug)]
 pub struct Disk {
     nodes: Vec<Node>,
     by_number: HashMap<u64, usize>,
-    /// The first one is the folder of the trace itself, which is there.
+    /// The first one is the recorded folder itself.
     folders: Vec<Folder>,
     steps: u64,
     events: usize,
@@ -117,10 +117,10 @@ impl Default for Disk {
 }
 
 impl Disk {
-    /// Takes in what was done next.
+    /// Applies the next event of the trace.
     ///
     /// # Errors
-    /// Returns an error if it cannot have been done to what is there.
+    /// Returns an error if the event does not fit the state of the model.
     pub fn apply(&mut self, event: &Event) -> Result<(), Misfit> {
         self.change(event)
             .map_err(|what| Misfit { event: self.events, what: format!("{what}: {}", short(event)) })?;
@@ -208,7 +208,8 @@ impl Disk {
         folder.pending.push(Step { number: self.steps, names });
     }
 
-    /// Makes the steps of a folder durable up to a number, and with one that is in two folders those of the other.
+    /// Makes the steps of a folder durable up to a number. If such a step is also in another folder, it and all steps
+    /// before it become durable there too.
     fn sync_folder(&mut self, folder: usize, through: u64) {
         let count = self.folders[folder].pending.iter().take_while(|step| step.number <= through).count();
         let steps: Vec<Step> = self.folders[folder].pending.drain(..count).collect();
@@ -240,10 +241,10 @@ impl Disk {
         Ok((self.folder(above).ok_or("no such folder")?, name.to_owned()))
     }
 
-    /// What is there after a power cut at this moment.
+    /// Returns what a power cut at this moment leaves.
     pub fn cut(&self, luck: &mut Luck) -> Image {
         let names = self.names_kept(luck);
-        // How much is kept differs from cut to cut: now nearly all, now nearly nothing.
+        // The share of kept writes differs from cut to cut, from nearly all to nearly none.
         let kept_share = if let Luck::Random(rng) = luck { rng.random_range(0.0..=1.0) } else { 0.0 };
         let mut contents: HashMap<usize, Content> = HashMap::new();
         let mut image = Image::default();
@@ -268,7 +269,7 @@ impl Disk {
         image
     }
 
-    /// The names of each folder.
+    /// Returns the names in each folder after the cut.
     fn names_kept(&self, luck: &mut Luck) -> Vec<BTreeMap<String, Entry>> {
         let pending = |folder: &Folder| folder.pending.len();
         let mut kept: Vec<usize> = match luck {
@@ -278,7 +279,7 @@ impl Disk {
                 self.folders.iter().map(|folder| rng.random_range(0..=pending(folder))).collect()
             }
         };
-        // What is in two folders is kept in both or in none.
+        // A rename between two folders is kept in both or in neither.
         while let Some((folder, step)) = self.torn_apart(&kept) {
             kept[folder] = step;
         }
@@ -290,7 +291,7 @@ impl Disk {
         self.folders.iter().zip(&kept).map(names).collect()
     }
 
-    /// A step that is kept in one folder and not in the other one that it belongs to as well.
+    /// Finds a step that is kept in one of its two folders and lost in the other.
     fn torn_apart(&self, kept: &[usize]) -> Option<(usize, usize)> {
         let lost: Vec<u64> = self
             .folders
@@ -346,7 +347,7 @@ impl Content {
         self.length = self.length.max(end as u64);
     }
 
-    /// Keeps, drops or tears one change.
+    /// Keeps, drops or tears one change at random.
     fn apply_by_luck(&mut self, change: &Change, rng: &mut StdRng, kept_share: f64) {
         let Change::Write { at, bytes } = change else {
             if rng.random_bool(kept_share) {
@@ -354,7 +355,7 @@ impl Content {
             }
             return;
         };
-        // A file may have become longer on the disk before its bytes have come there.
+        // A file may have grown on the disk before its new bytes have arrived.
         if rng.random_bool(0.5) {
             self.length = self.length.max((at + bytes.len()) as u64);
         }
@@ -389,10 +390,10 @@ impl Content {
 }
 
 impl Image {
-    /// Writes it into an empty folder.
+    /// Writes the image into an empty folder.
     ///
     /// # Errors
-    /// Returns an error if the system does not let us.
+    /// Returns an error if a file or folder cannot be created.
     pub fn write(&self, into: &Path) -> io::Result<()> {
         for folder in &self.folders {
             fs::create_dir(into.join(folder))?;
@@ -409,10 +410,10 @@ impl Image {
         Ok(())
     }
 
-    /// Reads a folder.
+    /// Reads a folder as an image.
     ///
     /// # Errors
-    /// Returns an error if the system does not let us.
+    /// Returns an error if a file or folder cannot be read.
     pub fn read(folder: &Path) -> io::Result<Self> {
         let mut image = Self::default();
         let mut open = vec![String::new()];
@@ -435,7 +436,7 @@ impl Image {
         Ok(image)
     }
 
-    /// Where two folders differ, in a few words; empty where they are the same.
+    /// Describes each difference to another image; empty if they are the same.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         if self.folders != other.folders {
@@ -449,7 +450,7 @@ impl Image {
             let Some(others) = other.files.get(path) else { continue };
             if !content.is_same(others) {
                 let (length, others_length) = (content.length, others.length);
-                found.push(format!("{path}: other bytes, {length} and {others_length} of them"));
+                found.push(format!("{path}: contents differ, lengths {length} and {others_length}"));
             }
         }
         found
@@ -465,7 +466,7 @@ fn take_step(names: &mut BTreeMap<String, Entry>, step: &[(String, Option<Entry>
     }
 }
 
-/// An event in a line.
+/// Formats an event in one line.
 pub fn short(event: &Event) -> String {
     match event {
         Event::Wrote { node, at, bytes } => format!("Wrote {} bytes at {at} of {node}", bytes.len()),

@@ -1,12 +1,12 @@
-//! Power cuts on real files: acknowledged means whole.
+//! Power cut tests on real files: whatever was acknowledged must survive in full.
 //!
-//! A program of its own (`bin/powercut`) does a real day's work on the real stores, while [`recorder`] notes each
-//! change of their files and each sync, in one order, and each acknowledgement at its place in it ([`trace`]). From
-//! the trace [`disk`] tells what a power cut may leave at any point, [`points`] writes it into a folder, and [`client`]
-//! and [`server`] open it as an app would and compare it with what was acknowledged by then.
+//! A separate program (`bin/powercut`) does a real day's work on the real stores. Meanwhile [`recorder`] writes each
+//! change of their files, each sync and each acknowledgement into one ordered trace ([`trace`]). From the trace
+//! [`disk`] derives what a power cut may leave at any point, and [`points`] writes that into a folder. [`client`] and
+//! [`server`] open the folder as an app would, and compare it with what was acknowledged by then.
 //!
-//! The same recorder makes the disk full or read-only. Where a cut finds a loss, the trace is kept, and the program's
-//! `again` cuts once more at the same point with the same choices.
+//! The recorder can also make the disk full or read-only. If a cut finds a loss, the trace is kept, and the program's
+//! command `again` repeats the cut at the same point with the same random choices.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod calls;
@@ -25,10 +25,10 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-/// A folder that goes when it is let go: in memory, where the system has one there, as a sync is not the point here.
+/// Creates a temporary folder, in memory if the system has `/dev/shm`: real syncs are not needed here.
 ///
 /// # Errors
-/// Returns an error if the system does not let us.
+/// Returns an error if the folder cannot be created.
 pub fn folder() -> io::Result<TempDir> {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() {

@@ -1,6 +1,6 @@
-//! Cuts the power at many points of a trace, and has what is left each time examined.
+//! Cuts the power at many points of a trace, and has the result of each cut checked.
 //!
-//! Ignores what lies in the folder: whoever calls says what to look at and what should be there.
+//! This module does not know what the folder holds: the caller's check does.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,37 +12,37 @@ use rand::{Rng, SeedableRng as _};
 use super::disk::{Disk, Luck, Misfit, short};
 use super::trace::Event;
 
-/// Where the power is cut, and what becomes of that which was not synced.
+/// Where the power is cut, and what happens to changes that were not synced.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Cut {
-    /// So many events have happened.
+    /// The number of events before the cut.
     pub after: usize,
-    /// What the choices are made from; 0 loses all that was not synced, 1 keeps it.
+    /// The seed of the random choices. 0 loses all changes that were not synced, 1 keeps them all.
     pub seed: u64,
 }
 
-/// What was found wrong at a cut.
+/// Why trying cuts stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum CutError {
-    /// Something was lost, or is there and should not be.
+    /// The check of a cut failed.
     #[error("power cut after event {} of {events}, seed {}: {why}\nthe last events:\n{last}the folder as it was left: {}", cut.after, cut.seed, folder.display())]
     Lost {
-        /// The cut.
+        /// The failed cut.
         cut: Cut,
-        /// How long the trace is.
+        /// The number of events in the trace.
         events: usize,
-        /// What happened just before.
+        /// The last events before the cut, one per line.
         last: String,
-        /// What was found.
+        /// The error of the check.
         why: String,
-        /// The folder, kept for whoever examines it; the check itself has opened it.
+        /// The folder, kept for examination. The check has already opened it.
         folder: PathBuf,
     },
-    /// The trace has a gap.
+    /// The trace is inconsistent.
     #[error(transparent)]
     Misfit(#[from] Misfit),
-    /// A folder for what is left cannot be made.
-    #[error("what a power cut leaves cannot be written out: {0}")]
+    /// The folder for a cut cannot be written.
+    #[error("the folder after a power cut cannot be written: {0}")]
     Io(#[from] io::Error),
 }
 
@@ -55,9 +55,9 @@ impl Cut {
         }
     }
 
-    /// So many cuts at random, in the order of the trace. Half of them are near what is rare: names that change,
-    /// folders that are synced, files that change their length. Of all of them one in eight loses everything that was
-    /// not synced, and one in sixteen nothing.
+    /// Chooses `count` random cuts after event `from`, in the order of the trace. Half of them are close to rare
+    /// events: changed names, synced folders, changed file lengths. One cut in eight loses all changes that were not
+    /// synced, and one in sixteen keeps them all.
     pub fn choose(trace: &[Event], from: usize, count: usize, rng: &mut StdRng) -> Vec<Self> {
         let is_rare =
             |event: &Event| !matches!(event, Event::Wrote { .. } | Event::Synced { .. } | Event::Said(_));
@@ -83,11 +83,10 @@ impl Cut {
     }
 }
 
-/// Cuts the power at each of these points, in their order, and hands the folder that is left to `check`, with how many
-/// events had happened.
+/// Cuts the power at each of these points, in order, and passes the resulting folder and the cut to `check`.
 ///
 /// # Errors
-/// At the first point where something is wrong.
+/// Returns the error of the first cut that fails.
 pub fn try_all(
     trace: &[Event],
     cuts: &[Cut],
@@ -112,7 +111,7 @@ pub fn try_all(
     Ok(())
 }
 
-/// A trace from which some syncs are gone: what a program that forgets them would leave behind.
+/// Returns the trace without some of its syncs, as of a program that forgets them.
 pub fn without(trace: &[Event], is_forgotten: impl Fn(&Event) -> bool) -> Vec<Event> {
     trace.iter().filter(|event| !is_forgotten(event)).cloned().collect()
 }

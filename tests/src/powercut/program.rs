@@ -1,4 +1,4 @@
-//! The program `powercut`: the lives that are recorded, each in a process of its own.
+//! The program `powercut`: each run of the recorded work is a process of this program.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::recorder::Trouble;
 use super::trace::{self, TraceError};
 use super::{client, recorder, server};
 
-/// Works on a folder, and records every change of its files.
+/// Works in a folder, and records every change of its files.
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -26,27 +26,27 @@ enum Life {
     Client(ClientLife),
     /// A server that devices push to and sync with.
     Server(ServerLife),
-    /// Cuts the power once more at one point of a trace that was kept, and looks at what is left.
+    /// Repeats one cut of a kept trace, and checks the result.
     Again {
-        /// The file.
+        /// The trace file.
         #[arg(long)]
         trace: PathBuf,
-        /// After so many events.
+        /// The number of events before the cut.
         #[arg(long)]
         after: usize,
-        /// With these choices.
+        /// The seed of the random choices.
         #[arg(long)]
         seed: u64,
-        /// Whether the trace is of a server.
+        /// The trace is of a server.
         #[arg(long)]
         server: bool,
-        /// Whether the device is sealed.
+        /// The device's store is encrypted.
         #[arg(long)]
         sealed: bool,
     },
-    /// Prints a trace, an event a line.
+    /// Prints a trace, one event per line.
     Show {
-        /// The file.
+        /// The trace file.
         #[arg(long)]
         trace: PathBuf,
     },
@@ -54,22 +54,22 @@ enum Life {
 
 #[derive(Debug, Args)]
 struct Recorded {
-    /// The folder.
+    /// The recorded folder.
     #[arg(long)]
     folder: PathBuf,
-    /// The file that the trace goes to, behind what is in it.
+    /// The trace file; new events are appended.
     #[arg(long, default_value = "trace")]
     trace: PathBuf,
-    /// Die at the end as by kill -9, with everything open.
+    /// At the end, die as by kill -9, with everything open.
     #[arg(long)]
     dies: bool,
-    /// Once it works, let the disk have room for so many bytes only.
+    /// Once the work begins, limit the disk to this many more bytes.
     #[arg(long)]
     room_bytes: Option<u64>,
-    /// Once it works, let the disk be read-only.
+    /// Once the work begins, make the disk read-only.
     #[arg(long)]
     read_only: bool,
-    /// Let the disk be so before anything is opened.
+    /// Apply these limits before anything is opened.
     #[arg(long)]
     at_once: bool,
 }
@@ -93,22 +93,22 @@ impl Recorded {
 struct ClientLife {
     #[command(flatten)]
     recorded: Recorded,
-    /// Whether the device is sealed.
+    /// The device's store is encrypted.
     #[arg(long)]
     sealed: bool,
-    /// For a device that is not enrolled yet.
+    /// The invitation, if the device is not enrolled yet.
     #[arg(long)]
     invitation: Option<String>,
     /// Rounds of work.
     #[arg(long)]
     rounds: usize,
-    /// Whether there is no server to sync with.
+    /// There is no server to sync with.
     #[arg(long)]
     offline: bool,
-    /// Whether no photos are taken.
+    /// Take no photos.
     #[arg(long)]
     no_photos: bool,
-    /// Record nothing, and tell on standard output what was acknowledged: for tests that kill the process.
+    /// Record nothing, and print what was acknowledged on standard output; for tests that kill the process.
     #[arg(long)]
     untraced: bool,
 }
@@ -117,21 +117,21 @@ struct ClientLife {
 struct ServerLife {
     #[command(flatten)]
     recorded: Recorded,
-    /// Where the devices' folders are.
+    /// The folder of the devices' home folders.
     #[arg(long)]
     devices: PathBuf,
-    /// Where it listens.
+    /// The port to listen on.
     #[arg(long)]
     port: u16,
-    /// Batches of each device before this life.
+    /// The number of batches that each device pushed in earlier runs.
     #[arg(long)]
     from: u64,
-    /// Batches of each device in it.
+    /// The number of batches that each device pushes in this run.
     #[arg(long)]
     batches: u64,
 }
 
-/// Lives the life that the arguments name.
+/// Parses the arguments and runs the command.
 pub fn run() -> ExitCode {
     let outcome = match Arguments::parse().life {
         Life::Client(life) => live_client(&life).map_err(|error| error.to_string()),
@@ -176,11 +176,11 @@ fn live_client(life: &ClientLife) -> Result<(), client::LifeError> {
     Ok(())
 }
 
-/// Tells a line, at once: what was acknowledged must be known when the process is killed a moment later.
+/// Prints and flushes one message at once: a kill a moment later must not lose it.
 fn print(words: &[u8]) {
     let line = [words, b"\n"].concat();
     let mut out = std::io::stdout().lock();
-    out.write_all(&line).and_then(|()| out.flush()).expect("somebody listens");
+    out.write_all(&line).and_then(|()| out.flush()).expect("standard output is read");
 }
 
 fn live_server(life: &ServerLife) -> Result<(), server::LifeError> {

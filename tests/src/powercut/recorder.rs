@@ -1,8 +1,9 @@
-//! Records what this process does to one folder, in one order for all threads, and makes its disk fail on demand.
+//! Records what this process does to one folder, as one order of events for all threads. Can also simulate a full or
+//! read-only disk.
 //!
-//! Each call that changes the folder or makes something in it durable is carried out under one lock and noted there;
-//! all others pass. What cannot be recorded, such as writing through a mapping, ends the process, so that no trace
-//! has a gap that nobody knows of. Ignores why the process does what it does.
+//! Each call that changes the folder, or makes something in it durable, runs under one lock and is recorded there; all
+//! other calls pass. A change that cannot be recorded, such as a write through a mapping, aborts the process, so that
+//! no trace has an unnoticed gap. This module does not know why the process makes its calls.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,17 +17,17 @@ use libc::c_int;
 use super::calls::{self, Call, FigureResponse};
 use super::trace::Event;
 
-/// A file takes room in such blocks.
+/// The unit in which a file takes space on the disk.
 const BLOCK_BYTES: u64 = 4096;
-/// So much is held back before it is written.
+/// The size of the trace's buffer.
 const BUFFER_BYTES: usize = 1024 * 1024;
 
-/// What is wrong with the disk.
+/// A simulated fault of the disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trouble {
-    /// There is room for so many bytes more.
+    /// The disk is nearly full.
     Full {
-        /// The room.
+        /// The bytes that are left.
         room_bytes: u64,
     },
     /// Nothing can be changed.
@@ -36,7 +37,7 @@ pub enum Trouble {
 static RECORDER: OnceLock<Recorder> = OnceLock::new();
 
 struct Recorder {
-    /// Without links in its path.
+    /// The recorded folder's path, without symbolic links.
     root: PathBuf,
     state: Mutex<State>,
 }
@@ -45,22 +46,22 @@ struct State {
     trace: Option<File>,
     buffer: Vec<u8>,
     trouble: Option<Trouble>,
-    /// Calls that were refused for it.
+    /// The number of calls refused because of the fault.
     refused: u64,
 }
 
-/// A file or folder in the recorded one.
+/// A file or folder inside the recorded folder.
 struct Inside {
     path: String,
     node: u64,
     is_folder: bool,
 }
 
-/// From here on what this process does to the folder goes into the trace, behind what is in there already. A new trace
-/// begins with what is in the folder. Must be called before there are other threads.
+/// Starts recording what this process does to the folder, appending to the trace. A new trace begins with the
+/// folder's current content. Must be called before other threads exist.
 ///
 /// # Errors
-/// Returns an error if the folder or the trace cannot be used, or the kernel takes no filter.
+/// Returns an error if the folder or the trace cannot be used, or if the kernel refuses the filter.
 pub fn start(folder: &Path, trace: Option<&Path>) -> io::Result<()> {
     let root = folder.canonicalize()?;
     let mut buffer = Vec::new();
@@ -84,14 +85,14 @@ pub fn start(folder: &Path, trace: Option<&Path>) -> io::Result<()> {
     })
 }
 
-/// Notes that something was said: an acknowledgement, at this place of the order.
+/// Records a message, such as an acknowledgement, at this point of the order.
 pub fn say(words: &[u8]) {
     if let Some(recorder) = RECORDER.get() {
         recorder.lock().note(&Event::Said(words.to_vec()));
     }
 }
 
-/// From here on the disk is in trouble, or in none. Returns how many calls were refused since the last time.
+/// Sets or clears the fault of the disk. Returns how many calls were refused since the last call of this function.
 pub fn set_trouble(trouble: Option<Trouble>) -> u64 {
     RECORDER.get().map_or(0, |recorder| {
         let mut state = recorder.lock();
@@ -100,20 +101,20 @@ pub fn set_trouble(trouble: Option<Trouble>) -> u64 {
     })
 }
 
-/// Writes out what is held back of the trace.
+/// Writes the buffered part of the trace to its file.
 pub fn flush() {
     if let Some(recorder) = RECORDER.get() {
         recorder.lock().write_out();
     }
 }
 
-/// Ends the process as a kill does, with the trace written out.
+/// Ends the process as a kill does, after writing out the trace.
 pub fn die() -> ! {
     flush();
     calls::die()
 }
 
-/// Notes what is in a folder as if it was just made.
+/// Records the content of a folder as if it was just created.
 fn note_standing(root: &Path, above: &str, into: &mut Vec<u8>) -> io::Result<()> {
     for entry in fs::read_dir(root.join(above))? {
         let entry = entry?;
@@ -153,7 +154,7 @@ impl Recorder {
             libc::SYS_ftruncate => self.set_length(call),
             libc::SYS_rename => self.rename(call, (HERE, 0), (HERE, 1)),
             libc::SYS_renameat => self.rename(call, (call.file(0), 1), (call.file(2), 3)),
-            // The flags that exchange names or leave a whiteout behind are none of ours.
+            // The flags that exchange names or leave a whiteout are not used by the stores.
             libc::SYS_renameat2 if call.flags(4) & !1 == 0 => {
                 self.rename(call, (call.file(0), 1), (call.file(2), 3))
             }
@@ -169,7 +170,7 @@ impl Recorder {
             libc::SYS_mkdirat => self.make_folder(call, self.inside(call.file(0), &call.path(1))),
             libc::SYS_fsync => self.sync(call, false),
             libc::SYS_fdatasync => self.sync(call, true),
-            // It makes nothing durable; who relies on it shall be found out.
+            // It makes nothing durable, so a program that relies on it must fail the check.
             libc::SYS_sync_file_range => call.pass(),
             libc::SYS_sync | libc::SYS_syncfs => {
                 let mut state = self.lock();
@@ -177,7 +178,7 @@ impl Recorder {
                 state.note_if(answer, || Event::SyncedAll);
                 answer
             }
-            // Whoever is told so reads and writes instead.
+            // Callers fall back to read and write on this error.
             libc::SYS_copy_file_range | libc::SYS_sendfile | libc::SYS_splice => -i64::from(libc::EINVAL),
             libc::SYS_fallocate if self.opened(call.file(0)).is_some() => -i64::from(libc::EOPNOTSUPP),
             libc::SYS_fallocate => call.pass(),
@@ -186,7 +187,7 @@ impl Recorder {
         }
     }
 
-    /// The path of something in the folder, if it lies there.
+    /// Returns the path relative to the recorded folder, if it is inside.
     fn inside(&self, above: c_int, path: &Path) -> Option<String> {
         let whole = if path.is_absolute() {
             path.to_owned()
@@ -203,7 +204,7 @@ impl Recorder {
         Some(names.join("/"))
     }
 
-    /// What an open file of the folder is.
+    /// Returns what a file descriptor refers to, if that is inside the recorded folder.
     fn opened(&self, file: c_int) -> Option<Inside> {
         let link = fs::read_link(format!("/proc/self/fd/{file}")).ok()?;
         let rest = link.strip_prefix(&self.root).ok()?;
@@ -305,7 +306,7 @@ impl Recorder {
 
     fn remove(&self, call: &Call, inside: Option<String>, is_folder: bool) -> FigureResponse {
         let Some(path) = inside else { return call.pass() };
-        // A socket's name comes by a call of its own, and a socket holds nothing.
+        // A socket is created by another call, and has no content.
         let about = fs::symlink_metadata(self.root.join(&path));
         if about.is_ok_and(|about| about.file_type().is_socket()) {
             return call.pass();
@@ -317,7 +318,7 @@ impl Recorder {
 
     fn make_folder(&self, call: &Call, inside: Option<String>) -> FigureResponse {
         let Some(path) = inside else { return call.pass() };
-        // Many ask for a folder that is there.
+        // Callers often create folders that exist already.
         if self.root.join(&path).exists() {
             return call.pass();
         }
@@ -377,7 +378,7 @@ impl State {
         self.buffer.clear();
     }
 
-    /// The answer to a change that the disk does not take.
+    /// Returns the error of a change that the faulty disk does not accept.
     fn refusal(&mut self, room_bytes: u64) -> Option<FigureResponse> {
         let error = match &mut self.trouble {
             None => return None,
@@ -392,7 +393,7 @@ impl State {
         Some(-i64::from(error))
     }
 
-    /// How many of so many bytes at a place fit on the disk. What lies there already is overwritten without more room.
+    /// Returns how many of `count` bytes at `at` fit on the disk. Overwriting existing blocks takes no space.
     fn room_for(&mut self, file: c_int, at: u64, count: u64) -> Result<u64, FigureResponse> {
         if !matches!(self.trouble, Some(Trouble::Full { .. })) {
             return self.refusal(0).map_or(Ok(count), Err);
@@ -417,7 +418,7 @@ impl State {
     }
 }
 
-/// Ends the process: its trace would have a gap.
+/// Aborts the process, because its trace would have a gap.
 fn not_recordable(what: &str) -> ! {
     let words = format!("{what} cannot be recorded\n");
     Call::with_bytes(libc::SYS_write, 2, words.as_bytes(), 0).pass();

@@ -1,8 +1,9 @@
-//! A server's work to be recorded, and what must be left of it after a power cut.
+//! A server's work to be recorded, and the check of what must be left of it after a power cut.
 //!
-//! Three devices push batches of ops at the same time, made by a rule so that whoever knows the device knows every
-//! batch; each receipt is told in the trace once it is returned. A fourth one is a real client that syncs over QUIC and
-//! sends photos; what it was told to be merged or stored is told as well.
+//! Three devices push batches of ops at the same time. The batches are generated from the device, so the check can
+//! generate them again. After each receipt is returned, a message goes into the trace. A fourth device is a real client
+//! that syncs over QUIC and sends photos. The trace also has its messages: which records are merged, and which pictures
+//! stored.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,101 +26,101 @@ use crate::support::device::bundle;
 use crate::support::ops::Author;
 use crate::support::{company, photo};
 
-/// Who pushes, and where they work.
+/// The people whose devices push, with their outlets.
 const PUSHING: [(&str, &str); 3] = [("W1", "A1"), ("W2", "B1"), ("W3", "C1")];
-/// Who syncs as an app does.
+/// The person whose device syncs as an app does, with the outlet.
 const SYNCING: (&str, &str) = ("W4", "A2");
-/// A batch is one visit, and a new note for each of so many before it.
+/// The number of older visits that get a new note in a batch, besides its own new visit.
 const CHANGES_A_BATCH: u64 = 8;
-/// The visit, its shelf and its count.
+/// The ops of a visit: the visit, its shelf and its count.
 const OPS_A_VISIT: u64 = 3;
 const LINES: u64 = 4;
 const NOTE_BYTES: usize = 8000;
 const PHOTO_BYTES: usize = 60_000;
-/// The real client syncs after so many batches of the others.
+/// The real client syncs once for this many batches.
 const BATCHES_A_SYNC: u64 = 10;
 
 /// A device that pushes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Pushing {
-    /// Its place in the list of those who push.
+    /// Its index in [`PUSHING`].
     nth: usize,
     device: u32,
-    /// When its first visit was.
+    /// The time of its first visit.
     from_ms: i64,
 }
 
-/// What the server's process says in the trace.
+/// A message of the server's process in the trace.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Word {
     /// The company was written.
     Founded,
     /// A device is enrolled.
     Enrolled(Pushing),
-    /// A device has the receipt for so many batches.
+    /// A device has receipts for this many batches.
     Receipt {
-        /// Its place in the list.
+        /// Its index in [`PUSHING`].
         nth: usize,
-        /// The batches.
+        /// The number of batches.
         batches: u64,
     },
-    /// A client was told that these records are merged.
+    /// A client learned that these records are merged.
     Merged(Vec<Line>),
-    /// A client was told that a picture is stored.
+    /// A client learned that a picture is stored.
     Stored(String),
 }
 
-/// One life of the recorded process.
+/// One run of the recorded process.
 #[derive(Debug)]
 pub struct Life<'a> {
     /// The server's data folder.
     pub data: &'a Path,
-    /// Where the devices' folders are.
+    /// The folder of the devices' home folders.
     pub devices: &'a Path,
-    /// Where it listens, the same in all lives.
+    /// The port to listen on, the same in all runs.
     pub port: u16,
-    /// Batches of each device before this life.
+    /// The number of batches that each device pushed in earlier runs.
     pub from: u64,
-    /// Batches of each device in it.
+    /// The number of batches that each device pushes in this run.
     pub batches: u64,
 }
 
-/// Why a life came to an early end.
+/// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum LifeError {
     /// The server did not start.
     #[error(transparent)]
     Serving(#[from] crate::serving::ServingError),
-    /// The store.
+    /// The server's store failed.
     #[error(transparent)]
     Store(#[from] xundian_server::store::StoreError),
-    /// The client.
+    /// A client could not be enrolled.
     #[error(transparent)]
     Enrol(#[from] xundian_client::EnrolError),
-    /// The client's store.
+    /// The client's store failed.
     #[error(transparent)]
     Client(#[from] xundian_client::StoreError),
-    /// A save of the client.
+    /// A save of the client failed.
     #[error(transparent)]
     Record(#[from] xundian_client::RecordError),
-    /// A sync of the client.
+    /// A sync of the client failed.
     #[error(transparent)]
     Sync(#[from] xundian_client::SyncError),
-    /// A word.
+    /// A message could not be encoded or decoded.
     #[error(transparent)]
     Word(#[from] serde_json::Error),
-    /// The system.
+    /// A file could not be used.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// Several of the devices were refused.
+    /// Several steps failed.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Refused(Vec<Self>),
-    /// A push was not taken whole.
-    #[error("a batch was not taken: {0}")]
+    /// A push was not accepted in full.
+    #[error("a batch was not accepted in full: {0}")]
     Push(String),
 }
 
-/// What takes the words.
+/// The function that takes the messages.
 pub type Say = fn(&[u8]);
 
 fn tell(say: Say, word: &Word) -> Result<(), LifeError> {
@@ -127,10 +128,11 @@ fn tell(say: Say, word: &Word) -> Result<(), LifeError> {
     Ok(())
 }
 
-/// Serves until the devices have done their part. What it returns still runs. `works` is called once it serves.
+/// Serves until the devices have done their work. Calls `works` when the work begins, and returns the server, still
+/// running.
 ///
 /// # Errors
-/// Returns an error if something is refused, as on a disk that is full.
+/// Returns an error if a step fails, such as on a full disk.
 pub fn live(
     life: &Life<'_>,
     say: Say,
@@ -171,7 +173,7 @@ pub fn live(
     Ok((runtime, serving))
 }
 
-/// The client of a folder; a new device of a person where it is none yet.
+/// Opens the client in a folder. If there is none yet, enrols a new device for the person.
 async fn client_of(home: &Path, serving: &Serving, person: &str) -> Result<Client, LifeError> {
     if home.exists() {
         return Ok(Client::open(home)?);
@@ -201,7 +203,7 @@ fn push(server: &Server, device: &Pushing, nth: u64) -> Result<(), LifeError> {
     Ok(())
 }
 
-/// A visit with a photo, and a sync that takes both to the server.
+/// Records a visit with a photo, and syncs both to the server.
 async fn sync_once(client: &Client, nth: u64, say: Say) -> Result<(), LifeError> {
     let outlet = company::outlet(SYNCING.1);
     client.sync(|_| {}).await?;
@@ -223,7 +225,7 @@ async fn sync_once(client: &Client, nth: u64, say: Say) -> Result<(), LifeError>
     Ok(())
 }
 
-/// A text that no compression makes small.
+/// Returns a text that does not compress well.
 fn note(seed: u64) -> String {
     let mut state = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut next = || {
@@ -241,7 +243,7 @@ impl Pushing {
         Home::Outlet(company::outlet(PUSHING[self.nth].1))
     }
 
-    /// The author at the beginning of a batch.
+    /// Returns the author as it is at the start of a batch.
     fn author(&self, batch: u64) -> Author {
         let changes_before = match batch.checked_sub(CHANGES_A_BATCH) {
             Some(full) => CHANGES_A_BATCH * (CHANGES_A_BATCH - 1) / 2 + CHANGES_A_BATCH * full,
@@ -259,8 +261,8 @@ impl Pushing {
         RecordId::v7(self.at_ms(batch).unsigned_abs(), [u8::try_from(self.nth).unwrap_or(0); 10])
     }
 
-    /// What the device pushes at once: a visit, and new notes for those of the batches before, so that much is written
-    /// and little is there to be compared.
+    /// Returns the ops of a batch: one new visit, and new notes for the visits of the batches before. So much is
+    /// written, but there are few records to compare.
     fn batch(&self, nth: u64) -> Vec<Op> {
         let mut author = self.author(nth);
         let mut ops = self.visit(nth, &mut author).to_vec();
@@ -287,7 +289,7 @@ impl Pushing {
         ]
     }
 
-    /// The change that a batch makes to the visit of one before it, having seen what the batches between have made of it.
+    /// Returns the op of batch `nth` that changes an older visit's note. Its author has seen all changes before.
     fn change(&self, of: u64, nth: u64, note: &str, author: &mut Author) -> Op {
         let mut seen = Record::empty(Visit::key(self.visit_id(of)), self.home());
         if nth == of + 1 {
@@ -298,7 +300,7 @@ impl Pushing {
             let first = before.saturating_sub(CHANGES_A_BATCH);
             let mut then = self.author(before);
             then.next = OpSeq(then.next.0 + OPS_A_VISIT + (of - first));
-            // Of what is seen only the stamps count.
+            // Only the stamps of the seen record matter.
             let form = Visit { note: Some(String::new()), ..Visit::default() };
             seen.apply(&then.op(&form, seen.key.id, self.home(), self.at_ms(before), None));
         }
@@ -306,7 +308,7 @@ impl Pushing {
         author.op(&form, seen.key.id, self.home(), self.at_ms(nth), Some(&seen))
     }
 
-    /// What the server holds of the device after so many batches.
+    /// Returns what the server holds of the device after this many batches.
     fn records(&self, batches: u64) -> BTreeMap<RecordKey, Record> {
         let mut records = BTreeMap::new();
         for op in (0..batches).flat_map(|nth| self.batch(nth)) {
@@ -316,25 +318,25 @@ impl Pushing {
     }
 }
 
-/// The words of a trace with their places.
+/// The messages of a trace, with their positions.
 #[derive(Debug)]
 pub struct Words(Vec<(usize, Word)>);
 
-/// What must be there at some point of a trace.
+/// What must be there at a point of a trace.
 #[derive(Clone, Debug, Default)]
 pub struct Expected {
     is_founded: bool,
-    /// The devices that push, and how many batches each has a receipt for.
+    /// The devices that push, each with the number of batches that it has receipts for.
     pushed: Vec<(Pushing, u64)>,
     merged: Vec<Line>,
     stored: Vec<ContentHash>,
 }
 
 impl Words {
-    /// Reads the words of a trace.
+    /// Reads the messages of a trace.
     ///
     /// # Errors
-    /// Returns an error if one of them is none.
+    /// Returns an error if one of them cannot be decoded.
     pub fn of(trace: &[Event]) -> Result<Self, serde_json::Error> {
         let said = trace.iter().enumerate().filter_map(|(nth, event)| match event {
             Event::Said(words) => Some(serde_json::from_slice(words).map(|word| (nth, word))),
@@ -343,12 +345,12 @@ impl Words {
         Ok(Self(said.collect::<Result<_, _>>()?))
     }
 
-    /// How many receipts were returned.
+    /// Returns the number of receipts.
     pub fn receipts(&self) -> usize {
         self.0.iter().filter(|(_, word)| matches!(word, Word::Receipt { .. })).count()
     }
 
-    /// What must be there after so many events.
+    /// Returns what must be there after the first `after` events.
     pub fn expected_at(&self, after: usize) -> Expected {
         let mut expected = Expected::default();
         for (_, word) in self.0.iter().take_while(|(nth, _)| *nth < after) {
@@ -364,11 +366,11 @@ impl Words {
     }
 }
 
-/// Opens the server of a folder as `serve` does, and compares it with what must be there. Then one more push of each
-/// device must work; `is_thorough` has the server opened once more, and everything looked at again.
+/// Opens the server in a folder as `serve` does, and compares it with what must be there. Then one more push of each
+/// device must succeed. If `is_thorough`, the server is opened again after that and everything is compared again.
 ///
 /// # Errors
-/// In words, what is not as it must be.
+/// Returns a description of the first difference.
 pub fn check(data: &Path, expected: &Expected, is_thorough: bool) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
@@ -379,7 +381,7 @@ pub fn check(data: &Path, expected: &Expected, is_thorough: bool) -> Result<(), 
     Ok(())
 }
 
-/// Looks at everything, and has each device push once more. Returns what must be there then.
+/// Compares everything, and lets each device push once more if `goes_on`. Returns what must be there afterwards.
 async fn look(data: &Path, expected: &Expected, goes_on: bool) -> Result<Expected, String> {
     let server =
         Server::open(data, sessions::now_ms()).map_err(|error| format!("it does not open: {error}"))?;
@@ -405,7 +407,7 @@ async fn look(data: &Path, expected: &Expected, goes_on: bool) -> Result<Expecte
     for (device, batches) in &mut next.pushed {
         *batches = compare_pushed(&server, device, *batches)?;
         if goes_on {
-            push(&server, device, *batches).map_err(|error| format!("it does not go on: {error}"))?;
+            push(&server, device, *batches).map_err(|error| format!("it does not accept a push: {error}"))?;
             *batches += 1;
         }
     }
@@ -417,13 +419,13 @@ fn compare_merged(server: &Server, lines: &[Line]) -> Result<(), String> {
     let held: Vec<Line> =
         [records(Visit::SPEC.kind)?, records(Photo::SPEC.kind)?].iter().flatten().map(line_of).collect();
     match lines.iter().find(|line| !held.contains(line)) {
-        Some(lost) => Err(format!("{lost:?} was merged and is lost, or holds something else")),
+        Some(lost) => Err(format!("{lost:?} was merged and is lost, or has other content")),
         None => Ok(()),
     }
 }
 
-/// Compares what is there of a device with what it pushed: all batches that it has a receipt for, and the next one whole
-/// or not at all. Returns how many are there.
+/// Compares a device's records with what it pushed: all batches with a receipt, and the next one in full or not at all.
+/// Returns the number of batches that are there.
 fn compare_pushed(server: &Server, device: &Pushing, receipts: u64) -> Result<u64, String> {
     let mut found = BTreeMap::new();
     for kind in [Visit::SPEC.kind, ShelfObservation::SPEC.kind, StockCount::SPEC.kind] {
@@ -437,7 +439,7 @@ fn compare_pushed(server: &Server, device: &Pushing, receipts: u64) -> Result<u6
         let lost = expected.iter().find(|(key, record)| found.get(key) != Some(record)).map(|(key, _)| key);
         let (found, expected) = (found.len(), expected.len());
         return Err(format!(
-            "device {} has receipts for {receipts} batches: of {expected} records {found} are there, {lost:?} is another",
+            "device {} has receipts for {receipts} batches: {found} of {expected} records are there, {lost:?} differs or is missing",
             device.device
         ));
     }

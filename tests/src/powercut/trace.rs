@@ -1,101 +1,101 @@
-//! What a program did to a folder, in order: the events, and the file that they are written to.
+//! A trace: the ordered events of what a program did to a folder, and the file format for them.
 //!
-//! A file is known by its node, the number that the system gives it: names come and go. Paths are relative to the
-//! folder. Ignores who writes events and what they amount to.
+//! A file is identified by its inode number, because names come and go. Paths are relative to the folder. This module
+//! does not know who writes events or what they mean.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// One thing that was done, or said.
+/// One change, sync or message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// A file was made. Its node may be that of a file that is gone.
+    /// A file was created. The inode number may be reused from a removed file.
     Made {
-        /// Its name.
+        /// Its path.
         path: String,
-        /// Its node.
+        /// Its inode number.
         node: u64,
     },
-    /// A folder was made.
+    /// A folder was created.
     MadeFolder {
-        /// Its name.
+        /// Its path.
         path: String,
     },
     /// Bytes were written.
     Wrote {
-        /// The file.
+        /// The file's inode number.
         node: u64,
-        /// The place of the first one.
+        /// The offset of the first byte.
         at: u64,
         /// The bytes.
         bytes: Vec<u8>,
     },
-    /// A file was cut off, or made longer by zeros.
+    /// A file was truncated, or extended with zeros.
     SetLength {
-        /// The file.
+        /// The file's inode number.
         node: u64,
-        /// Its length from then on.
+        /// Its new length.
         length: u64,
     },
-    /// A name was changed; what had the new one before has lost it.
+    /// A file or folder was renamed, replacing any file that had the new name.
     Renamed {
-        /// The old one.
+        /// The old path.
         from: String,
-        /// The new one.
+        /// The new path.
         to: String,
     },
-    /// A file got one more name.
+    /// A hard link was made.
     Linked {
-        /// The name it has.
+        /// The existing path.
         from: String,
-        /// The other one.
+        /// The new path.
         to: String,
     },
-    /// A file's name was removed.
+    /// A file's name was unlinked.
     Removed {
-        /// The name.
+        /// The path.
         path: String,
     },
     /// An empty folder was removed.
     RemovedFolder {
-        /// Its name.
+        /// Its path.
         path: String,
     },
     /// A file was synced.
     Synced {
-        /// The file.
+        /// The file's inode number.
         node: u64,
-        /// Whether by `fdatasync` or the like of it.
+        /// Whether by `fdatasync` rather than `fsync`.
         is_data: bool,
     },
-    /// A folder was synced: the names in it.
+    /// A folder was synced, and with it the names in it.
     SyncedFolder {
-        /// The folder.
+        /// Its path.
         path: String,
     },
     /// Everything was synced.
     SyncedAll,
-    /// The program has said something, such as that a save has returned.
+    /// A message of the program, such as that a save has returned.
     Said(Vec<u8>),
 }
 
 /// A trace that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
-    /// The file.
+    /// The file cannot be read.
     #[error("the trace cannot be read: {0}")]
     Io(#[from] io::Error),
-    /// Its bytes.
+    /// The content is not a valid trace.
     #[error("the trace is malformed at byte {at}")]
     Malformed {
-        /// Where.
+        /// The offset of the invalid event.
         at: usize,
     },
 }
 
 impl Event {
-    /// Adds its bytes: a tag, then numbers in eight bytes and everything else behind its length.
+    /// Appends the encoded event: a tag, then numbers as eight bytes each, then texts and bytes, each after its length.
     pub(super) fn encode(&self, into: &mut Vec<u8>) {
         match self {
             Self::Made { path, node } => entry(into, 1, &[*node], &[path.as_bytes()]),
@@ -135,7 +135,7 @@ impl Event {
 /// Reads a whole trace.
 ///
 /// # Errors
-/// Returns an error if the file cannot be read, or is no trace.
+/// Returns an error if the file cannot be read or is not a valid trace.
 pub fn read(file: &Path) -> Result<Vec<Event>, TraceError> {
     let bytes = fs::read(file)?;
     let mut reader = Reader { bytes: &bytes, at: 0 };

@@ -1,4 +1,4 @@
-//! The server's figures at every level, and the truth that they are compared with.
+//! The server's figures at every level, and the truth to compare them with.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,16 +12,16 @@ use xundian_server::figures::RollUp;
 use super::series::{Series, Source, UNASSIGNED};
 use super::{ReplayError, scopes_of};
 
-/// Where a figure stands: its level, and the region, week and product where the level splits by them.
+/// The key of a figure: its level, then the region, week and product, each empty if the level does not split by it.
 type StorageLocation = (String, String, String, String);
-/// Rows, and of these out of stock.
+/// The number of rows, and how many of them are out of stock.
 type Count = (i64, i64);
 
-/// What an independent program counted.
+/// The counts of the independent program.
 pub(super) struct Truth(BTreeMap<StorageLocation, Count>);
 
 impl Truth {
-    /// Runs `truth.py`.
+    /// Runs `truth.py` and reads its output.
     pub(super) fn count(source: &Source, out: &Path) -> Result<Self, ReplayError> {
         let mut command = Command::new("python3");
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/truth.py")).arg(&source.series);
@@ -49,12 +49,12 @@ impl Truth {
     }
 }
 
-/// What the server answers.
+/// The server's figures.
 #[derive(Default)]
 pub(super) struct Cells(BTreeMap<StorageLocation, Count>);
 
 impl Cells {
-    /// Asks the server for every figure that the truth has: each level by its own way of rolling up.
+    /// Reads every figure that the truth contains from the server, using a separate query for each level.
     pub(super) fn read(server: &Server, series: &Series) -> Result<Self, ReplayError> {
         let weeks = series.weeks();
         let (Some(first), Some(last)) = (weeks.first(), weeks.last()) else { return Ok(Self::default()) };
@@ -117,13 +117,13 @@ impl Cells {
         count.1 += figures.absent;
     }
 
-    /// Rows out of stock in the nation.
+    /// Returns the number of rows out of stock in the nation.
     pub(super) fn nation_absent(&self) -> i64 {
         let nation = ("nation".to_owned(), String::new(), String::new(), String::new());
         self.0.get(&nation).map_or(0, |count| count.1)
     }
 
-    /// How many figures there are of each level.
+    /// Returns the number of figures of each level.
     pub(super) fn count_by_level(&self) -> BTreeMap<String, usize> {
         let mut levels = BTreeMap::new();
         for (level, ..) in self.0.keys() {
@@ -132,14 +132,15 @@ impl Cells {
         levels
     }
 
-    /// Every figure that is not the truth, and every truth that has no figure.
+    /// Describes every figure that differs from the truth, and every figure that is missing.
     pub(super) fn differences(&self, truth: &Truth) -> Vec<String> {
         let mut differences = Vec::new();
         for (place, found) in &self.0 {
             match truth.0.get(place) {
                 Some(counted) if counted == found => {}
-                counted => differences
-                    .push(format!("{place:?}: the server says {found:?}, the truth is {counted:?}")),
+                counted => {
+                    differences.push(format!("{place:?}: the server has {found:?}, the truth is {counted:?}"))
+                }
             }
         }
         let missing = truth.0.iter().filter(|(place, _)| !self.0.contains_key(*place));

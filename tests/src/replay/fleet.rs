@@ -1,4 +1,4 @@
-//! The devices: each records its weeks in a random order, offline, and syncs in rounds.
+//! The devices. Each records its weeks in a random order, offline, and syncs in rounds.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::AddAssign;
@@ -18,12 +18,12 @@ use xundian_server::Server;
 use super::ReplayError;
 
 const HOUR_MS: i64 = 3_600_000;
-/// A visit saves itself and its shelf.
+/// The ops of a visit: the visit and its shelf.
 const OPS_PER_VISIT: u64 = 2;
 const ROUNDS_MAX: usize = 5;
 const MERGE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A device in the making.
+/// A device to be enrolled, with the weeks that it will record.
 pub(super) struct Device {
     pub(super) outlet: OutletId,
     pub(super) weeks: BTreeMap<Day, Vec<(usize, bool)>>,
@@ -31,7 +31,7 @@ pub(super) struct Device {
     pub(super) invitation: String,
 }
 
-/// What devices did.
+/// What the devices did.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Counts {
     pub(super) visits: usize,
@@ -49,7 +49,7 @@ impl AddAssign for Counts {
     }
 }
 
-/// Enrols devices, then lets them take turns in a random order until all have synced all they have.
+/// Enrols devices, then gives them turns in a random order until each has recorded and synced everything.
 pub(super) async fn run_lane(
     server: Arc<Server>,
     devices: Vec<Device>,
@@ -85,7 +85,7 @@ struct Phone {
 }
 
 impl Phone {
-    /// Enrols, and fetches what the device needs before it goes offline.
+    /// Enrols a device and syncs once, so that it has what it needs offline.
     async fn enrol(
         device: Device,
         gtins: Arc<BTreeMap<usize, Gtin>>,
@@ -100,7 +100,7 @@ impl Phone {
         Ok(Self { client, outlet: device.outlet, gtins, rounds, ops_saved: 0 })
     }
 
-    /// Records one round of weeks, then syncs in one of three ways.
+    /// Records one round of weeks, then syncs: normally, again after losing all receipts, or twice.
     async fn take_turn(
         &mut self,
         server: &Server,
@@ -136,12 +136,12 @@ impl Phone {
         Ok(())
     }
 
-    /// Sends everything, waits until the server has merged it, and drops the connection before any answer is
-    /// read, as a phone does that goes out of range: the next sync sends it all again.
+    /// Sends everything, waits until the server has merged it, and drops the connection before reading an answer, like
+    /// a phone that goes out of range. The next sync sends everything again.
     async fn sync_without_receipts(&self, server: &Server) -> Result<(), ReplayError> {
         let device = self.client.identity().ok_or(SyncError::NotEnrolled)?.device;
         let (sent, mut steps) = (Notify::new(), 0);
-        // The outbox is read twice, the second time to find its end; by then all of it was sent.
+        // The outbox is read twice, the second time to find its end. By then everything was sent.
         let sync = self.client.sync(|_| {
             steps += 1;
             if steps == 2 {

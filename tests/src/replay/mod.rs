@@ -1,21 +1,21 @@
-//! The replay: a real weekly series of what was on which shelf, recorded on one device a store, synced in a
-//! random order, and compared with an independent count, cell by cell.
+//! The replay of a real weekly series of shelf stock. One device per store records it, the devices sync in a random
+//! order, and the server's figures are compared with an independent count, cell by cell.
 //!
 //! A row of the series (week, store, product, in stock or not) becomes a line of a shelf observation: `present`
 //! is `in_stock`. All rows of a store and week are one visit, whose business day is the first day of the week.
 //!
-//! The series is laid over the public outlets and products as `tests/data/truth.py` says and does. Store s is
-//! the outlet at index ⌊s · N / 67⌋ of all N outlets sorted by (province_code, store_id) as text; its region is
-//! the row's `region`. Product p is the row at index p of the products sorted by GTIN as text. Where the public
-//! data are absent, the committed sample takes their place: its outlets are in no region, and its product p has
-//! the GTIN whose digits but the last are 690,000,000,000 + p.
+//! The stores and products of the series are mapped to the public outlets and products as `tests/data/truth.py`
+//! describes and implements. Store s is the outlet at index ⌊s · N / 67⌋ of all N outlets sorted by (province_code,
+//! store_id) as text; its region is the row's `region`. Product p is the row at index p of the products sorted by GTIN
+//! as text. Without the public data the committed sample is used: its outlets have no region, and its product p has
+//! the GTIN with the digits of 690,000,000,000 + p followed by the check digit.
 //!
-//! Outlets of a region are assigned to positions of that region's unit. Of the outlets of no region all but the
-//! first are assigned to positions of a unit that lies in no region; the first is assigned to nobody and visited
-//! by headquarters, so that its figures are those of no unit at all.
+//! Outlets of a region are assigned to positions of that region's unit. The first outlet without a region is assigned
+//! to nobody and visited by headquarters, so its figures belong to no unit. The other outlets without a region are
+//! assigned to positions of a unit outside all regions.
 //!
-//! Each device records its weeks in a random order and syncs after every few of them. Several devices sync at
-//! the same time, some twice in a row, and some lose all receipts of a sync and send everything again.
+//! Each device records its weeks in a random order and syncs after a few of them. Several devices sync at the same
+//! time. Some sync twice in a row, and some lose all receipts of a sync and send everything again.
 
 mod figures;
 mod fleet;
@@ -44,9 +44,9 @@ use fleet::{Counts, Device};
 use series::Series;
 pub use series::Source;
 
-/// How many devices sync at the same time.
+/// The number of devices that sync at the same time.
 const LANES: usize = 4;
-/// What is said where the public data are absent.
+/// The warning if the public data are absent.
 pub const SAMPLE_BANNER: &str = "
 !!! ================================================================================
 !!! The public data (../shared/data) are absent: the replay runs on the small committed
@@ -56,19 +56,19 @@ const COMPANY: &str = "HQ";
 /// The unit of outlets that belong to no region.
 const DIRECT: &str = "直属";
 
-/// Why a replay came to no end.
+/// Why a replay failed.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each is the error of the part that it names")]
+#[expect(missing_docs, reason = "each variant wraps the error of the part in its name")]
 pub enum ReplayError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    #[error("the series, or what it is laid over: {0}")]
+    #[error("the series, the outlets or the products cannot be read: {0}")]
     Csv(#[from] csv::Error),
     #[error(transparent)]
     Day(#[from] DayError),
     #[error(transparent)]
     Gtin(#[from] GtinError),
-    #[error("the series does not fit what it is laid over: {0}")]
+    #[error("the series does not fit the outlets and products: {0}")]
     Mapping(String),
     #[error(transparent)]
     Serving(#[from] ServingError),
@@ -90,35 +90,35 @@ pub enum ReplayError {
     Truth(String),
 }
 
-/// What a replay found.
+/// The result of a replay.
 #[derive(Debug)]
 pub struct Report {
-    /// The seed that repeats it.
+    /// The seed of the run.
     pub seed: u64,
-    /// Rows of the series.
+    /// The number of rows in the series.
     pub rows: usize,
-    /// Rows found out of stock, by the server's national figure.
+    /// The number of rows out of stock, from the server's national figure.
     pub out_of_stock: i64,
-    /// Stores, each with a device.
+    /// The number of stores, which is also that of devices.
     pub stores: usize,
-    /// Figures compared with the truth, by level.
+    /// The number of figures compared with the truth, by level.
     pub compared: BTreeMap<String, usize>,
-    /// Figures that differ from the truth, for people.
+    /// The figures that differ from the truth, as text.
     pub differences: Vec<String>,
-    /// What `verify` found.
+    /// The report of `verify`.
     pub verify: VerifyReport,
     counts: Counts,
     times: Vec<(&'static str, Duration)>,
 }
 
 impl Report {
-    /// Whether every figure is the truth and every cell what its records add up to.
+    /// Whether every figure equals the truth, and every cell the sum of its records.
     pub fn is_clean(&self) -> bool {
         self.differences.is_empty() && self.verify.is_clean()
     }
 }
 
-/// The seed of `XUNDIAN_SEED`, or a random one.
+/// Returns the seed in `XUNDIAN_SEED`, or a random one.
 pub fn seed_from_environment() -> u64 {
     let given = std::env::var("XUNDIAN_SEED").ok().and_then(|seed| seed.parse().ok());
     given.unwrap_or_else(|| rand::rng().random())
@@ -127,7 +127,7 @@ pub fn seed_from_environment() -> u64 {
 /// Replays a series into a new server and new devices, all in `folder`.
 ///
 /// # Errors
-/// Returns an error if a device or the server cannot do its work. Wrong figures are no error but in the report.
+/// Returns an error if a device or the server fails. Wrong figures are not errors; they are in the report.
 pub fn run(source: &Source, folder: &Path, seed: u64) -> Result<Report, ReplayError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(replay(source, folder, seed))
@@ -167,7 +167,7 @@ async fn replay(source: &Source, folder: &Path, seed: u64) -> Result<Report, Rep
     })
 }
 
-/// Writes the organisation and invites one device a store.
+/// Writes the organisation and invites one device per store.
 fn set_up(serving: &Serving, series: &Series, folder: &Path) -> Result<Vec<Device>, ReplayError> {
     let first_day = series.weeks().first().copied().unwrap_or(Day(0));
     let mut company = Company::default();
@@ -206,7 +206,7 @@ fn set_up(serving: &Serving, series: &Series, folder: &Path) -> Result<Vec<Devic
     series.shops.iter().zip(people).map(device).collect()
 }
 
-/// Runs all devices, several at a time.
+/// Runs all devices, [`LANES`] at a time.
 async fn run_devices(
     serving: &Serving,
     series: &Series,
@@ -248,7 +248,7 @@ impl fmt::Display for Report {
         writeln!(f, "  {rows} rows, {out_of_stock} out of stock; {visits} visits by {stores} devices")?;
         writeln!(
             f,
-            "  {syncs} syncs, {syncs_again} of them twice; {resent_ops} saves sent again after lost receipts"
+            "  {syncs} syncs, {syncs_again} of them repeated; {resent_ops} ops sent again after lost receipts"
         )?;
         writeln!(f, "  {:<22} {:>9}", "figures compared", "agree")?;
         for (level, count) in &self.compared {
@@ -261,7 +261,7 @@ impl fmt::Display for Report {
         let VerifyReport { records, cells, provenance, findings, .. } = verify;
         writeln!(
             f,
-            "  verify: {records} records, {cells} cells, {provenance} traces, {} findings",
+            "  verify: {records} records, {cells} cells, {provenance} provenance entries, {} findings",
             findings.len()
         )?;
         for finding in findings.iter().take(20) {
@@ -275,7 +275,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Whether a server holds anything of a series is asked by unit; the two units of no region are both meant.
+/// Returns the units of a region. For `None` these are the unit outside all regions, and the outlets without a unit.
 fn scopes_of(server: &Server, region: Option<&str>) -> Vec<xundian_server::figures::RollUp> {
     use xundian_server::figures::RollUp;
     let directory = server.directory();

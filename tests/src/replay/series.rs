@@ -1,4 +1,4 @@
-//! The series: which product was on the shelf of which store in which week, laid over outlets and products.
+//! The series: the products on the shelf of each store in each week, mapped to outlets and products.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,24 +8,24 @@ use xundian_protocol::kinds::Gtin;
 
 use super::ReplayError;
 
-/// The stores of the public series; `truth.py` has the same figure.
+/// The number of stores in the public series; `truth.py` has the same constant.
 const SERIES_STORES: usize = 67;
-/// Products of the sample get GTINs from here on: 690 is a prefix of GS1 China.
+/// The GTIN body of the sample's first product. 690 is a prefix of GS1 China.
 const SAMPLE_GTIN_BODY: u64 = 690_000_000_000;
-/// The name of what lies in no region, in the truth and in the public outlets.
+/// The region of outlets without one, in the truth and in the public outlets.
 pub(super) const UNASSIGNED: &str = "unassigned";
 
-/// Where a series comes from.
+/// The files of a series.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The series.
+    /// The file of the series.
     pub series: PathBuf,
-    /// The outlets and the products that it is laid over; `None` for the sample, which has none.
+    /// The files of the outlets and the products to map it to; `None` for the sample, which needs none.
     pub public: Option<(PathBuf, PathBuf)>,
 }
 
 impl Source {
-    /// The public series beside the workspace, or the committed sample where that is absent.
+    /// Returns the public series beside the workspace, or the committed sample if that is absent.
     pub fn find() -> Self {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let data = here.join("../../shared/data");
@@ -38,7 +38,7 @@ impl Source {
         Self::sample()
     }
 
-    /// The committed sample.
+    /// Returns the committed sample.
     pub fn sample() -> Self {
         let series = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/synthetic_sample.csv");
         Self { series, public: None }
@@ -50,24 +50,24 @@ impl Source {
     }
 }
 
-/// A store of the series and the outlet that it stands for.
+/// A store of the series and the outlet that it is mapped to.
 #[derive(Clone, Debug)]
 pub(super) struct Shop {
     pub(super) code: String,
     pub(super) name: String,
-    /// The region's name; `None` for an outlet of no region.
+    /// The region's name; `None` for an outlet without a region.
     pub(super) region: Option<String>,
-    /// Week by week, each product and whether it was on the shelf.
+    /// For each week, the products and whether each was on the shelf.
     pub(super) weeks: BTreeMap<Day, Vec<(usize, bool)>>,
 }
 
-/// A series laid over outlets and products.
+/// A series mapped to outlets and products.
 #[derive(Clone, Debug)]
 pub(super) struct Series {
     pub(super) shops: Vec<Shop>,
-    /// Each product of the series.
+    /// The GTIN of each product in the series.
     pub(super) gtins: BTreeMap<usize, Gtin>,
-    /// What the truth calls each product.
+    /// The name of each product in the truth.
     pub(super) labels: BTreeMap<Gtin, String>,
     pub(super) rows: usize,
 }
@@ -107,17 +107,17 @@ impl Series {
         Ok(Self { shops, gtins, labels, rows })
     }
 
-    /// All weeks.
+    /// Returns all weeks.
     pub(super) fn weeks(&self) -> BTreeSet<Day> {
         self.shops.iter().flat_map(|shop| shop.weeks.keys().copied()).collect()
     }
 
-    /// The names of all regions.
+    /// Returns the names of all regions.
     pub(super) fn regions(&self) -> BTreeSet<&str> {
         self.shops.iter().filter_map(|shop| shop.region.as_deref()).collect()
     }
 
-    /// Visits, one a store and week.
+    /// Returns the number of visits: one per store and week.
     pub(super) fn visits(&self) -> usize {
         self.shops.iter().map(|shop| shop.weeks.len()).sum()
     }
@@ -144,13 +144,13 @@ struct PublicProduct {
     gtin: String,
 }
 
-/// Store s is the outlet at index ⌊s · N / 67⌋ of all N, sorted by (province_code, store_id) as text.
+/// Maps store s to the outlet at index ⌊s · N / 67⌋ of all N, sorted by (province_code, store_id) as text.
 fn public_places(path: &Path) -> Result<Vec<Shop>, ReplayError> {
     let mut reader = csv::Reader::from_path(path)?;
     let mut stores: Vec<PublicStore> = reader.deserialize().collect::<Result<_, _>>()?;
     stores.sort_by(|a, b| (&a.province_code, &a.store_id).cmp(&(&b.province_code, &b.store_id)));
     if stores.len() < SERIES_STORES {
-        return Err(ReplayError::Mapping(format!("67 stores over {} outlets", stores.len())));
+        return Err(ReplayError::Mapping(format!("67 stores but only {} outlets", stores.len())));
     }
     let place = |store: usize| {
         let outlet = &stores[store * stores.len() / SERIES_STORES];
@@ -164,7 +164,7 @@ fn public_places(path: &Path) -> Result<Vec<Shop>, ReplayError> {
     Ok((0..SERIES_STORES).map(place).collect())
 }
 
-/// Product p is the row at index p of the products sorted by GTIN as text.
+/// Maps product p to the row at index p of the products sorted by GTIN as text.
 fn public_gtins(path: &Path, used: &BTreeSet<usize>) -> Result<BTreeMap<usize, Gtin>, ReplayError> {
     let mut reader = csv::Reader::from_path(path)?;
     let mut texts = Vec::new();

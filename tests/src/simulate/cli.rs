@@ -11,26 +11,26 @@ use xundian_protocol::simulation::fault_injection::Bug;
 
 use super::{Fault, Parts, Phase, Script, SimulationError, Tally, run, run_with, shrink};
 
-/// Simulates fleets of phones and a server through days of work and trouble, one run a seed.
+/// Simulates fleets of phones and a server through days of work and faults, one run per seed.
 #[derive(Parser, Debug)]
 #[command(name = "simulate")]
 struct Arguments {
-    /// How many seeds, from `--from` on.
+    /// The number of seeds, starting with `--from`.
     #[arg(long, default_value_t = 1000)]
     seeds: u64,
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// One seed alone, again.
+    /// Run only this seed.
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
-    /// Plants a bug in the product, and says which seed finds it first.
+    /// Plant this bug in the product, and print the first seed that finds it.
     #[arg(long)]
     planted: Option<String>,
-    /// Phones of each run; 1 to 6 by the seed unless said.
+    /// Phones in each run; by default 1 to 6, depending on the seed.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=super::DEVICES_MAX as u64))]
     devices: Option<u64>,
-    /// Hours of the storm; 8 to 48 by the seed unless said.
+    /// Hours of work and faults; by default 8 to 48, depending on the seed.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(super::HOURS_MAX)))]
     hours: Option<u32>,
 }
@@ -96,7 +96,7 @@ fn simulate(arguments: &Arguments) -> Result<bool, SimulationError> {
     if let Some(seed) = failed.keys().next() {
         let script = script(arguments, *seed);
         let short = shrink(&parts, &script);
-        println!("\nseed {seed}, {} happenings, fails with these {}:", script.len(), short.len());
+        println!("\nseed {seed} with {} events still fails with these {}:", script.len(), short.len());
         print!("{short}");
         run(&parts, &short)?.violations.iter().take(5).for_each(|violation| println!("  {violation}"));
         println!("{} of {count} seeds fail", failed.len());
@@ -104,10 +104,10 @@ fn simulate(arguments: &Arguments) -> Result<bool, SimulationError> {
     Ok(failed.is_empty())
 }
 
-/// Says which seed finds a planted bug first, and by what.
+/// Finds the first seed that finds a planted bug, and prints the violation.
 fn find_planted(parts: &Arc<Parts>, arguments: &Arguments, name: &str) -> Result<bool, SimulationError> {
     let Some(bug) = Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name) else {
-        eprintln!("{name:?} is none of {:?}", Bug::ALL);
+        eprintln!("{name:?} is not one of {:?}", Bug::ALL);
         return Ok(false);
     };
     for seed in arguments.from..arguments.from + arguments.seeds {
@@ -144,10 +144,10 @@ fn print(tally: &Tally, runs: u64, seconds: f64) {
     println!("{runs} runs in {seconds:.1} s, {:.1} a second", runs as f64 / seconds.max(0.001));
     println!("{days:.0} days of phones: {works} pieces of work, {saves} saves");
     println!(
-        "{syncs} syncs and pushes, {done} to their end, {given_up} given up; {payloads} payloads, {pictures} pictures"
+        "{syncs} syncs and pushes, {done} completed, {given_up} given up; {payloads} payloads, {pictures} pictures"
     );
     println!(
-        "{boots} starts of phones; {restored} times one was told that it was restored, copied, replaced or revoked"
+        "{boots} starts of phones; {restored} times one was refused as restored, copied, replaced or revoked"
     );
     println!("\n{:<24}{}", "fault × phase", Phase::ALL.map(|phase| format!("{:>10}", phase.name())).concat());
     let kinds: std::collections::BTreeSet<Fault> = faults.keys().map(|(fault, _)| *fault).collect();

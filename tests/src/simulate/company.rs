@@ -1,5 +1,5 @@
-//! The company of a simulation: regions with areas, a merchandiser or representative for every phone, managers, and
-//! somebody at headquarters.
+//! The company of a simulation: regions with areas, and one person per phone. Most are merchandisers or
+//! representatives, some are managers or work at headquarters.
 
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OutletId, PersonId, PositionId};
@@ -7,21 +7,21 @@ use xundian_protocol::kinds::{Gtin, Role, UnitType};
 
 use crate::company::{Company, NewOutlet, outlet_id, person_id, position_id};
 
-/// Outlets that each position begins with.
+/// The number of outlets that each merchandiser or representative starts with.
 const OUTLETS_EACH: usize = 3;
 const PRODUCTS: u64 = 6;
 const REGIONS: usize = 2;
-/// How long everything has been there.
+/// The number of days since the outlets were assigned.
 const DAYS_OF_HISTORY: i32 = 30;
 
-/// Who and what there is.
+/// The people, positions and outlets.
 pub(super) struct Staff {
     pub(super) people: Vec<PersonId>,
     pub(super) positions: Vec<PositionId>,
     pub(super) outlets: Vec<OutletId>,
 }
 
-/// The n-th product.
+/// Returns the n-th product.
 ///
 /// # Panics
 /// Never: GS1 keeps these numbers for demonstrations.
@@ -29,7 +29,7 @@ pub(super) fn product(n: u64) -> Gtin {
     Gtin::with_check_digit(952_000_000_000 + n % PRODUCTS).expect("a number of twelve digits")
 }
 
-/// A company with somebody for each of so many phones.
+/// Drafts a company with one person per phone.
 pub(super) fn found(phones: usize, today: Day) -> (Company, Staff) {
     let mut company = Company::default();
     let mut staff = Staff { people: Vec::new(), positions: Vec::new(), outlets: Vec::new() };

@@ -1,7 +1,7 @@
-//! Disks that fail when the simulation says so: a power cut at any commit, before it took or after, and a full disk.
+//! Simulated disks that fail on demand: a power cut before or after any commit, or a full disk.
 //!
-//! Both keep what the real engines promise of a commit: all or nothing, and durable when it returns, unless it was
-//! said to be one that may be lost. That the engines keep that promise is for the power cuts of real files to show.
+//! Both disks keep the promise of the real engines: a commit is all or nothing, and durable when it returns, unless the
+//! caller allows it to be lost. The power cut tests on real files show that the engines keep that promise.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,36 +10,36 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use xundian_server::store::{RowWrite, Table};
 
-/// A power cut that is to come.
+/// A power cut in the future.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PowerCut {
-    /// Commits that still go through.
+    /// The number of commits before it.
     pub(super) after_commits: u32,
-    /// Whether the commit that it meets takes all the same.
+    /// Whether the interrupted commit succeeds although it returns an error.
     pub(super) takes: bool,
 }
 
-/// What a disk is able to do.
+/// The state of a disk.
 #[derive(Debug, Default)]
 struct Power {
     cut: Option<PowerCut>,
-    /// One that is to come after the next start.
+    /// The cut to arm at the next start.
     next: Option<PowerCut>,
     is_off: bool,
     is_full: bool,
     commits: u64,
 }
 
-/// What becomes of a commit.
+/// The result of a commit.
 #[derive(PartialEq, Eq)]
 enum Fate {
     Takes,
-    /// It takes, and nobody hears of it.
+    /// It succeeds, but returns an error.
     TakesUnheard,
 }
 
 impl Power {
-    /// The power is back. What was to be cut before is not any more.
+    /// Restores the power, and arms the next cut in the place of the old one.
     const fn on(&mut self) {
         (self.is_off, self.cut) = (false, self.next.take());
     }
@@ -72,12 +72,12 @@ fn heard(fate: &Fate) -> io::Result<()> {
 /// Rows of a device's store.
 pub(super) type DeviceRows = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A device's disk.
+/// A device's simulated disk.
 #[derive(Default)]
 pub(super) struct DeviceDisk(Mutex<(DeviceRows, Power)>);
 
 impl DeviceDisk {
-    /// A disk with what another one had on it.
+    /// Creates a disk with the rows of another one.
     pub(super) fn holding(rows: DeviceRows) -> Self {
         Self(Mutex::new((rows, Power::default())))
     }
@@ -94,12 +94,12 @@ impl DeviceDisk {
         self.inner().1.cut = Some(cut);
     }
 
-    /// What cuts the power while or after it is started next, if anything does.
+    /// Sets the cut to arm at the next start, if any.
     pub(super) fn cut_next(&self, cut: Option<PowerCut>) {
         self.inner().1.next = cut;
     }
 
-    /// No power cut is to come any more.
+    /// Removes all future cuts.
     pub(super) fn disarm(&self) {
         let power = &mut self.inner().1;
         (power.cut, power.next) = (None, None);
@@ -155,18 +155,18 @@ impl xundian_client::Disk for DeviceDisk {
 
 type ServerKey = (Table, Vec<u8>);
 pub(super) type ServerRows = BTreeMap<ServerKey, Vec<u8>>;
-/// What rows were before a commit.
+/// The values that a commit replaced.
 type Before = Vec<(ServerKey, Option<Vec<u8>>)>;
 
 #[derive(Default)]
 struct ServerInner {
     rows: ServerRows,
-    /// The commits since the last durable one, each with what it wrote over.
+    /// The commits since the last durable one, each with the values that it replaced.
     unsynced: Vec<Before>,
     power: Power,
 }
 
-/// The server's disk.
+/// The server's simulated disk.
 #[derive(Default)]
 pub(super) struct ServerDisk(Mutex<ServerInner>);
 
@@ -179,7 +179,7 @@ impl ServerDisk {
         self.inner().power.cut = Some(cut);
     }
 
-    /// What cuts the power while or after it is started next, if anything does.
+    /// Sets the cut to arm at the next start, if any.
     pub(super) fn cut_next(&self, cut: Option<PowerCut>) {
         self.inner().power.next = cut;
     }
@@ -196,13 +196,13 @@ impl ServerDisk {
         self.inner().power.is_full
     }
 
-    /// No power cut is to come any more.
+    /// Removes all future cuts.
     pub(super) fn disarm(&self) {
         let power = &mut self.inner().power;
         (power.cut, power.next) = (None, None);
     }
 
-    /// The power is back. Of the commits that might be lost, only the first `kept` are there. Says how many are lost.
+    /// Restores the power. Of the commits that may be lost only the first `kept` remain. Returns how many are lost.
     pub(super) fn power_on(&self, kept: usize) -> usize {
         let inner = &mut *self.inner();
         let lost = inner.unsynced.split_off(kept.min(inner.unsynced.len()));
@@ -219,17 +219,17 @@ impl ServerDisk {
         lost.len()
     }
 
-    /// What is on it.
+    /// Returns all rows.
     pub(super) fn rows(&self) -> ServerRows {
         self.inner().rows.clone()
     }
 
-    /// A disk with what another one had on it.
+    /// Creates a disk with the rows of another one.
     pub(super) fn holding(rows: ServerRows) -> Self {
         Self(Mutex::new(ServerInner { rows, ..ServerInner::default() }))
     }
 
-    /// A row as a power cut at this moment would leave it at the latest.
+    /// Returns the row that remains if the power fails now and all commits that may be lost are lost.
     pub(super) fn durable(&self, table: Table, key: &[u8]) -> Option<Vec<u8>> {
         let inner = self.inner();
         let key = (table, key.to_vec());

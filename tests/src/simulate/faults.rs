@@ -1,4 +1,4 @@
-//! What goes wrong in a run, and what that is for the parts of its world.
+//! The faults of a run, and what each does to the simulated world.
 
 use super::release::Release;
 use rand::Rng;
@@ -86,13 +86,13 @@ impl World {
     }
 }
 
-/// A power cut soon after a start, now and then.
+/// Returns a power cut soon after the next start, in three of ten cases.
 fn next_cut(rng: &mut StdRng) -> Option<PowerCut> {
     let cut = PowerCut { after_commits: rng.random_range(0..6), takes: rng.random_bool(0.5) };
     rng.random_bool(0.3).then_some(cut)
 }
 
-/// A later release, where there is one.
+/// Returns a random later release, if there is one.
 fn later(than: Release, rng: &mut StdRng) -> Option<Release> {
     let later: Vec<Release> = Release::all().filter(|release| *release > than).collect();
     (!later.is_empty()).then(|| later[rng.random_range(0..later.len())])

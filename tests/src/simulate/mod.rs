@@ -1,12 +1,11 @@
-//! The simulator: fleets and a server through days of work and of everything that goes wrong, from one seed, in one
-//! thread, without a real network or clock; of disks only pictures' files are real.
+//! The simulator: fleets and a server through days of work and faults, from one seed and in one thread. The network and
+//! the clocks are simulated, and so are the disks, except for the files of pictures.
 //!
-//! What decides and what stores is the product's own: the client core's saves, its store and its sessions, the
-//! server's sessions, ingest, views and store. Simulated are the engines below both stores ([`disk`]), the clocks and
-//! the way in between ([`network`]). A run is a script made from its seed ([`script`]), so that the same seed gives
-//! the same run, and a failing one shrinks ([`mod@shrink`]) to the happenings that matter. While it runs, everything that
-//! the server sends is looked at; after the storm everything must come to rest, and then everything is compared
-//! ([`oracle`]).
+//! All decisions and storage are the product's own code: the client core's saves, store and sessions, and the server's
+//! sessions, ingest, views and store. Only the engines below both stores ([`disk`]), the clocks and the network
+//! ([`network`]) are simulated. A run is a script made from its seed ([`script`]), so the same seed gives the same run.
+//! A failing script can be shrunk ([`mod@shrink`]) to the events that matter. During a run, everything that the server
+//! sends is checked. Afterwards everything must settle, and then everything is compared ([`oracle`]).
 
 pub mod cli;
 mod company;
@@ -35,13 +34,13 @@ use world::World;
 use xundian_protocol::simulation::fault_injection::{self, Bug};
 
 const MINUTE_MS: i64 = 60_000;
-/// After the storm everything must have come to rest within so many rounds of syncs.
+/// The number of sync rounds within which everything must settle after the storm.
 const ROUNDS_MAX: u32 = 24;
 const ROUND_MS: i64 = 5 * MINUTE_MS;
 
-/// Why there is no simulation.
+/// Why a simulation could not run.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each is the error of the part that it names")]
+#[expect(missing_docs, reason = "each variant wraps the error of the part in its name")]
 pub enum SimulationError {
     #[error("no folder for the simulation: {0}")]
     Folder(#[from] std::io::Error),
@@ -51,19 +50,19 @@ pub enum SimulationError {
     Keys(#[from] rcgen::Error),
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {
-    /// What does not hold; nothing where all is well.
+    /// The violated rules; empty if the run passed.
     pub violations: Vec<String>,
-    /// What there was.
+    /// The run's statistics.
     pub tally: Tally,
 }
 
-/// Runs a script with a bug in the product.
+/// Runs a script with a bug planted in the product.
 ///
 /// # Errors
-/// As [`run`].
+/// Returns the errors of [`run`].
 pub fn run_with(bug: Bug, parts: &Arc<Parts>, script: &Script) -> Result<Outcome, SimulationError> {
     fault_injection::inject(Some(bug));
     let outcome = run(parts, script);
@@ -74,7 +73,7 @@ pub fn run_with(bug: Bug, parts: &Arc<Parts>, script: &Script) -> Result<Outcome
 /// Runs a script.
 ///
 /// # Errors
-/// Returns an error if there is no room for the folder of its pictures.
+/// Returns an error if the folder for pictures cannot be created.
 pub fn run(parts: &Arc<Parts>, script: &Script) -> Result<Outcome, SimulationError> {
     let mut world = World::begin(Arc::clone(parts), script)?;
     come_to_rest(&mut world);
@@ -83,14 +82,14 @@ pub fn run(parts: &Arc<Parts>, script: &Script) -> Result<Outcome, SimulationErr
     world.run_until(begun_at_ms + i64::from(script.size.hours) * 60 * MINUTE_MS);
     world.calm();
     come_to_rest(&mut world);
-    // What was days on its way comes at last, and must change nothing.
+    // Payloads that were delayed for days arrive at last, and must change nothing.
     world.run_until(world.last_event_ms());
     world.calm();
     come_to_rest(&mut world);
     if world.violations.is_empty() {
         world.check_all();
     }
-    // In the end everybody has the present release, and everything must hold as if it had always been so.
+    // At the end all programs are updated to the present release, and every check must pass again.
     if world.violations.is_empty() && world.update_all() {
         come_to_rest(&mut world);
         world.check_all();
@@ -102,7 +101,7 @@ pub fn run(parts: &Arc<Parts>, script: &Script) -> Result<Outcome, SimulationErr
     Ok(Outcome { violations: world.violations, tally: world.tally })
 }
 
-/// Rounds of syncs until one of them moves nothing.
+/// Syncs all phones in rounds, until a round transfers nothing.
 fn come_to_rest(world: &mut World) {
     for _ in 0..ROUNDS_MAX {
         if !world.violations.is_empty() {
@@ -115,5 +114,5 @@ fn come_to_rest(world: &mut World) {
             return;
         }
     }
-    world.check(false, || format!("nothing comes to rest in {ROUNDS_MAX} rounds of syncs"));
+    world.check(false, || format!("the system does not settle in {ROUNDS_MAX} rounds of syncs"));
 }

@@ -1,26 +1,26 @@
-//! What becomes of a payload on its way.
+//! The simulated network: when each payload arrives.
 //!
-//! The carriers give frames in order or not at all. Here they are lost, repeated and reordered all the same, for the
-//! sessions claim that nothing goes wrong by it but time.
+//! A real transport delivers frames in order or not at all. Here they are also lost, repeated and reordered, because
+//! the sessions promise that this costs nothing but time.
 
 use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::script::Fault;
 
-/// The usual time on the way.
+/// The usual delay of a payload.
 const ON_THE_WAY_MS: (i64, i64) = (20, 400);
 const DAY_MS: i64 = 86_400_000;
 
-/// Something that is wrong with a phone's network for a while.
+/// A fault of a phone's network that lasts for a while.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spell {
     pub(super) until_ms: i64,
     pub(super) fault: Fault,
 }
 
-/// When a payload arrives, once, twice or never; and what went wrong with it. `last_ms` is when the one before it
-/// arrives.
+/// Returns when a payload arrives: once, twice or never. Adds the faults that hit it to `met`. `last_ms` is when the
+/// payload before it arrives.
 pub(super) fn arrivals(
     spells: &[Spell],
     up: bool,

@@ -1,4 +1,4 @@
-//! What must hold: while frames are sent, and after the storm.
+//! The rules that must hold: those checked on each frame, and those checked after the storm.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use super::phone::{Phone, Saved};
 use super::world::World;
 
 impl World {
-    /// Looks at what the server sends: its receipts are true, and nothing in it is outside the scope.
+    /// Checks a payload of the server: its receipts must be durable, and its records within the device's scope.
     pub(super) fn look_at(
         &mut self,
         server: &Server,
@@ -30,7 +30,7 @@ impl World {
                 let durable = row.map_or(OpSeq(0), |row| row.applied_through);
                 self.check(durable >= receipt.through, || {
                     format!(
-                        "{device} was told that its saves to {:?} are safe, and those to {durable:?} are",
+                        "{device} got a receipt up to {:?}, but only {durable:?} is durable",
                         receipt.through
                     )
                 });
@@ -47,16 +47,16 @@ impl World {
                 });
             }
             Ok(_) => {}
-            Err(error) => self.check(false, || format!("the server sent {device} no frame: {error}")),
+            Err(error) => self.check(false, || format!("the server sent {device} an invalid frame: {error}")),
         }
     }
 
-    /// A claim that everything captured up to a moment has come is true when it is made. What is saved later with a clock
-    /// that was set back is no part of it.
+    /// Checks a device's claim that the server has everything captured up to a moment. The claim is judged when it is
+    /// made: what is saved later with a clock that was set back is not part of it.
     pub(super) fn check_claim(&mut self, server: &Server, device: DeviceNo, pull: &Pull, claimed_at_ms: i64) {
         let through_ms = pull.captured_through_ms;
         let Ok(Some(row)) = server.device(device) else { return };
-        // A server that has lost saves takes no such claim before it has them again.
+        // A server that lost saves accepts no such claim until it has them again.
         if self.tally.restores() > 0 && row.applied_through < pull.sent_through {
             return;
         }
@@ -64,7 +64,7 @@ impl World {
             return;
         }
         let own: Vec<_> = self.phones.iter().filter(|phone| phone.device() == Some(device)).collect();
-        // Two phones that share a number speak for each other until one of them has sent something.
+        // Two phones with the same number share their claims until one of them has sent something.
         let [own] = own[..] else { return };
         let missing = own.ledger.iter().find(|saved| {
             saved.is_acknowledged
@@ -75,12 +75,10 @@ impl World {
                 && saved.op.seq > row.applied_through
         });
         let missing = missing.map(|saved| saved.op.seq);
-        self.check(missing.is_none(), || {
-            format!("{device} is called complete, and {missing:?} has not come")
-        });
+        self.check(missing.is_none(), || format!("{device} counts as complete, but {missing:?} is missing"));
     }
 
-    /// Everything, once nothing is on its way any more.
+    /// Checks all rules, once nothing is in flight.
     pub(super) fn check_all(&mut self) {
         let Some(server) = self.site.server() else {
             return self.check(false, || "the server does not run".into());
@@ -106,13 +104,13 @@ impl World {
         Ok(found)
     }
 
-    /// How many pictures the server has.
+    /// Returns the number of pictures at the server.
     pub(super) fn pictures(&self) -> u64 {
         let report = self.site.server().and_then(|server| server.verify().ok());
         report.map_or(0, |report| report.pictures_stored as u64)
     }
 
-    /// Phones whose queues do not drain.
+    /// Finds phones with unsent ops or a failed last sync.
     fn wedged(&self) -> Vec<String> {
         let mut found = Vec::new();
         for (n, phone) in self.phones.iter().enumerate().filter(|(_, phone)| !phone.is_revoked) {
@@ -129,10 +127,10 @@ impl World {
         found
     }
 
-    /// Acknowledged saves that are neither at the server nor in an outbox, and rejected ones that no tray has.
+    /// Finds acknowledged saves that are neither at the server nor in an outbox, and rejections that no phone lists.
     fn unaccounted(&self, accounts: &Accounts) -> Vec<String> {
         let mut found = Vec::new();
-        // Who is revoked cannot send again what a server has lost.
+        // A revoked phone cannot send again what a server has lost.
         let answers = |phone: &Phone| !phone.is_revoked || self.tally.restores() == 0;
         for (n, phone) in self.phones.iter().enumerate().filter(|(_, phone)| answers(phone)) {
             let tray = phone.tray();
@@ -141,11 +139,11 @@ impl World {
                 let at = (saved.op.stamp.device, saved.op.seq);
                 let is_seen = || tray.contains(&at) || phone.resent.contains(&at);
                 let what = match accounts.fate(&saved.op) {
-                    // Who is revoked is told nothing any more, of whatever the server knows under the number.
+                    // A revoked phone gets no more receipts, whatever the server holds under its number.
                     _ if phone.waits(saved) => continue,
                     Fate::Merged => continue,
                     Fate::Rejected if is_seen() => continue,
-                    Fate::Rejected => "was rejected and is in no tray",
+                    Fate::Rejected => "was rejected, and no phone lists it",
                     Fate::Unknown => "is lost",
                 };
                 found.push(format!("save {at:?} of phone {n} ({:?}) {what}", saved.op.record));
@@ -154,7 +152,7 @@ impl World {
         found
     }
 
-    /// Pictures that wait or are given up, and records at the server without their picture.
+    /// Finds pictures that wait or are given up, and records at the server without their picture.
     fn missing_pictures(&self, missing: usize) -> Vec<String> {
         let mut found = Vec::new();
         for (n, phone) in self.phones.iter().enumerate().filter(|(_, phone)| !phone.is_revoked) {
@@ -164,8 +162,8 @@ impl World {
                 found.push(format!("pictures of phone {n} wait or are stuck: {left:?}"));
             }
         }
-        // Who was revoked, or got back an older folder, may have had the only copy of one. And of a server that was backed
-        // up after a record came and before its picture did, nobody knows that it lacks the picture.
+        // A revoked or restored phone may have had the only copy of a picture. And if the server's backup was made
+        // between the arrival of a record and of its picture, nobody knows that the picture is missing.
         let are_all_there =
             |phone: &Phone| !phone.is_revoked && phone.ledger.iter().all(|saved| !saved.is_taken_back);
         let is_restored = self.tally.restores() > 0;
@@ -175,14 +173,14 @@ impl World {
         found
     }
 
-    /// Records that are not what the merged saves make of them.
+    /// Finds records that differ from the merge of all accepted saves.
     fn differing_from_model(
         &self,
         reader: &Reader<'_>,
         accounts: &Accounts,
     ) -> Result<Vec<String>, StoreError> {
         let mut model: BTreeMap<RecordKey, Record> = BTreeMap::new();
-        // The number of who was revoked before sending again what a server has lost may be another phone's.
+        // The number of a phone that was revoked before it could send lost saves again may belong to another phone now.
         let answers = |phone: &&Phone| !phone.is_revoked || self.tally.restores() == 0;
         for phone in self.phones.iter().filter(answers) {
             let is_merged = |saved: &&Saved| {
@@ -201,13 +199,13 @@ impl World {
             };
             for field in expected.fields() {
                 let stands = stored.record.register(&field.at);
-                // Others may have written later: headquarters, or a save that a backup took back.
+                // Others may have written later: headquarters, or a save that a restored backup no longer has.
                 let is_right = stands.is_some_and(|register| {
                     register.stamp > field.register.stamp || *register == field.register
                 });
                 if !is_right {
                     found.push(format!(
-                        "{key:?} {:?}: {:?} was merged, {stands:?} stands",
+                        "{key:?} {:?}: {:?} was merged, but the server holds {stands:?}",
                         field.at, field.register
                     ));
                 }
@@ -216,7 +214,7 @@ impl World {
         Ok(found)
     }
 
-    /// Values at the server that no merged save has written: those of rejected ones, or of none.
+    /// Finds values at the server that come from no merged save.
     fn invented(&self, reader: &Reader<'_>, accounts: &Accounts) -> Result<Vec<String>, StoreError> {
         let merged = |saved: &&Saved| accounts.fate(&saved.op) == Fate::Merged;
         let saves = self.phones.iter().flat_map(|phone| &phone.ledger).filter(merged);
@@ -227,12 +225,14 @@ impl World {
             let fields = record.fields().iter();
             let ours = fields.filter(|field| field.register.stamp.device != DeviceNo::SERVER);
             let invented = ours.filter(|field| !stamps.contains(&field.register.stamp));
-            found.extend(invented.map(|field| format!("{:?} has {field:?} of no merged save", record.key)));
+            found.extend(
+                invented.map(|field| format!("{:?} has {field:?}, which no merged save wrote", record.key)),
+            );
         }
         Ok(found)
     }
 
-    /// Phones that hold something else than the server does in a home of their scope, or anything outside it.
+    /// Finds phones that differ from the server within their scope, or that hold anything outside it.
     fn differing_replicas(&self, server: &Server, reader: &Reader<'_>) -> Result<Vec<String>, StoreError> {
         let mut found = Vec::new();
         let today = Day::in_default_zone(self.site.now_ms());
@@ -263,7 +263,7 @@ impl World {
     }
 }
 
-/// What became of a save.
+/// What became of a save at the server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fate {
     Merged,
@@ -272,13 +272,13 @@ enum Fate {
     Unknown,
 }
 
-/// What the server knows of every device's saves.
+/// What the server knows about all saves.
 struct Accounts {
     applied: BTreeMap<DeviceNo, OpSeq>,
     rejected: BTreeSet<(DeviceNo, OpSeq)>,
     restamped: BTreeMap<(DeviceNo, OpSeq), Hlc>,
-    /// The moments of what phones keep. A server that was restored gets a save again with the moment that it once gave
-    /// it, and knows of no other.
+    /// The clocks of the ops that phones still keep after sending them. A restored server gets these ops again with the
+    /// clocks that it once assigned, and has no record of that.
     sent: BTreeMap<(DeviceNo, OpSeq, RecordKey), Hlc>,
 }
 

@@ -1,4 +1,4 @@
-//! What all runs of a process share because it is slow to make and changes nothing.
+//! The parts that all runs of a process share, because they are slow to make and do not influence a run.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,42 +12,41 @@ use xundian_server::authority::{Authority, DeviceCertificate, device_certificate
 use super::SimulationError;
 use super::script::DEVICES_MAX;
 
-/// Keys and an authority, a folder for pictures, and a runtime in which servers store them.
+/// An authority, key pairs, a folder for pictures, and the runtime in which servers store pictures.
 pub struct Parts {
     pub(super) authority: Arc<Authority>,
-    /// Key pairs.
     keys: Vec<Key>,
     pub(super) runtime: Arc<Runtime>,
     folder: TempDir,
 }
 
-/// A key pair, as others see it.
+/// The public part of a key pair.
 pub(super) struct Key {
-    /// The request for a certificate.
+    /// The certificate request.
     pub(super) request_der: Vec<u8>,
-    /// What certificates of it say, but for the device. They never end.
+    /// The content of its certificates, except for the device number. They never expire.
     certified: DeviceCertificate,
 }
 
 impl Key {
-    /// The certificate of a device with this key.
+    /// Returns the certificate of a device with this key.
     pub(super) fn certificate(&self, device: DeviceNo) -> DeviceCertificate {
         DeviceCertificate { device_no: device.0, ..self.certified.clone() }
     }
 
-    /// What a server knows it by.
+    /// Returns the hash by which a server identifies the key.
     pub(super) fn hash(&self) -> [u8; 32] {
         self.certified.key_hash()
     }
 }
 
 impl Parts {
-    /// Makes them.
+    /// Creates the parts.
     ///
     /// # Errors
-    /// Returns an error if there is no room for a folder, or no key can be made.
+    /// Returns an error if the folder or a key cannot be created.
     pub fn make() -> Result<Self, SimulationError> {
-        // Pictures are files; where there is a disk in memory they cost little.
+        // Pictures are real files; in a memory file system they cost little.
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
         let authority = Authority::open_or_create(&folder.path().join("authority"), 0)?;
@@ -62,12 +61,12 @@ impl Parts {
         Ok(Self { authority: Arc::new(authority), keys, runtime: Arc::new(runtime), folder })
     }
 
-    /// The n-th key pair.
+    /// Returns the n-th key pair, modulo the number of pairs.
     pub(super) fn key(&self, n: usize) -> &Key {
         &self.keys[n % self.keys.len()]
     }
 
-    /// An empty folder for the pictures of one run.
+    /// Creates an empty folder for the pictures of one run.
     pub(super) fn folder(&self) -> Result<TempDir, SimulationError> {
         Ok(tempfile::tempdir_in(self.folder.path())?)
     }

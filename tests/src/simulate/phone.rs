@@ -1,5 +1,5 @@
-//! A phone of the simulation: the real client core on a simulated disk with simulated clocks, and an account of every
-//! save that it ever acknowledged.
+//! A simulated phone: the real client core on a simulated disk and clocks, with a ledger of every save that it ever
+//! acknowledged.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -19,29 +19,29 @@ use xundian_protocol::wire::stored::decode_op;
 use super::disk::{DeviceDisk, DeviceRows};
 use super::network::Spell;
 
-/// Keys of the device's store: what waits, what was sent and is kept, and the note that the server does not know it.
+/// Keys of the device's store: the outbox, the sent ops that are kept, and the mark that the server forgot the device.
 const OUTBOX: u8 = 2;
 const SENT: u8 = 11;
 const FORGOTTEN: [u8; 2] = [1, 12];
-/// The folder of pictures in a phone's.
+/// The folder of pictures in a phone's home folder.
 const PICTURES: &str = "photos";
 
 /// A save that a phone has made.
 #[derive(Clone, Debug)]
 pub(super) struct Saved {
-    /// As it lies in the outbox, under its present number.
+    /// The op as it is in the outbox, with its present number.
     pub(super) op: Op,
-    /// What the phone's clock said.
+    /// The time of the save by the phone's clock.
     pub(super) clock_ms: i64,
-    /// When that was.
+    /// The true time of the save.
     pub(super) at_ms: i64,
-    /// Whether the app was told that it is safe. A crash may keep a save of which nobody was told.
+    /// Whether the app was told that it is durable. A crash may keep a save that was never acknowledged.
     pub(super) is_acknowledged: bool,
-    /// Whether a backup that was put back took it from this phone before it was sent for all that is known.
+    /// Whether a restored backup removed it from this phone, perhaps before it was sent.
     pub(super) is_taken_back: bool,
 }
 
-/// What a phone looked like when it was backed up.
+/// A backup of a phone.
 #[derive(Clone)]
 pub(super) struct Backup {
     rows: DeviceRows,
@@ -51,15 +51,15 @@ pub(super) struct Backup {
     device: Option<DeviceNo>,
 }
 
-/// A sync that is under way.
+/// A running sync.
 pub(super) struct Underway {
     pub(super) link: u64,
     pub(super) sync: SimulatedSync,
-    /// Grows with whatever comes; a sync that stands still is given up.
+    /// Counts arriving payloads; a sync without progress is given up.
     pub(super) moves: u64,
 }
 
-/// What the clocks show.
+/// The phone's clocks.
 #[derive(Debug)]
 struct Hands {
     now_ms: AtomicI64,
@@ -67,37 +67,37 @@ struct Hands {
     boot: AtomicU64,
 }
 
-/// A phone.
+/// A simulated phone.
 pub(super) struct Phone {
     pub(super) person: PersonId,
-    /// For its pictures.
+    /// The home folder, which only has the pictures.
     home: PathBuf,
     pub(super) disk: Arc<DeviceDisk>,
-    /// `None` while it is off, or its store does not open for want of room.
+    /// The client; `None` while the phone is off, or if its disk is too full for the store to open.
     pub(super) client: Option<Arc<Client>>,
     pub(super) underway: Option<Underway>,
-    /// Of its app.
+    /// The release of its app.
     pub(super) release: Release,
     pub(super) spells: Vec<Spell>,
-    /// Which key pair its folder has; a copy has that of its original.
+    /// The index of its key pair. A copy has the key pair of its original.
     pub(super) key: usize,
     pub(super) ledger: Vec<Saved>,
     pub(super) backup: Option<Backup>,
-    /// What lay in the tray before the piece of work that a crash has cut off.
+    /// The rejected ops before the current piece of work, which a crash may interrupt.
     pub(super) tray_before: BTreeSet<(DeviceNo, OpSeq)>,
-    /// Rejected saves that left the tray as the person sent them again.
+    /// Rejected ops that are no longer listed because the person sent them again.
     pub(super) resent: BTreeSet<(DeviceNo, OpSeq)>,
     /// Whether it was revoked for good.
     pub(super) is_revoked: bool,
     /// Whether it needs a new invitation.
     pub(super) is_to_enrol: bool,
-    /// What the last sync ended with.
+    /// The error of the last sync, if it failed.
     pub(super) last_end: Option<String>,
-    /// Up to where its saves were confirmed when a sync last moved, and under which number.
+    /// The device number and the last confirmed op when a sync last made progress.
     confirmed: (Option<DeviceNo>, OpSeq),
-    /// The device that its ledger's numbers belong to.
+    /// The device number of the ops in the ledger.
     device: Option<DeviceNo>,
-    /// The numbers of the saves that wait, while they get new ones.
+    /// The old numbers of the waiting ops, while they are renumbered.
     renumbering: Vec<(DeviceNo, OpSeq)>,
     hands: Arc<Hands>,
     offset_ms: i64,
@@ -106,7 +106,7 @@ pub(super) struct Phone {
     chance: u64,
 }
 
-/// All saves that a device still has, in the order in which they get new numbers.
+/// Returns the ops that a device still has, sent and unsent, in the order in which they are renumbered.
 fn kept(client: &Client) -> Result<Vec<(DeviceNo, OpSeq)>, StoreError> {
     let rows = [client.stored(&[SENT])?, client.stored(&[OUTBOX])?];
     let ops = rows.iter().flat_map(|rows| rows.values()).filter_map(|bytes| decode_op(bytes).ok());
@@ -146,7 +146,7 @@ impl Phone {
         }
     }
 
-    /// The number under which the server knows it.
+    /// Returns the device number that the server assigned.
     pub(super) const fn device(&self) -> Option<DeviceNo> {
         self.device
     }
@@ -170,7 +170,7 @@ impl Phone {
         self.drift_ppm = ppm;
     }
 
-    /// Switches it on. What is found in the outbox and was not known before is a save that nobody was told of.
+    /// Starts the phone. An op in the outbox that was not known before is a save that was never acknowledged.
     pub(super) fn boot(&mut self) -> Result<(), StoreError> {
         self.boots += 1;
         self.hands.boot.store(self.chance ^ self.boots, Ordering::Relaxed);
@@ -192,7 +192,7 @@ impl Phone {
         let disk = Arc::clone(&self.disk) as Arc<dyn xundian_client::Disk>;
         let open = || Client::simulated(disk, &self.home, Box::new(clocks), chance);
         let client = self.release.run(open)?;
-        // A power cut that the opening did not notice is met here, before anything is concluded from what is there.
+        // A power cut during opening may only show up on the first read, so read before drawing conclusions.
         client.rejected()?;
         self.client = Some(Arc::new(client));
         let (before, tray) = (std::mem::take(&mut self.tray_before), self.tray());
@@ -201,7 +201,7 @@ impl Phone {
         self.note_saves(false)
     }
 
-    /// Whether it no longer takes for confirmed what it took for that when a sync last moved.
+    /// Whether the confirmed ops went backwards since a sync last made progress.
     pub(super) fn has_taken_back(&mut self) -> bool {
         let Some(client) = &self.client else { return false };
         let before = self.confirmed;
@@ -209,31 +209,31 @@ impl Phone {
         before.0 == self.confirmed.0 && self.confirmed.1 < before.1
     }
 
-    /// Whether a save of this phone's still lies in its outbox.
+    /// Whether a save of this phone is still in its outbox.
     pub(super) fn waits(&self, saved: &Saved) -> bool {
         let unsent = self.client.as_ref().and_then(|client| client.unsent_from(OpSeq(1)).ok());
         Some(saved.op.stamp.device) == self.device
             && unsent.unwrap_or_default().iter().any(|op| op.seq == saved.op.seq)
     }
 
-    /// What it keeps of what it sent: with the stamps that the server gave.
+    /// Returns the ops that it keeps after sending them, with the stamps that the server assigned.
     pub(super) fn sent(&self) -> Vec<Op> {
         let rows = self.client.as_ref().and_then(|client| client.stored(&[SENT]).ok()).unwrap_or_default();
         rows.values().filter_map(|bytes| decode_op(bytes).ok()).collect()
     }
 
-    /// The rejected saves that lie in the tray.
+    /// Returns the rejected ops that the phone lists.
     pub(super) fn tray(&self) -> BTreeSet<(DeviceNo, OpSeq)> {
         let rejected = self.client.as_ref().and_then(|client| client.rejected().ok()).unwrap_or_default();
         rejected.iter().map(|rejected| (rejected.op.stamp.device, rejected.op.seq)).collect()
     }
 
-    /// Loses everything that is only in memory.
+    /// Stops the phone and drops everything in memory.
     pub(super) fn go_down(&mut self) {
         (self.client, self.underway) = (None, None);
     }
 
-    /// Enters into the account what has come into the outbox.
+    /// Adds the new ops of the outbox to the ledger.
     pub(super) fn note_saves(&mut self, is_acknowledged: bool) -> Result<(), StoreError> {
         let Some(client) = &self.client else { return Ok(()) };
         let is_own = |saved: &&Saved| !saved.is_taken_back && Some(saved.op.stamp.device) == self.device;
@@ -254,7 +254,7 @@ impl Phone {
         Ok(())
     }
 
-    /// Makes it the device that the server has granted.
+    /// Gives it the identity that the server granted.
     pub(super) fn take_identity(&mut self, identity: &Identity) -> Result<(), StoreError> {
         let Some(client) = self.client.clone() else { return Ok(()) };
         let unsent = client.unsent_from(OpSeq(1))?;
@@ -265,17 +265,17 @@ impl Phone {
         self.note_renumbered()
     }
 
-    /// Enters into the account under which numbers the waiting saves are now.
+    /// Updates the ledger with the new numbers of the waiting ops.
     fn note_renumbered(&mut self) -> Result<(), StoreError> {
         let Some(client) = &self.client else { return Ok(()) };
         let device = client.identity().map(|identity| identity.device);
         let moved = client.unsent_from(OpSeq(1))?;
-        // A server that had lost the phone may give it the same number; a power cut may have kept it from that.
+        // A server that had lost the phone may grant the same number. A power cut may have prevented the change.
         let is_moved = !self.renumbering.is_empty() && moved.len() == self.renumbering.len();
         if device == self.device && !is_moved {
             return Ok(());
         }
-        // All are found before any is changed: an old number may be another save's new one.
+        // Find all before changing any: an old number may be the new number of another op.
         let place = |old: &(DeviceNo, OpSeq)| {
             let is_it = |saved: &Saved| !saved.is_taken_back && (saved.op.stamp.device, saved.op.seq) == *old;
             self.ledger.iter().position(is_it)
@@ -283,7 +283,7 @@ impl Phone {
         let places: Vec<_> = self.renumbering.iter().map(place).collect();
         for (place, new) in places.into_iter().zip(moved) {
             if let Some(saved) = place.and_then(|place| self.ledger.get_mut(place)) {
-                // It may have been sent and merged under its old number as well.
+                // It may also have been sent and merged under its old number.
                 let sent = Saved { is_taken_back: true, ..saved.clone() };
                 saved.op = new;
                 self.ledger.push(sent);
@@ -305,7 +305,7 @@ impl Phone {
         Ok(())
     }
 
-    /// The files of its pictures.
+    /// Reads the files of its pictures.
     fn pictures(&self) -> io::Result<Vec<(OsString, Vec<u8>)>> {
         let folder = self.home.join(PICTURES);
         if !folder.is_dir() {
@@ -323,7 +323,7 @@ impl Phone {
         pictures.iter().try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes))
     }
 
-    /// Gets back what was backed up. What was saved since may be at the server, and is on this phone no more.
+    /// Restores the last backup. Ops saved since are gone from this phone, but may be at the server.
     pub(super) fn restore(&mut self) -> io::Result<bool> {
         let Some(backup) = self.backup.clone() else { return Ok(false) };
         self.go_down();
@@ -340,13 +340,13 @@ impl Phone {
         Ok(true)
     }
 
-    /// A second phone with what was backed up of this one.
+    /// Creates a second phone from the last backup of this one.
     pub(super) fn copy(&self, home: PathBuf, chance: u64) -> io::Result<Option<Self>> {
         let Some(backup) = self.backup.clone() else { return Ok(None) };
         let mut copy = Self::new(self.person, backup.key, home, chance, self.release);
         copy.put_pictures(&backup.pictures)?;
         copy.device = backup.device;
-        // What the original answers for already.
+        // The original phone answers for these ops.
         copy.ledger = backup.ledger.into_iter().map(|saved| Saved { is_taken_back: true, ..saved }).collect();
         copy.disk = Arc::new(DeviceDisk::holding(backup.rows));
         copy.is_to_enrol = false;

@@ -1,4 +1,4 @@
-//! Releases of the programs: apps and servers of earlier releases meet later ones (docs/adr/0012).
+//! Releases of the programs, so that apps and servers of earlier releases meet later ones (docs/adr/0012).
 
 use xundian_protocol::ids::KindId;
 use xundian_protocol::kinds::{
@@ -6,7 +6,7 @@ use xundian_protocol::kinds::{
 };
 use xundian_protocol::simulation::unknown_kinds;
 
-/// The kinds that earlier releases do not know; each release knows one more of them, from the front.
+/// The kinds that earlier releases do not know. Each release knows one more of them, in this order.
 static LATER: [KindId; 6] = [
     DepartureCheck::SPEC.kind,
     StockMovement::SPEC.kind,
@@ -16,20 +16,20 @@ static LATER: [KindId; 6] = [
     DayReport::SPEC.kind,
 ];
 
-/// A release, by how many of the later kinds it knows.
+/// A release, identified by how many of the later kinds it knows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Release(usize);
 
 impl Release {
-    /// All of them, the earliest first.
+    /// Returns all releases, the earliest first.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         (0..=LATER.len()).map(Self)
     }
 
-    /// The one that knows every kind.
+    /// The present release, which knows every kind.
     pub(super) const PRESENT: Self = Self(LATER.len());
 
-    /// Runs `what` as a program of this release.
+    /// Runs `what` as a program of this release would.
     pub(super) fn run<T>(self, what: impl FnOnce() -> T) -> T {
         unknown_kinds::run_without(&LATER[self.0..], what)
     }

@@ -1,69 +1,69 @@
-//! What happens in a run, made from its seed before it begins: work, syncs, and everything that goes wrong.
+//! The script of a run, made from its seed before the run: work, syncs and faults.
 //!
-//! Each happening has dice of its own, so that a script with some of them taken out does the rest as before: that is
-//! what shrinks a failing run.
+//! Each event has its own random seed, so removing some events does not change the others. That makes shrinking a
+//! failing run possible.
 
 use super::release::Release;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-/// How large a run is.
+/// The size of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Size {
-    /// Phones, 1 to [`DEVICES_MAX`].
+    /// The number of phones, 1 to [`DEVICES_MAX`].
     pub devices: usize,
-    /// How long the storm lasts.
+    /// The length of the storm in hours.
     pub hours: u32,
 }
 
-/// The most phones of a run.
+/// The largest number of phones.
 pub const DEVICES_MAX: usize = 50;
-/// The longest storm.
+/// The longest storm in hours.
 pub const HOURS_MAX: u32 = 24 * 60;
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
-/// What happens.
+/// A kind of event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ReportSubject {
-    /// Somebody works with their phone.
+    /// A person works with their phone.
     Work,
-    /// A phone syncs, or pushes only.
+    /// A phone syncs. `Push` only pushes.
     Sync,
     Push,
-    /// Headquarters changes something that is no right.
+    /// Headquarters changes something other than access rights.
     Office,
-    /// An outlet gets somebody else.
+    /// An outlet is assigned to another position.
     HandOver,
-    /// Somebody gets another position.
+    /// A person gets another position.
     Move,
     Revoke,
     Fault(Fault),
 }
 
-/// What goes wrong.
+/// A fault.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Fault {
     /// Frames are lost for a while.
     Loss,
-    /// Frames come twice.
+    /// Frames are delivered twice.
     Twice,
-    /// Frames come late, and so in another order.
+    /// Frames are delayed, and so reordered.
     Late,
-    /// Nothing gets to the server.
+    /// Nothing reaches the server.
     CutUp,
-    /// Nothing comes from it.
+    /// Nothing from the server arrives.
     CutDown,
-    /// Neither.
+    /// Nothing arrives in either direction.
     Cut,
-    /// A phone loses its power at a commit.
+    /// A phone loses power at a commit.
     PhoneCrash,
-    /// The server does.
+    /// The server loses power at a commit.
     ServerCrash,
     /// A phone's disk is full for a while.
     PhoneFull,
-    /// The server's disk is.
+    /// The server's disk is full for a while.
     ServerFull,
     /// A phone's clock jumps.
     Jump,
@@ -73,22 +73,22 @@ pub enum Fault {
     ServerJump,
     /// A phone is backed up.
     Backup,
-    /// A phone gets back what was backed up.
+    /// A phone's backup is restored.
     Restore,
-    /// A backup is put on a second phone.
+    /// A phone's backup is restored on a second phone.
     Copy,
     /// The server is backed up.
     ServerBackup,
-    /// The server gets back what was backed up.
+    /// The server's backup is restored.
     ServerRestore,
-    /// A phone gets a later release of the app.
+    /// A phone's app is updated.
     AppUpdate,
-    /// The server gets a later release.
+    /// The server is updated.
     ServerUpdate,
 }
 
 impl Fault {
-    /// Those of phones' backups as the same of the server's.
+    /// Replaces a fault about phones' backups by that about the server's.
     const fn of_server(self) -> Self {
         match self {
             Self::Backup => Self::ServerBackup,
@@ -97,7 +97,7 @@ impl Fault {
         }
     }
 
-    /// How often each comes, beside each other; those of the server's backups come in the place of those of phones'.
+    /// The relative frequencies. Faults about the server's backups take the place of those about phones'.
     const WEIGHTS: [(Self, u32); 16] = [
         (Self::Loss, 6),
         (Self::Twice, 6),
@@ -117,7 +117,7 @@ impl Fault {
         (Self::Copy, 1),
     ];
 
-    /// Its name in tables.
+    /// Returns its name for tables.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Loss => "frames lost",
@@ -144,27 +144,27 @@ impl Fault {
     }
 }
 
-/// One happening.
+/// One event of a script.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Happening {
-    /// After the beginning of the storm.
+    /// The time since the beginning of the storm.
     pub(super) after_ms: i64,
-    /// Which phone; what concerns none takes none.
+    /// The phone; ignored by events that concern none.
     pub(super) phone: usize,
     pub(super) what: ReportSubject,
-    /// What is left open is decided by these.
+    /// The seed of everything random about it.
     pub(super) dice: u64,
 }
 
-/// The releases that a run begins with.
+/// The releases at the beginning of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Releases {
     pub(super) server: Release,
-    /// Of each phone.
+    /// The release of each phone's app.
     pub(super) apps: Vec<Release>,
 }
 
-/// What happens in a run.
+/// The events of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Script {
     pub(super) size: Size,
@@ -173,7 +173,7 @@ pub struct Script {
 }
 
 impl Script {
-    /// The script of a seed. A size that is left open is one to six phones and 8 to 48 hours.
+    /// Makes the script of a seed. The default size is one to six phones and 8 to 48 hours.
     pub fn of_seed(seed: u64, devices: Option<usize>, hours: Option<u32>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let size = Size {
@@ -181,10 +181,10 @@ impl Script {
             hours: hours.unwrap_or_else(|| rng.random_range(8..=48)).clamp(1, HOURS_MAX),
         };
         let storm_ms = i64::from(size.hours) * HOUR_MS;
-        // A run has backups of phones or of the server: a phone that goes on from an old copy is found out by what the
-        // server knows of it, and a server that has lost that as well cannot.
+        // A run has backups either of phones or of the server. The server detects a phone that continues from an old
+        // copy by what it knows of that phone; a server that was restored itself may have lost that.
         let is_servers = seed % 4 == 3;
-        // Some runs are calm, some wild.
+        // Some runs have few faults, others many.
         let wildness = rng.random_range(1..=20);
         let mut happenings = Vec::new();
         for phone in 0..size.devices {
@@ -213,17 +213,17 @@ impl Script {
         Self { size, releases, happenings }
     }
 
-    /// The same without some of its happenings.
+    /// Returns this script with other events.
     pub(super) fn with(&self, happenings: Vec<Happening>) -> Self {
         Self { happenings, ..self.clone() }
     }
 
-    /// How many happenings there are.
+    /// Returns the number of events.
     pub fn len(&self) -> usize {
         self.happenings.len()
     }
 
-    /// Whether nothing happens.
+    /// Whether there are no events.
     pub fn is_empty(&self) -> bool {
         self.happenings.is_empty()
     }
@@ -244,8 +244,8 @@ impl std::fmt::Display for Script {
     }
 }
 
-/// The releases that a run begins with, and updates among what happens in it. Half of the runs have the present release
-/// alone. The dice are others than those of everything else, so that nothing else depends on it.
+/// Chooses the releases that a run begins with, and adds updates to the events. Half of all runs have the present
+/// release only. A separate generator is used, so that everything else about the run stays the same.
 fn releases(seed: u64, size: Size, happenings: &mut Vec<Happening>) -> Releases {
     let mut releases = Releases { server: Release::PRESENT, apps: vec![Release::PRESENT; size.devices] };
     if seed % 8 < 4 {

@@ -1,6 +1,6 @@
-//! What a device must still have after a power cut, or a kill: compared with what it told.
+//! Verifies what a device must still have after a power cut or a kill, from its messages in the trace.
 //!
-//! Ignores how the device came to tell it.
+//! This module does not know how the work is done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,11 +12,11 @@ use super::super::trace::Event;
 use super::{Line, OWN, PULLED, Word, issue, line_of, open};
 use crate::support::company;
 
-/// The words of a trace with their places.
+/// The messages of a trace, with their positions.
 #[derive(Debug)]
 pub struct Words(Vec<(usize, Word)>);
 
-/// How often the journal was folded into sled's tree: a commit's entry went over the first one.
+/// Counts how often the journal was folded into sled's tree: a new entry then overwrites the first one in the file.
 pub fn folds(trace: &[Event]) -> usize {
     let mut journal = None;
     let mut newest = 0;
@@ -32,7 +32,7 @@ pub fn folds(trace: &[Event]) -> usize {
                 if *at == 0 && number > newest {
                     folds += 1;
                 }
-                // Only entries that are written one by one begin where a write begins.
+                // Only entries that are written one at a time begin where a write begins.
                 let is_entry =
                     bytes.len() == 16 + bytes.first_chunk().map_or(0, |n| u32::from_be_bytes(*n) as usize);
                 newest = if is_entry { number } else { newest };
@@ -46,25 +46,25 @@ pub fn folds(trace: &[Event]) -> usize {
 /// A record, by kind and id.
 type Key = (u16, String);
 
-/// What must be there at some point of a trace.
+/// What must be there at a point of a trace.
 #[derive(Clone, Debug, Default)]
 pub struct Expected {
-    /// Whether it is known what the trace began with.
+    /// Whether the content of the folder at the start of the trace is known.
     is_open: bool,
-    /// Whether the device was killed, so that nobody knows what its last save was to be.
+    /// Whether the device was killed, so that the content of its last save is unknown.
     was_killed: bool,
     is_enrolled: bool,
-    /// What was acknowledged.
+    /// The acknowledged records.
     standing: BTreeMap<Key, String>,
-    /// What the next save writes, which may have come to the disk: all of it or nothing.
+    /// The next save, which may or may not be on the disk, but never in part.
     saving: Vec<Line>,
-    /// What a sync may just be bringing.
+    /// The records that a sync may just be pulling.
     coming: BTreeMap<Key, String>,
-    /// Saved since the last sync has ended, so that nothing but the device can know of it.
+    /// Records saved since the last sync ended, of which the server cannot know.
     unsent: BTreeSet<Key>,
     is_syncing: bool,
-    /// Whether a sync was told of since the last save was, so that it may have sent the next one already: a save is
-    /// told a moment after it has returned.
+    /// Whether a sync began since the last message of a save, so that it may have sent the next save already: the
+    /// message of a save is written a moment after the save has returned.
     may_be_sent: bool,
 }
 
@@ -79,10 +79,10 @@ impl Line {
 }
 
 impl Words {
-    /// Reads the words of a trace.
+    /// Reads the messages of a trace.
     ///
     /// # Errors
-    /// Returns an error if one of them is none.
+    /// Returns an error if one of them cannot be decoded.
     pub fn of(trace: &[Event]) -> Result<Self, serde_json::Error> {
         let said = trace.iter().enumerate().filter_map(|(nth, event)| match event {
             Event::Said(words) => Some(serde_json::from_slice(words).map(|word| (nth, word))),
@@ -91,36 +91,36 @@ impl Words {
         Ok(Self(said.collect::<Result<_, _>>()?))
     }
 
-    /// How many saves were acknowledged.
+    /// Returns the number of acknowledged saves.
     pub fn saves(&self) -> usize {
         self.0.iter().filter(|(_, word)| matches!(word, Word::Saved(_))).count()
     }
 
-    /// The words that a device that is not recorded told before it was killed.
+    /// Reads the messages that an unrecorded device printed before it was killed.
     ///
     /// # Errors
-    /// Returns an error if a line is no word.
+    /// Returns an error if a line cannot be decoded.
     pub fn of_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Result<Self, serde_json::Error> {
         let words = lines.into_iter().enumerate().map(|(nth, line)| Ok((nth, serde_json::from_str(line)?)));
         Ok(Self(words.collect::<Result<_, serde_json::Error>>()?))
     }
 
-    /// What must be there after a kill, when all of it was told.
+    /// Returns what must be there after a kill, given all messages.
     pub fn expected_after_kill(&self) -> Expected {
         Expected { was_killed: true, ..self.expected_at(usize::MAX) }
     }
 
-    /// What must be there after so many events.
+    /// Returns what must be there after the first `after` events.
     pub fn expected_at(&self, after: usize) -> Expected {
         self.expected_from(Expected { is_open: true, ..Expected::default() }, after)
     }
 
-    /// The same for a trace that goes on from a folder in which that was expected.
+    /// Continues from `expected`, which describes the folder at the start of this trace.
     pub fn expected_from(&self, mut expected: Expected, after: usize) -> Expected {
         let (before, later) = self.0.split_at(self.0.partition_point(|(nth, _)| *nth < after));
         before.iter().for_each(|(_, word)| expected.hear(word));
         if !expected.is_open {
-            // What the last trace left half-way was not looked at yet.
+            // Whatever the last trace left in progress was not examined yet.
             return expected;
         }
         expected.saving = later.iter().find_map(|(_, word)| word.saved()).unwrap_or_default().to_vec();
@@ -139,11 +139,11 @@ impl Word {
     }
 }
 
-/// Opens the device of a folder as an app does, and compares it with what must be there. Then one more save must work,
-/// and be there when the device is opened once more.
+/// Opens the device in a folder as an app does, and compares it with what must be there. Then one more save must
+/// succeed, and be there when the device is opened again.
 ///
 /// # Errors
-/// In words, what is not as it must be.
+/// Returns a description of the first difference.
 pub fn check(home: &Path, is_sealed: bool, expected: &Expected) -> Result<(), String> {
     let client = open(home, is_sealed).map_err(|error| format!("it does not open: {error}"))?;
     if client.identity().is_none() {
@@ -155,9 +155,9 @@ pub fn check(home: &Path, is_sealed: bool, expected: &Expected) -> Result<(), St
     if !can_save {
         return Ok(());
     }
-    let saved = go_on(&client).map_err(|error| format!("it does not go on: {error}"))?;
+    let saved = go_on(&client).map_err(|error| format!("it cannot save: {error}"))?;
     drop(client);
-    let client = open(home, is_sealed).map_err(|error| format!("it opens only once: {error}"))?;
+    let client = open(home, is_sealed).map_err(|error| format!("it does not open again: {error}"))?;
     let found = client.find(Issue::key(saved)).map_err(|error| error.to_string())?;
     if found.is_none() { Err("what was saved after the power cut is lost".into()) } else { Ok(()) }
 }
@@ -167,7 +167,7 @@ fn go_on(client: &Client) -> Result<RecordId, RecordError> {
 }
 
 impl Expected {
-    /// The same once the device was opened and not yet looked at, as at the beginning of another trace.
+    /// Returns the expectation for a device that was reopened but not examined yet, as at the start of another trace.
     pub fn reopened(&self) -> Self {
         Self { is_open: false, is_syncing: false, ..self.clone() }
     }
@@ -180,7 +180,7 @@ impl Expected {
                 self.unsent.clear();
             }
             Word::Saved(lines) => {
-                // A sync sends also what is saved while it runs.
+                // A sync also sends what is saved while it runs.
                 if !self.is_syncing && !self.may_be_sent {
                     self.unsent.extend(lines.iter().map(Line::key));
                 }
@@ -219,7 +219,7 @@ impl Expected {
             if !is_accepted {
                 untold += 1;
                 if !self.was_killed {
-                    return Err(format!("{key:?} was acknowledged and holds something else"));
+                    return Err(format!("{key:?} was acknowledged and has other content"));
                 }
             }
             if self.unsent.contains(key) && matches!(state, SaveState::Confirmed | SaveState::Rejected(_)) {
@@ -233,24 +233,24 @@ impl Expected {
             if !is_known {
                 untold += 1;
                 if !self.was_killed {
-                    return Err(format!("{key:?} is there and was never saved, or only half of it"));
+                    return Err(format!("{key:?} was never saved, or not with this content"));
                 }
             }
         }
-        // A save writes one record, or a visit's three.
+        // A save writes one record, or the three of a visit.
         if ![0, 1, 3].contains(&untold) {
-            return Err(format!("{untold} records are not what was acknowledged"));
+            return Err(format!("{untold} records differ from what was acknowledged"));
         }
         let has_come = |line: &&Line| found.get(&line.key()).is_some_and(|(held, _)| *held == line.digest);
         let come = self.saving.iter().filter(has_come).count();
         if come != 0 && come != self.saving.len() {
-            return Err(format!("of a save's {} records only {come} are there", self.saving.len()));
+            return Err(format!("only {come} of a save's {} records are there", self.saving.len()));
         }
         Ok(())
     }
 }
 
-/// Every photo has its picture, whole, and no file is left over.
+/// Checks that every photo has its whole picture, and that no file is left over.
 fn compare_pictures(client: &Client, home: &Path) -> Result<(), String> {
     let mut named = BTreeSet::new();
     for line in client.list(Photo::SPEC.kind, None).map_err(|error| error.to_string())? {

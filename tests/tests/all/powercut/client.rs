@@ -1,4 +1,4 @@
-//! The device's store, sled behind a journal, and its photos.
+//! Power cuts of the device: its store, sled behind a journal, and its photos.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use xundian_tests::support::{company, seed, service::Service};
 
 use super::{assert_found_out, count, cuts, lived, powercut, read_whole};
 
-/// Enough for several folds of the journal.
+/// Enough runs for several folds of the journal.
 const LIVES: usize = 4;
 const ROUNDS: usize = 95;
 const FOLDS_MIN: usize = 3;
 
-/// A device's folder and what was done to it.
+/// A device's folder and the recorded changes to it.
 struct Recorded {
     folder: TempDir,
     trace: Vec<Event>,
@@ -29,8 +29,8 @@ struct Recorded {
 }
 
 impl Recorded {
-    /// A device that works through several lives while headquarters changes what it pulls. Every second life ends by
-    /// a kill.
+    /// Records a device through several runs, while headquarters changes the outlets that it pulls. Every second run
+    /// ends in a kill.
     async fn new(is_sealed: bool, lives: usize, rounds: usize) -> Self {
         let service = Service::start().await;
         let folder = xundian_tests::powercut::folder().expect("a folder");
@@ -53,7 +53,7 @@ impl Recorded {
         Self { folder, trace, words, is_sealed }
     }
 
-    /// Cuts the power, and looks at what is left each time.
+    /// Cuts the power at each point, and checks the result.
     fn try_all(&self, trace: &[Event], cuts: &[Cut]) -> Result<(), CutError> {
         points::try_all(trace, cuts, |home, cut| {
             check(home, self.is_sealed, &self.words.expected_at(cut.after))
@@ -71,7 +71,7 @@ fn living(home: &Path, trace: &Path, is_sealed: bool, rounds: usize) -> std::pro
     command
 }
 
-/// Headquarters changes the types of outlets without end.
+/// Changes the channels of three outlets as headquarters, until aborted.
 async fn change_outlets(server: Arc<Server>) {
     loop {
         for channel in [Channel::Chain, Channel::Hypermarket] {
@@ -113,7 +113,7 @@ async fn what_a_sealed_device_acknowledged_is_whole_after_a_power_cut() {
     acknowledged_is_whole(true).await;
 }
 
-/// Cuts the power once; opens what is left, which is recorded as well; and cuts it again meanwhile, many times.
+/// Cuts the power once, then opens the result while recording that, and cuts the power again at points of the opening.
 fn cut_while_it_opens(recorded: &Recorded, cuts_each: usize, rng: &mut StdRng) -> Result<(), String> {
     let first = Cut::choose(&recorded.trace, recorded.trace.len() / 2, 1, rng);
     points::try_all(&recorded.trace, &first, |home, cut| {
@@ -123,18 +123,20 @@ fn cut_while_it_opens(recorded: &Recorded, cuts_each: usize, rng: &mut StdRng) -
         lived(living(home, &trace, recorded.is_sealed, 1).args(["--offline", "--dies"]));
         let opening = trace::read(&trace).map_err(|error| error.to_string())?;
         let words = Words::of(&opening).map_err(|error| error.to_string())?;
-        let standing = opening.iter().position(|event| *event == Event::SyncedAll).expect("it began so") + 1;
+        let standing =
+            opening.iter().position(|event| *event == Event::SyncedAll).expect("the start of the recording")
+                + 1;
         let cuts = Cut::choose(&opening, standing, cuts_each, rng);
         points::try_all(&opening, &cuts, |home, cut| {
             check(home, recorded.is_sealed, &words.expected_from(expected.clone(), cut.after))
         })
-        .map_err(|error| format!("and a second time: {error}"))
+        .map_err(|error| format!("after a second cut: {error}"))
     })
     .map_err(|error| error.to_string())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_power_cut_while_the_device_opens_takes_nothing_either() {
+async fn nothing_is_lost_in_a_second_power_cut_while_the_device_opens() {
     let mut rng = seed::rng("power cuts of a device that opens");
     for is_sealed in [false, true] {
         let recorded = Recorded::new(is_sealed, 2, 40).await;

@@ -1,6 +1,6 @@
-//! Power cuts on real files: whatever was acknowledged is there, whole, at any moment that the power may fail.
+//! Power cuts on real files: everything acknowledged is there in full, whenever the power fails.
 //!
-//! The normal run cuts at some dozens of points, `XUNDIAN_LONG=1` at more than a thousand of each store.
+//! A normal run cuts at a few dozen points, `XUNDIAN_LONG=1` at more than a thousand points of each store.
 
 mod client;
 mod server;
@@ -14,31 +14,31 @@ use xundian_tests::powercut::disk::{Disk, Image, Luck};
 use xundian_tests::powercut::points::{self, Cut, CutError};
 use xundian_tests::powercut::trace::{self, Event};
 
-/// The program whose doings are recorded.
+/// The program whose changes are recorded.
 fn powercut() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_powercut"));
     command.env_remove("RUST_LOG");
     command
 }
 
-/// Runs a life to its end.
+/// Runs the program to its end, which must be a success.
 fn lived(command: &mut Command) {
     let status = command.status().expect("the program starts");
     assert!(status.success(), "{status}");
 }
 
-/// So many in a normal run, or in a long one.
+/// Returns the first number in a normal run, the second in a long one.
 fn count(normal: usize, long: usize) -> usize {
     if std::env::var_os("XUNDIAN_LONG").is_some() { long } else { normal }
 }
 
-/// Reads a trace, and proves that it has no gap: rebuilt from it the folder is what it really is, byte by byte. Without
-/// any one kind of change it would not be.
+/// Reads a trace and proves that it has no gap: the folder rebuilt from it equals the real one, byte by byte. A missing
+/// kind of change would make a difference.
 fn read_whole(trace: &Path, folder: &Path) -> Vec<Event> {
     let trace = trace::read(trace).expect("a trace");
     let real = Image::read(folder).expect("readable");
-    let rebuilt = rebuilt(&trace).expect("each event fits those before it");
-    assert_eq!(rebuilt.differences(&real), [""; 0], "the recorder has missed something");
+    let rebuilt = rebuilt(&trace).expect("each event fits the events before it");
+    assert_eq!(rebuilt.differences(&real), [""; 0], "the recorder missed a change");
     trace
 }
 
@@ -50,7 +50,7 @@ fn rebuilt(trace: &[Event]) -> Result<Image, CutError> {
     Ok(disk.cut(&mut Luck::Kept))
 }
 
-/// Cuts at random points, with the ends of the trace among them.
+/// Chooses random cuts, and adds two at the end of the trace.
 fn cuts(trace: &[Event], count: usize, rng: &mut StdRng) -> Vec<Cut> {
     let mut cuts = Cut::choose(trace, 0, count, rng);
     cuts.extend([0, 1].map(|seed| Cut { after: trace.len(), seed }));
@@ -69,7 +69,7 @@ const FORGOTTEN: [Forgotten; 3] = [
     Forgotten { what: "fsync of folders", is_it: |event| matches!(event, Event::SyncedFolder { .. }) },
 ];
 
-/// Proves that the check bites: without any one kind of sync, twenty power cuts find a loss.
+/// Proves that the check finds losses: without any one kind of sync, one of twenty power cuts fails it.
 fn assert_found_out(
     trace: &[Event],
     rng: &mut StdRng,
@@ -77,14 +77,14 @@ fn assert_found_out(
 ) {
     for Forgotten { what, is_it } in FORGOTTEN {
         let trace = points::without(trace, is_it);
-        // What is lost before anything was acknowledged proves nothing.
+        // Cuts before the first acknowledgement prove nothing.
         let cuts = Cut::choose(&trace, trace.len() / 2, 20, rng);
         match try_all(&trace, &cuts) {
             Err(CutError::Lost { why, folder, .. }) => {
                 eprintln!("without {what}: {why}");
                 std::fs::remove_dir_all(folder).expect("our own folder");
             }
-            outcome => panic!("without {what} nothing was lost: {outcome:?}"),
+            outcome => panic!("without {what} no loss was found: {outcome:?}"),
         }
     }
 }

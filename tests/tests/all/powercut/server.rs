@@ -1,4 +1,4 @@
-//! The server's store, fjall, and its photos.
+//! Power cuts of the server: its store, fjall, and its photos.
 
 use std::net::UdpSocket;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use xundian_tests::support::seed;
 
 use super::{assert_found_out, count, cuts, lived, powercut, read_whole};
 
-/// A server's folder and what was done to it.
+/// A server's folder and the recorded changes to it.
 struct Recorded {
     folder: TempDir,
     trace: Vec<Event>,
@@ -19,7 +19,7 @@ struct Recorded {
 }
 
 impl Recorded {
-    /// A server that works through several lives. All but the last one end by a kill.
+    /// Records a server through several runs. All but the last one end in a kill.
     fn new(lives: u64, batches: u64) -> Self {
         let folder = xundian_tests::powercut::folder().expect("a folder");
         let (data, trace) = (folder.path().join("data"), folder.path().join("trace"));
@@ -42,7 +42,7 @@ impl Recorded {
         Self { folder, trace, words }
     }
 
-    /// Cuts the power, and looks at what is left each time, at every fourth twice.
+    /// Cuts the power at each point, and checks the result; every fourth check is thorough.
     fn try_all(&self, cuts: &[Cut]) -> Result<(), CutError> {
         points::try_all(&self.trace, cuts, |data, cut| {
             check(data, &self.words.expected_at(cut.after), cut.seed.is_multiple_of(4))
@@ -54,7 +54,7 @@ impl Recorded {
     }
 }
 
-/// The moments from shortly before a name was made, for so many events.
+/// Returns the points from 50 events before a file was created until `events` events after that.
 fn around(trace: &[Event], made: &str, events: usize) -> std::ops::Range<usize> {
     let is_it = |event: &Event| matches!(event, Event::Made { path, .. } if path == made);
     let at = trace.iter().position(is_it).expect("enough work for it");
@@ -78,7 +78,7 @@ fn acknowledged_is_whole(recorded: Recorded, cuts: &[Cut], start: Instant) {
     if let Err(lost) = outcome {
         panic!("{lost}\nthe trace: {}", recorded.folder.keep().display());
     }
-    assert!(made > 20 && removed > 10, "too little work for tables to be written out and joined");
+    assert!(made > 20 && removed > 10, "too little work for tables to be flushed and compacted");
 }
 
 #[test]

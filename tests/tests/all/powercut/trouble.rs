@@ -1,5 +1,4 @@
-//! A disk that is full, or that can only be read: a clear error, nothing lost, nothing half-done, and it goes on once
-//! there is room.
+//! A full or read-only disk: the error is clear, nothing is lost or half-done, and work continues once there is space.
 
 use std::net::UdpSocket;
 use std::path::Path;
@@ -13,10 +12,10 @@ use xundian_tests::support::service::Service;
 
 use super::{count, lived, powercut};
 
-/// More than any of these disks has room for.
+/// Rounds of work that no disk in these tests has space for.
 const ROUNDS: &str = "400";
 
-/// What is wrong with the disk, as arguments of the program.
+/// Returns faults of the disk, as arguments of the program.
 fn troubles(rng: &mut rand::rngs::StdRng) -> Vec<Vec<String>> {
     let full = |bytes: u64| vec!["--room-bytes".to_owned(), bytes.to_string()];
     let mut troubles = vec![vec!["--read-only".to_owned()], full(0), full(4096)];
@@ -24,7 +23,7 @@ fn troubles(rng: &mut rand::rngs::StdRng) -> Vec<Vec<String>> {
     troubles
 }
 
-/// Opens on a disk that is in trouble from the beginning. That it opens is well, and else it says why not.
+/// Opens on a disk that is faulty from the start. It may open; otherwise the error must be clear.
 fn opened_or_refused(command: &mut Command, trouble: &[String], parts: &[&str]) {
     let output = command.arg("--at-once").args(trouble).output().expect("the program starts");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -38,15 +37,15 @@ fn opened_or_refused(command: &mut Command, trouble: &[String], parts: &[&str]) 
     }
 }
 
-/// Runs a life that must come to an early end, and returns what it said.
+/// Runs the program, which must fail, and returns its error output.
 fn refused(command: &mut Command) -> String {
     let output = command.output().expect("the program starts");
-    assert_eq!(output.status.code(), Some(1), "it should have failed in good order: {output:?}");
+    assert_eq!(output.status.code(), Some(1), "it should have exited with an error: {output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn assert_clear(said: &str, trouble: &[String], parts: &[&str]) {
-    // As the system says it, or the standard library; where a session met it first, the server's log has it.
+    // From the system or the standard library. If a session met the error first, it is in the server's log instead.
     let system = match trouble[0].as_str() {
         "--read-only" => ["Read-only file system", "read-only filesystem", "the server refused"],
         _ => ["No space left on device", "no storage space", "the server refused"],
@@ -55,7 +54,7 @@ fn assert_clear(said: &str, trouble: &[String], parts: &[&str]) {
     for part in parts {
         assert!(said.contains(part), "{part:?} is not in {said:?}");
     }
-    // What a person reads is no dump of somebody's structures.
+    // The message for people must not be a debug dump.
     assert!(!said.contains("Os {") && !said.contains("Error:"), "{said:?}");
 }
 
@@ -65,7 +64,7 @@ struct Phone {
 }
 
 impl Phone {
-    /// A device that is enrolled and has synced.
+    /// Enrols and syncs a device.
     async fn new(is_sealed: bool) -> Self {
         let service = Service::start().await;
         let folder = xundian_tests::powercut::folder().expect("a folder");
@@ -95,7 +94,7 @@ impl Phone {
         self.folder.path().join("home")
     }
 
-    /// All that was ever acknowledged is there, and nothing else.
+    /// Checks that everything acknowledged is there, and nothing else.
     fn check(&self) {
         let trace = trace::read(&self.folder.path().join("trace")).expect("a trace");
         let words = client::Words::of(&trace).expect("its words");
@@ -116,7 +115,7 @@ async fn a_device_whose_disk_is_full_or_read_only_says_so_and_loses_nothing() {
             eprintln!("{trouble:?}: {said}");
             assert_clear(&said, &trouble, &["check", "then"]);
             phone.check();
-            // Without photos only the folding of the journal needs room.
+            // Without photos, only folding the journal needs space.
             let said =
                 refused(phone.living().args(["--rounds", ROUNDS, "--offline", "--no-photos"]).args(&trouble));
             eprintln!("{trouble:?}: {said}");
@@ -127,7 +126,7 @@ async fn a_device_whose_disk_is_full_or_read_only_says_so_and_loses_nothing() {
     }
 }
 
-/// A server's folder, and those of its devices.
+/// A server's folder and its devices' folders.
 struct Shop {
     folder: TempDir,
     batches: u64,
