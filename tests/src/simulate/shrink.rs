@@ -1,13 +1,13 @@
-//! Makes a failing script shorter, as long as it still fails.
+//! Shrinks a failing script as long as it still fails.
 
 use std::sync::Arc;
 
 use super::{Parts, Script, run};
 
-/// Runs that shrinking may take.
+/// The number of runs that shrinking may take.
 const RUNS_MAX: usize = 2_000;
 
-/// The shortest script that is found by taking happenings out, in ever smaller stretches, that still fails.
+/// Removes events in ever smaller stretches, and returns the shortest script found that still fails.
 pub fn shrink(parts: &Arc<Parts>, script: &Script) -> Script {
     let fails = |script: &Script| run(parts, script).is_ok_and(|outcome| !outcome.violations.is_empty());
     let mut best = script.clone();

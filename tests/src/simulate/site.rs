@@ -1,4 +1,4 @@
-//! The server of a simulation: the real one on a simulated disk, with a clock that may jump.
+//! The simulated server: the real server on a simulated disk, with a clock that may jump.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use xundian_server::{OpenError, Server};
 use super::disk::{ServerDisk, ServerRows};
 use super::parts::Parts;
 
-/// Why it does not start.
+/// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SiteError {
     #[error(transparent)]
@@ -22,7 +22,8 @@ pub(super) enum SiteError {
     Photos(#[from] PhotosError),
 }
 
-/// A new folder of a release. One without a note of the kinds that count is of a release that knew all of the first.
+/// Returns the rows of a new store of a release: the note of the kinds that its figures count. A store without the note
+/// would be taken for one of the first release.
 fn folder_of(release: Release) -> ServerRows {
     let known: Vec<u16> = release.run(|| kinds::known().map(|spec| spec.kind.0).collect());
     let count = u16::try_from(known.len()).unwrap_or(u16::MAX);
@@ -30,11 +31,11 @@ fn folder_of(release: Release) -> ServerRows {
     ServerRows::from([((Table::Meta, b"counted_in".to_vec()), note)])
 }
 
-/// A server and its disk.
+/// A server with its disk and its clock.
 pub(super) struct Site {
     parts: Arc<Parts>,
     pub(super) disk: Arc<ServerDisk>,
-    /// For its pictures.
+    /// The folder of its pictures.
     folder: PathBuf,
     up: Option<(Arc<Server>, Arc<Photos>)>,
     pub(super) release: Release,
@@ -59,7 +60,7 @@ impl Site {
         }
     }
 
-    /// Starts it. Of what a power cut may take back, it takes something else each time.
+    /// Starts it. How many of the commits that may be lost remain differs from start to start.
     pub(super) fn boot(&mut self) -> Result<(), SiteError> {
         self.boots += 1;
         self.disk.power_on(self.boots as usize % 3);
@@ -80,18 +81,18 @@ impl Site {
         self.up = None;
     }
 
-    /// Lays aside what is on its disk. Pictures are kept elsewhere.
+    /// Backs up its disk. Pictures are stored elsewhere.
     pub(super) fn back_up(&mut self) {
         self.backup = self.disk.rows();
     }
 
-    /// Puts the backup on a new disk, and is down.
+    /// Stops it and replaces its disk by a new one with the backup.
     pub(super) fn restore(&mut self) {
         self.go_down();
         self.disk = Arc::new(ServerDisk::holding(self.backup.clone()));
     }
 
-    /// No power cut is to come any more.
+    /// Removes all future power cuts.
     pub(super) fn disarm(&self) {
         self.disk.disarm();
     }

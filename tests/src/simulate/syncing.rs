@@ -1,4 +1,4 @@
-//! Syncs in a run: the phone's end, the server's end, and the way in between.
+//! Syncs of a run: the phone's end, the server's end, and the network between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::phone::Underway;
 use super::tally::Phase;
 use super::world::{Event, Link, MINUTE_MS, World};
 
-/// How long a sync waits for an answer, as on a phone.
+/// How long a sync waits for an answer; phones use the same limit.
 const PATIENCE_MS: i64 = 120_000;
 
 impl World {
@@ -49,7 +49,7 @@ impl World {
         self.drive(phone);
     }
 
-    /// Lets a phone's sync go on until it waits.
+    /// Advances a phone's sync until it waits for a payload.
     fn drive(&mut self, phone: usize) {
         let this = &mut self.phones[phone];
         let (release, Some(underway)) = (this.release, &mut this.underway) else { return };
@@ -59,7 +59,7 @@ impl World {
         let has_taken_back = this.has_taken_back();
         let may_be_lost = self.tally.restores() > 0;
         self.check(!has_taken_back || may_be_lost, || {
-            format!("phone {phone} lets saves wait again that no server has lost")
+            format!("phone {phone} put confirmed saves back into its outbox, although no server lost them")
         });
         for (stream, payload) in sent {
             self.note_phase(link, &payload);
@@ -121,12 +121,12 @@ impl World {
                 }
             }
         }
-        // No disk decays here, so that a check of what the phone holds has nothing to put right. Only of two phones that
-        // share a number neither is sent what the other has written.
+        // Simulated disks do not corrupt data, so reconciliation has nothing to repair. Two phones with the same number
+        // are an exception: neither is sent what the other wrote.
         let device = self.phones[phone].device();
         let is_alone = self.phones.iter().filter(|other| other.device() == device).count() == 1;
         self.check(repaired == 0 || !is_alone, || {
-            format!("phone {phone} held {repaired} records other than the server's")
+            format!("phone {phone} held {repaired} records that differ from the server's")
         });
         self.see_to_phone(phone, phase);
     }

@@ -1,32 +1,32 @@
-//! What was simulated, counted.
+//! Statistics of what was simulated.
 
 use std::collections::BTreeMap;
 
 use super::script::Fault;
 
-/// What a phone's sync was about when something went wrong.
+/// What a phone's sync was doing when a fault struck.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Phase {
-    /// The phone's store, or for the server's faults the server's, was being opened.
+    /// The store was being opened: the phone's, or the server's if the fault is the server's.
     Opening,
-    /// None was under way.
+    /// No sync was running.
     Idle,
-    /// It had said hello.
+    /// The phone had sent its hello.
     Greeting,
-    /// It was sending.
+    /// The phone was pushing ops.
     Pushing,
-    /// It was fetching.
+    /// The phone was pulling.
     Pulling,
-    /// It was sending pictures.
+    /// The phone was uploading pictures.
     Pictures,
 }
 
 impl Phase {
-    /// All of them.
+    /// All phases.
     pub const ALL: [Self; 6] =
         [Self::Opening, Self::Idle, Self::Greeting, Self::Pushing, Self::Pulling, Self::Pictures];
 
-    /// Its name in tables.
+    /// Returns its name for tables.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Opening => "opening",
@@ -39,30 +39,30 @@ impl Phase {
     }
 }
 
-/// Counts of one run or of many.
+/// Statistics of one or more runs.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
-    /// Pieces of work that were saved.
+    /// Pieces of work that were saved without an error.
     pub works: u64,
-    /// Saves, as ops.
+    /// Saved ops.
     pub saves: u64,
-    /// Syncs and pushes that began.
+    /// Syncs and pushes that were started.
     pub syncs: u64,
-    /// Those that came to their end.
+    /// Syncs and pushes that completed.
     pub done: u64,
-    /// Those that waited in vain.
+    /// Syncs and pushes given up for want of an answer.
     pub given_up: u64,
     /// Payloads on the network.
     pub payloads: u64,
-    /// Pictures that the servers have in the end.
+    /// Pictures at the servers at the end.
     pub pictures: u64,
     /// Starts of phones.
     pub boots: u64,
-    /// Times that a phone learnt that it was restored, copied or replaced.
+    /// Times that a phone was refused as restored, copied, replaced or revoked.
     pub restored: u64,
-    /// Time that passed for all phones together.
+    /// Simulated hours, summed over all phones.
     pub device_hours: u64,
-    /// Faults as they took effect, by what the phone was doing.
+    /// Faults that took effect, by what the phone was doing.
     pub faults: BTreeMap<(Fault, Phase), u64>,
 }
 
@@ -71,13 +71,13 @@ impl Tally {
         *self.faults.entry((fault, phase)).or_default() += 1;
     }
 
-    /// How often a server got back what was backed up.
+    /// Returns how often a server was restored from its backup.
     pub(super) fn restores(&self) -> u64 {
         let restores = self.faults.iter().filter(|((fault, _), _)| *fault == Fault::ServerRestore);
         restores.map(|(_, count)| count).sum()
     }
 
-    /// Adds another one.
+    /// Adds the statistics of other runs.
     pub fn add(&mut self, other: &Self) {
         let Self {
             works,

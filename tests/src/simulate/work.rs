@@ -1,4 +1,4 @@
-//! What people do: one piece of work with a phone, and what headquarters does meanwhile.
+//! The work of people: one piece of work with a phone, and the changes by headquarters.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -18,10 +18,10 @@ use xundian_server::Draft;
 use super::company::{Staff, product};
 
 const VISIT_MS: i64 = 600_000;
-/// Visits are entered up to so long after they were made.
+/// The largest delay between a visit and its entry in the app.
 const ENTERED_LATE_MS: i64 = 36 * 3_600_000;
 
-/// Something of a list.
+/// Returns a random element of a list.
 fn some<'a, T>(of: &'a [T], rng: &mut StdRng) -> Option<&'a T> {
     (!of.is_empty()).then(|| &of[rng.random_range(0..of.len())])
 }
@@ -33,7 +33,7 @@ fn lines<T>(
     (0..rng.random_range(1..4)).map(|_| (product(rng.random_range(0..6)), value(rng))).collect()
 }
 
-/// The outlets that a phone sees.
+/// Returns the outlets that a phone holds.
 fn outlets(client: &Client) -> Result<Vec<OutletId>, RecordError> {
     Ok(client.list(Outlet::SPEC.kind, None)?.iter().map(|line| OutletId(line.record.key.id)).collect())
 }
@@ -42,12 +42,12 @@ fn records(client: &Client, kind: &KindSpec) -> Result<Vec<RecordId>, RecordErro
     Ok(client.list(kind.kind, None)?.iter().map(|line| line.record.key.id).collect())
 }
 
-/// Whether the app knows a kind; what an earlier release does not know it does not write.
+/// Whether the app knows a kind. An app does not write kinds that its release does not know.
 fn knows<T: Entity>() -> bool {
     kinds::spec(T::SPEC.kind).is_some()
 }
 
-/// One piece of work; what cannot be done now is not done.
+/// Does one piece of work, or nothing if that work is impossible at the moment.
 pub(super) fn work(client: &Client, now_ms: i64, rng: &mut StdRng) -> Result<(), RecordError> {
     let outlets = outlets(client)?;
     let Some(outlet) = some(&outlets, rng).copied() else { return Ok(()) };
@@ -94,7 +94,7 @@ fn visit(client: &Client, outlet: OutletId, now_ms: i64, rng: &mut StdRng) -> Re
     client.record(&bundle).map(drop)
 }
 
-/// A visit as it goes: it begins, something is counted, it ends; each may be a while after the other.
+/// Does one step of a visit in progress: opens it, counts or observes something, or ends it.
 fn open_visit(client: &Client, outlet: OutletId, rng: &mut StdRng) -> Result<(), RecordError> {
     let Ok(visit) = client.current_visit() else { return client.open_visit(outlet, None).map(drop) };
     match rng.random_range(0..4) {
@@ -158,7 +158,7 @@ fn tidy_tray(client: &Client, rng: &mut StdRng) -> Result<(), RecordError> {
     client.resend_rejected(first.id)
 }
 
-/// A photo of the visit that is going on, or of an issue. Some pictures are taken twice, or by two people.
+/// Attaches a photo to the current visit or to an issue. Some pictures are identical, also between people.
 fn attach(client: &Client, now_ms: i64, rng: &mut StdRng) -> Result<(), RecordError> {
     let of = match client.current_visit() {
         Ok(visit) => PhotoOf::Visit(visit),
@@ -175,17 +175,17 @@ fn attach(client: &Client, now_ms: i64, rng: &mut StdRng) -> Result<(), RecordEr
         note: None,
     };
     let mut taken = StdRng::seed_from_u64(if rng.random_bool(0.2) { 7 } else { rng.random() });
-    // The beginning of a JPEG picture; nothing in the simulation looks further.
+    // The start of a JPEG file; nothing in the simulation reads further.
     let mut picture = vec![0xFF, 0xD8, 0xFF, 0xE0];
     let bytes = if taken.random_bool(0.2) { 100_000 } else { 3_000 };
     picture.extend((0..taken.random_range(1..bytes)).map(|_| taken.random::<u8>()));
     client.attach_photo(of, &photo, &picture).map(drop)
 }
 
-/// What an app of a later version saves: a field of an outlet that is not declared yet, or a kind that is not.
+/// Saves what an app of a later release might save: an undeclared field, or a record of an undeclared kind.
 fn newer_app(client: &Client, outlet: OutletId, rng: &mut StdRng) -> Result<(), RecordError> {
     const UNDECLARED_TAG: u16 = 60_000;
-    /// The last is a guarded one, which a server that does not know it refuses.
+    /// The last one is a guarded kind, which a server refuses if it does not know it.
     const UNDECLARED_KINDS: [KindId; 3] = [KindId(20_000), KindId(20_001), KindId(40_000)];
     let home = Home::Outlet(outlet);
     let value = Value::Text(format!("新{}", rng.random_range(0..1000)));
@@ -203,7 +203,7 @@ fn draft<T: Entity>(form: &T, id: RecordId, home: Home) -> Draft {
     Draft { key: RecordKey { kind: T::SPEC.kind, id }, home, writes: form.writes() }
 }
 
-/// A change that is no change of rights.
+/// Drafts a change that does not affect access.
 pub(super) fn office(staff: &Staff, today: Day, rng: &mut StdRng) -> Option<Draft> {
     let outlet = *some(&staff.outlets, rng)?;
     let person = *some(&staff.people, rng)?;
@@ -227,7 +227,7 @@ pub(super) fn office(staff: &Staff, today: Day, rng: &mut StdRng) -> Option<Draf
     })
 }
 
-/// An outlet goes to another position, from a day of these days on.
+/// Assigns an outlet to another position, from today or one of the last two days.
 pub(super) fn hand_over(staff: &Staff, today: Day, epoch: i64, rng: &mut StdRng) -> Option<Draft> {
     let (outlet, position) = (*some(&staff.outlets, rng)?, *some(&staff.positions, rng)?);
     let from = Some(Day(today.0 - rng.random_range(0..3)));
@@ -241,7 +241,7 @@ pub(super) fn hand_over(staff: &Staff, today: Day, epoch: i64, rng: &mut StdRng)
     Some(draft(&form, id, Home::Outlet(outlet)))
 }
 
-/// Somebody gets another position, from a day of these days on.
+/// Gives a person another position, from today or yesterday.
 pub(super) fn move_person(staff: &Staff, today: Day, rng: &mut StdRng) -> Option<Draft> {
     let (person, to) = (*some(&staff.people, rng)?, *some(&staff.positions, rng)?);
     let position_from = [(Day(today.0 - rng.random_range(0..2)), to)].into();

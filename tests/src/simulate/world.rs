@@ -1,5 +1,5 @@
-//! The world of one run: its clock, its network, a server and its phones. It does what the script says and what comes
-//! of it, in the order of time, and looks at everything that the server sends.
+//! The world of one run: its clock, its network, a server and its phones. It processes the script and all events that
+//! follow from it in the order of time, and checks everything that the server sends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub(super) const HOUR_MS: i64 = 60 * MINUTE_MS;
 const BEGIN_MS: i64 = 1_795_392_000_000;
 const INVITATION_MS: i64 = HOUR_MS;
 
-/// What happens of itself.
+/// An event at a point of simulated time.
 pub(super) enum Event {
     Happen(Happening),
     Up { link: u64, stream: u32, payload: Vec<u8> },
@@ -46,7 +46,7 @@ pub(super) enum Event {
     Enrol { phone: usize },
 }
 
-/// The way between a phone and the server during one sync.
+/// The connection between a phone and the server during one sync.
 pub(super) struct Link {
     pub(super) phone: usize,
     pub(super) person: PersonId,
@@ -54,23 +54,23 @@ pub(super) struct Link {
     pub(super) certificate: DeviceCertificate,
     pub(super) rng: StdRng,
     pub(super) phase: Phase,
-    /// The server's end of each stream; it begins with the first frame.
+    /// The server's end of each stream, created by the first frame.
     pub(super) sessions: BTreeMap<u32, SimulatedSession>,
     pub(super) has_ended: bool,
-    /// When the last payload of each way arrives: those of one way keep their order, unless a fault has it otherwise.
+    /// When the last payload of each direction arrives. Payloads of one direction stay in order, unless a fault hits.
     pub(super) last_ms: [i64; 2],
-    /// Whether frames were lost, repeated or reordered, which no carrier does: then an end may take it for nonsense.
+    /// Whether frames were lost, repeated or reordered. No real transport does that, so it may be a protocol error.
     pub(super) is_unruly: bool,
-    /// When each claim of completeness was made, by the moment that it names.
+    /// When each claim of completeness was made, by the moment up to which it claims.
     pub(super) claims: BTreeMap<i64, i64>,
-    /// The homes of the pull that is under way.
+    /// The homes in the scope of the current pull.
     pub(super) pulled: BTreeSet<Home>,
 }
 
 /// One run.
 pub(super) struct World {
     pub(super) parts: Arc<Parts>,
-    /// For pictures: the server's, and a folder for each phone.
+    /// The folder for pictures: the server's, and one folder per phone.
     folder: TempDir,
     pub(super) now_ms: i64,
     queue: BTreeMap<(i64, u64), Event>,
@@ -81,16 +81,16 @@ pub(super) struct World {
     pub(super) links: BTreeMap<u64, Link>,
     pub(super) link_count: u64,
     epoch: i64,
-    /// Things go wrong only until the storm is over.
+    /// Whether faults may occur; false outside the storm.
     is_storm: bool,
-    /// What has changed anywhere in the present round.
+    /// The number of changes in the current round.
     pub(super) moved: u64,
     pub(super) tally: Tally,
     pub(super) violations: Vec<String>,
 }
 
 impl World {
-    /// A company whose phones are enrolled and have synced once, before anything goes wrong.
+    /// Creates the company, and boots and enrols all phones, before any fault.
     pub(super) fn begin(parts: Arc<Parts>, script: &Script) -> Result<Self, SimulationError> {
         let folder = parts.folder()?;
         let (company, staff) = super::company::found(script.size.devices, Day::in_default_zone(BEGIN_MS));
@@ -123,7 +123,7 @@ impl World {
             let written = server.write(company.into_drafts(), "simulation", BEGIN_MS);
             world.check(written.is_ok(), || "the company could not be founded".into());
         }
-        // The oldest backup knows none of the phones.
+        // The oldest backup does not know any of the phones.
         world.site.back_up();
         for phone in 0..world.phones.len() {
             world.boot(phone);
@@ -131,7 +131,7 @@ impl World {
         Ok(world)
     }
 
-    /// Puts a script's happenings in front of it.
+    /// Schedules a script's events.
     pub(super) fn take_script(&mut self, script: &Script) {
         self.is_storm = true;
         for happening in &script.happenings {
@@ -139,7 +139,7 @@ impl World {
         }
     }
 
-    /// The storm is over: everything works again, and nothing goes wrong any more.
+    /// Ends the storm: repairs everything, and stops all faults.
     pub(super) fn calm(&mut self) {
         self.is_storm = false;
         self.site.disarm();
@@ -158,7 +158,7 @@ impl World {
         }
     }
 
-    /// Everything that happens until a moment.
+    /// Processes all events until a moment.
     pub(super) fn run_until(&mut self, until_ms: i64) {
         while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= until_ms) {
             let ((at_ms, _), event) = entry.remove_entry();
@@ -173,12 +173,12 @@ impl World {
         self.set_clocks();
     }
 
-    /// When the last of what is still on its way arrives.
+    /// Returns the time of the last scheduled event.
     pub(super) fn last_event_ms(&self) -> i64 {
         self.queue.last_key_value().map_or(self.now_ms, |((at_ms, _), _)| *at_ms)
     }
 
-    /// Every phone that may syncs, or asks for what keeps it from that.
+    /// Starts a sync on every phone. A phone that cannot sync is booted or enrolled instead.
     pub(super) fn sync_all(&mut self) {
         for phone in 0..self.phones.len() {
             let this = &self.phones[phone];
@@ -195,7 +195,7 @@ impl World {
         }
     }
 
-    /// The folder of the n-th phone's pictures.
+    /// Returns the folder of the n-th phone's pictures.
     pub(super) fn home_of(&self, phone: usize) -> PathBuf {
         self.folder.path().join(format!("phone-{phone}"))
     }
@@ -268,7 +268,7 @@ impl World {
         }
     }
 
-    /// What headquarters writes; where the server cannot, it is not written.
+    /// Writes as headquarters. If the server cannot write, the draft is dropped.
     fn write(&mut self, draft: Option<xundian_server::Draft>) {
         let now_ms = self.site.now_ms();
         let (Some(draft), Some(server)) = (draft, self.site.server()) else { return };
@@ -325,7 +325,7 @@ impl World {
         }
     }
 
-    /// Notices that a phone has lost its power, or that its store must be opened again.
+    /// Handles that a phone has lost power.
     pub(super) fn see_to_phone(&mut self, phone: usize, phase: Phase) {
         if !self.phones[phone].disk.is_off() {
             return;
@@ -380,7 +380,7 @@ impl World {
         self.end_links();
     }
 
-    /// Notices that the server has lost its power.
+    /// Handles that the server has lost power.
     pub(super) fn see_to_server(&mut self) {
         if !self.site.disk.is_off() || !self.site.is_up() {
             return;
@@ -394,7 +394,7 @@ impl World {
         }
     }
 
-    /// The server gets back what was backed up. Who was revoked since then is not; who came since then is not known.
+    /// Restores the server's backup. Phones revoked since are not revoked then, and phones enrolled since are unknown.
     pub(super) fn restore_server(&mut self) {
         self.site.restore();
         self.boot_server();
@@ -406,7 +406,7 @@ impl World {
         }
     }
 
-    /// A phone's app starts again as a later release. What it was doing ends.
+    /// Restarts a phone's app as a later release. Its running sync ends.
     pub(super) fn update_app(&mut self, phone: usize, release: Release) {
         self.phones[phone].release = release;
         if !self.phones[phone].disk.is_off() {
@@ -415,14 +415,14 @@ impl World {
         }
     }
 
-    /// The server starts again as a later release. What it was doing ends.
+    /// Restarts the server as a later release. Its sessions end.
     pub(super) fn update_server(&mut self, release: Release) {
         self.site.release = release;
         self.site.go_down();
         self.boot_server();
     }
 
-    /// Brings everything to the present release. Says whether anything was of another.
+    /// Updates everything to the present release. Returns whether anything was of another.
     pub(super) fn update_all(&mut self) -> bool {
         let is_earlier = |release: Release| release != Release::PRESENT;
         let apps: Vec<_> = (0..self.phones.len()).filter(|n| is_earlier(self.phones[*n].release)).collect();

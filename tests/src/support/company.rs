@@ -7,7 +7,7 @@
 //! | W3 陈静 | HN-R1 representative | HN 华南大区 | C1 |
 //! | W4 赵强 | HB-MGR manager | HB 华北大区 | all of 华北大区 |
 //!
-//! D1 is assigned to nobody and lies in no unit: it counts as unassigned, and for the nation.
+//! D1 is assigned to nobody and belongs to no unit. It counts as unassigned, and for the nation.
 
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::ids::{OrgUnitId, OutletId, PersonId, PositionId, RecordId};
@@ -18,7 +18,7 @@ use xundian_protocol::kinds::{
 use xundian_protocol::record::Home;
 use xundian_server::{Draft, Server, sessions};
 
-/// Code, type of trade, and the position that looks after it.
+/// Each outlet's code, channel, and the position that it is assigned to.
 const OUTLETS: [(&str, Channel, Option<&str>); 6] = [
     ("A1", Channel::Hypermarket, Some("HB-M1")),
     ("A2", Channel::Chain, Some("HB-M1")),
@@ -41,59 +41,59 @@ const UNITS: [(&str, &str, UnitType, Option<&str>); 4] = [
     ("HB-1", "北京片区", UnitType::Area, Some("HB")),
     ("HN", "华南大区", UnitType::Region, Some("HQ")),
 ];
-/// How long before today everything began.
+/// The number of days since the outlets were assigned.
 const DAYS_OF_HISTORY: i32 = 60;
 
-/// The id of a record that imports and this company name by a code.
+/// Returns the id that is derived from a code, as imports derive it.
 pub fn id<T: Entity>(code: &str) -> RecordId {
     RecordId::derived(T::SPEC.kind, code)
 }
 
-/// A unit by its code.
+/// Returns the unit with this code.
 pub fn unit(code: &str) -> OrgUnitId {
     OrgUnitId(id::<OrgUnit>(code))
 }
 
-/// A person by staff number.
+/// Returns the person with this staff number.
 pub fn person(code: &str) -> PersonId {
     PersonId(id::<Person>(code))
 }
 
-/// An outlet by its code.
+/// Returns the outlet with this code.
 pub fn outlet(code: &str) -> OutletId {
     OutletId(id::<Outlet>(code))
 }
 
-/// A position by its code.
+/// Returns the position with this code.
 pub fn position(code: &str) -> PositionId {
     PositionId(id::<Position>(code))
 }
 
-/// The n-th product.
+/// Returns the n-th product.
 ///
 /// # Panics
-/// Where there cannot be so many.
+/// Panics if `n` is too large.
 pub fn product(n: u64) -> Gtin {
     Gtin::with_check_digit(952_000_000_000 + n).expect("GS1 keeps these numbers for demonstrations")
 }
 
-/// The present day, by the company's zone.
+/// Returns today's date in the company's time zone.
 ///
 /// # Panics
-/// Where the clock stands outside the calendar.
+/// Panics if the clock is outside the calendar.
 pub fn today() -> Day {
     Day::local(sessions::now_ms(), DEFAULT_ZONE).expect("the clock is set")
 }
 
-/// A form as headquarters writes it.
+/// Drafts a record as headquarters writes it.
 pub fn draft<T: Entity>(form: &T, id: RecordId, home: Home) -> Draft {
     Draft { key: T::key(id), home, writes: form.writes() }
 }
 
-/// Writes the company, products and all.
+/// Writes the whole company, including products.
 ///
 /// # Panics
-/// Where the server refuses it.
+/// Panics if the server refuses it.
 pub fn found(server: &Server) {
     let from = Day(today().0 - DAYS_OF_HISTORY);
     let mut drafts = organisation();
@@ -112,7 +112,7 @@ pub fn found(server: &Server) {
 /// Writes drafts as headquarters.
 ///
 /// # Panics
-/// Where the server refuses them.
+/// Panics if the server refuses them.
 pub fn write(server: &Server, drafts: Vec<Draft>) {
     server.write(drafts, "test", sessions::now_ms()).expect("headquarters may write this");
 }
@@ -145,7 +145,7 @@ fn organisation() -> Vec<Draft> {
     drafts
 }
 
-/// A person who holds a position.
+/// Drafts a person who holds a position.
 pub fn person_draft(code: &str, name: &str, held: &str) -> Draft {
     let form = Person {
         code: Some(code.into()),
@@ -157,7 +157,7 @@ pub fn person_draft(code: &str, name: &str, held: &str) -> Draft {
     draft(&form, person(code).0, Home::Person(person(code)))
 }
 
-/// An outlet that trades.
+/// Drafts an active outlet.
 pub fn outlet_draft(code: &str, channel: Channel) -> Draft {
     let form = Outlet {
         code: Some(code.into()),
@@ -169,7 +169,7 @@ pub fn outlet_draft(code: &str, channel: Channel) -> Draft {
     draft(&form, outlet(code).0, Home::Outlet(outlet(code)))
 }
 
-/// An assignment of an outlet to a position; of two in force the greater epoch stands.
+/// Drafts an assignment of an outlet to a position. Of two that apply on a day, the one with the greater epoch counts.
 pub fn assignment(of: &str, to: &str, epoch: i64, from: Day, last: Option<Day>) -> Draft {
     let form = OutletAssignment {
         position: Some(position(to)),
@@ -181,7 +181,7 @@ pub fn assignment(of: &str, to: &str, epoch: i64, from: Day, last: Option<Day>) 
     draft(&form, id::<OutletAssignment>(&format!("{of}/{epoch}")), Home::Outlet(outlet(of)))
 }
 
-/// A plan that names outlets in their order.
+/// Drafts a route plan with outlets in this order.
 pub fn route(of: &str, day: Day, outlets: &[&str]) -> Draft {
     let order = outlets.iter().zip(1..).map(|(code, place)| (outlet(code), place)).collect();
     let form = RoutePlan { day: Some(day), call_order: order, ..RoutePlan::default() };

@@ -1,4 +1,4 @@
-//! All that a server holds, so that a test can say that nothing changed or that two servers hold the same.
+//! A server's whole content, for tests that nothing changed or that two servers hold the same.
 
 use std::collections::BTreeMap;
 use xundian_protocol::calendar::Day;
@@ -8,24 +8,24 @@ use xundian_protocol::record::Record;
 use xundian_server::Server;
 use xundian_server::figures::CellSubjects;
 
-/// Days before and after everything in these tests.
+/// A period that contains everything in these tests.
 pub const ALWAYS: (Day, Day) = (Day(0), Day(36_500));
 
-/// The records of every kind, and every figure, by units and by people.
+/// The records of every kind, and every figure by unit and by person.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Contents {
     records: BTreeMap<&'static str, Vec<Record>>,
     figures: Vec<(MeasureFamily, Vec<CellSum>)>,
 }
 
-/// A subject, a dimension and what its cells add up to.
+/// A subject, a dimension and the sum of its cells.
 type CellSum = (Subject, u64, Measures);
 
 impl Contents {
-    /// Reads all of it.
+    /// Reads the content of a server.
     ///
     /// # Panics
-    /// Where the store cannot be read.
+    /// Panics if the store cannot be read.
     pub fn of(server: &Server) -> Self {
         let (from, to) = ALWAYS;
         let mut figures = Vec::new();
@@ -39,30 +39,30 @@ impl Contents {
         Self { records: kinds::ALL.iter().map(records).collect(), figures }
     }
 
-    /// How many records there are of a kind, by its code.
+    /// Returns the number of records of a kind, given by its code.
     pub fn count(&self, kind: &str) -> usize {
         self.records.get(kind).map_or(0, Vec::len)
     }
 
-    /// Where two contents differ, in a few words; empty where they are the same.
+    /// Describes each difference to another content; empty if they are the same.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         for (kind, records) in &self.records {
             let others = other.records.get(kind).map_or(&[][..], Vec::as_slice);
             if records != others {
-                found.push(format!("{kind}: {} and {} records, not the same", records.len(), others.len()));
+                found.push(format!("{kind}: records differ, {} and {} of them", records.len(), others.len()));
             }
         }
         found.extend(self.figure_differences(other));
         found
     }
 
-    /// Whether nothing counts to any figure.
+    /// Whether there are no figures at all.
     pub fn has_no_figures(&self) -> bool {
         self.figures.iter().all(|(_, rows)| rows.is_empty())
     }
 
-    /// Where the figures of two contents differ.
+    /// Describes each difference in the figures.
     pub fn figure_differences(&self, other: &Self) -> Vec<String> {
         let pairs = self.figures.iter().zip(&other.figures).filter(|((_, rows), (_, others))| rows != others);
         pairs.map(|((family, rows), (_, others))| format!("{family:?}: {rows:?} and {others:?}")).collect()

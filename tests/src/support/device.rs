@@ -1,4 +1,4 @@
-//! A device in the test's own process: a real store and real sync, with a clock that the test holds.
+//! A device in the test's process: a real store and real sync, with a clock that the test controls.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,36 +12,36 @@ use xundian_server::sessions;
 
 use super::company;
 
-/// A clock that stands until it is moved.
+/// A clock that only moves when a test moves it.
 #[derive(Clone, Debug)]
 pub struct HandClock(Arc<AtomicI64>);
 
 impl HandClock {
-    /// A clock that shows the present moment.
+    /// Creates a clock set to the present time.
     pub fn now() -> Self {
         Self(Arc::new(AtomicI64::new(sessions::now_ms())))
     }
 
-    /// What it shows, Unix milliseconds.
+    /// Returns its time in Unix milliseconds.
     pub fn read_ms(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Moves it on.
+    /// Moves it forward.
     pub fn advance_ms(&self, ms: i64) {
         self.0.fetch_add(ms, Ordering::Relaxed);
     }
 
-    /// Sets it to an hour of a day of the company's zone.
+    /// Sets it to an hour of a day, in the company's time zone.
     ///
     /// # Panics
-    /// Where there is no such day.
+    /// Panics if there is no such day.
     pub fn set(&self, day: Day, hour: i64) {
         let midnight = day.start_ms(DEFAULT_ZONE).expect("a day of the calendar");
         self.0.store(midnight + hour * 3_600_000, Ordering::Relaxed);
     }
 
-    /// Sets it to the present moment.
+    /// Sets it to the present time.
     pub fn set_to_now(&self) {
         self.0.store(sessions::now_ms(), Ordering::Relaxed);
     }
@@ -52,9 +52,9 @@ impl HandClock {
     }
 }
 
-/// An enrolled device in a folder of its own.
+/// An enrolled device with its own folder.
 pub struct Device {
-    /// What an app holds.
+    /// The client, as an app uses it.
     pub client: Arc<Client>,
     /// Its clock.
     pub clock: HandClock,
@@ -66,17 +66,17 @@ impl Device {
     /// Enrols a new device.
     ///
     /// # Panics
-    /// Where the server refuses.
+    /// Panics if the server refuses.
     pub async fn enrol(invitation: &str, label: &str) -> Self {
         let home = tempfile::tempdir().expect("a folder");
         drop(Client::enrol(home.path(), invitation, label).await.expect("the invitation is good"));
         Self::open(home)
     }
 
-    /// Opens an enrolled device anew, as after a restart of the app.
+    /// Opens an enrolled device again, as after a restart of the app.
     ///
     /// # Panics
-    /// Where its store does not open.
+    /// Panics if its store does not open.
     pub fn open(home: TempDir) -> Self {
         let clock = HandClock::now();
         let reading = clock.clone();
@@ -84,38 +84,38 @@ impl Device {
         Self { client: Arc::new(client.expect("the store opens")), clock, home }
     }
 
-    /// Closes it, and gives its folder back.
+    /// Closes it, and returns its folder.
     pub fn close(self) -> TempDir {
         self.home
     }
 
-    /// Its home folder.
+    /// Returns its home folder.
     pub fn folder(&self) -> &Path {
         self.home.path()
     }
 
-    /// Syncs at the present moment.
+    /// Sets the clock to the present time and syncs.
     ///
     /// # Panics
-    /// Where it fails.
+    /// Panics if the sync fails.
     pub async fn sync(&self) -> SyncReport {
-        self.try_sync().await.expect("the sync comes to its end")
+        self.try_sync().await.expect("the sync succeeds")
     }
 
-    /// Syncs at the present moment.
+    /// Sets the clock to the present time and syncs.
     ///
     /// # Errors
-    /// As [`Client::sync`].
+    /// Returns the errors of [`Client::sync`].
     pub async fn try_sync(&self) -> Result<SyncReport, SyncError> {
         self.clock.set_to_now();
         self.client.sync(|_| {}).await
     }
 
-    /// Records a whole visit of ten minutes on a day, with `lines` products seen and counted: the first is
-    /// missing on the shelf, and of product n there are n + 1 units on it.
+    /// Records a visit of ten minutes on a day, with `lines` audited and counted products. Product 0 is absent from
+    /// the shelf; of product n there are n + 1 units.
     ///
     /// # Panics
-    /// Where it is refused.
+    /// Panics if the visit is refused.
     pub fn visit(&self, outlet: &str, day: Day, lines: u64) -> xundian_client::VisitId {
         self.clock.set(day, 10);
         let opened_at_ms = self.clock.read_ms();
@@ -126,7 +126,7 @@ impl Device {
     }
 }
 
-/// A closed visit of ten minutes, with lines as [`Device::visit`] says.
+/// Creates a closed visit of ten minutes, with products as in [`Device::visit`].
 pub fn bundle(outlet: OutletId, opened_at_ms: i64, lines: u64) -> VisitBundle {
     let units = |n: u64| i64::try_from(n).unwrap_or(0) + 1;
     VisitBundle {

@@ -1,7 +1,7 @@
-//! What the end-to-end tests share: a small company, a served folder, devices with a clock that tests hold,
-//! child processes, and a reading of all that a server holds.
+//! Shared helpers of the end-to-end tests: a small company, a running server, devices with a controlled clock,
+//! child processes, and a snapshot of a server's content.
 //!
-//! Knows no assertion about the product; a helper that fails to do its own part ends the test.
+//! Helpers assert nothing about the product. A helper that cannot do its work panics.
 
 pub mod company;
 pub mod contents;
@@ -18,15 +18,15 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long anything that must happen may take. Only a broken build waits so long.
+/// The time limit for anything that must happen. Only a broken build reaches it.
 pub const DEADLINE: Duration = Duration::from_secs(60);
-/// Between two looks.
+/// The pause between two checks.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Copies a folder with all that is in it.
+/// Copies a folder with its content.
 ///
 /// # Panics
-/// Where it cannot be read, or there is no room.
+/// Panics if a file or folder cannot be copied.
 pub fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("readable") {
@@ -40,17 +40,17 @@ pub fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// Looks again and again until there is something to see.
+/// Calls `look` again and again until it returns a value.
 ///
 /// # Panics
-/// Where nothing is seen before [`DEADLINE`]; `what` says what was waited for.
+/// Panics if there is no value before [`DEADLINE`]. `what` names what was waited for.
 pub async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(seen) = look() {
             return seen;
         }
-        assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
+        assert!(start.elapsed() < DEADLINE, "timed out waiting for {what}");
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Ops as a device makes them, for tests that say themselves what is sent.
+//! Ops as a device makes them, for tests that choose themselves what to send.
 
 use xundian_protocol::calendar::{DEFAULT_ZONE, Day};
 use xundian_protocol::clock::{Hlc, Stamp};
@@ -6,22 +6,22 @@ use xundian_protocol::ids::{DeviceNo, OpSeq, PersonId, RecordId};
 use xundian_protocol::kinds::{ClockGrade, Entity, Header};
 use xundian_protocol::record::{Home, Op, Record, RecordKey, Write};
 
-/// Who writes ops: a device, its person, and the place of the next one.
+/// The author of ops: a device, its person, and the next sequence number.
 #[derive(Clone, Copy, Debug)]
 pub struct Author {
     /// The device.
     pub device: DeviceNo,
     /// Its person.
     pub person: PersonId,
-    /// The place that the next op takes.
+    /// The sequence number of the next op.
     pub next: OpSeq,
 }
 
 impl Author {
-    /// The op by which the person writes a form at a moment, having seen a record or nothing.
+    /// Creates an op that writes an entity at a moment. The author has seen the record as in `seen`, or not at all.
     ///
     /// # Panics
-    /// Where the moment lies outside the calendar.
+    /// Panics if the moment is outside the calendar.
     pub fn op<T: Entity>(
         &mut self,
         form: &T,

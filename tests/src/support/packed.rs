@@ -1,8 +1,8 @@
-//! A folder as one small file: names and contents one after the other, compressed. Zeros cost next to nothing, so a
-//! journal of 4 MiB that is hardly used packs well.
+//! A folder in one small file: names and contents one after the other, compressed. Runs of zeros cost almost nothing,
+//! so a journal of 4 MiB that is hardly used packs well.
 //!
-//! Each entry is its kind, one byte (0 a folder, 1 a file), the length of its path, u32, the path, and for a file its
-//! length, u64, and its bytes; lengths are big-endian.
+//! Each entry is its kind (one byte, 0 for a folder and 1 for a file), the length of its path (u32) and the path. For
+//! a file its length (u64) and its bytes follow. All lengths are big-endian.
 
 use std::fs;
 use std::io;
@@ -10,15 +10,15 @@ use std::path::{Component, Path, PathBuf};
 
 const FOLDER: u8 = 0;
 const FILE: u8 = 1;
-/// As small as it gets: a fixture is packed once.
+/// The best compression: a fixture is packed only once.
 const LEVEL: i32 = 19;
-/// Plain bytes that a packed file may hold.
+/// The largest decompressed size.
 const PLAIN_BYTES_MAX: usize = 256 << 20;
 
-/// Packs all that lies in a folder.
+/// Packs the content of a folder.
 ///
 /// # Errors
-/// Returns an error if it cannot be read.
+/// Returns an error if the folder cannot be read.
 pub fn pack(folder: &Path) -> io::Result<Vec<u8>> {
     let mut plain = Vec::new();
     pack_below(folder, Path::new(""), &mut plain)?;
@@ -47,10 +47,10 @@ fn pack_below(root: &Path, below: &Path, out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts what was packed into an empty folder.
+/// Unpacks into an empty folder.
 ///
 /// # Errors
-/// Returns an error if the bytes are not what [`pack`] made, or the folder cannot be written.
+/// Returns an error if the bytes were not made by [`pack`], or if the folder cannot be written.
 pub fn unpack(packed: &[u8], folder: &Path) -> io::Result<()> {
     let plain = zstd::bulk::decompress(packed, PLAIN_BYTES_MAX)?;
     let mut rest = &plain[..];
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_comes_back_as_it_was() {
+    fn a_folder_survives_packing_and_unpacking() {
         let (from, to) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         fs::create_dir_all(from.path().join("门店/empty")).expect("made");
         fs::write(from.path().join("门店/zeros"), vec![0; 4 << 20]).expect("written");
@@ -95,6 +95,6 @@ mod tests {
         assert!(packed.len() < 1024);
         unpack(&packed, to.path()).expect("unpacked");
         assert_eq!(pack(to.path()).expect("packed"), packed);
-        assert!(unpack(&packed, to.path()).is_err(), "what is there is not written over");
+        assert!(unpack(&packed, to.path()).is_err(), "existing folders are not overwritten");
     }
 }

@@ -1,8 +1,7 @@
 //! The real programs as child processes.
 //!
-//! They are found beside the test's own executable, in `target/<profile>`. As `cargo test` builds no other
-//! crate's programs, they are built first by `cargo build`, which does nothing where they are fresh; so no
-//! test runs an old one.
+//! They are in `target/<profile>`, beside the test's own executable. `cargo test` does not build the programs of other
+//! crates, so `cargo build` is run first, which does nothing if they are up to date. So no test runs an old program.
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader};
@@ -31,7 +30,7 @@ impl Program {
         }
     }
 
-    /// A call of it, with nothing to read and its output caught.
+    /// Returns a command that runs it, without input and with its output captured.
     pub fn command(self) -> Command {
         let mut command = Command::new(folder().join(self.name()));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -47,47 +46,47 @@ impl Program {
     /// Runs it to its end.
     ///
     /// # Panics
-    /// Where it cannot be started.
+    /// Panics if it cannot be started.
     pub fn run<S: AsRef<OsStr>>(self, arguments: impl IntoIterator<Item = S>) -> Ran {
         let output = self.command().args(arguments).output().expect("the program starts");
         Ran(output)
     }
 }
 
-/// What a program said.
+/// The exit status and output of a program.
 pub struct Ran(pub Output);
 
 impl Ran {
-    /// Its standard output, if it says that all went well.
+    /// Returns the standard output of a successful program.
     ///
     /// # Panics
-    /// Where it says otherwise.
+    /// Panics if the program failed.
     pub fn ok(self) -> String {
         assert!(self.0.status.success(), "{}\n{}\n{}", self.0.status, self.out(), self.err());
         self.out()
     }
 
-    /// Its standard output.
+    /// Returns the standard output.
     pub fn out(&self) -> String {
         String::from_utf8_lossy(&self.0.stdout).into_owned()
     }
 
-    /// What it complains about, if it says that something went wrong.
+    /// Returns the standard error of a failed program.
     ///
     /// # Panics
-    /// Where it is content.
+    /// Panics if the program succeeded.
     pub fn failure(&self) -> String {
-        assert!(!self.0.status.success(), "it should have failed, and said\n{}", self.out());
+        assert!(!self.0.status.success(), "it should have failed, but printed\n{}", self.out());
         self.err()
     }
 
-    /// Its standard error.
+    /// Returns the standard error.
     pub fn err(&self) -> String {
         String::from_utf8_lossy(&self.0.stderr).into_owned()
     }
 }
 
-/// Where the programs lie.
+/// Returns the folder of the programs, after building them.
 fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -101,11 +100,11 @@ fn folder() -> &'static Path {
 
 fn build(profile: &Path) {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // All of the workspace, as `cargo test --workspace` builds it: another choice of crates would give the
-    // dependencies other features, and compile them once more.
+    // Build the whole workspace, as `cargo test --workspace` does. Another selection of crates would give the
+    // dependencies other features, and compile them again.
     command.args(["build", "--quiet", "--locked", "--offline", "--workspace", "--bins"]);
-    // What cargo tells us of our own crate is not for the build of others: ring's build script would take it
-    // for a change, and half of all crates would be compiled once more.
+    // Remove the variables that cargo sets for this crate. The build script of ring would see a change, and half of
+    // all crates would be compiled again.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"]
@@ -123,45 +122,45 @@ fn build(profile: &Path) {
     assert!(status.success(), "the programs do not build");
 }
 
-/// A child process that is killed when it is let go.
+/// A child process that is killed on drop.
 pub struct Running(Child);
 
 impl Running {
     /// Starts a program.
     ///
     /// # Panics
-    /// Where it cannot be started.
+    /// Panics if it cannot be started.
     pub fn start(command: &mut Command) -> Self {
         Self(command.spawn().expect("the program starts"))
     }
 
-    /// Kills it as `kill -9` does, and waits until it is gone.
+    /// Kills it like `kill -9`, and waits until it is gone.
     ///
     /// # Panics
-    /// Where the system does not let us.
+    /// Panics if the system reports an error.
     pub fn kill(&mut self) {
-        // On Unix this is SIGKILL; a process that has ended already is no error.
+        // On Unix this is SIGKILL. It is no error if the process has ended already.
         self.0.kill().expect("our own child");
         self.0.wait().expect("our own child");
     }
 
-    /// The lines that it writes, until it ends. Can be asked for once.
+    /// Returns the lines of its standard output, until it ends. Can be called once.
     ///
     /// # Panics
-    /// Where it was asked for before.
+    /// Panics on the second call.
     pub fn lines(&mut self) -> impl Iterator<Item = io::Result<String>> + Send + use<> {
         BufReader::new(self.0.stdout.take().expect("not taken yet")).lines()
     }
 
-    /// Where to write what it reads. Can be asked for once.
+    /// Returns its standard input. Can be called once.
     ///
     /// # Panics
-    /// Where it was asked for before, or its input is not a pipe.
+    /// Panics on the second call, or if the input is not a pipe.
     pub fn input(&mut self) -> ChildStdin {
         self.0.stdin.take().expect("a pipe that was not taken yet")
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn id(&self) -> u32 {
         self.0.id()
     }
@@ -169,18 +168,18 @@ impl Running {
     /// Whether it runs.
     ///
     /// # Panics
-    /// Where the system does not say.
+    /// Panics if the system reports an error.
     pub fn is_running(&mut self) -> bool {
         self.0.try_wait().expect("our own child").is_none()
     }
 
-    /// Memory that it holds, in KiB; `None` where the system does not tell.
+    /// Returns its resident memory in KiB; `None` if the system does not report it.
     pub fn resident_kib(&self) -> Option<u64> {
         resident_kib(self.id())
     }
 }
 
-/// Memory that a process holds, in KiB; `None` where the system does not tell.
+/// Returns the resident memory of a process in KiB; `None` if the system does not report it.
 pub fn resident_kib(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -193,20 +192,20 @@ impl Drop for Running {
     }
 }
 
-/// `xundian-server serve` on a data folder, at the same addresses after every restart.
+/// `xundian-server serve` on a data folder, at the same addresses after each restart.
 pub struct ServerProcess {
     folder: PathBuf,
     http: SocketAddr,
-    /// Where devices connect.
+    /// The address to which devices connect.
     pub quic: SocketAddr,
     running: Option<Running>,
 }
 
 impl ServerProcess {
-    /// Chooses free ports for a folder. Nothing runs yet.
+    /// Chooses free ports for a folder, without starting the server.
     ///
     /// # Panics
-    /// Where there are no free ports.
+    /// Panics if there are no free ports.
     pub fn new(folder: &Path) -> Self {
         let address = |bound: io::Result<SocketAddr>| bound.expect("a bound address");
         let quic = UdpSocket::bind("127.0.0.1:0").expect("a free port");
@@ -218,21 +217,21 @@ impl ServerProcess {
     /// Starts it, and waits until it serves.
     ///
     /// # Panics
-    /// Where it does not come up.
+    /// Panics if it does not start.
     pub fn start(&mut self) {
         self.start_with(|_| {});
     }
 
-    /// The same with more arguments or settings.
+    /// Starts it with further arguments or settings, and waits until it serves.
     ///
     /// # Panics
-    /// Where it does not come up.
+    /// Panics if it does not start.
     pub fn start_with(&mut self, with: impl FnOnce(&mut Command)) {
         let mut command = Program::Server.command();
         command.arg("serve").arg("--data").arg(&self.folder);
         command.args(["--http", &self.http.to_string(), "--quic", &self.quic.to_string()]);
         with(&mut command);
-        // Nobody reads them, and a full pipe would stop it.
+        // Nobody reads the output, and a full pipe would block the server.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let running = self.running.insert(Running::start(&mut command));
         let start = Instant::now();
@@ -240,25 +239,25 @@ impl ServerProcess {
         while TcpStream::connect_timeout(&self.http, Duration::from_millis(200)).is_err() {
             assert!(
                 running.is_running(),
-                "the server ended at once: run it by hand on {}",
+                "the server ended at once; run it by hand on {} to see why",
                 self.folder.display()
             );
-            assert!(start.elapsed() < DEADLINE, "the server does not come up");
+            assert!(start.elapsed() < DEADLINE, "the server does not start");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Kills it as `kill -9` does.
+    /// Kills it like `kill -9`.
     pub fn kill(&mut self) {
         if let Some(mut running) = self.running.take() {
             running.kill();
         }
     }
 
-    /// The process.
+    /// Returns the process.
     ///
     /// # Panics
-    /// Where it was not started.
+    /// Panics if it was not started.
     pub fn process(&mut self) -> &mut Running {
         self.running.as_mut().expect("it was started")
     }

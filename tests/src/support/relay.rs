@@ -1,5 +1,5 @@
-//! A relay of datagrams between devices and a server, which counts the bytes both ways. It can be slow, it can be far
-//! away, and it can be cut.
+//! A relay of datagrams between devices and a server. It counts the bytes in both directions, and can limit the rate,
+//! add a delay, or cut all connections.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,27 +15,27 @@ use tokio::time::Instant;
 
 /// More than any datagram on a loopback.
 const DATAGRAM_BYTES_MAX: usize = 65_536;
-/// Datagrams that wait to be passed on, each way; what comes on top is lost, as in a router.
+/// The size of each queue of datagrams. Further datagrams are lost, as in a router.
 const QUEUE_MAX: usize = 64;
 
-/// A relay; it ends when it is let go.
+/// A relay, which stops on drop.
 pub struct Relay {
-    /// Where devices connect.
+    /// The address to which devices connect.
     pub address: SocketAddr,
     link: Arc<Link>,
     task: JoinHandle<()>,
 }
 
-/// What all ways through a relay have in common.
+/// The state shared by all paths through a relay.
 struct Link {
-    /// `None` where datagrams pass at once.
+    /// The rate limit; `None` for no limit.
     bits_per_s: Option<u64>,
-    /// How long each datagram is on its way, at least.
+    /// The least delay of each datagram.
     one_way: Duration,
     bytes: AtomicU64,
-    /// Those towards the server alone.
+    /// The part of `bytes` towards the server.
     bytes_up: AtomicU64,
-    /// How often it was cut. Connections from before the last cut are dead.
+    /// The number of cuts so far. Paths from before the last cut are dead.
     cuts: AtomicU64,
     addresses: AtomicU64,
 }
@@ -44,23 +44,23 @@ impl Relay {
     /// Starts a relay to a server.
     ///
     /// # Panics
-    /// Where there is no free port.
+    /// Panics if there is no free port.
     pub async fn to(server: SocketAddr) -> Self {
         Self::start(server, None, Duration::ZERO).await
     }
 
-    /// The same over a link that carries so many bits a second, each way and each device.
+    /// Starts a relay that limits the rate, for each device and direction.
     ///
     /// # Panics
-    /// Where there is no free port.
+    /// Panics if there is no free port.
     pub async fn slow(server: SocketAddr, bits_per_s: u64) -> Self {
         Self::start(server, Some(bits_per_s), Duration::ZERO).await
     }
 
-    /// The same over a long way: each datagram takes so long, each way.
+    /// Starts a relay that delays each datagram, in both directions.
     ///
     /// # Panics
-    /// Where there is no free port.
+    /// Panics if there is no free port.
     pub async fn far(server: SocketAddr, one_way: Duration) -> Self {
         Self::start(server, None, one_way).await
     }
@@ -75,23 +75,23 @@ impl Relay {
         Self { address, link, task }
     }
 
-    /// Bytes of datagrams, both ways, since this was last asked.
+    /// Returns the bytes of datagrams in both directions since the last call.
     pub fn take_bytes(&self) -> u64 {
         self.link.bytes.swap(0, Ordering::Relaxed)
     }
 
-    /// Bytes of datagrams towards the server since this was last asked, also of those that were lost.
+    /// Returns the bytes of datagrams towards the server since the last call, including lost ones.
     pub fn take_bytes_up(&self) -> u64 {
         self.link.bytes_up.swap(0, Ordering::Relaxed)
     }
 
-    /// From how many addresses devices have come.
+    /// Returns the number of addresses from which devices have sent.
     pub fn addresses(&self) -> u64 {
         self.link.addresses.load(Ordering::SeqCst)
     }
 
-    /// Loses what is on its way and all that ever follows of the connections that there are, without a word to either
-    /// end. New connections pass.
+    /// Cuts all existing connections: datagrams in flight and all later ones are lost, without a signal to either end.
+    /// New connections pass.
     pub fn cut(&self) {
         self.link.cuts.fetch_add(1, Ordering::SeqCst);
     }
@@ -103,14 +103,14 @@ impl Drop for Relay {
     }
 }
 
-/// One device's way through the relay.
+/// One device's path through the relay.
 struct Way {
-    /// How often the link was cut when the device first came.
+    /// The number of cuts when the device first sent.
     cuts: u64,
     onward: mpsc::Sender<Datagram>,
 }
 
-/// What waits to be passed on, and since when.
+/// A datagram in a queue, with its arrival time.
 struct Datagram {
     came_at: Instant,
     bytes: Vec<u8>,
@@ -124,7 +124,7 @@ impl Datagram {
 
 async fn relay(socket: Arc<UdpSocket>, server: SocketAddr, link: Arc<Link>) {
     let mut ways: HashMap<SocketAddr, Way> = HashMap::new();
-    // They end with the relay.
+    // Dropping the set ends the tasks together with the relay.
     let mut tasks = JoinSet::new();
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     while let Ok((len, device)) = socket.recv_from(&mut buffer).await {
@@ -148,13 +148,13 @@ async fn relay(socket: Arc<UdpSocket>, server: SocketAddr, link: Arc<Link>) {
             }
         };
         if way.cuts == link.cuts.load(Ordering::SeqCst) {
-            // A datagram that finds no room is a datagram lost, which QUIC bears.
+            // If the queue is full, the datagram is lost, which QUIC tolerates.
             let _queued = way.onward.try_send(Datagram::new(&buffer[..len])).is_ok();
         }
     }
 }
 
-/// Takes what the server sends to one device.
+/// Receives what the server sends to one device.
 async fn receive(own: Arc<UdpSocket>, back: mpsc::Sender<Datagram>, link: Arc<Link>) {
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     while let Ok(len) = own.recv(&mut buffer).await {
@@ -163,7 +163,7 @@ async fn receive(own: Arc<UdpSocket>, back: mpsc::Sender<Datagram>, link: Arc<Li
     }
 }
 
-/// Passes datagrams on, as fast as the link is, until it is cut.
+/// Forwards datagrams at the link's rate and delay, until the link is cut.
 async fn pass(
     mut queue: mpsc::Receiver<Datagram>,
     socket: Arc<UdpSocket>,

@@ -1,4 +1,4 @@
-//! A server in the test's own process with the small company in it.
+//! A server in the test's process, with the small company in it.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,40 +13,40 @@ use super::copy_folder;
 use super::device::Device;
 use crate::serving::Serving;
 
-/// How long invitations are good, unless a test is about that.
+/// The validity of an invitation, unless a test is about that.
 pub const HOUR_MS: i64 = 3_600_000;
 
-/// A server that runs in this process, as `serve` runs it.
+/// A server that runs in this process as `serve` runs it.
 pub struct Service {
     folder: TempDir,
     serving: Serving,
 }
 
 impl Service {
-    /// Serves the small company.
+    /// Starts a server with the small company.
     ///
     /// # Panics
-    /// Where the server does not start.
+    /// Panics if the server does not start.
     pub async fn start() -> Self {
         let service = Self::resume(tempfile::tempdir().expect("a folder")).await;
         company::found(service.server());
         service
     }
 
-    /// Serves a folder as it is.
+    /// Starts a server on an existing folder.
     ///
     /// # Panics
-    /// Where the server does not start.
+    /// Panics if the server does not start.
     pub async fn resume(folder: TempDir) -> Self {
         let serving = Serving::start(folder.path(), 0).await.expect("a folder of our own and free ports");
         Self { folder, serving }
     }
 
-    /// Puts what was laid aside in the place of the folder, as an operator does whose disk has failed, and serves that
-    /// where it was served before.
+    /// Replaces the data folder by a backup, as an operator does after a disk failure, and serves it on the same
+    /// port.
     ///
     /// # Panics
-    /// Where there is no room, or the server does not start.
+    /// Panics if the backup cannot be copied, or the server does not start.
     pub async fn restore(self, backup: &Path) -> Self {
         let port = self.address().port();
         let folder = self.stop().await;
@@ -56,10 +56,10 @@ impl Service {
         Self { folder, serving }
     }
 
-    /// A copy of the folder as it is while nobody serves it. The same is served again.
+    /// Stops the server, copies its folder, and starts it again on the same port. Returns the server and the copy.
     ///
     /// # Panics
-    /// Where there is no room, or the server does not start.
+    /// Panics if the folder cannot be copied, or the server does not start.
     pub async fn back_up(self) -> (Self, TempDir) {
         let port = self.address().port();
         let folder = self.stop().await;
@@ -69,53 +69,53 @@ impl Service {
         (Self { folder, serving }, backup)
     }
 
-    /// Ends all sessions, closes the store, and gives the folder back.
+    /// Ends all sessions, closes the store, and returns the folder.
     pub async fn stop(self) -> TempDir {
         drop(self.serving.stop().await);
         self.folder
     }
 
-    /// The server itself.
+    /// Returns the server itself.
     pub fn server(&self) -> &Arc<Server> {
         self.serving.server()
     }
 
-    /// Where devices connect.
+    /// Returns the address to which devices connect.
     pub fn address(&self) -> SocketAddr {
         self.serving.address()
     }
 
-    /// The data folder.
+    /// Returns the data folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// An invitation for a person, good for an hour.
+    /// Returns an invitation for a person that is valid for an hour.
     pub fn invitation(&self, person: &str) -> String {
         invitation(self.server(), self.address(), person, HOUR_MS)
     }
 
-    /// A new device of a person, which has synced once.
+    /// Enrols a new device of a person, and syncs once.
     pub async fn device(&self, person: &str) -> Device {
         let device = Device::enrol(&self.invitation(person), person).await;
         device.sync().await;
         device
     }
 
-    /// Fails with what `verify` finds.
+    /// Checks that `verify` finds nothing.
     ///
     /// # Panics
-    /// Where a figure is not what its records add up to.
+    /// Panics if a figure differs from the sum of its records.
     pub fn verify(&self) {
         let report = self.server().verify().expect("a readable store");
         assert!(report.is_clean(), "{:#?}", report.findings);
     }
 }
 
-/// An invitation of a server at an address; `valid_ms` may be negative.
+/// Returns an invitation to a server at an address. `valid_ms` may be negative.
 ///
 /// # Panics
-/// Where the person does not work here.
+/// Panics if the person is not active.
 pub fn invitation(server: &Server, address: SocketAddr, person: &str, valid_ms: i64) -> String {
     let new = server
         .invite(company::person(person), valid_ms, "test", sessions::now_ms())
