@@ -1,4 +1,4 @@
-//! The command lines as people and programs use them.
+//! The command lines, as people and programs use them.
 
 use std::path::Path;
 
@@ -18,12 +18,12 @@ impl Phone<'_> {
         Program::Device.run(arguments)
     }
 
-    /// What people read.
+    /// Runs a command and returns its text for people.
     fn says(&self, command: &[&str]) -> String {
         self.run(command).ok()
     }
 
-    /// What programs read.
+    /// Runs a command with `--json` and returns its output.
     fn json(&self, command: &[&str]) -> Json {
         let text = self.run(&[&["--json"], command].concat()).ok();
         serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"))
@@ -42,7 +42,10 @@ fn a_damaged_device_is_rescued_and_set_aside() {
     phone.says(&["visit", "open", "A1"]);
     phone.says(&["visit", "close"]);
     std::fs::remove_file(home.join("store/db")).expect("there");
-    assert!(phone.run(&["status"]).failure().contains("rescue"), "it says what to do");
+    assert!(
+        phone.run(&["status"]).failure().contains("rescue"),
+        "the error must name the command that helps"
+    );
 
     let file = folder.path().join("rescued.ndjson");
     let report = phone.json(&["rescue", &file.display().to_string()]);
@@ -59,14 +62,14 @@ fn a_damaged_device_is_rescued_and_set_aside() {
     assert_eq!(phone.json(&["status"])["unsent_ops"], 0);
 }
 
-/// A command to the server of a folder.
+/// Runs a command of the server on a data folder.
 fn administer(data: &Path, command: &[&str]) -> Ran {
     let mut arguments = vec!["--data".into(), data.as_os_str().to_owned()];
     arguments.extend(command.iter().map(Into::into));
     Program::Server.run(arguments)
 }
 
-/// A server process with the small company and a plan of W1 for today.
+/// Starts a server process with the small company and a route plan for W1 today.
 fn serve(data: &Path) -> ServerProcess {
     let mut process = ServerProcess::new(data);
     let server = Server::open(data, sessions::now_ms()).expect("a folder of our own");
@@ -99,7 +102,7 @@ fn a_day_on_the_command_line_from_invitation_to_report() {
 }
 
 #[test]
-fn a_device_is_sealed_with_the_key_of_a_file_and_gets_another_one() {
+fn a_device_is_sealed_with_a_key_file_and_its_key_is_changed() {
     let folder = tempfile::tempdir().expect("a folder");
     let (data, home) = (folder.path().join("data"), folder.path().join("phone"));
     let process = serve(&data);
@@ -132,7 +135,7 @@ fn a_device_is_sealed_with_the_key_of_a_file_and_gets_another_one() {
     assert!(!phone.says(&["--key-file", &second, "status"]).contains("明文"));
 }
 
-/// What W1 does offline.
+/// The work of W1, offline.
 fn work(phone: &Phone<'_>) {
     let gtin = product(1).to_string();
     phone.json(&["day", "check", "--folder", "--cloth", "--knife", "--gifts", "3"]);
@@ -154,7 +157,7 @@ fn work(phone: &Phone<'_>) {
     assert!(wrong.contains("check digit") || wrong.contains("校验"), "a mistyped GTIN is refused: {wrong}");
 }
 
-/// What the phone shows of it, to people and to programs.
+/// Checks what the phone shows of this work, as text and as JSON.
 fn reads(phone: &Phone<'_>) {
     let status = phone.json(&["status"]);
     assert!(status["unsent_ops"].as_u64() > Some(8), "{status}");
@@ -173,7 +176,10 @@ fn reads(phone: &Phone<'_>) {
     assert_eq!((&outlet["kind"], &outlet["fields"]["code"]), (&Json::from("outlet"), &Json::from("A1")));
     assert!(phone.says(&["show", "outlet", "A1"]).contains("门店编码"));
     let unknown = phone.run(&["list", "nonsense"]).failure();
-    assert!(unknown.contains("visit") && unknown.contains("outlet"), "it names what there is: {unknown}");
+    assert!(
+        unknown.contains("visit") && unknown.contains("outlet"),
+        "the error must list the kinds: {unknown}"
+    );
     let issues = phone.json(&["list", "issue"]);
     let issue = issues[0]["id"].as_str().expect("an id").to_owned();
     phone.json(&["issue", "ack", &issue]);
@@ -181,7 +187,7 @@ fn reads(phone: &Phone<'_>) {
     assert_eq!(phone.json(&["show", "issue", &issue])["fields"]["state"], "closed");
 }
 
-/// What headquarters sees, in every format.
+/// Checks the reports at headquarters, in every format.
 fn reports(data: &Path) {
     let json: Json = serde_json::from_str(&administer(data, &["report", "nation", "--format", "json"]).ok())
         .expect("JSON");
@@ -191,7 +197,7 @@ fn reports(data: &Path) {
         csv::Reader::from_reader(csv.as_bytes()).into_records().collect::<Result<_, _>>().expect("CSV");
     assert!(rows.iter().any(|row| row.iter().any(|cell| cell == "王芳")), "{csv}");
     let marked = administer(data, &["report", "region", "HB", "--format", "csv", "--bom"]).0.stdout;
-    assert!(marked.starts_with(b"\xEF\xBB\xBF"), "the mark by which Excel knows UTF-8");
+    assert!(marked.starts_with(b"\xEF\xBB\xBF"), "Excel needs this mark to recognise UTF-8");
     assert!(administer(data, &["report", "outlet", "A1"]).ok().contains("A1"));
     assert!(administer(data, &["report", "unassigned"]).ok().contains("未分配"));
     assert!(administer(data, &["devices"]).ok().contains("试机"));
@@ -203,7 +209,7 @@ fn reports(data: &Path) {
 }
 
 #[test]
-fn push_only_sends_the_visit_and_fetches_nothing_until_the_next_sync() {
+fn push_only_sends_the_visit_and_pulls_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let (data, home) = (folder.path().join("data"), folder.path().join("phone"));
     let process = serve(&data);
@@ -226,7 +232,7 @@ fn push_only_sends_the_visit_and_fetches_nothing_until_the_next_sync() {
 }
 
 #[test]
-fn what_two_people_changed_at_once_is_shown_and_settled() {
+fn concurrent_changes_are_shown_as_a_conflict_and_settled() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
     let process = serve(&data);
@@ -286,7 +292,7 @@ fn a_command_without_its_folder_or_enrolment_says_what_to_do() {
 }
 
 #[test]
-fn a_line_that_is_no_visit_is_told_with_its_number_and_the_others_are_saved() {
+fn an_invalid_line_is_reported_with_its_number_and_the_others_are_saved() {
     let folder = tempfile::tempdir().expect("a folder");
     let (data, home) = (folder.path().join("data"), folder.path().join("phone"));
     let process = serve(&data);
@@ -307,7 +313,7 @@ fn a_line_that_is_no_visit_is_told_with_its_number_and_the_others_are_saved() {
 }
 
 #[test]
-fn a_photo_is_attached_listed_and_sent_when_it_is_told_to() {
+fn a_photo_is_attached_listed_and_sent_on_request() {
     let folder = tempfile::tempdir().expect("a folder");
     let (data, home) = (folder.path().join("data"), folder.path().join("phone"));
     let process = serve(&data);
@@ -335,7 +341,10 @@ fn a_photo_is_attached_listed_and_sent_when_it_is_told_to() {
     assert_eq!(photos[0]["taken_at_ms"], Json::from(1_795_395_600_000_i64));
     assert!(phone.says(&list).contains("待上传"));
     let record = phone.json(&["list", "photo"]);
-    assert_eq!(record[0]["fields"]["content_hash"], photos[0]["picture"], "a hash is shown in digits");
+    assert_eq!(
+        record[0]["fields"]["content_hash"], photos[0]["picture"],
+        "a hash is shown as hexadecimal digits"
+    );
     assert!(
         phone.says(&["list", "photo"]).contains("照片") || phone.says(&["list", "photo"]).contains("图片")
     );

@@ -1,5 +1,5 @@
-//! Acceptance: two people change the same field and neither knows of the other. Everybody concerned sees both values,
-//! and one of them settles it.
+//! Acceptance: two people change the same field without knowing of each other's change. Both values are shown to
+//! everybody in scope, and one of the two settles the conflict.
 
 use xundian_client::{
     ConflictLine, Decision, Due, Gtin, Issue, IssueKind, NewIssue, Outlet, RecordError, SaveState, Severity,
@@ -23,12 +23,12 @@ fn note(text: &str) -> Outlet {
     Outlet { note: Some(text.into()), ..Outlet::default() }
 }
 
-/// The phone of the representative of B1, of the manager above, and a second one of the manager.
+/// Enrols a phone of B1's representative, and two phones of the manager above.
 async fn three(service: &Service) -> [Device; 3] {
     [service.device("W2").await, service.device("W4").await, service.device("W4").await]
 }
 
-/// Both write a note offline, the manager a second later, and the later one syncs first.
+/// Two people write a note offline, the manager a second later. The later one syncs first.
 async fn two_notes(service: &Service, devices: &[Device; 3]) -> ConflictLine {
     let [representative, manager, third] = devices;
     let id = outlet("B1").0;
@@ -50,7 +50,7 @@ fn conflicts(device: &Device) -> Vec<ConflictLine> {
     device.client.conflicts(None).expect("readable")
 }
 
-/// A device and the server hold the same outlet B1 and the same conflicts about it.
+/// Checks that a device and the server hold the same outlet B1 and the same conflicts about it.
 fn assert_same(service: &Service, device: &Device) {
     let home = Home::Outlet(outlet("B1"));
     for kind in [Outlet::SPEC.kind, Conflict::SPEC.kind] {
@@ -66,7 +66,7 @@ fn note_of_b1(device: &Device) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_two_people_wrote_offline_reaches_everybody_concerned_with_both_values() {
+async fn a_conflict_with_both_values_reaches_everybody_in_scope() {
     let service = Service::start().await;
     let devices = three(&service).await;
     let outsider = service.device("W1").await;
@@ -79,7 +79,7 @@ async fn what_two_people_wrote_offline_reaches_everybody_concerned_with_both_val
     assert_eq!(
         (kept.text.zh.as_str(), lost.text.zh.as_str()),
         ("周一盘点", "周二盘点"),
-        "the later stamp stands"
+        "the later stamp wins"
     );
     assert_eq!(lost.side.held, KeyedValue { key: Key::Single, value: Value::Text("周二盘点".into()) });
     assert_eq!(kept.side.person, Some(person("W4")));
@@ -87,12 +87,12 @@ async fn what_two_people_wrote_offline_reaches_everybody_concerned_with_both_val
     assert_eq!(Some(lost.side.device), devices[0].client.identity().map(|identity| identity.device));
     assert!(kept.side.at_ms > lost.side.at_ms);
     outsider.sync().await;
-    assert_eq!(conflicts(&outsider), [], "B1 is none of his");
+    assert_eq!(conflicts(&outsider), [], "B1 is not in W1's scope");
     service.verify();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keeping_what_stands_settles_it_for_everybody_and_changes_nothing_else() {
+async fn keeping_the_winning_value_settles_the_conflict_for_everybody_and_changes_nothing_else() {
     let service = Service::start().await;
     let devices = three(&service).await;
     let conflict = two_notes(&service, &devices).await;
@@ -125,14 +125,14 @@ async fn keeping_what_stands_settles_it_for_everybody_and_changes_nothing_else()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn restoring_writes_the_value_that_lost_again_and_is_no_conflict_itself() {
+async fn restoring_writes_the_losing_value_again_without_a_further_conflict() {
     let service = Service::start().await;
     let devices = three(&service).await;
     let conflict = two_notes(&service, &devices).await;
 
     let [representative, manager, third] = &devices;
     third.client.settle_conflict(conflict.id, Decision::Restored).expect("saved offline");
-    assert_eq!(note_of_b1(third).as_deref(), Some("周二盘点"), "seen at once");
+    assert_eq!(note_of_b1(third).as_deref(), Some("周二盘点"), "shown before the sync");
     assert_eq!(third.client.status().expect("readable").unsent_ops, 2, "the edit and the settlement");
     for device in [third, manager, representative] {
         let report = device.sync().await;
@@ -148,7 +148,7 @@ async fn restoring_writes_the_value_that_lost_again_and_is_no_conflict_itself() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_who_settle_it_at_once_end_with_what_the_record_holds_whoever_comes_first() {
+async fn concurrent_settlements_agree_with_the_record_in_any_order() {
     for (keeps_later, keeper_syncs_first) in [(true, true), (true, false), (false, true), (false, false)] {
         let service = Service::start().await;
         let devices = three(&service).await;
@@ -168,14 +168,14 @@ async fn two_who_settle_it_at_once_end_with_what_the_record_holds_whoever_comes_
             assert_eq!((settlement.decision, settlement.by), (Decision::Restored, person("W4")));
             assert_eq!(note_of_b1(device).as_deref(), Some("周二盘点"));
             let form: Conflict = device.client.entity(conflict.id).expect("readable").expect("there");
-            assert_eq!(form.settled_kept_by, Some(person("W2")), "who kept it stays on record");
+            assert_eq!(form.settled_kept_by, Some(person("W2")), "the decision to keep stays on record");
             assert_same(&service, device);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_sync_brought_while_a_form_was_open_is_not_written_over_unseen() {
+async fn changes_pulled_while_a_form_was_open_are_not_overwritten_without_a_conflict() {
     let service = Service::start().await;
     let (representative, manager) = (service.device("W2").await, service.device("W4").await);
     let id = outlet("B1").0;
@@ -190,9 +190,13 @@ async fn what_a_sync_brought_while_a_form_was_open_is_not_written_over_unseen() 
     representative.sync().await;
     let [conflict] = &conflicts(&representative)[..] else { panic!("one conflict") };
     assert_eq!((conflict.kept.text.en.as_str(), conflict.lost.text.en.as_str()), ("010-2222", "010-1111"));
-    assert_eq!(note_of_b1(&representative).as_deref(), Some("早"), "what was not touched stays");
+    assert_eq!(
+        note_of_b1(&representative).as_deref(),
+        Some("早"),
+        "an unchanged field keeps the pulled value"
+    );
 
-    // With what stands before them they remove it, and nobody else's change is in the way.
+    // They saw the present value before removing it, so this is no conflict.
     let before: Outlet = representative.client.entity(id).expect("readable").expect("there");
     representative.client.edit(id, &Outlet { phone: None, ..before.clone() }, Some(&before)).expect("saved");
     representative.client.edit(id, &before, Some(&before)).expect("nothing to save");
@@ -203,7 +207,7 @@ async fn what_a_sync_brought_while_a_form_was_open_is_not_written_over_unseen() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_people_who_close_one_issue_offline_end_alike_and_the_losing_solution_is_restored() {
+async fn two_people_close_one_issue_offline_and_the_losing_solution_is_restored() {
     let service = Service::start().await;
     let (author, manager) = (service.device("W1").await, service.device("W4").await);
     author.clock.set(Day(today().0 - 1), 9);
@@ -227,7 +231,7 @@ async fn two_people_who_close_one_issue_offline_end_alike_and_the_losing_solutio
     let home = Home::Outlet(outlet("A1"));
     let found = author.client.conflicts(Some(home)).expect("readable");
     let [conflict] = &found[..] else {
-        panic!("both closed it on one day, so the solution alone differs: {found:?}")
+        panic!("both closed it on the same day, so only the solution differs: {found:?}")
     };
     assert_eq!((conflict.record, conflict.field.zh.as_str()), (Issue::key(id), "解决办法"));
     let lost = conflict.lost.text.zh.clone();
@@ -242,7 +246,7 @@ async fn two_people_who_close_one_issue_offline_end_alike_and_the_losing_solutio
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_import_that_saw_something_older_makes_a_conflict_too_and_headquarters_is_named_as_the_server() {
+async fn a_stale_import_makes_a_conflict_whose_other_side_is_the_server() {
     let service = Service::start().await;
     let representative = service.device("W2").await;
     let key = Outlet::key(outlet("B1").0);
@@ -268,7 +272,7 @@ async fn an_import_that_saw_something_older_makes_a_conflict_too_and_headquarter
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn thousands_of_conflicts_of_one_push_all_arrive_in_bounded_steps() {
+async fn thousands_of_conflicts_from_one_device_all_arrive() {
     const LINES: u64 = 2_000;
     let service = Service::start().await;
     let (phone, tablet) = (service.device("W1").await, service.device("W1").await);
@@ -280,7 +284,7 @@ async fn thousands_of_conflicts_of_one_push_all_arrive_in_bounded_steps() {
         device.sync().await;
     }
     let found = conflicts(&tablet);
-    assert_eq!(found.len(), usize::try_from(LINES).expect("few"), "one a line, none left out");
+    assert_eq!(found.len(), usize::try_from(LINES).expect("few"), "one conflict per product");
     let gtins: std::collections::BTreeSet<_> = found.iter().map(|conflict| conflict.at.key.clone()).collect();
     assert_eq!(gtins.len(), found.len());
     let restored = tablet.client.settle_conflict(found[0].id, Decision::Restored);
@@ -294,7 +298,7 @@ async fn thousands_of_conflicts_of_one_push_all_arrive_in_bounded_steps() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_push_that_makes_too_many_conflicts_is_taken_up_to_an_op_and_the_rest_is_asked_for_again() {
+async fn a_push_with_too_many_conflicts_is_accepted_in_part_and_the_rest_can_be_sent_again() {
     const OPS: u64 = 10;
     let service = Service::start().await;
     let phone = service.device("W1").await;
@@ -317,16 +321,16 @@ async fn a_push_that_makes_too_many_conflicts_is_taken_up_to_an_op_and_the_rest_
         assert!(receipt.through.0 > through && receipt.rejections.is_empty(), "{receipt:?}");
         (through, pushes) = (receipt.through.0, pushes + 1);
     }
-    assert!(pushes > 1, "all of it in one commit");
+    assert!(pushes > 1, "the push must not fit in one commit");
     let found = service.server().records_of_home(home, Conflict::SPEC.kind).expect("readable");
-    assert_eq!(found.len() as u64, 200 * OPS, "and none is left out");
+    assert_eq!(found.len() as u64, 200 * OPS, "one conflict per product");
     let again = raw.push(ops).await;
     assert_eq!((again.through.0, again.rejections.len()), (OPS, 0));
     let after = service.server().records_of_home(home, Conflict::SPEC.kind).expect("readable");
-    assert_eq!(after, found, "what comes again makes no conflict, nor another one of those");
+    assert_eq!(after, found, "ops that are sent again make no further conflicts");
 }
 
-/// Counts so many products in saves of two hundred lines.
+/// Counts `lines` products, in saves of 200 products each.
 fn count(device: &Device, visit: VisitId, lines: u64, units: i64) {
     let gtins: Vec<Gtin> = (0..lines).map(product).collect();
     for some in gtins.chunks(200) {

@@ -1,4 +1,4 @@
-//! What a sync costs in bytes and in round trips: the figures of docs/INTEGRATE.md.
+//! The cost of a sync in bytes and in round trips: the figures of docs/INTEGRATE.md.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use xundian_tests::support::device::{Device, bundle};
 use xundian_tests::support::relay::Relay;
 use xundian_tests::support::service::{HOUR_MS, invitation};
 
-/// What a merchandiser carries: the outlets of the own position, the products of the company.
+/// What a merchandiser's device holds: the outlets of one position, and all products of the company.
 const OUTLETS: usize = 300;
 const PRODUCTS: usize = 500;
 /// A day's work.
@@ -23,10 +23,10 @@ const LINES: u64 = 20;
 const FIRST_VISIT_MS: i64 = 8 * 3_600_000;
 const BETWEEN_VISITS_MS: i64 = 20 * 60_000;
 
-/// Long enough that the work of the two ends hardly counts beside it.
+/// So long that the processing time at both ends hardly matters.
 const FAR_ONE_WAY: Duration = Duration::from_millis(150);
 
-/// The texts of a company, which make most of a first sync.
+/// The names and addresses of a company, which make up most of a first sync.
 struct Texts {
     /// Names and addresses.
     shops: Vec<(String, String)>,
@@ -42,7 +42,7 @@ impl Texts {
         }
     }
 
-    /// Those of the public data beside the workspace; `None` where they are not there.
+    /// Reads names and addresses from the public data beside the workspace; `None` if they are absent.
     fn public() -> Option<Self> {
         let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
         let rows = |file: &str, count| {
@@ -82,14 +82,14 @@ fn code(n: i64) -> String {
     format!("S{n:04}")
 }
 
-/// What one call cost.
+/// The cost of one call.
 struct Cost {
     bytes_up: u64,
     bytes_down: u64,
     round_trips: f64,
 }
 
-/// Measures the calls of one device.
+/// Measures the cost of one device's calls.
 struct Meter {
     relay: Relay,
     one_way: Duration,
@@ -111,7 +111,7 @@ impl Meter {
     }
 }
 
-/// Visits of yesterday, one after the other.
+/// Records visits of yesterday, one after the other.
 fn work(device: &Device, visits: std::ops::Range<i64>) {
     device.clock.set(Day(today().0 - 1), 0);
     for n in visits {
@@ -121,8 +121,8 @@ fn work(device: &Device, visits: std::ops::Range<i64>) {
     }
 }
 
-/// A first sync, one with nothing new, a push of one visit, a sync with the rest of the day, and the first of the next
-/// day, with nothing new and a check that all agrees.
+/// Measures a first sync, a sync with nothing new, a push of one visit, a sync with the rest of the day, and the first
+/// sync of the next day, which has nothing new and reconciles.
 async fn costs(texts: &Texts, one_way: Duration) -> [Cost; 5] {
     let folder = tempfile::tempdir().expect("a folder");
     let serving = Serving::start(folder.path(), 0).await.expect("a folder of our own and free ports");
@@ -150,7 +150,7 @@ async fn costs(texts: &Texts, one_way: Duration) -> [Cost; 5] {
     [first, nothing_new, push, day, check]
 }
 
-/// The bounds are what was measured, and a third on top.
+/// The bounds are the measured figures plus a third.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sync_costs_few_bytes() {
     let costs = costs(&Texts::made_up(), Duration::ZERO).await;

@@ -1,4 +1,4 @@
-//! Acceptance: a day from the invitation to the figures of the nation.
+//! Acceptance: a working day, from the invitation to the national figures.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +17,14 @@ use xundian_tests::support::relay::Relay;
 use xundian_tests::support::service::{self, Service};
 
 const MINUTE_MS: i64 = 60_000;
-/// A handshake of padded packets and four small frames.
+/// Enough for a handshake of padded packets and four small frames.
 const SECOND_SYNC_BYTES_MAX: u64 = 6_000;
 
 fn lines<T>(lines: impl IntoIterator<Item = (u64, T)>) -> BTreeMap<Gtin, T> {
     lines.into_iter().map(|(n, value)| (product(n), value)).collect()
 }
 
-/// The day of W1: a departure check, three planned calls of which one is broken off, a delivery, a report.
+/// W1's day: a departure check, three planned calls of which one is aborted, a delivery, a day report.
 fn work_a_day(device: &Device, day: Day) {
     let (client, clock) = (&device.client, &device.clock);
     clock.set(day, 8);
@@ -78,7 +78,7 @@ fn work_a_day(device: &Device, day: Day) {
     client.report_day(Some("一切正常".into()), Some(2)).expect("reported");
 }
 
-/// The figures of W1's day, by hand.
+/// The figures of W1's day, calculated by hand.
 fn figures_of_w1() -> Figures {
     Figures {
         visits: VisitFigures {
@@ -107,7 +107,7 @@ fn figures_of_w1() -> Figures {
     }
 }
 
-/// One visit as [`Device::visit`] makes it, in a hypermarket or a chain outlet.
+/// The figures of one visit of [`Device::visit`], in a hypermarket or a chain outlet.
 fn figures_of_one_visit(lines: i64, hypermarket: bool) -> Figures {
     let units = lines * (lines + 1) / 2;
     Figures {
@@ -170,7 +170,7 @@ fn codes(device: &Device) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_day_is_worked_offline_and_its_figures_are_those_made_by_hand() {
+async fn a_day_of_offline_work_gives_the_figures_calculated_by_hand() {
     let service = Service::start().await;
     let day = Day(today().0 - 1);
     company::write(service.server(), vec![company::route("W1", day, &["A1", "A2", "A3"])]);
@@ -200,8 +200,8 @@ async fn a_day_is_worked_offline_and_its_figures_are_those_made_by_hand() {
     let unit = |code| RollUp::Unit(company::unit(code));
     assert_eq!(of(&service, person("W1"), day), one);
     assert_eq!(of(&service, person("W2"), day), two);
-    assert_eq!(of(&service, unit("HB-1"), day), one, "the area is that of W1 alone");
-    assert_eq!(of(&service, unit("HB"), day), sum(&[one, two]), "the region is all below it");
+    assert_eq!(of(&service, unit("HB-1"), day), one, "only W1 works in this area");
+    assert_eq!(of(&service, unit("HB"), day), sum(&[one, two]), "the region includes its areas");
     assert_eq!(of(&service, unit("HN"), day), three);
     assert_eq!(of(&service, RollUp::Unassigned, day), Figures::default());
     assert_eq!(of(&service, RollUp::Nation, day), sum(&[one, two, three]));
@@ -220,7 +220,7 @@ fn reports_say_the_same(service: &Service, day: Day) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_sync_changes_nothing_and_moves_almost_no_bytes() {
+async fn a_second_sync_changes_nothing_and_transfers_almost_no_bytes() {
     let service = Service::start().await;
     let relay = Relay::to(service.address()).await;
     let invitation = service::invitation(service.server(), relay.address, "W1", service::HOUR_MS);
@@ -258,7 +258,7 @@ async fn a_managers_device_holds_the_region_and_no_more() {
     let manager = service.device("W4").await;
     assert_eq!(codes(&manager), ["A1", "A2", "A3", "B1"]);
     let visits = manager.client.list(Visit::SPEC.kind, Some(day)).expect("readable");
-    assert_eq!(visits.len(), 1, "the visit of 华南大区 is not the manager's to see");
+    assert_eq!(visits.len(), 1, "the visit of 华南大区 is not in the manager's scope");
     let on_server = service.server().record(visits[0].record.key).expect("readable").expect("there");
     assert_eq!(visits[0].record, on_server);
 }
@@ -274,7 +274,7 @@ async fn completeness_counts_the_devices_that_have_sent_the_day() {
     assert_eq!(complete(RollUp::Nation), (0, 0, false));
     let w1 = service.device("W1").await;
     let silent = Device::enrol(&service.invitation("W3"), "W3").await;
-    assert_eq!(complete(RollUp::Nation), (2, 1, false), "a device that never synced may hold anything");
+    assert_eq!(complete(RollUp::Nation), (2, 1, false), "a device that never synced may hold unsent work");
     assert_eq!(complete(RollUp::Unit(company::unit("HB"))), (1, 1, true));
     assert_eq!(complete(RollUp::Unit(company::unit("HN"))), (1, 0, false));
 
@@ -288,5 +288,5 @@ async fn completeness_counts_the_devices_that_have_sent_the_day() {
 
     let lost = w1.client.identity().expect("enrolled").device;
     service.server().revoke(lost, "test", w1.clock.read_ms()).expect("a device");
-    assert_eq!(complete(RollUp::Nation), (1, 1, true), "nobody waits for a revoked device");
+    assert_eq!(complete(RollUp::Nation), (1, 1, true), "completeness does not wait for a revoked device");
 }

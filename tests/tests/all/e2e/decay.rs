@@ -1,4 +1,4 @@
-//! Confirmed records that decayed on a device's disk: the next check puts them right, and nothing else is touched.
+//! Confirmed records that were corrupted on a device's disk: the next reconciliation repairs them and nothing else.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use xundian_tests::support::company::today;
 use xundian_tests::support::device::Device;
 use xundian_tests::support::service::Service;
 
-/// The front of a confirmed record's key in the device's store, and of its entry in the index of homes.
+/// The key prefix of confirmed records in the device's store, and that of the index of homes.
 const RECORD: u8 = 3;
 const HOME_INDEX: u8 = 4;
 const DAY_MS: i64 = 24 * 3_600_000;
 
-/// The confirmed records as they lie on the disk, by their keys there.
+/// Returns the confirmed records as they are stored, by their keys in the store.
 fn confirmed(device: &Device) -> BTreeMap<Vec<u8>, Vec<u8>> {
     device.client.stored(&[RECORD]).expect("readable")
 }
@@ -27,7 +27,7 @@ fn record_of(bytes: &[u8]) -> Record {
     decode_record(bytes).expect("a record")
 }
 
-/// What no merge would ever take back: a value with the greatest stamp.
+/// Returns the record with a value that no merge would replace, because its stamp is the greatest.
 fn altered(record: &Record) -> Record {
     let mut record = record.clone();
     let write = Write { at: FieldKey::single(30), value: Value::Int(-7), seen: None };
@@ -36,13 +36,13 @@ fn altered(record: &Record) -> Record {
     record
 }
 
-/// Where the index of homes tells of a record.
+/// Returns the key of a record's entry in the index of homes.
 fn indexed(device: &Device, record: &[u8]) -> Vec<u8> {
     let index = device.client.stored(&[HOME_INDEX]).expect("readable");
     index.into_keys().find(|key| key.ends_with(&record[1..])).expect("indexed")
 }
 
-/// Five kinds of decay, one record each.
+/// Corrupts five records, each in another way.
 fn decay(device: &Device) {
     let records = confirmed(device);
     let of_kind = |kind: u16| records.iter().filter(move |(key, _)| key[1..3] == kind.to_be_bytes());
@@ -68,12 +68,12 @@ fn decay(device: &Device) {
 /// Syncs a day later by the device's clock.
 async fn sync_next_day(device: &Device) -> SyncReport {
     device.clock.advance_ms(DAY_MS + 1);
-    device.client.sync(|_| {}).await.expect("the sync comes to its end")
+    device.client.sync(|_| {}).await.expect("the sync succeeds")
 }
 
-/// sled may lose entries at the end of its log without a word.
+/// sled may lose entries at the end of its log without an error.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rescue_misses_a_record_that_is_gone_without_a_trace() {
+async fn a_rescue_reports_a_record_that_vanished_without_an_error() {
     let service = Service::start().await;
     let device = service.device("W1").await;
     device.visit("A1", Day(today().0 - 1), 3);
@@ -87,7 +87,7 @@ async fn a_rescue_misses_a_record_that_is_gone_without_a_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_decayed_on_a_device_is_put_right_by_a_check_and_unsent_work_is_kept() {
+async fn corrupted_records_are_repaired_by_reconciliation_and_unsent_work_is_kept() {
     let service = Service::start().await;
     let (device, other) = (service.device("W1").await, service.device("W1").await);
     let day = Day(today().0 - 1);
@@ -103,8 +103,12 @@ async fn what_decayed_on_a_device_is_put_right_by_a_check_and_unsent_work_is_kep
     decay(&device);
     let unsent = device.visit("A3", day, 2);
     device.clock.set_to_now();
-    let today = device.client.sync(|_| {}).await.expect("the sync comes to its end");
-    assert_eq!((today.merged, today.records_repaired), (3, 0), "it agreed when all came, some seconds ago");
+    let today = device.client.sync(|_| {}).await.expect("the sync succeeds");
+    assert_eq!(
+        (today.merged, today.records_repaired),
+        (3, 0),
+        "the last reconciliation was only seconds ago"
+    );
     let second = device.visit("A3", day, 2);
     device.clock.set_to_now();
     let report = sync_next_day(&device).await;
@@ -118,7 +122,7 @@ async fn what_decayed_on_a_device_is_put_right_by_a_check_and_unsent_work_is_kep
     let added = mended.len() - sound.len();
     assert!(
         sound.iter().all(|(key, bytes)| mended.get(key) == Some(bytes)) && added == 6,
-        "{added} new ones"
+        "{added} records were added"
     );
     let listed = device.client.stored(&[HOME_INDEX]).expect("readable").len();
     assert_eq!(listed, mended.len(), "every record is listed once");

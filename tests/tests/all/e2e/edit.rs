@@ -1,4 +1,4 @@
-//! Acceptance: what people edit together is edited offline, and what the server refused is mended and sent again.
+//! Acceptance: shared records are edited offline, and a rejected edit is corrected and sent again.
 
 use xundian_client::{Outlet, RecordError, Rejected, StockCount};
 use xundian_protocol::kinds::{Entity, Product, Visit};
@@ -12,11 +12,11 @@ fn tray(device: &Device) -> Vec<Rejected> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_edit_is_mended_in_one_step_that_a_restart_does_not_undo() {
+async fn a_rejected_edit_is_corrected_in_one_durable_step() {
     let service = Service::start().await;
     let device = service.device("W2").await;
     let id = outlet("B1").0;
-    // Which unit an outlet belongs to decides who sees it, so headquarters alone says so.
+    // The unit of an outlet decides who sees it, so only headquarters may change it.
     let edit = Outlet { unit: Some(unit("HN")), phone: Some("010-1".into()), ..Outlet::default() };
     device.client.edit(id, &edit, None).expect("saved");
     assert_eq!(device.sync().await.rejected, 1);
@@ -30,7 +30,7 @@ async fn a_refused_edit_is_mended_in_one_step_that_a_restart_does_not_undo() {
     );
     let empty = device.client.mend_rejected(refused.id, &Outlet::default());
     assert!(matches!(empty, Err(RecordError::Empty { kind: "outlet" })), "{empty:?}");
-    assert_eq!(tray(&device).len(), 1, "what failed changed nothing");
+    assert_eq!(tray(&device).len(), 1, "a failed correction changes nothing");
 
     let captured = refused.op.written(2).cloned();
     let mended = Outlet { unit: None, phone: Some("010-2".into()), ..edit };
@@ -42,7 +42,7 @@ async fn a_refused_edit_is_mended_in_one_step_that_a_restart_does_not_undo() {
     let stands = service.server().record(Outlet::key(id)).expect("readable").expect("there");
     let form = Outlet::read(&stands);
     assert_eq!((form.phone.as_deref(), form.unit), (Some("010-2"), None));
-    assert_eq!(stands.value(2).cloned(), captured, "it was captured when it was first saved");
+    assert_eq!(stands.value(2).cloned(), captured, "the capture time is that of the first save");
 }
 
 fn count() -> StockCount {
@@ -50,7 +50,7 @@ fn count() -> StockCount {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_edited_says_what_to_do_instead() {
+async fn the_error_of_an_impossible_edit_says_what_to_do_instead() {
     let service = Service::start().await;
     let device = service.device("W1").await;
     let visit = device.visit("A1", today(), 1);

@@ -1,4 +1,4 @@
-//! A company's days from end to end: real devices with real stores, real QUIC, a real server.
+//! A company's days end to end: real devices with real stores, real QUIC, a real server.
 
 mod conflict;
 mod cost;

@@ -1,4 +1,4 @@
-//! Photos from a device to the server: over a thin link that breaks, beside records, damaged, twice the same.
+//! Photo uploads: over a slow link with cuts, beside records, with damaged pictures, and with identical pictures.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,11 +19,11 @@ use xundian_tests::support::service::{self, HOUR_MS, Service};
 use xundian_tests::support::{photo, seed};
 
 const CUTS: usize = 5;
-/// What a cut may cost.
+/// The most bytes that one cut may cost.
 const RESENT_BYTES_MAX: u64 = (PHOTO_PIECE_BYTES_MAX * PHOTO_PIECES_IN_FLIGHT_MAX) as u64;
 const _: () = assert!(RESENT_BYTES_MAX <= 64 * 1024);
 
-/// A thin rural link, in the long form; a link on which the same takes some seconds in the normal one.
+/// The rate of a slow rural link in a long run; a rate at which the same test takes seconds in a normal run.
 fn bits_per_s() -> u64 {
     if std::env::var_os("XUNDIAN_LONG").is_some() { 256_000 } else { 8_000_000 }
 }
@@ -32,7 +32,7 @@ fn shelf() -> NewPhoto {
     NewPhoto::new(PhotoSubject::Shelf, PhotoSource::InApp)
 }
 
-/// A device behind a relay, synced once.
+/// Enrols a device behind a relay, and syncs once.
 async fn device_behind(relay: &Relay, service: &Service) -> Device {
     let invitation = service::invitation(service.server(), relay.address, "W1", HOUR_MS);
     let device = Device::enrol(&invitation, "phone").await;
@@ -40,7 +40,7 @@ async fn device_behind(relay: &Relay, service: &Service) -> Device {
     device
 }
 
-/// A closed visit of today with photos of its shelf.
+/// Records a closed visit of today with photos of its shelf.
 fn visit_with(device: &Device, pictures: &[&[u8]]) -> PhotoOf {
     device.clock.set_to_now();
     let visit = device.client.open_visit(company::outlet("A1"), None).expect("opened");
@@ -56,13 +56,13 @@ fn states(client: &Client, of: PhotoOf) -> Vec<PhotoState> {
     client.photos_of(of).expect("readable").into_iter().map(|line| line.state).collect()
 }
 
-/// Every file below a folder.
+/// Returns every file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// Whether the server's own folder of pictures has this one, byte for byte, and how often.
+/// Returns how many files in the server's folder of pictures have exactly these bytes.
 fn stored(data: &Path, picture: &[u8]) -> usize {
     let is_it = |file: &PathBuf| fs::read(file).is_ok_and(|bytes| bytes == picture);
     files(&data.join("photos")).into_iter().filter(is_it).count()
@@ -72,7 +72,7 @@ fn visits(service: &Service) -> usize {
     service.server().records(Visit::SPEC.kind).expect("readable").len()
 }
 
-/// Syncs until the pictures are so far, then loses the network. Returns the last progress.
+/// Syncs until `is_far_enough`, then cuts the network and drops the sync. Returns the last progress.
 async fn sync_until_cut(
     device: &Device,
     relay: &Relay,
@@ -90,16 +90,16 @@ async fn sync_until_cut(
             far_enough.send_replace(true);
         }
     });
-    // The app is told that the network is gone and gives up; what is on its way is lost.
+    // The app learns that the network is gone and cancels the sync. Everything in flight is lost.
     tokio::select! {
         ended = sync => panic!("the sync ended before its cut: {ended:?}"),
-        reached = seen.wait_for(|reached| *reached) => drop(reached.expect("it is told")),
+        reached = seen.wait_for(|reached| *reached) => drop(reached.expect("the sender is alive")),
     }
     last
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_photo_arrives_over_a_slow_link_with_five_cuts_and_records_go_before_it() {
+async fn a_photo_arrives_over_a_slow_link_with_five_cuts_and_records_overtake_it() {
     let mut rng = seed::rng("photo cuts");
     let service = Service::start().await;
     let relay = Relay::slow(service.address(), bits_per_s()).await;
@@ -117,17 +117,17 @@ async fn a_photo_arrives_over_a_slow_link_with_five_cuts_and_records_go_before_i
         let mut done_before = None;
         let last = sync_until_cut(&device, &relay, |progress| {
             if done_before.is_none() && progress.photo_bytes_sent > 0 {
-                // A visit is recorded while the picture is on its way.
+                // A visit is recorded while the picture is being sent.
                 device.visit("A2", today(), 2);
                 device.clock.set_to_now();
                 done_before = Some(progress.ops_done);
             }
-            // The visit has arrived, and the picture is not whole.
+            // Cut when the visit has arrived but not the whole picture.
             let has_arrived = done_before.is_some_and(|before| progress.ops_done >= before + 3);
             has_arrived && progress.photo_bytes_done >= cut
         })
         .await;
-        assert_eq!(visits(&service), 1 + nth, "the visit was there before the rest of the picture");
+        assert_eq!(visits(&service), 1 + nth, "the visit arrived before the rest of the picture");
         assert!(!matches!(states(&device.client, of)[..], [PhotoState::Stored]));
         sent += last.photo_bytes_sent;
     }
@@ -140,14 +140,14 @@ async fn a_photo_arrives_over_a_slow_link_with_five_cuts_and_records_go_before_i
     assert!(resent <= CUTS as u64 * RESENT_BYTES_MAX, "{resent} bytes were sent again for {CUTS} cuts");
     let datagrams = relay.take_bytes_up();
     eprintln!("{bytes} bytes, {resent} sent again; {datagrams} bytes of datagrams");
-    assert!(datagrams < sent * 5 / 4, "the link has carried {datagrams} bytes for {sent}");
+    assert!(datagrams < sent * 5 / 4, "{datagrams} bytes of datagrams for {sent} bytes of pictures");
     let nothing = device.client.send_photos(|_| panic!("nothing is left")).await.expect("nothing to do");
     assert_eq!(nothing.bytes_sent, 0);
     service.verify();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_picture_stops_neither_records_nor_other_pictures_and_is_mended() {
+async fn a_damaged_picture_blocks_neither_records_nor_other_pictures_and_can_be_replaced() {
     let service = Service::start().await;
     let device = service.device("W1").await;
     let (first, second) = (photo::jpeg(90_000, 1), photo::jpeg(90_000, 2));
@@ -166,7 +166,7 @@ async fn a_damaged_picture_stops_neither_records_nor_other_pictures_and_is_mende
     assert_eq!((status.unsent_photos, status.stuck_photos), (0, 1));
 
     device.clock.set_to_now();
-    device.client.attach_photo(of, &shelf(), &first).expect("mended");
+    device.client.attach_photo(of, &shelf(), &first).expect("replaced");
     assert_eq!(device.client.send_photos(|_| {}).await.expect("sent").stored, 1);
     assert_eq!(states(&device.client, of), [PhotoState::Stored, PhotoState::Stored]);
     assert_eq!(service.server().records(Photo::SPEC.kind).expect("readable").len(), 2);
@@ -185,11 +185,11 @@ async fn the_same_picture_from_two_devices_is_sent_once() {
     assert_eq!(states(&one.client, first), [PhotoState::Stored]);
     assert_eq!(states(&other.client, second), [PhotoState::Stored]);
     one.sync().await;
-    assert_eq!(states(&one.client, second), [PhotoState::Stored], "its own copy shows it");
+    assert_eq!(states(&one.client, second), [PhotoState::Stored], "its own copy is shown");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pictures_are_left_to_the_network_that_the_app_chooses() {
+async fn the_app_chooses_when_to_send_pictures() {
     let service = Service::start().await;
     let device = service.device("W1").await;
     let picture = photo::jpeg(100_000, 4);
@@ -206,7 +206,7 @@ async fn pictures_are_left_to_the_network_that_the_app_chooses() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upload_goes_on_after_the_app_was_restarted() {
+async fn an_upload_resumes_after_a_restart_of_the_app() {
     let service = Service::start().await;
     let relay = Relay::slow(service.address(), 8_000_000).await;
     let device = device_behind(&relay, &service).await;
@@ -222,7 +222,7 @@ async fn an_upload_goes_on_after_the_app_was_restarted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_byte_that_goes_bad_at_the_server_is_detected_and_mended() {
+async fn a_corrupt_byte_in_the_spool_is_detected_and_sent_again() {
     let service = Service::start().await;
     let relay = Relay::slow(service.address(), 8_000_000).await;
     let device = device_behind(&relay, &service).await;
@@ -230,20 +230,20 @@ async fn a_byte_that_goes_bad_at_the_server_is_detected_and_mended() {
     let of = visit_with(&device, &[&picture]);
     let before = sync_until_cut(&device, &relay, |progress| progress.photo_bytes_done > 300_000).await;
     let under_way = files(&service.folder().join("spool"));
-    let [spooled] = &under_way[..] else { panic!("one picture is under way: {under_way:?}") };
-    let mut raw = fs::read(spooled).expect("what has come of it");
+    let [spooled] = &under_way[..] else { panic!("one picture is in the spool: {under_way:?}") };
+    let mut raw = fs::read(spooled).expect("the spooled part");
     let in_the_picture = raw.len() - 100_000;
     raw[in_the_picture] ^= 0x20;
     fs::write(spooled, raw).expect("written");
     let report = device.sync().await.photos;
     assert_eq!((report.stored, stored(service.folder(), &picture)), (1, 1));
     let sent = before.photo_bytes_sent + report.bytes_sent;
-    assert!(sent > 600_000 + RESENT_BYTES_MAX, "{sent} bytes: what was bad has come again");
+    assert!(sent > 600_000 + RESENT_BYTES_MAX, "{sent} bytes: the corrupt piece must be sent again");
     assert_eq!(states(&device.client, of), [PhotoState::Stored]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_takes_no_pictures_holds_up_no_record_and_gets_them_later() {
+async fn a_server_that_declines_pictures_still_takes_records_and_gets_the_pictures_later() {
     let service = Service::start().await;
     let device = service.device("W1").await;
     let pictures = [photo::jpeg(50_000, 7), photo::jpeg(50_000, 8)];
@@ -257,7 +257,7 @@ async fn a_server_that_takes_no_pictures_holds_up_no_record_and_gets_them_later(
     for state in states(&device.client, of) {
         assert!(matches!(state, PhotoState::Declined { is_tried_again: true, .. }), "{state:?}");
     }
-    let at_once = device.client.send_photos(|_| panic!("not again at once")).await.expect("nothing to do");
+    let at_once = device.client.send_photos(|_| panic!("no retry at once")).await.expect("nothing to do");
     assert_eq!((at_once.declined, at_once.waiting), (0, 2));
 
     fs::remove_file(&spool).expect("removed");
@@ -268,7 +268,7 @@ async fn a_server_that_takes_no_pictures_holds_up_no_record_and_gets_them_later(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upload_goes_on_after_the_server_was_killed() {
+async fn an_upload_resumes_after_the_server_was_killed() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut process = ServerProcess::new(folder.path());
     let relay = Relay::slow(process.quic, 8_000_000).await;
@@ -292,9 +292,9 @@ async fn an_upload_goes_on_after_the_server_was_killed() {
     assert_eq!(states(&device.client, of), [PhotoState::Stored]);
 }
 
-/// Found by the simulation: the manager's picture was queued for the merchandiser's record, and declined for ever.
+/// Found by the simulation: the manager's picture was queued for the merchandiser's record, and declined forever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_people_who_attach_one_picture_to_one_issue_have_a_photo_each_and_none_is_stuck() {
+async fn two_people_attach_the_same_picture_to_one_issue_and_each_has_a_photo() {
     let service = Service::start().await;
     let (merchandiser, manager) = (service.device("W1").await, service.device("W4").await);
     let issue = NewIssue {
@@ -310,12 +310,12 @@ async fn two_people_who_attach_one_picture_to_one_issue_have_a_photo_each_and_no
     merchandiser.sync().await;
     manager.sync().await;
     manager.client.attach_photo(of, &shelf(), &picture).expect("attached");
-    manager.client.attach_photo(of, &shelf(), &picture).expect("once more, which is the same photo");
+    manager.client.attach_photo(of, &shelf(), &picture).expect("a second time, which is the same photo");
     manager.sync().await;
 
     let status = manager.client.status().expect("readable");
     assert_eq!((status.unsent_photos, status.stuck_photos), (0, 0));
     assert_eq!(states(&manager.client, of).len(), 2);
-    assert_eq!(stored(service.folder(), &picture), 1, "shared where it is equal");
+    assert_eq!(stored(service.folder(), &picture), 1, "equal pictures share one file");
     service.verify();
 }

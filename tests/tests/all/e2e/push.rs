@@ -1,4 +1,4 @@
-//! A push sends what waits, and only that.
+//! A push sends what is in the outbox, and pulls nothing.
 
 use xundian_client::SyncError;
 use xundian_protocol::calendar::Day;
@@ -14,7 +14,7 @@ fn plans(device: &Device) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_push_moves_the_figures_and_leaves_the_pull_to_the_next_sync() {
+async fn a_push_changes_the_figures_and_leaves_the_pull_to_the_next_sync() {
     let service = Service::start().await;
     let day = Day(today().0 - 1);
     let device = service.device("W1").await;
@@ -29,11 +29,11 @@ async fn a_push_moves_the_figures_and_leaves_the_pull_to_the_next_sync() {
     let mut last = None;
     let pushed = device.client.push(|progress| last = Some(progress)).await.expect("pushed");
     assert_eq!((pushed.merged, pushed.rejected, pushed.unsent_ops), (3, 0, 0));
-    let last = last.expect("progress was told");
+    let last = last.expect("progress was reported");
     assert_eq!((last.ops_done, last.ops_total, last.records_pulled), (3, 3, 0));
     assert_eq!((figures().visits.visits, figures().products.audited), (1, 3));
-    assert_eq!(figures().completeness.through_ms, watermark_ms, "a push claims nothing to be complete");
-    assert_eq!(plans(&device), 0, "nothing was fetched");
+    assert_eq!(figures().completeness.through_ms, watermark_ms, "a push makes no claim of completeness");
+    assert_eq!(plans(&device), 0, "nothing was pulled");
     let status = device.client.status().expect("readable");
     assert_eq!((status.unsent_ops, status.last_sync_ms), (0, synced_ms));
 
@@ -46,7 +46,7 @@ async fn a_push_moves_the_figures_and_leaves_the_pull_to_the_next_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_push_with_nothing_to_send_moves_no_bytes_and_needs_no_server() {
+async fn a_push_with_nothing_to_send_transfers_no_bytes_and_needs_no_server() {
     let service = Service::start().await;
     let relay = Relay::to(service.address()).await;
     let invitation = service::invitation(service.server(), relay.address, "W1", service::HOUR_MS);
@@ -59,7 +59,7 @@ async fn a_push_with_nothing_to_send_moves_no_bytes_and_needs_no_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revoked_device_is_told_so_by_a_push_and_keeps_its_work() {
+async fn a_push_from_a_revoked_device_fails_and_keeps_its_work() {
     let service = Service::start().await;
     let device = service.device("W1").await;
     device.visit("A1", today(), 2);

@@ -1,4 +1,4 @@
-//! A phone that is restored from a backup, an answer that is lost: nothing saved is lost in silence.
+//! Phones restored from a backup or copied, and lost answers: no saved work is lost silently.
 
 use xundian_client::{Client, Visit};
 use xundian_protocol::calendar::Day;
@@ -8,7 +8,7 @@ use xundian_tests::support::device::Device;
 use xundian_tests::support::service::Service;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_phone_restored_from_a_backup_is_told_so_and_its_new_work_arrives_after_enrolling_anew() {
+async fn a_restored_phone_is_refused_and_its_new_work_arrives_after_it_enrols_again() {
     let service = Service::start().await;
     let day = Day(today().0 - 1);
     let device = service.device("W1").await;
@@ -20,18 +20,18 @@ async fn a_phone_restored_from_a_backup_is_told_so_and_its_new_work_arrives_afte
     device.visit("A1", day, 2);
     device.sync().await;
 
-    // The backup knows nothing of that visit, and its next save takes the same numbers.
+    // The backup does not have that visit, so its next save gets the same sequence numbers.
     let restored = Device::open(backup);
     let second = restored.visit("A2", day, 2);
-    let refused = restored.try_sync().await.expect_err("the numbers stand for other saves");
+    let refused = restored.try_sync().await.expect_err("the numbers belong to other ops");
     assert!(refused.to_string().contains("restored"), "{refused}");
     assert!(!refused.is_retryable());
     assert_eq!(restored.client.status().expect("readable").unsent_ops, 3, "nothing is lost");
 
-    // With more saves than the server knows of, the numbers alone do not tell any more, however often it asks.
+    // With more ops than the server knows of, the numbers alone no longer show it, however often the phone tries.
     restored.visit("A3", day, 2);
     for _ in 0..3 {
-        let refused = restored.try_sync().await.expect_err("the first saves stand for others still");
+        let refused = restored.try_sync().await.expect_err("the first numbers still belong to other ops");
         assert!(refused.to_string().contains("restored") && !refused.is_retryable(), "{refused}");
         assert_eq!(restored.client.status().expect("readable").unsent_ops, 6, "nothing is lost");
     }
@@ -42,15 +42,15 @@ async fn a_phone_restored_from_a_backup_is_told_so_and_its_new_work_arrives_afte
     assert_eq!(restored.sync().await.merged, 6);
     let devices = service.server().devices().expect("readable");
     let active: Vec<_> = devices.iter().filter(|device| device.is_waited_for()).collect();
-    assert_eq!((devices.len(), active.len()), (2, 1), "completeness waits for the new number alone");
+    assert_eq!((devices.len(), active.len()), (2, 1), "completeness waits for the new number only");
     let visits = service.server().records(Visit::SPEC.kind).expect("readable");
     assert!(visits.len() == 3 && visits.iter().any(|visit| visit.key.id == second.0));
     service.verify();
 }
 
-/// Found by the simulation: each of the two shut the other one out by enrolling anew, for ever.
+/// Found by the simulation: the two phones locked each other out forever, each time one of them enrolled again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_folder_copied_to_a_second_phone_ends_as_two_phones_and_neither_shuts_the_other_out() {
+async fn a_folder_copied_to_a_second_phone_becomes_a_second_device() {
     let service = Service::start().await;
     let day = Day(today().0 - 1);
     let home = service.device("W1").await.close();
@@ -60,7 +60,7 @@ async fn a_folder_copied_to_a_second_phone_ends_as_two_phones_and_neither_shuts_
     original.visit("A1", day, 2);
     second.visit("A2", day, 2);
     assert_eq!(original.sync().await.merged, 3);
-    let told = second.try_sync().await.expect_err("its numbers stand for the saves of the original");
+    let told = second.try_sync().await.expect_err("its numbers belong to ops of the original");
     assert!(told.to_string().contains("restored"), "{told}");
 
     second.client.enrol_here(&service.invitation("W1"), "second").await.expect("a new invitation");
@@ -81,7 +81,7 @@ async fn a_folder_copied_to_a_second_phone_ends_as_two_phones_and_neither_shuts_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn enrolling_again_with_the_same_invitation_after_a_lost_answer_gives_the_same_device() {
+async fn enrolling_again_with_the_same_invitation_gives_the_same_device() {
     let service = Service::start().await;
     let home = tempfile::tempdir().expect("a folder");
     let invitation = service.invitation("W1");
@@ -90,7 +90,7 @@ async fn enrolling_again_with_the_same_invitation_after_a_lost_answer_gives_the_
         client.map(|client| client.identity().expect("enrolled").device)
     };
     let first = enrol().await.expect("a good invitation");
-    // As if the answer had been lost on its way: the app tries once more with the same key.
+    // The answer may have been lost: the app tries again with the same key.
     let again = enrol().await.expect("the same device may ask again");
     assert_eq!(first, again);
     assert_eq!(service.server().devices().expect("readable").len(), 1);

@@ -1,5 +1,5 @@
-//! Somebody between a device and today's server who rewrites frames: so each end meets one of another version, and
-//! everything else is real. It holds the keys of both ends, as no one in the field does.
+//! A proxy between a device and today's server that rewrites frames, so that each end meets a peer of another version.
+//! Everything else is real. The proxy has the keys of both ends, which nobody in the field has.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,36 +16,36 @@ use xundian_tests::support::service::{HOUR_MS, Service, invitation};
 
 use crate::raw::{Papers, connect};
 
-/// What becomes of payloads on their way.
+/// How payloads are rewritten.
 #[derive(Clone)]
 pub(super) struct Rules {
-    /// Of the device's.
+    /// The rule for the device's payloads.
     pub(super) up: Rule,
-    /// Of the server's.
+    /// The rule for the server's payloads.
     pub(super) down: Rule,
 }
 
-/// What becomes of a payload.
+/// Rewrites a payload.
 type Rule = Arc<dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync>;
 
 impl Rules {
-    /// Everything passes as it is.
+    /// Passes everything unchanged.
     pub(super) fn none() -> Self {
         Self { up: Arc::new(|payload| payload), down: Arc::new(|payload| payload) }
     }
 
-    /// What the device says is rewritten.
+    /// Rewrites what the device sends.
     pub(super) fn up(rule: impl Fn(Vec<u8>) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self { up: Arc::new(rule), ..Self::none() }
     }
 
-    /// What the server says is rewritten.
+    /// Rewrites what the server sends.
     pub(super) fn down(rule: impl Fn(Vec<u8>) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self { down: Arc::new(rule), ..Self::none() }
     }
 }
 
-/// The one in between.
+/// The proxy.
 pub(super) struct Between {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -58,7 +58,7 @@ struct Shared {
 }
 
 impl Between {
-    /// Stands before a server, and passes everything on until it has rules.
+    /// Starts a proxy for a server. It passes everything unchanged until it has rules.
     pub(super) fn start(service: &Service) -> Self {
         let authority = service.folder().join("authority");
         let shown = [authority.join("server.pem"), authority.join("authority.pem")];
@@ -87,7 +87,7 @@ impl Between {
         Self { address, shared }
     }
 
-    /// A new device that knows the server by this address only, and has synced once.
+    /// Enrols a new device that knows the server only by the proxy's address, and syncs once.
     pub(super) async fn device(&self, service: &Service, person: &str) -> Device {
         let device = Device::enrol(&self.invitation(service, person), "phone").await;
         *self.shared.papers.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -96,12 +96,12 @@ impl Between {
         device
     }
 
-    /// An invitation to this address.
+    /// Returns an invitation with the proxy's address.
     pub(super) fn invitation(&self, service: &Service, person: &str) -> String {
         invitation(service.server(), self.address, person, HOUR_MS)
     }
 
-    /// From here on.
+    /// Sets the rules for streams opened from now on.
     pub(super) fn set(&self, rules: Rules) {
         *self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
     }
@@ -130,7 +130,7 @@ async fn serve(endpoint: quinn::Endpoint, shared: Arc<Shared>) {
     }
 }
 
-/// Passes frames on until there are no more, and then the end itself.
+/// Forwards frames until the stream ends, then ends the other side too.
 async fn pass(mut from: quinn::RecvStream, mut to: quinn::SendStream, rule: Rule, onward: quinn::Connection) {
     let mut reader = FrameReader::new(FRAME_BYTES_MAX);
     let ended = loop {
@@ -147,7 +147,7 @@ async fn pass(mut from: quinn::RecvStream, mut to: quinn::SendStream, rule: Rule
             }
         }
     };
-    // Whoever closes drops what was not acknowledged, so the last frame is seen to its end first.
+    // Closing a connection drops data that is not acknowledged, so wait until the last frame has arrived.
     let _was_open = to.finish().is_ok();
     if let Some(quinn::ReadError::ConnectionLost(quinn::ConnectionError::ApplicationClosed(close))) = ended {
         let _seen = to.stopped().await;

@@ -1,4 +1,4 @@
-//! Fields of a newer app on records of kinds that are known today.
+//! Fields of a newer app on records of today's kinds.
 
 use xundian_client::{Outlet, ShelfObservation, StockCount, VisitId};
 use xundian_protocol::calendar::Day;
@@ -13,7 +13,7 @@ use xundian_tests::support::service::Service;
 use super::{FUTURE_TAGS, assert_holds, future_writes, newer, with_future};
 use crate::raw::RawDevice;
 
-/// A visit to B1 with what was seen and counted in it, by an app that writes more than today's.
+/// Ops of a visit to B1 with shelf and stock count, by an app that writes more fields than today's.
 fn visit_of_the_future(raw: &mut RawDevice, at_ms: i64) -> Vec<Op> {
     let (home, id) = (Home::Outlet(outlet("B1")), RecordId::v7(at_ms.unsigned_abs(), [5; 10]));
     let visit = Some(VisitId(id));
@@ -63,7 +63,7 @@ async fn fields_of_a_newer_app_reach_everybody_unchanged_through_todays_server_a
         assert_holds(&at_server(&service, op), &future_only(op));
     }
 
-    // Today's app gets them, edits another field beside them, and hands both on.
+    // Today's app pulls them, edits another field of one record, and keeps the unknown fields.
     phone.sync().await;
     let phone = Device::open(phone.close());
     for op in &ops {
@@ -76,7 +76,7 @@ async fn fields_of_a_newer_app_reach_everybody_unchanged_through_todays_server_a
     assert_eq!(phone.sync().await.merged, 1);
     assert_holds(&held(&phone, &ops[3]), &future_only(&ops[3]));
 
-    // The manager's phone, which meets all of it in its first sync, and the newer app itself get what was written.
+    // The manager's phone, which pulls everything in its first sync, and the newer app get the records unchanged.
     let manager = service.device("W4").await;
     let scope =
         service.server().directory().scope(phone.client.identity().expect("enrolled").person, today());
@@ -96,7 +96,7 @@ async fn fields_of_a_newer_app_reach_everybody_unchanged_through_todays_server_a
     service.verify();
 }
 
-/// An op with nothing but what no version of today knows.
+/// Returns the op with only the fields that today's version does not know.
 fn future_only(op: &Op) -> Op {
     let mut op = op.clone();
     op.writes.retain(|write| write.at.tag >= FUTURE_TAGS);
@@ -104,7 +104,7 @@ fn future_only(op: &Op) -> Op {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fields_that_nobody_knows_move_no_figure() {
+async fn unknown_fields_change_no_figure() {
     let service = Service::start().await;
     let (device, mut raw) = newer(&service, "W2").await;
     let at_ms = device.clock.read_ms() - 60_000;
@@ -116,7 +116,7 @@ async fn fields_that_nobody_knows_move_no_figure() {
     };
     assert_eq!(raw.push(whole.iter().map(known).collect()).await.rejections, []);
     let before = Contents::of(service.server());
-    assert!(!before.has_no_figures(), "a visit that was closed, and stock that was counted");
+    assert!(!before.has_no_figures(), "a closed visit and a stock count make figures");
     let mut later = visit_of_the_future(&mut raw, at_ms);
     later.iter_mut().for_each(|op| *op = future_only(op));
     assert_eq!(raw.push(later.clone()).await.rejections, []);
@@ -125,7 +125,7 @@ async fn fields_that_nobody_knows_move_no_figure() {
     assert_eq!(before.figure_differences(&after), Vec::<String>::new());
     service.verify();
 
-    // Nor do they in one op with those that do.
+    // The same holds if unknown and known fields are in one op.
     let other = Service::start().await;
     let (_device, mut raw) = newer(&other, "W2").await;
     let at_once = visit_of_the_future(&mut raw, at_ms);
@@ -134,7 +134,7 @@ async fn fields_that_nobody_knows_move_no_figure() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_conflict_about_a_field_of_a_newer_app_is_shown_and_settled_by_todays() {
+async fn a_conflict_about_an_unknown_field_is_shown_and_settled_by_todays_app() {
     let service = Service::start().await;
     let phone = service.device("W2").await;
     let at_ms = phone.clock.read_ms() - 60_000;
@@ -165,7 +165,7 @@ async fn a_conflict_about_a_field_of_a_newer_app_is_shown_and_settled_by_todays(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fields_that_a_newer_app_adds_to_what_todays_wrote_come_to_todays() {
+async fn fields_that_a_newer_app_adds_to_an_existing_record_reach_todays_app() {
     let service = Service::start().await;
     let phone = service.device("W2").await;
     let visit = phone.visit("B1", Day(today().0 - 1), 2);
