@@ -13,12 +13,12 @@ use xundian_tests::support::service::Service;
 use super::{FUTURE_TAGS, assert_holds, newer, with_future};
 use crate::raw::RawDevice;
 
-/// A kind that no program of today knows.
+/// A kind that today's programs do not know.
 pub(super) const FUTURE: KindId = KindId(999);
-/// One whose records give rights.
+/// An unknown kind whose records affect access.
 const GUARDED: KindId = KindId(40_000);
 
-/// A record of a kind in a home.
+/// Creates an op for a record of `kind` in `home`.
 fn op(raw: &mut RawDevice, kind: KindId, home: Home, at_ms: i64) -> Op {
     let id = RecordId::v7(at_ms.unsigned_abs(), [6; 10]);
     let op = with_future(raw.op(&Issue::default(), id, home, at_ms, None));
@@ -37,7 +37,7 @@ fn assert_held(device: &Device, op: &Op) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn records_of_a_newer_kind_go_through_todays_server_to_those_who_see_their_home() {
+async fn records_of_an_unknown_kind_reach_everybody_whose_scope_has_their_home() {
     let service = Service::start().await;
     let (phone, outsider) = (service.device("W2").await, service.device("W1").await);
     let (device, mut raw) = newer(&service, "W2").await;
@@ -51,11 +51,11 @@ async fn records_of_a_newer_kind_go_through_todays_server_to_those_who_see_their
     let phone = Device::open(phone.close());
     assert_held(&phone, &written);
     assert_held(&phone, &own);
-    assert!(outsider.client.find(written.record).expect("readable").is_none(), "B1 is none of his");
+    assert!(outsider.client.find(written.record).expect("readable").is_none(), "B1 is not in W1's scope");
     let json = xundian_client::json::record_json(&phone.client.find(written.record).unwrap().unwrap().record);
     assert_eq!(json["kind"], "kind_999");
 
-    // A newer app of the manager's edits it, and the other newer app gets both.
+    // A newer app of the manager edits the record, and the newer app of W2 gets both versions merged.
     let (_manager, mut other) = newer(&service, "W4").await;
     let stands = service.server().record(written.record).expect("readable").expect("there");
     let edit =
@@ -79,7 +79,7 @@ async fn records_of_a_newer_kind_go_through_todays_server_to_those_who_see_their
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_newer_kind_is_written_within_the_scope_and_the_bounds_alone() {
+async fn ops_of_an_unknown_kind_are_checked_against_scope_and_limits() {
     let service = Service::start().await;
     let (device, mut raw) = newer(&service, "W2").await;
     let at_ms = device.clock.read_ms() - 60_000;
@@ -123,7 +123,7 @@ async fn a_newer_kind_is_written_within_the_scope_and_the_bounds_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_who_write_a_record_of_a_newer_kind_at_once_have_a_conflict_that_todays_app_shows_and_settles() {
+async fn a_conflict_on_a_record_of_an_unknown_kind_is_shown_and_settled_by_todays_app() {
     let service = Service::start().await;
     let phone = service.device("W2").await;
     let at_ms = phone.clock.read_ms() - 60_000;
@@ -148,13 +148,13 @@ async fn two_who_write_a_record_of_a_newer_kind_at_once_have_a_conflict_that_tod
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kind_whose_records_give_rights_is_not_written_before_the_server_can_judge_it() {
+async fn an_unknown_kind_that_affects_access_is_refused() {
     let service = Service::start().await;
     let (device, mut raw) = newer(&service, "W4").await;
     let at_ms = device.clock.read_ms() - 60_000;
     let ops = [GUARDED, FUTURE].map(|kind| op(&mut raw, kind, b1(), at_ms));
     let receipt = raw.push(ops.to_vec()).await;
-    let [refused] = &receipt.rejections[..] else { panic!("one of the two, not {receipt:?}") };
+    let [refused] = &receipt.rejections[..] else { panic!("one rejection was expected, not {receipt:?}") };
     assert_eq!((refused.seq.0, refused.why), (1, Refusal::UnknownKind));
     assert!(refused.message.contains("send it again once the server was updated"), "{}", refused.message);
     assert_eq!(service.server().records(GUARDED).expect("readable"), []);

@@ -1,5 +1,5 @@
-//! All that a store holds as text, which is kept beside a fixture. It names kinds and fields by their numbers, so that
-//! it stays the same however their declarations grow.
+//! Lists the content of a store as text, to be kept beside a fixture. Kinds and fields appear as numbers, so the text
+//! does not change when declarations grow.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -15,7 +15,7 @@ use xundian_server::store::{BlobRef, Picture, PictureRow, Reader, Store};
 
 use super::kinds::FUTURE;
 
-/// What an app can see of a device.
+/// Lists what an app can see of a device.
 pub(super) fn of_device(client: &Client) -> String {
     let mut out = String::new();
     let identity = client.identity().expect("enrolled");
@@ -51,7 +51,7 @@ pub(super) fn of_device(client: &Client) -> String {
     out
 }
 
-/// All that a server's store holds but the audit trail, which is for people.
+/// Lists a server's store, except for the audit trail, whose text is for people.
 pub(super) fn of_server(data: &Path) -> String {
     let store = Store::open(&data.join("store")).expect("a store of a format that is read");
     let reader = store.reader();

@@ -1,4 +1,4 @@
-//! Acceptance: programs of different versions work together, and what an older one wrote is read for ever (docs/adr/0012).
+//! Acceptance: programs of different versions work together, and old stores stay readable forever (docs/adr/0012).
 
 mod between;
 mod fields;
@@ -16,17 +16,17 @@ use xundian_tests::support::service::Service;
 
 use crate::raw::RawDevice;
 
-/// Tags from this one on are of fields that no kind of today has.
+/// The first tag of unknown fields: no kind of today has fields from here on.
 const FUTURE_TAGS: u16 = 60_000;
 
-/// A second device of a person whose app is newer than all else: the test writes its frames.
+/// Enrols a second device of a person, with a newer app than all others: the test writes its frames.
 async fn newer(service: &Service, person: &str) -> (Device, RawDevice) {
     let device = Device::enrol(&service.invitation(person), "newer").await;
     let raw = RawDevice::of(&device, service.address()).await;
     (device, raw)
 }
 
-/// Values of every type under keys of every form, of fields that nobody knows today.
+/// Writes of unknown fields, with values of every type under keys of every form.
 fn future_writes() -> Vec<Write> {
     let id = Product::id_of(product(3));
     let fields = [
@@ -43,14 +43,14 @@ fn future_writes() -> Vec<Write> {
     fields.into_iter().map(write).collect()
 }
 
-/// The op with the fields of the future beside those it has.
+/// Returns the op with unknown fields added.
 fn with_future(mut op: Op) -> Op {
     op.writes.extend(future_writes());
     op.writes.sort_by(|a, b| a.at.cmp(&b.at));
     op
 }
 
-/// The record holds all that an op writes, with the op's stamp.
+/// Checks that the record holds everything an op writes, with the op's stamp.
 fn assert_holds(record: &Record, op: &Op) {
     for write in &op.writes {
         let register = record.register(&write.at).unwrap_or_else(|| panic!("{:?} is gone", write.at));

@@ -1,11 +1,11 @@
-//! Stores of every format that was ever released open for ever, with everything that was in them.
+//! Stores of every released format open forever, with everything that was in them.
 //!
 //! `tests/fixtures/stores` holds packed folders: `device_<format>_<plain or sealed>` and `server_<format>`, each with a
-//! listing beside it of all that must be found in it. None of them is ever made anew. When the format of a store
-//! changes, name the new one below and make its fixture, once:
-//! `cargo test -p xundian-tests --test all fixtures_of_the_present_formats -- --ignored`. `server_2` and its listing were
-//! made by bf7c45c, the last program that wrote format 2, in the same way. A listing alone is written
-//! anew where a figure has come to mean something else, after a look at what differs: with `XUNDIAN_LISTINGS=write`.
+//! listing of its content. A fixture is never replaced. When the format of a store changes, set the new number below
+//! and make its fixture once:
+//! `cargo test -p xundian-tests --test all fixtures_of_the_present_formats -- --ignored`. `server_2` and its listing
+//! were made in the same way by bf7c45c, the last program that wrote format 2. If the meaning of a figure changes,
+//! write the listing again with `XUNDIAN_LISTINGS=write`, and review the difference.
 
 mod make;
 
@@ -24,7 +24,7 @@ use super::listing;
 /// The formats that today's programs write.
 const DEVICE_FORMAT: u8 = 1;
 const SERVER_FORMAT: u8 = 3;
-/// The host's key of every sealed fixture. It protects nothing.
+/// The host's key of every encrypted fixture. It protects nothing.
 const KEY: [u8; 32] = *b"a key for the fixtures of stores";
 const SEALED: &str = "sealed";
 
@@ -32,7 +32,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/stores")
 }
 
-/// The names of the fixtures that start so, in order.
+/// Returns the names of the fixtures that begin with `start`, sorted.
 fn kept(start: &str) -> Vec<String> {
     let files =
         fs::read_dir(folder()).expect("the fixtures are there").map(|file| file.expect("readable").path());
@@ -59,7 +59,7 @@ fn open(name: &str, home: &Path) -> Client {
     opened.unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Fails at the first line that is not as it was written down.
+/// Fails at the first line that differs from the kept listing.
 fn assert_listed(name: &str, found: &str) {
     let file = folder().join(format!("{name}.txt"));
     if std::env::var_os("XUNDIAN_LISTINGS").is_some_and(|what| what == "write") {
@@ -73,10 +73,13 @@ fn assert_listed(name: &str, found: &str) {
 }
 
 #[test]
-fn every_kept_store_of_a_device_opens_with_all_that_was_in_it() {
+fn every_device_fixture_opens_with_its_whole_content() {
     let names = kept("device_");
     for form in ["plain", SEALED] {
-        assert!(names.contains(&format!("device_{DEVICE_FORMAT}_{form}")), "make it, see above");
+        assert!(
+            names.contains(&format!("device_{DEVICE_FORMAT}_{form}")),
+            "make the fixture, see the top of this file"
+        );
     }
     for name in names {
         let home = unpacked(&name);
@@ -87,9 +90,9 @@ fn every_kept_store_of_a_device_opens_with_all_that_was_in_it() {
 }
 
 #[test]
-fn every_kept_folder_of_a_server_opens_with_all_that_was_in_it() {
+fn every_server_fixture_opens_with_its_whole_content() {
     let names = kept("server_");
-    assert!(names.contains(&format!("server_{SERVER_FORMAT}")), "make it, see above");
+    assert!(names.contains(&format!("server_{SERVER_FORMAT}")), "make the fixture, see the top of this file");
     for name in names {
         let data = unpacked(&name);
         for _ in 0..2 {
@@ -103,9 +106,9 @@ fn every_kept_folder_of_a_server_opens_with_all_that_was_in_it() {
     }
 }
 
-/// Certificates end, so the device asks for a new one; its unsent work goes under its new number.
+/// The fixture's certificate has expired, so the device enrols again. Its unsent work is sent under its new number.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_kept_device_works_on_with_every_kept_server() {
+async fn every_device_fixture_syncs_with_every_server_fixture() {
     for server in kept("server_") {
         for device in kept("device_") {
             let service = Service::resume(unpacked(&server)).await;

@@ -1,4 +1,4 @@
-//! A device and a server of which one is newer than the other's version of the wire.
+//! A device and a server with different versions of the wire protocol.
 
 use xundian_client::ffi::{ClientError, ErrorCode};
 use xundian_client::{Client, SyncError};
@@ -14,14 +14,14 @@ use xundian_tests::support::service::Service;
 use super::between::{Between, Rules};
 use crate::raw::{Papers, Wire};
 
-/// A reason that this version does not know.
+/// A refusal reason that this version does not know.
 const FUTURE_REASON: u8 = 250;
 const PLAIN: u8 = 0;
-/// Numbers of frames and homes that this version does not know.
+/// Numbers of a frame and a home type that this version does not know.
 const FUTURE_FRAME: u8 = 10;
 const FUTURE_HOME: u8 = 4;
 
-/// The same payload, said to be of a version.
+/// Changes a payload's version.
 fn of_version(version: u8) -> impl Fn(Vec<u8>) -> Vec<u8> {
     move |mut payload| {
         payload[0] = version;
@@ -29,7 +29,7 @@ fn of_version(version: u8) -> impl Fn(Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Frames of one kind replaced by what a newer server sends in their place; the others pass.
+/// Replaces frames of one kind by what a newer server would send; other frames pass.
 fn in_place_of(
     is_meant: fn(&ServerFrame) -> bool,
     newer: impl Fn(ServerFrame) -> Vec<u8> + Send + Sync + 'static,
@@ -52,7 +52,7 @@ const fn is_pulled(frame: &ServerFrame) -> bool {
     matches!(frame, ServerFrame::Pulled(_))
 }
 
-/// A frame with a field more than this version has.
+/// Encodes a frame with one field more than this version knows.
 fn with_a_field_more(frame: ServerFrame) -> Vec<u8> {
     [encode_server(&frame), vec![7]].concat()
 }
@@ -61,10 +61,10 @@ fn code_of(error: SyncError) -> ErrorCode {
     ClientError::from(error).code()
 }
 
-/// Everything that a device saved is still there to be sent, and comes to the server once when both understand each
-/// other again.
+/// Checks that all saved work of the device still waits, and reaches the server exactly once after the frames are no
+/// longer rewritten.
 async fn assert_nothing_lost(service: &Service, between: &Between, device: Device, visits: usize) -> Device {
-    assert_eq!(device.client.status().expect("readable").unsent_ops, 3, "nothing was taken for sent");
+    assert_eq!(device.client.status().expect("readable").unsent_ops, 3, "nothing counts as sent");
     assert_eq!(device.client.rejected().expect("readable"), []);
     between.set(Rules::none());
     let device = Device::open(device.close());
@@ -76,7 +76,7 @@ async fn assert_nothing_lost(service: &Service, between: &Between, device: Devic
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_todays_app_cannot_read_of_a_newer_server_is_a_clear_error_and_loses_nothing() {
+async fn unreadable_frames_of_a_newer_server_are_a_clear_error_and_lose_nothing() {
     let service = Service::start().await;
     let between = Between::start(&service);
     let mut device = between.device(&service, "W1").await;
@@ -102,7 +102,7 @@ async fn what_todays_app_cannot_read_of_a_newer_server_is_a_clear_error_and_lose
         assert!(!error.is_retryable(), "{what}");
         assert_eq!(code_of(error), ErrorCode::ServerUnreadable, "{what}");
         if what.contains("end") || what.contains("home") {
-            // The receipt came before, and stands.
+            // The receipt arrived before the unreadable frame, and remains valid.
             assert_eq!(device.client.status().expect("readable").unsent_ops, 0, "{what}");
             assert_eq!(device.client.status().expect("readable").last_sync_ms, before.last_sync_ms, "{what}");
             between.set(Rules::none());
@@ -115,7 +115,7 @@ async fn what_todays_app_cannot_read_of_a_newer_server_is_a_clear_error_and_lose
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_newer_server_that_is_unreadable_takes_no_invitation_away() {
+async fn an_unreadable_newer_server_does_not_use_up_an_invitation() {
     let service = Service::start().await;
     let between = Between::start(&service);
     let invitation = between.invitation(&service, "W1");
@@ -130,13 +130,13 @@ async fn a_newer_server_that_is_unreadable_takes_no_invitation_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reason_that_todays_app_does_not_know_is_another_one_with_its_words() {
+async fn an_unknown_refusal_reason_is_read_as_other_with_its_message() {
     let service = Service::start().await;
     let between = Between::start(&service);
     let device = between.device(&service, "W1").await;
     device.visit("A1", Day(today().0 - 1), 2);
     let words = "审批流程已变更";
-    // The first op of three is rejected for a reason of the future.
+    // The first of three ops is rejected for a reason that this version does not know.
     between.set(in_place_of(is_receipt, move |frame| {
         let ServerFrame::Receipt { first, receipt } = frame else { unreachable!("a receipt") };
         let [first, through] =
@@ -185,12 +185,13 @@ async fn an_app_of_another_version_is_told_which_end_to_update_and_keeps_its_wor
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_version_but_the_servers_is_refused_before_anything_of_the_frame_is_read() {
+async fn other_versions_are_refused_before_the_frame_is_decoded() {
     let service = Service::start().await;
     let device = service.device("W1").await;
     for version in [0, 2, 3, u8::MAX] {
         for papers in [Papers::of(device.folder()), Papers::of_nobody(device.folder())] {
-            let mut wire = Wire::open(&papers, service.address()).await.expect("the door is open");
+            let mut wire =
+                Wire::open(&papers, service.address()).await.expect("the server accepts connections");
             wire.send_payload(&[version, 99, 99, 99]).await;
             let heard = wire.hear().await;
             let complaint = heard.complaint().expect("a refusal");

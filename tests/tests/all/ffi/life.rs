@@ -1,4 +1,4 @@
-//! Hints from the platform.
+//! Hints from the platform: network changes, background and foreground, low memory.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use xundian_tests::support::service::Service;
 
 use super::{App, Heard, invitation_at};
 
-/// So many visits that a sync of them takes several frames.
+/// So many visits that their sync takes several frames.
 const VISITS: i64 = 600;
 
-/// Does something once, at the first step of a sync after which so many saves are settled.
+/// Runs an action once: at the first progress of a sync with at least `ops_done` ops.
 struct AtStep<F> {
     ops_done: u64,
     act: std::sync::Mutex<Option<F>>,
@@ -50,7 +50,7 @@ fn record(client: &Client, visits: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sync_goes_on_after_the_network_has_changed_under_it() {
+async fn a_sync_continues_after_a_change_of_network() {
     let service = Service::start().await;
     let relay = Arc::new(Relay::to(service.address()).await);
     let app = App::enrol_at(&invitation_at(&service, relay.address, "W1"), None).await;
@@ -58,20 +58,20 @@ async fn a_sync_goes_on_after_the_network_has_changed_under_it() {
     record(&app.client, VISITS);
     let before = relay.addresses();
     let (client, network) = (Arc::clone(&app.client), Arc::clone(&relay));
-    // A connection moves once the server has confirmed its handshake (RFC 9000, section 9): any answer shows that.
+    // A connection may migrate once the server has confirmed the handshake (RFC 9000, section 9). Any answer shows it.
     let change = AtStep::new(1, move || {
-        // The old address is gone: what is on its way to it is lost, and so is what would come from it.
+        // The old address is gone: datagrams from it and to it are lost.
         network.cut();
         client.network_changed().expect("open");
     });
-    let report = app.client.sync(Some(change)).await.expect("it goes on from the new address");
+    let report = app.client.sync(Some(change)).await.expect("it continues from the new address");
     assert_eq!((report.merged, report.rejected, report.unsent_ops), (3 * VISITS as u64, 0, 0));
     assert_eq!(relay.addresses(), before + 2, "one connection, from two addresses");
     service.verify();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_the_background_the_folder_is_free_and_any_call_opens_it_again() {
+async fn the_folder_is_free_in_the_background_and_any_call_opens_it_again() {
     let service = Service::start().await;
     let key = vec![7; 32];
     let app = App::enrol_at(&service.invitation("W1"), Some(key.clone())).await;
@@ -81,7 +81,7 @@ async fn in_the_background_the_folder_is_free_and_any_call_opens_it_again() {
     assert_eq!(in_use.code(), ErrorCode::StoreInUse);
 
     app.client.entering_background().await.expect("open");
-    // Another process of the app, such as an extension, could have it now.
+    // Another process of the app, such as an extension, could open it now.
     let other = Client::open(folder(), Some(key.clone())).expect("the folder is free");
     let refused = app.client.status().expect_err("the other one has it");
     assert_eq!(refused.code(), ErrorCode::StoreInUse);
@@ -92,7 +92,7 @@ async fn in_the_background_the_folder_is_free_and_any_call_opens_it_again() {
     let other_key = vec![8; 32];
     app.client.change_key(other_key.clone()).expect("changed");
     app.client.entering_background().await.expect("open");
-    app.client.entering_background().await.expect("a second time is nothing");
+    app.client.entering_background().await.expect("a second call does nothing");
     app.client.low_memory().expect("nothing is open");
     app.client.network_changed().expect("nothing runs");
     app.client.entering_foreground().expect("opens with the new key");
@@ -106,7 +106,7 @@ async fn in_the_background_the_folder_is_free_and_any_call_opens_it_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sync_ends_where_the_app_goes_to_the_background_and_the_next_goes_on() {
+async fn going_to_the_background_ends_a_sync_and_the_next_one_continues() {
     let service = Service::start().await;
     let app = App::enrol(&service, "W1").await;
     record(&app.client, VISITS);
@@ -119,7 +119,7 @@ async fn a_sync_ends_where_the_app_goes_to_the_background_and_the_next_goes_on()
     let ended = app.client.sync(Some(leave)).await;
     assert_eq!(left.until("that the app is in the background", |_| true).await, Ok(()));
     match ended {
-        // The hint came too late to end anything.
+        // The hint came after the sync had completed.
         Ok(report) => assert_eq!(report.merged, 3 * VISITS as u64),
         Err(error) => assert_eq!(error.code(), ErrorCode::Backgrounded),
     }
@@ -129,7 +129,7 @@ async fn a_sync_ends_where_the_app_goes_to_the_background_and_the_next_goes_on()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn observers_sleep_in_the_background_and_go_on_afterwards() {
+async fn observers_pause_in_the_background_and_continue_afterwards() {
     struct Told(Arc<Heard<u64>>);
     impl RecordsObserver for Told {
         fn on_records(&self, page: RecordPage) -> Result<(), ObserverError> {
@@ -150,8 +150,8 @@ async fn observers_sleep_in_the_background_and_go_on_afterwards() {
     app.client.entering_background().await.expect("open");
     app.client.entering_foreground().expect("opens");
     app.client.entering_background().await.expect("open");
-    // Recording in the background opens the store, and the observer is told again.
+    // Recording in the background opens the store, and the observer is called again.
     record(&app.client, 1);
     heard.until("a visit", |total| *total == 1).await;
-    assert_eq!(heard.all(), [0, 1], "what did not change while the store was closed is no news");
+    assert_eq!(heard.all(), [0, 1], "the observer is called only for changes");
 }

@@ -1,4 +1,4 @@
-//! Lists that stay fresh.
+//! Observed lists.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ fn states(page: &RecordPage) -> Vec<SaveState> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_follows_saves_and_syncs_and_says_nothing_twice() {
+async fn an_observed_list_follows_saves_and_syncs_without_duplicate_calls() {
     let service = Service::start().await;
     let (app, manager) = (App::enrol(&service, "W1").await, App::enrol(&service, "W4").await);
     let (issues, outlets) = (Heard::nothing(), Heard::nothing());
@@ -69,27 +69,27 @@ async fn a_list_follows_saves_and_syncs_and_says_nothing_twice() {
     let issue = raise(&app);
     let page = issues.until("her issue", |page| page.total == 1).await;
     assert_eq!((page.lines[0].id, states(&page)), (issue, vec![SaveState::Saved]));
-    // Neither of these is in the list's reach.
+    // These changes are not in the observed list.
     app.client.report_day(None, None).expect("reported");
     let visit = app.client.open_visit(company::outlet("A1"), None).expect("opened");
     app.client.close_visit(visit).expect("closed");
     app.client.sync(None).await.expect("synced");
-    issues.until("the server's word", |page| states(page) == [SaveState::Confirmed]).await;
+    issues.until("the confirmation", |page| states(page) == [SaveState::Confirmed]).await;
 
     manager.client.sync(None).await.expect("synced");
     manager.client.close_issue(issue, "已补货".into()).expect("closed");
     manager.client.sync(None).await.expect("synced");
     app.client.sync(None).await.expect("synced");
-    issues.until("that the manager closed it", |page| page.total == 0).await;
+    issues.until("the manager's change", |page| page.total == 0).await;
 
-    // A sync with nothing new, and saves of other kinds, are no news; the next issue is.
+    // A sync with nothing new and saves of other kinds cause no call; the next issue does.
     app.client.sync(None).await.expect("synced");
     app.client.report_day(None, None).expect("reported");
     let second = raise(&app);
     let page = issues.until("the second issue", |page| page.total == 1).await;
     assert_eq!(page.lines[0].id, second);
     let heard = issues.all();
-    assert!(heard.windows(2).all(|two| two[0] != two[1]), "nothing is told twice: {heard:?}");
+    assert!(heard.windows(2).all(|two| two[0] != two[1]), "no page is reported twice: {heard:?}");
     assert_eq!(outlets.all().len(), 1, "no outlet changed");
 
     subscriptions.0.cancel();
@@ -98,11 +98,11 @@ async fn a_list_follows_saves_and_syncs_and_says_nothing_twice() {
     let later = Heard::nothing();
     let _third = observe(open_issues(), &later);
     later.until("two issues", |page: &RecordPage| page.total == 2).await;
-    assert_eq!(issues.all().len(), calls, "a subscription that was cancelled");
+    assert_eq!(issues.all().len(), calls, "a cancelled subscription is not called");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_observer_that_takes_its_time_is_called_once_for_a_burst() {
+async fn a_slow_observer_is_called_once_for_a_burst() {
     struct Slow {
         heard: Arc<Heard<u64>>,
         goes_on: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
@@ -126,5 +126,5 @@ async fn an_observer_that_takes_its_time_is_called_once_for_a_burst() {
     }
     (0..3).for_each(|_| go_on.send(()).expect("it waits"));
     heard.until("all twenty", |total| *total == 20).await;
-    assert_eq!(heard.all(), [0, 20], "what came while it took its time made one call");
+    assert_eq!(heard.all(), [0, 20], "changes during a call cause one further call");
 }

@@ -1,4 +1,4 @@
-//! What apps in other languages call, against a real server: lists that stay fresh, hints from the platform, and many
+//! The interface for apps in other languages, against a real server: observed lists, hints from the platform, and many
 //! threads at once.
 
 mod life;
@@ -13,19 +13,19 @@ use xundian_client::ffi::Client;
 use xundian_tests::support::DEADLINE;
 use xundian_tests::support::service::{self, Service};
 
-/// A device as an app has it.
+/// A device as an app uses it.
 struct App {
     client: Arc<Client>,
     folder: TempDir,
 }
 
 impl App {
-    /// Enrols a device of a person, and syncs it once.
+    /// Enrols a device of a person, and syncs once.
     async fn enrol(service: &Service, person: &str) -> Self {
         Self::enrol_at(&service.invitation(person), None).await
     }
 
-    /// The same by an invitation, and with a key if there is one.
+    /// Enrols a device with an invitation and optionally a key, and syncs once.
     async fn enrol_at(invitation: &str, key: Option<Vec<u8>>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let client = Client::open(folder.path().display().to_string(), key).expect("opens");
@@ -35,12 +35,12 @@ impl App {
     }
 }
 
-/// An invitation for a person at a relay's address.
+/// Returns an invitation for a person with a relay's address.
 fn invitation_at(service: &Service, address: std::net::SocketAddr, person: &str) -> String {
     service::invitation(service.server(), address, person, service::HOUR_MS)
 }
 
-/// What was told, in order, for others to wait for.
+/// The values that an observer received, in order.
 struct Heard<T>(Mutex<Vec<T>>);
 
 impl<T: Clone> Heard<T> {
@@ -56,14 +56,14 @@ impl<T: Clone> Heard<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until the last that was told is what is meant.
+    /// Waits until the last received value fulfils a condition.
     async fn until(&self, what: &str, is_meant: impl Fn(&T) -> bool) -> T {
         let start = Instant::now();
         loop {
             if let Some(last) = self.all().pop().filter(|last| is_meant(last)) {
                 return last;
             }
-            assert!(start.elapsed() < DEADLINE, "waited in vain for {what}");
+            assert!(start.elapsed() < DEADLINE, "timed out waiting for {what}");
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }

@@ -1,6 +1,6 @@
-//! Many threads at once: random calls while it syncs, is sent to the background, has its network changed under it.
+//! Stress test: many threads make random calls while the client syncs, goes to the background, and changes networks.
 //!
-//! `XUNDIAN_LONG=1` runs it longer. `./test long` runs it under valgrind as well, which finds what is never freed.
+//! `XUNDIAN_LONG=1` runs it longer. `./test long` also runs it under valgrind, to find memory that is never freed.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -24,14 +24,14 @@ use xundian_tests::support::seed;
 use xundian_tests::support::service;
 
 const THREADS: usize = 3;
-/// A call that takes so long hangs: a save takes well under a second, also under valgrind.
+/// A call that takes this long hangs. A save takes well under a second, even under valgrind.
 const HANGS_AFTER: Duration = Duration::from_secs(120);
 
 fn calls_a_thread() -> usize {
     if std::env::var_os("XUNDIAN_LONG").is_some() { 3000 } else { 250 }
 }
 
-/// Listens to everything, and calls the client back.
+/// Observes everything, and calls the client from its callbacks.
 struct Listens(Arc<Client>);
 
 impl ProgressObserver for Listens {
@@ -47,7 +47,7 @@ impl StatusObserver for Listens {
         allowed(self.0.today());
         match status.unsent_ops % 2 {
             0 => Ok(()),
-            _ => Err(ObserverError::Failed { reason: "the app's own fault".into() }),
+            _ => Err(ObserverError::Failed { reason: "a failure of the app".into() }),
         }
     }
 }
@@ -60,7 +60,7 @@ impl RecordsObserver for Listens {
     }
 }
 
-/// Fails on what must never happen; the rest is what random calls run into.
+/// Fails on errors that must never occur. Other errors are normal for random calls.
 fn allowed<T>(result: Result<T, ClientError>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
@@ -90,7 +90,7 @@ fn some<T: Clone>(of: &[T], rng: &mut StdRng) -> Option<T> {
     (!of.is_empty()).then(|| of[rng.random_range(0..of.len())].clone())
 }
 
-/// One random save, or a read.
+/// Makes one random save or read.
 fn call(client: &Arc<Client>, rng: &mut StdRng) {
     let outlet = company::outlet(["A1", "A2", "A3"][rng.random_range(0..3)]);
     let units = |rng: &mut StdRng| [(product(rng.random_range(0..10)), rng.random_range(1..50))].into();
@@ -131,7 +131,7 @@ fn call(client: &Arc<Client>, rng: &mut StdRng) {
                 true => client.observe_status(listens),
                 false => client.observe_records(page(Kind::Visit, rng), listens),
             };
-            // Some are cancelled, some are let go of, and some stay for a while.
+            // Some subscriptions are cancelled, the others are dropped.
             allowed(subscription).into_iter().for_each(|subscription| {
                 if rng.random_bool(0.5) {
                     subscription.cancel();
@@ -141,7 +141,7 @@ fn call(client: &Arc<Client>, rng: &mut StdRng) {
     }
 }
 
-/// One random hint.
+/// Gives one random hint of the platform.
 fn hint(client: &Client, rng: &mut StdRng, runtime: &tokio::runtime::Handle) {
     match rng.random_range(0..4) {
         0 => _ = allowed(client.network_changed()),
@@ -151,7 +151,7 @@ fn hint(client: &Client, rng: &mut StdRng, runtime: &tokio::runtime::Handle) {
     }
 }
 
-/// How often work over the network came to what end.
+/// How many syncs and pushes ended in which way.
 #[derive(Default, Debug)]
 struct Ends {
     done: u64,
@@ -160,7 +160,7 @@ struct Ends {
     failed: u64,
 }
 
-/// Syncs and pushes until it is told to stop; some are cancelled.
+/// Syncs and pushes until told to stop. Some runs are cancelled.
 async fn sync_on(client: Arc<Client>, mut rng: StdRng, is_done: Arc<AtomicBool>) -> Ends {
     let mut ends = Ends::default();
     while !is_done.load(Ordering::SeqCst) {
@@ -189,7 +189,7 @@ async fn sync_on(client: Arc<Client>, mut rng: StdRng, is_done: Arc<AtomicBool>)
     ends
 }
 
-/// Ends the test where nothing moves any more; a thread that hangs could not.
+/// Aborts the process if no call ends for a long time; a hanging thread could not fail the test.
 fn watch(calls: Arc<AtomicU64>, is_done: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         let (mut seen, mut since) = (0, Instant::now());
@@ -200,7 +200,7 @@ fn watch(calls: Arc<AtomicU64>, is_done: Arc<AtomicBool>) -> std::thread::JoinHa
                 (seen, since) = (now, Instant::now());
             }
             if since.elapsed() > HANGS_AFTER {
-                eprintln!("no call has ended for {} s: a deadlock", HANGS_AFTER.as_secs());
+                eprintln!("no call has returned for {} s: a deadlock", HANGS_AFTER.as_secs());
                 std::process::abort();
             }
         }
@@ -234,7 +234,7 @@ async fn random_calls_of_many_threads_during_syncs_neither_panic_nor_hang_nor_lo
             let mut rng = StdRng::seed_from_u64(rng.random());
             std::thread::spawn(move || {
                 for _ in 0..calls_a_thread() {
-                    // One thread is the platform, which has little to say.
+                    // The first thread also plays the platform and gives some hints.
                     match nth == 0 && rng.random_bool(0.06) {
                         true => hint(&client, &mut rng, &runtime),
                         false => call(&client, &mut rng),
@@ -251,14 +251,14 @@ async fn random_calls_of_many_threads_during_syncs_neither_panic_nor_hang_nor_lo
     assert!(ends.iter().all(Result::is_ok), "a call panicked");
     let ends = syncing.await.expect("no panic");
     watchdog.join().expect("no panic");
-    app.client.sync(None).await.expect("a quiet sync comes to its end");
+    app.client.sync(None).await.expect("a sync without other calls succeeds");
     let status = app.client.status().expect("open");
     eprintln!("{} calls, {ends:?}, {status:?}", calls.load(Ordering::SeqCst));
     assert_eq!((status.unsent_ops, status.rejected_ops), (0, 0), "every save has arrived");
     app.client.close();
 }
 
-/// Runs the test above under valgrind. Only where it was asked for, as it takes minutes.
+/// Runs the test above under valgrind. Ignored by default, because it takes minutes.
 #[test]
 #[ignore = "takes minutes; ./test long runs it"]
 fn under_valgrind_nothing_is_lost() {

@@ -1,11 +1,12 @@
-//! Every public decoder against broken bytes.
+//! Fuzzes every public decoder.
 //!
-//! The golden bytes and the corpus are the seeds; they are flipped, cut, spliced, and their lengths set to extremes. No
-//! decoder may panic, and what decodes must encode and decode to the same.
+//! The seeds are the golden bytes and the corpus. Mutations flip, truncate and splice them, and set lengths to
+//! extremes. No decoder may panic. Whatever decodes must encode and decode to the same value.
 //!
-//! The corpus, `tests/corpus/<decoder>`, holds inputs that are refused, one for each reason, so that what is made of them
-//! gets as deep; and what once broke something. `XUNDIAN_FUZZ_SECONDS=60 cargo test -p xundian-tests --test all
-//! the_corpus_is_added_to -- --ignored` adds inputs for reasons that have none yet.
+//! The corpus, `tests/corpus/<decoder>`, holds one rejected input for each error message, so that mutations of it reach
+//! as deep into the decoder. It also holds inputs that once caused a failure.
+//! `XUNDIAN_FUZZ_SECONDS=60 cargo test -p xundian-tests --test all the_corpus_is_added_to -- --ignored` adds inputs for
+//! error messages that have none yet.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,14 +18,14 @@ use xundian_protocol::wire::{stored, v1};
 
 use super::random::{Random, mutated};
 
-/// Inputs that a target keeps because they decoded.
+/// The number of seeds up to which a target keeps inputs that decoded.
 const KEPT_MAX: usize = 400;
 const INPUT_BYTES_MAX: usize = 64 * 1024;
-/// What a file of the corpus, and all of it, may take.
+/// The largest sizes of a corpus file and of the whole corpus.
 const CORPUS_FILE_BYTES_MAX: usize = 4 * 1024;
 const CORPUS_BYTES_MAX: u64 = 200_000;
 
-/// A decoder: its name, its seeds, and a run that says whether the input decoded, or why not.
+/// A decoder to fuzz: its name, its seeds, and a function that decodes an input and checks the round trip.
 struct Target {
     name: &'static str,
     seeds: Vec<Vec<u8>>,
@@ -32,7 +33,7 @@ struct Target {
 }
 
 #[test]
-fn no_decoder_panics_and_what_decodes_comes_back() {
+fn no_decoder_panics_and_decoded_values_survive_a_round_trip() {
     let (seed, until) = (super::seed("decoders"), super::until());
     std::thread::scope(|scope| {
         for (target, stream) in targets().into_iter().zip(1u64..) {
@@ -77,7 +78,7 @@ fn the_corpus_is_small() {
 }
 
 #[test]
-#[ignore = "adds files to the corpus, which somebody looks at and commits"]
+#[ignore = "adds files to the corpus, to be reviewed and committed"]
 fn the_corpus_is_added_to() {
     let (seed, until) = (super::seed("corpus"), super::until());
     std::thread::scope(|scope| {
@@ -102,7 +103,7 @@ fn the_corpus_is_added_to() {
     });
 }
 
-/// Why an input is refused, as the name of a file.
+/// Returns the error message for an input, as a file name.
 fn reason(target: &Target, input: &[u8]) -> Option<String> {
     let refused = (target.run)(input).err()?;
     let words = refused.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| word.len() > 1);
@@ -114,7 +115,7 @@ fn corpus_folder(target: &str) -> PathBuf {
 }
 
 fn corpus_files(target: &str) -> Vec<PathBuf> {
-    // A decoder may have none.
+    // A decoder may have no corpus.
     let Ok(files) = std::fs::read_dir(corpus_folder(target)) else { return Vec::new() };
     let mut files: Vec<PathBuf> = files.map(|file| file.expect("readable").path()).collect();
     files.sort_unstable();
@@ -125,7 +126,7 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     corpus_files(target).into_iter().map(|file| std::fs::read(file).expect("readable")).collect()
 }
 
-/// Prints what broke a decoder.
+/// Prints the input if a decoder panics.
 struct Shown<'a> {
     target: &'static str,
     seed: u64,
@@ -163,14 +164,14 @@ fn targets() -> Vec<Target> {
     ]
 }
 
-/// Small pictures of every form that is decoded.
+/// Returns small pictures of every supported format.
 fn pictures() -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/pictures");
     let files = std::fs::read_dir(&folder).expect("our own folder");
     files.map(|file| std::fs::read(file.expect("readable").path()).expect("readable")).collect()
 }
 
-/// Whatever a picture is, its thumbnail is a small JPEG picture.
+/// The thumbnail of any decodable picture is a small JPEG.
 fn preview(input: &[u8]) -> Result<(), String> {
     let made = xundian_server::photos::preview_of(input).map_err(|error| error.to_string())?;
     assert!(made.starts_with(b"\xFF\xD8\xFF") && made.len() < 1 << 20);
@@ -207,7 +208,7 @@ fn numbers(input: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// However a stream is split, the same frames come out of it, or the same error.
+/// However the stream is split, the reader returns the same frames or the same error.
 fn framing(input: &[u8]) -> Result<(), String> {
     let read = |chunk: usize| {
         let mut reader = FrameReader::new(FRAME_BYTES_MAX);
@@ -247,7 +248,7 @@ fn framed(payloads: &[Vec<u8>]) -> Vec<u8> {
     out
 }
 
-/// The golden bytes whose names start so.
+/// Returns the golden bytes whose names begin with `start`.
 pub(super) fn fixtures(file: &str, start: &str) -> Vec<Vec<u8>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protocol/fixtures").join(file);
     let text = std::fs::read_to_string(path).expect("the golden bytes are there");

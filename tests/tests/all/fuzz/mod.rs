@@ -1,7 +1,7 @@
-//! Broken bytes for every public decoder and wild sequences of frames for the sessions, each for `XUNDIAN_FUZZ_SECONDS`
-//! seconds (5 where it is not set).
+//! Fuzz tests: corrupted bytes for every public decoder, and arbitrary sequences of frames for the sessions. Each test
+//! runs for `XUNDIAN_FUZZ_SECONDS` seconds, by default 5.
 //!
-//! `XUNDIAN_SEED` repeats a run: the same inputs in the same order. What breaks something is printed.
+//! `XUNDIAN_SEED` repeats a run with the same inputs in the same order. Inputs that cause a failure are printed.
 
 mod decoders;
 mod random;
@@ -9,13 +9,13 @@ mod sessions;
 
 use std::time::{Duration, Instant};
 
-/// How long to go on, from now.
+/// Returns when to stop.
 fn until() -> Instant {
     let seconds = std::env::var("XUNDIAN_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
     Instant::now() + Duration::from_secs(seconds)
 }
 
-/// The seed of a run, which is printed.
+/// Returns the seed of a run, and prints it.
 fn seed(of: &str) -> u64 {
     let given = std::env::var("XUNDIAN_SEED").ok().and_then(|text| text.parse().ok());
     let seed = given.unwrap_or_else(rand::random);

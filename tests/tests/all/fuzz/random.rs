@@ -1,7 +1,7 @@
-//! Random choices that can be made again, and inputs made of others by them.
+//! Reproducible random choices, and random mutations of inputs.
 
 const MUTATIONS_MAX: u64 = 4;
-/// Lengths and numbers at the edges, as bincode's varints write them.
+/// Extreme lengths and numbers, encoded as bincode's varints.
 const EXTREMES: [&[u8]; 9] = [
     &[0],
     &[250],
@@ -14,7 +14,7 @@ const EXTREMES: [&[u8]; 9] = [
     &[253, 255, 255, 255, 255, 255, 255, 255, 255],
 ];
 
-/// SplitMix64: the same seed, the same inputs.
+/// SplitMix64: the same seed gives the same inputs.
 pub(super) struct Random(pub(super) u64);
 
 impl Random {
@@ -26,7 +26,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `end`; 0 where there is none.
+    /// Returns a number below `end`, or 0 if `end` is 0.
     pub(super) fn below(&mut self, end: usize) -> usize {
         (self.next() % (end as u64).max(1)) as usize
     }
@@ -36,7 +36,7 @@ impl Random {
     }
 }
 
-/// One of the seeds, changed in one place or a few.
+/// Returns one of the seeds with one to four mutations.
 pub(super) fn mutated(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut input = seeds[random.below(seeds.len())].clone();
     for _ in 0..=random.next() % MUTATIONS_MAX {

@@ -1,4 +1,4 @@
-//! How fixtures of today's formats are made: two people's days on real devices, left in the middle of the work.
+//! Makes fixtures of today's formats: two people's days on real devices, left in the middle of the work.
 
 use std::fs;
 use std::path::Path;
@@ -21,14 +21,14 @@ use super::super::kinds::FUTURE;
 use super::super::{FUTURE_TAGS, listing, newer, with_future};
 use super::{DEVICE_FORMAT, KEY, SEALED, SERVER_FORMAT, folder, open};
 
-/// Bytes of a note, and how many of them do not fit into a device's journal, so that its tree holds something too.
+/// The size of a note, and a number of notes that does not fit into a device's journal, so that its tree is not empty.
 const LONG_NOTE_BYTES: usize = 8_000;
 const LONG_NOTES: usize = 540;
-/// What a fixture may take.
+/// The largest packed fixture.
 const PACKED_BYTES_MAX: usize = 200_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "makes what is kept for ever: only once a format is new"]
+#[ignore = "makes fixtures that are kept forever; run it once for a new format"]
 async fn fixtures_of_the_present_formats_are_made() {
     let service = Service::start().await;
     company::write(service.server(), vec![company::route("W2", today(), &["B1"])]);
@@ -60,12 +60,12 @@ async fn fixtures_of_the_present_formats_are_made() {
     keep(&format!("server_{SERVER_FORMAT}"), &packed, &listing::of_server(data.path()));
 }
 
-/// What was kept before stays as it is.
+/// Writes a fixture with its listing, unless it exists already.
 fn keep(name: &str, packed: &[u8], listing: &str) {
     assert!(packed.len() <= PACKED_BYTES_MAX, "{name} takes {} bytes", packed.len());
     let file = folder().join(format!("{name}.packed"));
     if file.exists() {
-        eprintln!("{name} is there already and is left alone");
+        eprintln!("{name} exists already and is not replaced");
         return;
     }
     eprintln!("{name}: {} bytes", packed.len());
@@ -77,8 +77,8 @@ fn picture(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/pictures").join(name)).expect("our own picture")
 }
 
-/// A visit with a photo, which the server has; what a newer app added to it; a record of a kind of the future; a
-/// conflict; and an edit that lies in the tray.
+/// A stored visit with a photo, an edit that is rejected, and a record of an unknown kind with a conflict, written by
+/// newer apps.
 async fn day(service: &Service, client: &Client, person: &str, code: &str) {
     client.sync(|_| {}).await.expect("synced");
     let at_ms = sessions::now_ms() - 3_600_000;
@@ -103,7 +103,7 @@ async fn day(service: &Service, client: &Client, person: &str, code: &str) {
     assert_eq!(client.conflicts(Some(home)).expect("readable").len(), 1);
 }
 
-/// So many edits that the journal is folded into the tree, more than once.
+/// Saves so many long edits that the journal is folded into the tree more than once.
 async fn long_notes(client: &Client) {
     for nth in 0..LONG_NOTES {
         let note = Some(format!("{nth:08}").repeat(LONG_NOTE_BYTES / 8));
@@ -114,7 +114,7 @@ async fn long_notes(client: &Client) {
     client.sync(|_| {}).await.expect("synced");
 }
 
-/// Saves that wait: a whole visit, a problem, and a visit that is still going on, with a photo.
+/// Leaves unsent work: a complete visit, an issue, and an open visit with a photo.
 fn leave_work(client: &Client, code: &str, lines: u64) {
     client.record(&bundle(outlet(code), sessions::now_ms() - 1_800_000, lines)).expect("saved");
     let issue = NewIssue {

@@ -1,4 +1,4 @@
-//! The device's end: a small store, a driver like the app's, and what must hold whatever the server says.
+//! The device's end: a small store, a driver like the app's, and the invariants that hold for any server.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -19,10 +19,10 @@ use xundian_protocol::wire::v1::{
 use super::super::random::Random;
 
 pub(super) const NO: DeviceNo = DeviceNo(7);
-/// Polls from a frame to the next wait: a full pipeline is read and sent again, and something is committed.
+/// The number of polls within which a session must wait: reads and sends of a full pipeline, and commits.
 const POLLS_MAX: usize = 4 * PUSH_FRAMES_IN_FLIGHT_MAX + 8;
 
-/// The homes of this small world.
+/// The homes that exist in these tests.
 pub(super) fn homes() -> [Home; 4] {
     let id = |n| RecordId::from_bytes([n; 16]);
     [
@@ -33,11 +33,11 @@ pub(super) fn homes() -> [Home; 4] {
     ]
 }
 
-/// A device through its sessions.
+/// A device with its store, used for several sessions.
 pub(super) struct Device {
     outbox: BTreeMap<OpSeq, Op>,
     next: OpSeq,
-    /// The last op that was ever sent.
+    /// The highest sequence number that was ever sent.
     sent_ever: OpSeq,
     settled: OpSeq,
     cursor: FeedSeq,
@@ -45,7 +45,7 @@ pub(super) struct Device {
     at: Option<Session>,
 }
 
-/// One session, with what has happened in it.
+/// One session, and what happened in it.
 struct Session {
     inner: ClientSession,
     aim: SyncMode,
@@ -54,14 +54,14 @@ struct Session {
     is_resuming: bool,
     sent: BTreeSet<OpSeq>,
     in_flight: VecDeque<OpSeq>,
-    /// What receipts said that came: the first op of their push, and through which.
+    /// The received receipts: the first op of the push, and the last acknowledged op.
     receipts: Vec<(OpSeq, OpSeq)>,
     pulled: Vec<FeedSeq>,
-    /// The last pull that was sent.
+    /// The last sent pull.
     pull: Option<Pull>,
-    /// Where the outbox ended when it was last found empty.
+    /// The next sequence number when the outbox was last found empty.
     empty_at: OpSeq,
-    /// Frames taken since it last waited, and in all; frames sent.
+    /// The number of frames taken since the last wait.
     since_wait: usize,
     taken: usize,
     sends: usize,
@@ -121,7 +121,7 @@ impl Device {
         });
     }
 
-    /// Takes a frame. Returns whether the session goes on.
+    /// Handles a frame. Returns whether the session continues.
     pub(super) fn take(&mut self, frame: ServerFrame) -> bool {
         let Some(session) = &mut self.at else { return false };
         session.since_wait += 1;
@@ -139,7 +139,7 @@ impl Device {
         session.inner.handle(frame).is_ok()
     }
 
-    /// Does what the session asks for until it waits. Returns whether it goes on.
+    /// Does what the session asks for until it waits or ends. Returns whether it continues.
     pub(super) fn work(&mut self, up: &mut VecDeque<Vec<u8>>, random: &mut Random) -> bool {
         let Some(mut session) = self.at.take() else { return false };
         let polls_max = POLLS_MAX + 4 * session.since_wait;
@@ -151,14 +151,14 @@ impl Device {
                 break;
             }
         }
-        assert!(goes_on.is_some(), "it does not come to wait: {session:?}", session = session.inner);
+        assert!(goes_on.is_some(), "it does not wait: {session:?}", session = session.inner);
         let sends_max = 8 + 6 * session.taken + session.saves + self.outbox.len();
         assert!(session.sends <= sends_max, "{} frames for {}", session.sends, session.taken);
         self.at = Some(session);
         goes_on == Some(true)
     }
 
-    /// One step; gives whether the session goes on, once it waits or has ended.
+    /// Does one step. Returns whether the session continues if it waits or has ended, and `None` otherwise.
     fn step(
         &mut self,
         session: &mut Session,
@@ -169,7 +169,7 @@ impl Device {
             Step::Wait => return Some(true),
             Step::Done(outcome) => {
                 self.check_done(session, outcome);
-                assert_eq!(session.inner.poll(), Step::Done(outcome), "done is done");
+                assert_eq!(session.inner.poll(), Step::Done(outcome), "a finished session stays finished");
                 return Some(false);
             }
             Step::Send(frame) => {
@@ -186,7 +186,7 @@ impl Device {
             }
             Step::Welcome(welcome) => {
                 session.is_welcomed = true;
-                // As the app does: its store was restored, or the server's.
+                // The app does the same: its store or the server's was restored from a backup.
                 if welcome.applied_through > self.sent_ever || welcome.applied_through < self.settled {
                     return Some(false);
                 }
@@ -203,7 +203,7 @@ impl Device {
             }
             Step::ReadCursors => session.inner.ready_to_pull(self.pull()),
             Step::CommitChanges(changes) => {
-                assert!(session.pull.is_some(), "nothing was asked for");
+                assert!(session.pull.is_some(), "no pull was sent");
                 let place = match changes.home {
                     None => Some(&mut self.cursor),
                     Some(home) => self.held.get_mut(&home).and_then(Option::as_mut),
@@ -217,18 +217,18 @@ impl Device {
                 session.inner.digests(self.held.keys().map(digest).collect());
             }
             Step::ReadRecords { after, .. } => {
-                assert!(session.is_checked, "nothing was to be checked");
+                assert!(session.is_checked, "no reconciliation was requested");
                 let key = RecordKey { kind: KindId(u16::from(after.is_some())), id: RecordId::NIL };
                 let through = (random.below(3) == 0).then_some(key);
                 session.inner.records(RecordDigests { through, records: Vec::new() });
             }
-            Step::CommitRepair(_) => assert!(session.is_checked, "nothing was to be checked"),
+            Step::CommitRepair(_) => assert!(session.is_checked, "no reconciliation was requested"),
         }
         None
     }
 
     fn resumed(&mut self, session: &Session, resumed: Resumed) {
-        assert!(session.is_resuming, "nothing was asked for");
+        assert!(session.is_resuming, "resuming was not requested");
         if !resumed.continues {
             self.cursor = FeedSeq(0);
             self.held.values_mut().for_each(|place| *place = Some(FeedSeq(0)));
@@ -250,7 +250,7 @@ impl Device {
         session.sends += 1;
         match frame {
             ClientFrame::Push(push) => {
-                assert!(session.is_welcomed, "what its numbers stand for at the server is not known yet");
+                assert!(session.is_welcomed, "a push before the welcome");
                 let (Some(first), Some(last)) = (push.ops.first(), push.ops.last()) else {
                     panic!("a push without ops")
                 };
@@ -261,11 +261,11 @@ impl Device {
                 self.sent_ever = self.sent_ever.max(last.seq);
             }
             ClientFrame::Pull(pull) => {
-                // Who claims that all up to a moment was sent has sent it.
+                // A pull claims that everything up to a moment was sent, so it must have been sent.
                 let position = self.pull();
                 assert_eq!((pull.cursor, &pull.behind), (position.cursor, &position.behind));
                 let unsent = self.outbox.keys().filter(|seq| !session.sent.contains(seq)).count();
-                assert_eq!(unsent, 0, "it claims more than it sent");
+                assert_eq!(unsent, 0, "it claims more ops than it sent");
                 assert!(pull.sent_through >= position.sent_through);
                 session.pull = Some(pull.clone());
             }
@@ -273,18 +273,22 @@ impl Device {
         }
     }
 
-    /// Nothing is settled that was not sent, and of which no receipt has spoken.
+    /// Checks that a receipt settles only ops that were sent and that a received receipt covers.
     fn commit_receipt(&mut self, session: &mut Session, receipt: &Receipt) {
         let through = receipt.through;
-        assert!(through > self.settled, "a receipt that says nothing new");
+        assert!(through > self.settled, "a receipt that settles nothing new");
         for seq in (self.settled.0 + 1..=through.0).map(OpSeq) {
             assert!(session.sent.contains(&seq), "op {} was never sent", seq.0);
             let is_said = |(first, through): &(OpSeq, OpSeq)| (*first..=*through).contains(&seq);
-            assert!(session.receipts.iter().any(is_said), "nobody spoke of op {}", seq.0);
+            assert!(session.receipts.iter().any(is_said), "no receipt covers op {}", seq.0);
         }
         let named = receipt.rejections.iter().map(|rejection| rejection.seq);
         for seq in named.chain(receipt.restamped.iter().map(|(seq, _)| *seq)) {
-            assert!(seq <= through && session.sent.contains(&seq), "op {} is none of these", seq.0);
+            assert!(
+                seq <= through && session.sent.contains(&seq),
+                "op {} is not covered by the receipt",
+                seq.0
+            );
         }
         self.outbox = self.outbox.split_off(&through.next());
         self.settled = through;
@@ -296,17 +300,17 @@ impl Device {
         match outcome {
             Outcome::Pushed => {
                 assert_eq!(session.aim, SyncMode::Push);
-                assert!(self.outbox.keys().all(|seq| *seq >= session.empty_at), "some are left");
+                assert!(self.outbox.keys().all(|seq| *seq >= session.empty_at), "some ops are left");
             }
             Outcome::Synced(Synced { cursor, captured_through_ms }) => {
                 let pull = session.pull.as_ref().expect("a pull");
                 assert_eq!(session.aim, SyncMode::Sync);
-                assert!(session.pulled.contains(&cursor), "the server never said so");
+                assert!(session.pulled.contains(&cursor), "the server never sent this position");
                 assert_eq!(self.cursor, cursor);
                 let is_here = |place: &Option<FeedSeq>| place.is_none_or(|place| place >= cursor);
                 assert!(self.held.values().all(is_here), "a home is behind");
                 assert_eq!(captured_through_ms, pull.captured_through_ms);
-                assert!(self.outbox.keys().all(|seq| *seq > pull.sent_through), "some have no receipt");
+                assert!(self.outbox.keys().all(|seq| *seq > pull.sent_through), "some ops have no receipt");
                 self.held.values_mut().for_each(|place| *place = None);
             }
         }

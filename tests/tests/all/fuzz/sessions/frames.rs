@@ -1,4 +1,4 @@
-//! Frames as they arrive: most as they were sent, others twisted in a number, broken in their bytes, or from elsewhere.
+//! Arriving frames: most as they were sent, others with changed numbers, with corrupted bytes, or from elsewhere.
 
 use xundian_protocol::clock::Hlc;
 use xundian_protocol::ids::{FeedSeq, OpSeq};
@@ -10,7 +10,7 @@ use super::super::decoders::fixtures;
 use super::super::random::{Random, mutated};
 use super::device::homes;
 
-/// How often broken bytes are broken anew until they are a frame all the same.
+/// How often bytes are corrupted until the result is a valid frame.
 const TRIES: usize = 6;
 
 /// The golden frames of both ends.
@@ -24,7 +24,7 @@ impl Pool {
         Self { client: fixtures("wire_v1.hex", "client."), server: fixtures("wire_v1.hex", "server.") }
     }
 
-    /// A frame of a device; any there is where none was sent.
+    /// Returns a frame of a device, derived from `sent` or else from any golden frame.
     pub(super) fn client(&self, sent: Option<Vec<u8>>, random: &mut Random) -> Option<ClientFrame> {
         let payload = broken(sent, &self.client, random, |payload| decode_client(payload).is_ok());
         let frame = decode_client(&payload).ok()?;
@@ -32,7 +32,7 @@ impl Pool {
         decode_client(&encode_client(&frame)).ok()
     }
 
-    /// A frame of a server; any there is where none was sent.
+    /// Returns a frame of a server, derived from `sent` or else from any golden frame.
     pub(super) fn server(&self, sent: Option<Vec<u8>>, random: &mut Random) -> Option<ServerFrame> {
         let payload = broken(sent, &self.server, random, |payload| decode_server(payload).is_ok());
         let frame = decode_server(&payload).ok()?;
@@ -58,7 +58,7 @@ fn broken(
     (0..TRIES).map(|_| mutated(seeds, random)).find(|payload| is_frame(payload)).unwrap_or_else(whole)
 }
 
-/// A number that could be taken for this one.
+/// Returns a number that may be confused with this one.
 fn near(number: u64, random: &mut Random) -> u64 {
     match random.below(8) {
         0 => 0,

@@ -1,8 +1,9 @@
-//! Both ends of a session, driven by sequences of frames that no sound peer sends.
+//! Both ends of a session, driven by sequences of frames that no correct peer sends.
 //!
-//! A run is a device and a server with small stores, whose frames are lost, repeated, reordered, twisted, broken and
-//! replaced by others. Whatever comes, each end keeps what it owes to its own store: [`device`] and [`server`] check that
-//! at every step. A run that fails prints its number: `XUNDIAN_SEED` and `XUNDIAN_RUN` repeat it alone.
+//! A run has a device and a server with small stores. Their frames are lost, repeated, reordered, changed, corrupted
+//! and replaced by others. Whatever arrives, each end must keep the invariants of its own store: [`device`] and
+//! [`server`] check them at every step. A failing run prints its number; `XUNDIAN_SEED` and `XUNDIAN_RUN` repeat it
+//! alone.
 
 mod device;
 mod frames;
@@ -17,19 +18,19 @@ use device::Device;
 use frames::Pool;
 use server::Server;
 
-/// What may happen in one run.
+/// The largest number of events in one session.
 const EVENTS_MAX: usize = 160;
-/// Sessions of one run, one after the other, with the same stores.
+/// The largest number of sessions in one run. They follow each other on the same stores.
 const SESSIONS_MAX: usize = 4;
 
-/// Runs until the time is over.
+/// Repeats `run` until the time is over.
 fn repeat(what: &str, mut run: impl FnMut(&mut Random) -> u64) {
     let (seed, until) = (super::seed(what), super::until());
     let alone = std::env::var("XUNDIAN_RUN").ok().and_then(|text| text.parse::<u64>().ok());
     let (begun, mut frames, mut nth) = (Instant::now(), 0, alone.unwrap_or(0));
     loop {
         let shown = Shown { what, seed, nth };
-        // Runs do not depend on each other, so that one of them can be repeated.
+        // Runs are independent, so that one of them can be repeated alone.
         frames += run(&mut Random(Random(seed ^ nth).next()));
         drop(shown);
         nth += 1;
@@ -41,7 +42,7 @@ fn repeat(what: &str, mut run: impl FnMut(&mut Random) -> u64) {
     eprintln!("fuzz: {what}: {nth} runs, {frames} frames, {:.0} a second", frames as f64 / seconds);
 }
 
-/// Prints which run failed.
+/// Prints the number of a run that panics.
 struct Shown<'a> {
     what: &'a str,
     seed: u64,
@@ -57,7 +58,7 @@ impl Drop for Shown<'_> {
 }
 
 #[test]
-fn no_sequence_of_frames_makes_an_end_of_a_session_panic_lie_or_run_away() {
+fn no_sequence_of_frames_breaks_a_session() {
     let pool = Pool::golden();
     repeat("sessions", |random| {
         let (mut device, mut server) = (Device::new(random), Server::new());
@@ -66,12 +67,12 @@ fn no_sequence_of_frames_makes_an_end_of_a_session_panic_lie_or_run_away() {
 }
 
 #[test]
-fn no_sequence_of_frames_makes_an_upload_panic_lie_or_run_away() {
+fn no_sequence_of_frames_breaks_an_upload() {
     let pool = Pool::golden();
     repeat("uploads", |random| upload::run(&pool, random));
 }
 
-/// One session, until one end gives up or nothing more happens. Returns how many frames were taken.
+/// Runs one session until an end gives up or the events are used up. Returns how many frames were handled.
 fn session(device: &mut Device, server: &mut Server, pool: &Pool, random: &mut Random) -> u64 {
     let (mut up, mut down) = (VecDeque::new(), VecDeque::new());
     let mut taken = 0;
@@ -107,8 +108,8 @@ fn session(device: &mut Device, server: &mut Server, pool: &Pool, random: &mut R
     taken
 }
 
-/// What arrives now: mostly the oldest payload, sometimes several at once, another one, one again, or none of the
-/// peer's own.
+/// Chooses what arrives now: usually the oldest payload, sometimes all, a random one, the oldest again, none at all, or
+/// `None` for a frame that the peer did not send.
 fn drawn(queue: &mut VecDeque<Vec<u8>>, random: &mut Random) -> Vec<Option<Vec<u8>>> {
     match random.below(16) {
         0 => vec![None],
