@@ -117,7 +117,7 @@ fn find_planted(parts: &Arc<Parts>, arguments: &Arguments, name: &str) -> Result
             return Ok(true);
         }
     }
-    println!("{bug:?} is found by none of {} seeds", arguments.seeds);
+    println!("none of {} seeds finds {bug:?}", arguments.seeds);
     Ok(false)
 }
 

@@ -1,5 +1,5 @@
-//! Acceptance: a device that sends nonsense is told so and let go; the server serves the others meanwhile, and
-//! its memory stays bounded.
+//! Acceptance: a device that sends invalid data gets an error and is disconnected. Meanwhile the server serves the
+//! other devices, and its memory stays bounded.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -27,24 +27,24 @@ use xundian_tests::support::{DEADLINE, seed};
 use crate::raw::{Heard, Papers, RawDevice, Wire, hello, pull};
 
 const ROUNDS: usize = 120;
-/// Rounds after which the server's threads have all met the largest frames: from then on it must not grow.
+/// The number of rounds until all server threads have met the largest frames. After that memory must not grow.
 const WARM_UP_ROUNDS: usize = 10;
 const MEMORY_KIB_MAX: u64 = 50 * 1024;
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
 
-/// What a hostile device sends.
+/// Invalid data from a hostile device.
 #[derive(Debug)]
 enum Nonsense {
-    /// Bytes as they are, then the end of the stream.
+    /// These raw bytes, then the end of the stream.
     Bytes(Vec<u8>),
-    /// One payload as a whole frame.
+    /// One payload in a complete frame.
     Payload(Vec<u8>),
-    /// Frames of this version at the wrong place.
+    /// Valid frames at the wrong time.
     Frames(Vec<ClientFrame>),
 }
 
-/// Zeros as one zstd frame (RFC 8878) that says how many there are: 4 bytes for each 128 KiB.
+/// Returns a zstd frame (RFC 8878) of `len` zeros that declares its size. It takes 4 bytes per 128 KiB.
 fn zeros(len: usize) -> Vec<u8> {
     const BLOCK: usize = 128 * 1024;
     let mut frame = vec![0x28, 0xB5, 0x2F, 0xFD, 0xA0];
@@ -53,7 +53,7 @@ fn zeros(len: usize) -> Vec<u8> {
     while left > 0 {
         let size = left.min(BLOCK);
         left -= size;
-        // One byte, repeated: the last block's bit, the kind, the size.
+        // A block of one repeated byte: the last-block bit, the block type, the size.
         let header = u32::from(left == 0) | 1 << 1 | u32::try_from(size).expect("a block's size") << 3;
         frame.extend(&reversed(header)[..3]);
         frame.push(0);
@@ -61,14 +61,14 @@ fn zeros(len: usize) -> Vec<u8> {
     frame
 }
 
-/// zstd writes the last byte first; the lints forbid that for everything of ours.
+/// zstd is little-endian, which the lints forbid for our own formats.
 fn reversed(number: u32) -> [u8; 4] {
     let mut bytes = number.to_be_bytes();
     bytes.reverse();
     bytes
 }
 
-/// A compressed payload that claims a length.
+/// Returns a compressed payload of `content` zeros that claims another length.
 fn bomb(claimed: usize, content: usize) -> Vec<u8> {
     let mut payload = vec![VERSION, ZSTD];
     payload.extend(u32::try_from(claimed).unwrap_or(u32::MAX).to_be_bytes());
@@ -76,7 +76,7 @@ fn bomb(claimed: usize, content: usize) -> Vec<u8> {
     payload
 }
 
-/// One of each kind, and words that the server's answer has.
+/// One example of each kind, with words of the error that the server must send.
 fn all_kinds(rng: &mut StdRng) -> Vec<(Nonsense, &'static str)> {
     let mut garbage = vec![0; rng.random_range(5..4096)];
     rng.fill_bytes(&mut garbage);
@@ -128,9 +128,9 @@ async fn say(wire: &mut Wire, nonsense: &Nonsense) {
     }
 }
 
-/// Says it, and fails unless the server answers with a clear complaint and ends the connection.
+/// Sends `nonsense`. Fails unless the server answers with an error that contains `says`, and ends the connection.
 async fn assert_refused(papers: Arc<Papers>, server: SocketAddr, nonsense: Nonsense, says: &str) {
-    let mut wire = Wire::open(&papers, server).await.expect("the door is open");
+    let mut wire = Wire::open(&papers, server).await.expect("the server accepts connections");
     say(&mut wire, &nonsense).await;
     loop {
         let heard = wire.hear().await;
@@ -142,7 +142,7 @@ async fn assert_refused(papers: Arc<Papers>, server: SocketAddr, nonsense: Nonse
     wire.reason().await;
 }
 
-/// A server process with the small company, and devices of W1 (hostile) and W2 (sound).
+/// A server process with the small company, a hostile device of W1, and a sound device of W2.
 async fn serve() -> (TempDir, ServerProcess, Device, Device) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut process = ServerProcess::new(folder.path());
@@ -165,7 +165,7 @@ fn held(folder: &Path) -> Contents {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn thousands_of_hostile_frames_cost_the_server_no_memory_and_the_others_no_service() {
+async fn thousands_of_hostile_frames_neither_grow_the_server_nor_block_other_devices() {
     let mut rng = seed::rng("hostile frames");
     let (folder, mut process, hostile, sound) = serve().await;
     let (papers, nobody) = (Papers::of(hostile.folder()), Papers::of_nobody(hostile.folder()));
@@ -174,12 +174,12 @@ async fn thousands_of_hostile_frames_cost_the_server_no_memory_and_the_others_no
     let (mut frames, mut visits) = (0, 0);
     let mut warm_kib = None;
     for round in 0..ROUNDS {
-        // All at once: what they cost together is what counts.
+        // All at once, because their total memory matters.
         let mut refused = JoinSet::new();
         for (nonsense, says) in all_kinds(&mut rng) {
             refused.spawn(assert_refused(Arc::clone(&papers), server, nonsense, says));
         }
-        // Of somebody without a certificate any complaint will do.
+        // Without a certificate, any error is right.
         let mut kinds = all_kinds(&mut rng);
         let (nonsense, _) = kinds.swap_remove(rng.random_range(0..kinds.len()));
         refused.spawn(assert_refused(Arc::clone(&nobody), server, nonsense, ""));
@@ -187,7 +187,7 @@ async fn thousands_of_hostile_frames_cost_the_server_no_memory_and_the_others_no
         refused.join_all().await;
         if visits < ROUNDS / 10 {
             sound.visit("B1", day, 3);
-            assert_eq!(sound.sync().await.merged, 3, "the others are served meanwhile");
+            assert_eq!(sound.sync().await.merged, 3, "other devices are served meanwhile");
             visits += 1;
         }
         if round == WARM_UP_ROUNDS {
@@ -207,15 +207,15 @@ async fn thousands_of_hostile_frames_cost_the_server_no_memory_and_the_others_no
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn half_frames_that_never_end_keep_nobody_waiting() {
+async fn incomplete_frames_do_not_block_other_devices() {
     let (folder, mut process, hostile, sound) = serve().await;
     let (papers, nobody) = (Papers::of(hostile.folder()), Papers::of_nobody(hostile.folder()));
     let mut lorises = Vec::new();
     let before_kib = process.process().resident_kib();
     for nth in 0..100 {
         let papers = if nth % 2 == 0 { &papers } else { &nobody };
-        let mut wire = Wire::open(papers, process.quic).await.expect("the door is open");
-        // A frame of a megabyte is announced, and a few bytes of it come.
+        let mut wire = Wire::open(papers, process.quic).await.expect("the server accepts connections");
+        // Announce a frame of a megabyte, and send a few bytes of it.
         wire.send_bytes(&1_000_000u32.to_be_bytes()).await;
         wire.send_bytes(&[VERSION, PLAIN, 1]).await;
         lorises.push(wire);
@@ -228,7 +228,7 @@ async fn half_frames_that_never_end_keep_nobody_waiting() {
             loris.send_bytes(&[0]).await;
         }
     }
-    // What was announced was not believed.
+    // The announced megabytes were not allocated.
     if let Some((before, after)) = before_kib.zip(process.process().resident_kib()) {
         assert!(after < before + MEMORY_KIB_MAX, "the server grew from {before} to {after} KiB");
     }
@@ -237,14 +237,14 @@ async fn half_frames_that_never_end_keep_nobody_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_of_strangers_is_told_to_come_again_and_keeps_no_device_waiting() {
+async fn too_many_strangers_are_asked_to_retry_and_do_not_block_devices() {
     let service = Service::start().await;
     let device = service.device("W2").await;
     let nobody = Papers::of_nobody(device.folder());
     let mut crowd = Vec::new();
     let refused = loop {
         match Wire::open(&nobody, service.address()).await {
-            // A stranger who says nothing holds a place all the same.
+            // A stranger who sends nothing also takes a place.
             Ok(wire) if crowd.len() < STRANGERS_MAX => crowd.push(wire),
             Ok(wire) => break wire.reason().await,
             Err(words) => break words,
@@ -259,17 +259,17 @@ async fn a_crowd_of_strangers_is_told_to_come_again_and_keeps_no_device_waiting(
 
     drop(crowd);
     let again = async { while enrolled().await.is_err() {} };
-    tokio::time::timeout(DEADLINE, again).await.expect("there are places again");
+    tokio::time::timeout(DEADLINE, again).await.expect("places become free again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn devices_that_ask_for_much_and_read_nothing_keep_nobody_waiting() {
+async fn devices_that_pull_everything_and_read_nothing_do_not_block_others() {
     let service = Service::start().await;
     let (greedy, sound) = (service.device("W1").await, service.device("W2").await);
     let scope = service.server().directory().scope(company::person("W1"), today());
     let mut unread = Vec::new();
     for _ in 0..12 {
-        // The server may send a few bytes and must then wait until somebody reads.
+        // With this window the server can send a few bytes, and must then wait for the reader.
         let wire = Wire::open_with_window(&Papers::of(greedy.folder()), service.address(), 200).await;
         let mut raw = RawDevice::greet(&greedy, wire.expect("a good certificate")).await;
         raw.wire.send(&ClientFrame::Pull(pull(&scope, &[]))).await;
@@ -279,13 +279,13 @@ async fn devices_that_ask_for_much_and_read_nothing_keep_nobody_waiting() {
     let synced = tokio::time::timeout(DEADLINE, sound.try_sync()).await;
     let report = synced.expect("twelve slow readers must not keep the others waiting").expect("synced");
     assert_eq!(report.merged, 3);
-    // They may read on when they like.
+    // The slow readers may still continue.
     let mut last = unread.pop().expect("one of them");
     let records = read_on(&mut last).await;
     assert!(records.contains(&Home::Company));
 }
 
-/// The homes of all records that are still on their way.
+/// Reads all remaining frames of a pull, and returns the homes of their records.
 async fn read_on(raw: &mut RawDevice) -> Vec<Home> {
     let mut homes = Vec::new();
     loop {
@@ -302,7 +302,7 @@ async fn read_on(raw: &mut RawDevice) -> Vec<Home> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn absurd_numbers_in_sound_frames_do_no_harm() {
+async fn absurd_numbers_in_valid_frames_do_no_harm() {
     let service = Service::start().await;
     let device = service.device("W1").await;
     let before = Contents::of(service.server());
@@ -323,12 +323,7 @@ async fn absurd_numbers_in_sound_frames_do_no_harm() {
         assert!(wire.hear().await.complaint().is_none());
     }
     let entry = service.server().device(no).expect("readable").expect("there");
-    assert!(
-        entry.captured_through_ms <= Some(sessions::now_ms()),
-        "nobody has sent what is not yet captured"
-    );
+    assert!(entry.captured_through_ms <= Some(sessions::now_ms()), "no claim reaches into the future");
     assert_eq!(before.differences(&Contents::of(service.server())), Vec::<String>::new());
-    tokio::time::timeout(Duration::from_secs(60), device.sync())
-        .await
-        .expect("the device itself is served on");
+    tokio::time::timeout(Duration::from_secs(60), device.sync()).await.expect("the device can still sync");
 }

@@ -1,7 +1,7 @@
-//! Acceptance: the public data go in through the command line, into a folder and into a running server.
+//! Acceptance: imports of the public data on the command line, into a folder and into a running server.
 //!
-//! The data lie beside the workspace and are not part of it; where they are missing, the tests say so loudly
-//! and pass.
+//! The public data are beside the workspace and not part of it. If they are missing, the tests print a clear notice and
+//! pass.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use xundian_tests::support::company;
 use xundian_tests::support::contents::Contents;
 use xundian_tests::support::process::{Program, Ran, ServerProcess};
 
-/// The nine regions of the source, with the provinces that regions.csv beside the shops gives them.
+/// The nine regions of the source, with their provinces from regions.csv beside the shops.
 const REGIONS: &str = "code,name_zh,unit_type,parent,territory
 HQ,总公司,company,,
 JIN_MENG,晋蒙特区,special_region,HQ,14|15
@@ -33,7 +33,7 @@ const SHOPS_OF_NO_REGION: usize = 564;
 const PRODUCTS: usize = 5831;
 const CODES_OF_NO_PRODUCT: usize = 573;
 
-/// A public file; `None` and a loud word where it is not there.
+/// Returns the path of a public file; `None`, with a notice, if it is missing.
 fn public(file: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(file);
     if path.is_file() {
@@ -54,7 +54,7 @@ fn outcome(ran: Ran) -> Json {
     serde_json::from_str(&ran.out()).unwrap_or_else(|_| panic!("no JSON:\n{}\n{}", ran.out(), ran.err()))
 }
 
-/// Rows created, changed, unchanged, bad; and outlets of no unit.
+/// The numbers of created, changed, unchanged and bad rows, and of outlets without a unit.
 fn counts(outcome: &Json) -> [u64; 5] {
     ["created", "changed", "unchanged", "bad_rows", "unassigned"]
         .map(|name| outcome[name].as_u64().expect(name))
@@ -71,7 +71,7 @@ fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
 }
 
 #[test]
-fn all_shops_land_in_their_region_and_those_of_none_count_for_the_nation() {
+fn all_shops_are_imported_into_their_regions_or_as_unassigned() {
     let Some(shops) = public("stores/stores_china.csv") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
@@ -94,7 +94,7 @@ fn all_shops_land_in_their_region_and_those_of_none_count_for_the_nation() {
     assert_every_shop_is_in_its_region(&data, &shops);
 }
 
-/// Compares with the file itself, read by nothing of ours.
+/// Compares with the file itself, read with a plain CSV reader.
 fn assert_every_shop_is_in_its_region(data: &Path, shops: &Path) {
     let server = Server::open(data, sessions::now_ms()).expect("nobody else has it open");
     let directory = server.directory();
@@ -104,7 +104,7 @@ fn assert_every_shop_is_in_its_region(data: &Path, shops: &Path) {
     let region_column = column("region").expect("the file names regions");
     let mut expected = std::collections::BTreeMap::<String, usize>::new();
     for row in reader.records() {
-        // 晥 is the source's slip for 皖, which the import mends.
+        // 晥 is a typo of the source for 皖, which the import corrects.
         let region = row.expect("a row")[region_column].replace('晥', "皖");
         *expected.entry(if region == "unassigned" { String::new() } else { region }).or_default() += 1;
     }
@@ -118,12 +118,12 @@ fn assert_every_shop_is_in_its_region(data: &Path, shops: &Path) {
     assert_eq!(found, expected);
     let day = Day(0);
     let regions = server.by_region(day, day).expect("readable");
-    assert_eq!(regions.len(), 10, "nine regions, and the outlets of none");
+    assert_eq!(regions.len(), 10, "nine regions, and the outlets without a region");
     assert_eq!(regions.last().map(|(scope, _)| *scope), Some(RollUp::Unassigned));
 }
 
 #[test]
-fn all_products_go_in_and_codes_that_are_no_products_stay_out_each_with_its_reason() {
+fn all_products_are_imported_and_codes_of_no_product_are_refused_with_a_reason() {
     let (Some(products), Some(codes)) =
         (public("products/products_cn_gtin13.csv"), public("products/products_cn_rejected_codes.csv"))
     else {
@@ -135,10 +135,10 @@ fn all_products_go_in_and_codes_that_are_no_products_stay_out_each_with_its_reas
     let before = held(&data);
     assert_eq!(before.count("product"), PRODUCTS);
 
-    // The bad rows are written beside the file, so it is read from a place of our own.
+    // The bad rows are written beside the file, so read a copy in our own folder.
     let codes = write(folder.path(), "codes.csv", fs::read(codes).expect("readable"));
     let refused = import(&data, "products", &codes, &[]);
-    assert!(!refused.0.status.success(), "bad rows keep the whole file out");
+    assert!(!refused.0.status.success(), "a file with bad rows is refused as a whole");
     let refused = outcome(refused);
     assert_eq!(refused["bad_rows"], CODES_OF_NO_PRODUCT);
     let bad = refused["bad"].as_array().expect("a list");
@@ -152,12 +152,13 @@ fn all_products_go_in_and_codes_that_are_no_products_stay_out_each_with_its_reas
     let skipped = outcome(import(&data, "products", &codes, &["--skip-bad"]));
     assert_eq!(counts(&skipped)[..4], [0, 0, 0, CODES_OF_NO_PRODUCT as u64]);
     assert_eq!(before.differences(&held(&data)), Vec::<String>::new());
-    let kept = fs::read_to_string(folder.path().join("codes.bad.csv")).expect("the bad rows, to be mended");
+    let kept =
+        fs::read_to_string(folder.path().join("codes.bad.csv")).expect("the bad rows, to be corrected");
     assert_eq!(csv::Reader::from_reader(kept.as_bytes()).records().count(), CODES_OF_NO_PRODUCT);
 }
 
 #[test]
-fn a_running_server_takes_imports_through_its_socket_and_goes_on_serving() {
+fn a_running_server_accepts_imports_through_its_socket_and_continues_serving() {
     let (Some(shops), Some(products)) =
         (public("stores/stores_china.csv"), public("products/products_cn_gtin13.csv"))
     else {
@@ -179,11 +180,11 @@ fn a_running_server_takes_imports_through_its_socket_and_goes_on_serving() {
 }
 
 #[test]
-fn a_file_is_read_as_excel_in_china_writes_it_and_as_others_do() {
+fn files_in_gb18030_and_in_utf_8_with_and_without_a_mark_are_read() {
     let people = "工号,姓名,岗位\nM001,王芳,\nM002,李雷,\n";
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
-    // 工号,姓名,岗位 / M001,王芳, / M002,李雷, in GB18030, by hand.
+    // 工号,姓名,岗位 / M001,王芳, / M002,李雷, encoded in GB18030 by hand.
     let gb18030: &[u8] = &[
         0xB9, 0xA4, 0xBA, 0xC5, b',', 0xD0, 0xD5, 0xC3, 0xFB, b',', 0xB8, 0xDA, 0xCE, 0xBB, b'\r', b'\n',
         b'M', b'0', b'0', b'1', b',', 0xCD, 0xF5, 0xB7, 0xBC, b',', b'\r', b'\n', b'M', b'0', b'0', b'2',
@@ -195,7 +196,7 @@ fn a_file_is_read_as_excel_in_china_writes_it_and_as_others_do() {
     let with_mark = [&b"\xEF\xBB\xBF"[..], people.as_bytes()].concat();
     for (name, content) in [("bom.csv", with_mark), ("plain.csv", people.as_bytes().to_vec())] {
         let again = outcome(import(&data, "people", &write(folder.path(), name, content), &[]));
-        assert_eq!(counts(&again)[..4], [0, 0, 2, 0], "{name} says the same as the first file");
+        assert_eq!(counts(&again)[..4], [0, 0, 2, 0], "{name} has the same content as the first file");
     }
     let server = Server::open(&data, sessions::now_ms()).expect("nobody else has it open");
     let directory = server.directory();

@@ -1,4 +1,4 @@
-//! The integration tests, in one binary so that everything is linked once.
+//! The integration tests, in one binary to link only once.
 
 mod cli;
 mod e2e;

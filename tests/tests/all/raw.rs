@@ -1,4 +1,4 @@
-//! A device that speaks frames itself, over quinn, so that it can say what no sound device says.
+//! A device that writes its frames itself, over quinn, so that it can send what no correct device sends.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -24,14 +24,14 @@ use xundian_tests::support::ops::Author;
 
 const SERVER_NAME: &str = "xundian.server";
 
-/// The certificates and the key of an enrolled device's folder.
+/// The certificates and the private key of a device.
 pub(crate) struct Papers {
     authority: Vec<u8>,
     device: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Papers {
-    /// Those of a device.
+    /// Reads those of an enrolled device's folder.
     pub(crate) fn of(home: &Path) -> Self {
         let read = |name| fs::read(home.join(name)).expect("an enrolled device's file");
         let pem = String::from_utf8(read("device.key")).expect("PEM is text");
@@ -39,17 +39,17 @@ impl Papers {
         Self { authority: read("authority.crt"), device: Some((read("device.crt"), key)) }
     }
 
-    /// Those of somebody who knows the server and is nobody to it.
+    /// Reads only the authority's certificate from a device's folder, for a client without a certificate.
     pub(crate) fn of_nobody(home: &Path) -> Self {
         Self { device: None, ..Self::of(home) }
     }
 
-    /// Those of somebody who knows but the authority's certificate.
+    /// Uses only this authority's certificate, for a client without a certificate.
     pub(crate) const fn of_nobody_to(authority: Vec<u8>) -> Self {
         Self { authority, device: None }
     }
 
-    /// `window_bytes` is how much the server may send before we read.
+    /// `window_bytes` is the number of bytes that the server may send before we read.
     fn config(&self, window_bytes: u32) -> quinn::ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(self.authority.clone())).expect("an authority");
@@ -78,17 +78,17 @@ impl Papers {
     }
 }
 
-/// How a connection went.
+/// What was received.
 #[derive(Debug)]
 pub(crate) enum Heard {
     /// A frame.
     Frame(Box<ServerFrame>),
-    /// The server ended the stream or the connection; its words.
+    /// The server ended the stream or the connection, with this reason.
     End(String),
 }
 
 impl Heard {
-    /// What the server says for people when it will not go on.
+    /// Returns the server's message for people, if it refuses to continue.
     pub(crate) fn complaint(&self) -> Option<&str> {
         match self {
             Self::Frame(frame) => match &**frame {
@@ -100,10 +100,10 @@ impl Heard {
     }
 }
 
-/// How much the server may send before we read, unless a test is about that.
+/// The default receive window.
 const WINDOW_BYTES: u32 = 1024 * 1024;
 
-/// Connects; the connection goes with the last handle of its endpoint.
+/// Connects. The connection ends when the last handle of its endpoint is dropped.
 pub(crate) async fn connect(
     papers: &Papers,
     server: SocketAddr,
@@ -127,7 +127,7 @@ async fn connect_with_window(
 
 /// A connection with one stream.
 pub(crate) struct Wire {
-    /// Kept, since it goes with the last of its handles.
+    /// Kept alive for the connection.
     _endpoint: quinn::Endpoint,
     connection: quinn::Connection,
     send: quinn::SendStream,
@@ -136,12 +136,12 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Connects; the server may send as much as it likes.
+    /// Connects with the default window, and opens a stream.
     pub(crate) async fn open(papers: &Papers, server: SocketAddr) -> Result<Self, String> {
         Self::open_with_window(papers, server, WINDOW_BYTES).await
     }
 
-    /// Connects, and reads no more than so many bytes ahead.
+    /// Connects with a receive window of this size, and opens a stream.
     pub(crate) async fn open_with_window(
         papers: &Papers,
         server: SocketAddr,
@@ -153,7 +153,7 @@ impl Wire {
         Ok(Self { _endpoint: endpoint, connection, send, receive, reader })
     }
 
-    /// Sends bytes as they are. That the server has had enough already is no error of ours.
+    /// Sends raw bytes. It is no error if the server has stopped reading.
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
         let _sent = self.send.write_all(bytes).await.is_ok();
     }
@@ -170,16 +170,16 @@ impl Wire {
         self.send_payload(&encode_client(frame)).await;
     }
 
-    /// Says that no more will come.
+    /// Ends the sending side of the stream.
     pub(crate) fn finish(&mut self) {
         let _was_open = self.send.finish().is_ok();
     }
 
-    /// The next frame, or the end.
+    /// Returns the next frame, or the end.
     pub(crate) async fn hear(&mut self) -> Heard {
         let hearing = async {
             loop {
-                if let Some(payload) = self.reader.next().expect("the server keeps the rules") {
+                if let Some(payload) = self.reader.next().expect("the server sends valid frames") {
                     return Heard::Frame(Box::new(decode_server(&payload).expect("a frame of this version")));
                 }
                 match self.receive.read_chunk(64 * 1024, true).await {
@@ -193,28 +193,28 @@ impl Wire {
         tokio::time::timeout(DEADLINE, hearing).await.expect("the server answers or ends the session")
     }
 
-    /// Waits until the connection is gone, and says why.
+    /// Waits until the connection has ended, and returns the reason.
     pub(crate) async fn reason(&self) -> String {
         let closed = tokio::time::timeout(DEADLINE, self.connection.closed()).await;
         closed.expect("the server ends the connection").to_string()
     }
 }
 
-/// A device that has said hello.
+/// A device that was welcomed by the server.
 pub(crate) struct RawDevice {
-    /// Its connection.
+    /// Its connection and stream.
     pub(crate) wire: Wire,
     author: Author,
 }
 
 impl RawDevice {
-    /// Connects with the papers of an enrolled device, greets, and hears the welcome.
+    /// Connects with an enrolled device's certificate, sends the hello, and waits for the welcome.
     pub(crate) async fn of(device: &Device, server: SocketAddr) -> Self {
         let wire = Wire::open(&Papers::of(device.folder()), server).await.expect("a good certificate");
         Self::greet(device, wire).await
     }
 
-    /// The same over a connection that is there already.
+    /// Does the same over an existing connection.
     pub(crate) async fn greet(device: &Device, mut wire: Wire) -> Self {
         let identity = device.client.identity().expect("enrolled");
         wire.send(&ClientFrame::Hello(hello(identity.device))).await;
@@ -225,7 +225,7 @@ impl RawDevice {
         Self { wire, author }
     }
 
-    /// The op by which this device's person writes a form at a moment, having seen a record or nothing.
+    /// Creates an op by this device's person, who has seen the record as in `seen`, or not at all.
     pub(crate) fn op<T: Entity>(
         &mut self,
         form: &T,
@@ -237,20 +237,20 @@ impl RawDevice {
         self.author.op(form, id, home, at_ms, seen)
     }
 
-    /// Pushes ops and hears their receipt.
+    /// Pushes ops and returns their receipt.
     pub(crate) async fn push(&mut self, ops: Vec<Op>) -> Receipt {
         self.wire.send(&ClientFrame::Push(Push { ops })).await;
         match self.wire.hear().await {
             Heard::Frame(frame) => match *frame {
                 ServerFrame::Receipt { receipt, .. } => receipt,
-                other => panic!("a receipt was due, not {other:?}"),
+                other => panic!("expected a receipt, got {other:?}"),
             },
-            Heard::End(words) => panic!("a receipt was due, and the connection ended: {words}"),
+            Heard::End(words) => panic!("expected a receipt, but the connection ended: {words}"),
         }
     }
 
-    /// Pulls from the very beginning, as a device that holds `scope` and says that some homes are behind.
-    /// Returns all records that come.
+    /// Pulls from the beginning of the feed, as a device that holds `scope`, with the homes of `behind` behind. Returns
+    /// all received records.
     pub(crate) async fn pull(&mut self, scope: &[Home], behind: &[Home]) -> Vec<Record> {
         self.wire.send(&ClientFrame::Pull(pull(scope, behind))).await;
         let mut records = Vec::new();
@@ -259,20 +259,20 @@ impl RawDevice {
                 Heard::Frame(frame) => match *frame {
                     ServerFrame::Changes(changes) => records.extend(changes.records),
                     ServerFrame::Pulled(_) => return records,
-                    other => panic!("changes were due, not {other:?}"),
+                    other => panic!("expected changes, got {other:?}"),
                 },
-                Heard::End(words) => panic!("changes were due, and the connection ended: {words}"),
+                Heard::End(words) => panic!("expected changes, but the connection ended: {words}"),
             }
         }
     }
 }
 
-/// The greeting of a device that has saved nothing.
+/// Returns the hello of a device without any saves.
 pub(crate) fn hello(device: DeviceNo) -> Hello {
     Hello { app: "raw".into(), device, next_seq: OpSeq(1), now_ms: xundian_server::sessions::now_ms() }
 }
 
-/// A pull of everything.
+/// Returns a pull from the beginning of the feed.
 pub(crate) fn pull(scope: &[Home], behind: &[Home]) -> Pull {
     Pull {
         scope_digest: scope_digest(scope),

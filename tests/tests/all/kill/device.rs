@@ -1,4 +1,4 @@
-//! The real `xundian record` is killed at random moments.
+//! Kills the real `xundian record` at random moments.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,20 +18,20 @@ use xundian_tests::support::seed;
 use xundian_tests::support::service::Service;
 
 const KILLS: usize = 50;
-/// Kills that one device's store has to bear, one after the other.
+/// The number of kills that each device's store has to survive.
 const KILLS_A_STORE: usize = 10;
 const VISITS: usize = 500;
 const LINES: u64 = 8;
 const KEY: [u8; 32] = [0x5a; 32];
 
-/// A device's folder, plain or sealed.
+/// A device's folder, and whether its store is encrypted.
 struct Phone {
     home: TempDir,
     is_sealed: bool,
 }
 
 impl Phone {
-    /// Enrols one that has the outlets of its scope.
+    /// Enrols a device and syncs once.
     async fn enrol(service: &Service, is_sealed: bool) -> Self {
         if !is_sealed {
             return Self { home: service.device("W1").await.close(), is_sealed };
@@ -51,7 +51,7 @@ impl Phone {
         client.expect("the store opens after a kill")
     }
 
-    /// The recording program on it.
+    /// The command that records on this device.
     fn recording(&self) -> Command {
         let mut command = Program::Device.command();
         command.arg("--home").arg(self.home.path());
@@ -65,7 +65,7 @@ impl Phone {
     }
 }
 
-/// What the program is told to record, a visit a line.
+/// Returns the input of the program: one visit per line.
 fn work(day: Day) -> String {
     let mut text = String::new();
     for nth in 0..VISITS {
@@ -90,25 +90,25 @@ fn work(day: Day) -> String {
     text
 }
 
-/// Starts recording, and kills it some random moment after a random visit was acknowledged. Returns what it
-/// had acknowledged by then.
+/// Starts recording, and kills the program at a random moment after a random number of acknowledged visits. Returns
+/// all visits that it acknowledged.
 fn record_until_killed(phone: &Phone, work: &str, rng: &mut StdRng) -> Vec<VisitId> {
     let mut running = Running::start(&mut phone.recording());
     let mut input = running.input();
     let written = work.to_owned();
-    // The program may be dead before it has read all.
+    // The program may be dead before it has read everything.
     let feeding = std::thread::spawn(move || input.write_all(written.as_bytes()).is_ok());
     let after = rng.random_range(0..VISITS);
     let pause = Duration::from_micros(rng.random_range(0..3_000));
     let mut acknowledged = Vec::new();
     let mut lines = running.lines();
     while acknowledged.len() < after {
-        let line = lines.next().expect("it records on").expect("readable");
+        let line = lines.next().expect("the program keeps recording").expect("readable");
         acknowledged.push(saved(&line));
     }
     std::thread::sleep(pause);
     running.kill();
-    // What it said before it died it has promised, even where we read it later. Its last line may be torn.
+    // Everything printed before the kill was acknowledged, even if it is read later. The last line may be torn.
     acknowledged
         .extend(lines.map_while(Result::ok).filter(|line| line.ends_with('}')).map(|line| saved(&line)));
     let _all_was_read = feeding.join().expect("no panic");
@@ -120,7 +120,7 @@ fn saved(line: &str) -> VisitId {
     json["saved"].as_str().expect("the id of a visit").parse().expect("an id")
 }
 
-/// Every visit that was acknowledged is there, and every visit that is there is whole.
+/// Checks that every acknowledged visit is there, and that every visit that is there is complete.
 fn assert_whole(phone: &Phone, acknowledged: &[VisitId]) -> usize {
     let client = phone.open();
     assert_eq!(client.status().expect("readable").is_sealed, phone.is_sealed);
@@ -128,30 +128,31 @@ fn assert_whole(phone: &Phone, acknowledged: &[VisitId]) -> usize {
     let shelves = by_id(&client, ShelfObservation::SPEC.kind);
     let counts = by_id(&client, StockCount::SPEC.kind);
     for id in acknowledged {
-        assert!(visits.contains_key(&id.0), "{id} was acknowledged and is not there");
+        assert!(visits.contains_key(&id.0), "{id} was acknowledged and is missing");
     }
     for (id, record) in &visits {
         let visit = Visit::read(record);
-        assert!(visit.closed_at_ms.is_some() && visit.note.is_some(), "{id} is not whole: {visit:?}");
-        let shelf = shelves.get(id).map(ShelfObservation::read).expect("a visit's shelf comes with it");
-        let count = counts.get(id).map(StockCount::read).expect("a visit's count comes with it");
+        assert!(visit.closed_at_ms.is_some() && visit.note.is_some(), "{id} is incomplete: {visit:?}");
+        let shelf =
+            shelves.get(id).map(ShelfObservation::read).expect("a visit is saved together with its shelf");
+        let count = counts.get(id).map(StockCount::read).expect("a visit is saved together with its count");
         let lines = [
             shelf.present.len(),
             shelf.facings_own.len(),
             count.shelf_units.len(),
             count.backroom_units.len(),
         ];
-        assert_eq!(lines, [LINES as usize; 4], "{id} is not whole");
+        assert_eq!(lines, [LINES as usize; 4], "{id} is incomplete");
     }
     assert_eq!(
         (shelves.len(), counts.len()),
         (visits.len(), visits.len()),
-        "no part is there without its visit"
+        "there is a shelf or a count without its visit"
     );
     assert_eq!(
         client.status().expect("readable").unsent_ops,
         3 * visits.len() as u64,
-        "all of it waits to be sent"
+        "everything is in the outbox"
     );
     visits.len()
 }
@@ -165,7 +166,7 @@ fn by_id(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_acknowledged_visit_is_whole_after_fifty_kills_of_the_recording_program() {
+async fn every_acknowledged_visit_is_complete_after_fifty_kills() {
     let mut rng = seed::rng("device kills");
     let work = work(Day(today().0 - 1));
     for nth in 0..KILLS / KILLS_A_STORE {
@@ -175,14 +176,14 @@ async fn every_acknowledged_visit_is_whole_after_fifty_kills_of_the_recording_pr
         for _ in 0..KILLS_A_STORE {
             acknowledged.extend(record_until_killed(&phone, &work, &mut rng));
             let whole = assert_whole(&phone, &acknowledged);
-            // A visit may be durable and die before it is acknowledged, but only the last one.
+            // A kill may hit between a visit's commit and its acknowledgement, but only for the last visit of each run.
             assert!(
                 whole - acknowledged.len() <= KILLS_A_STORE,
                 "{whole} visits, {} known",
                 acknowledged.len()
             );
         }
-        // What survived syncs as if nothing had been.
+        // Afterwards everything syncs normally.
         let client = phone.open();
         let whole = client.list(Visit::SPEC.kind, None).expect("readable").len();
         assert_eq!(client.sync(|_| {}).await.expect("synced").merged, 3 * whole as u64);

@@ -1,4 +1,4 @@
-//! Acceptance: what was acknowledged is there after `kill -9`, on devices and on the server.
+//! Acceptance: everything acknowledged survives `kill -9`, on devices and on the server.
 
 mod device;
 mod photos;

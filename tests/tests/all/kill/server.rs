@@ -1,4 +1,4 @@
-//! The real `xundian-server serve` is killed while twenty devices sync with it.
+//! Kills the real `xundian-server serve` while twenty devices sync with it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,16 +19,15 @@ use xundian_tests::support::service::{self, HOUR_MS};
 
 const KILLS: usize = 20;
 const DEVICES: usize = 20;
-/// Person and outlet of the devices, in turn.
+/// The person and the outlet of each device, in turn.
 const WHO: [(&str, &str); 4] = [("W1", "A1"), ("W2", "B1"), ("W3", "C1"), ("W4", "A2")];
 const LINES: u64 = 4;
-/// Syncs that a device may need once the server stays up.
+/// The number of syncs that a device may need once the server stays up.
 const ATTEMPTS_MAX: usize = 20;
-/// A sync that hangs on a server that was killed is given up after so long.
+/// The time after which a sync with a killed server is given up.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A device's life in the storm: it records and syncs, whatever becomes of the server. Returns the visits
-/// that it saved.
+/// Records and syncs until `over`, even if the server is down, then syncs everything. Returns the number of visits.
 async fn live(device: Device, outlet: &'static str, day: Day, over: Arc<AtomicBool>) -> usize {
     let mut saved = 0;
     while !over.load(Ordering::Relaxed) {
@@ -43,7 +42,7 @@ async fn live(device: Device, outlet: &'static str, day: Day, over: Arc<AtomicBo
     for attempt in 1.. {
         match tokio::time::timeout(10 * PATIENCE, device.try_sync()).await {
             Ok(Ok(report)) if report.unsent_ops == 0 => break,
-            outcome => assert!(attempt < ATTEMPTS_MAX, "no sync comes to its end: {outcome:?}"),
+            outcome => assert!(attempt < ATTEMPTS_MAX, "no sync succeeds: {outcome:?}"),
         }
     }
     let status = device.client.status().expect("readable");
@@ -52,7 +51,7 @@ async fn live(device: Device, outlet: &'static str, day: Day, over: Arc<AtomicBo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_acknowledged_is_there_once_after_the_server_was_killed_twenty_times() {
+async fn every_saved_visit_is_there_exactly_once_after_twenty_kills_of_the_server() {
     let mut rng = seed::rng("server kills");
     let folder = tempfile::tempdir().expect("a folder");
     let mut process = ServerProcess::new(folder.path());
@@ -85,7 +84,7 @@ async fn everything_acknowledged_is_there_once_after_the_server_was_killed_twent
     let server = Server::open(folder.path(), sessions::now_ms()).expect("it was killed, not damaged");
     let contents = Contents::of(&server);
     for kind in ["visit", "shelf_observation", "stock_count"] {
-        assert_eq!(contents.count(kind), saved, "{kind}: what was saved is there once");
+        assert_eq!(contents.count(kind), saved, "{kind}: everything saved must be there exactly once");
     }
     let figures = server.figures(RollUp::Nation, day, day).expect("readable");
     let saved = i64::try_from(saved).expect("not so many");
@@ -93,7 +92,11 @@ async fn everything_acknowledged_is_there_once_after_the_server_was_killed_twent
     assert_eq!((figures.visits.visits, figures.visits.done), (saved, saved));
     assert_eq!((figures.products.audited, figures.products.absent), (saved * lines, saved));
     assert_eq!(figures.products.counted_units, saved * lines * (lines + 1) / 2);
-    assert_eq!(figures.stock_units, 4 * lines * (lines + 1) / 2, "the last count of each outlet stands");
+    assert_eq!(
+        figures.stock_units,
+        4 * lines * (lines + 1) / 2,
+        "the last count of each outlet is its stock"
+    );
     let report = server.verify().expect("readable");
     assert!(report.is_clean(), "{:#?}", report.findings);
     let visits = server.records(Visit::SPEC.kind).expect("readable");

@@ -1,4 +1,4 @@
-//! A device is killed at random moments while one of its threads saves and another one syncs.
+//! Kills a device at random moments while one of its threads saves and another one syncs.
 
 use rand::Rng as _;
 use xundian_tests::powercut::client::{self, Words};
@@ -8,13 +8,13 @@ use xundian_tests::support::service::Service;
 
 const DEVICES: usize = 2;
 const KILLS_A_DEVICE: usize = 8;
-/// More than any life gets to.
+/// More rounds than the device completes before a kill.
 const ROUNDS: &str = "100000";
-/// Words that a device is let say before it is killed.
+/// The largest number of messages that a device prints before it is killed.
 const WORDS_MAX: usize = 120;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_acknowledged_save_is_whole_after_kills_while_the_device_saves_and_syncs() {
+async fn every_acknowledged_save_is_complete_after_kills_during_syncs() {
     let mut rng = seed::rng("a device is killed while it syncs");
     for nth in 0..DEVICES {
         let service = Service::start().await;
@@ -34,10 +34,10 @@ async fn every_acknowledged_save_is_whole_after_kills_while_the_device_saves_and
             let after = told.len() + rng.random_range(1..WORDS_MAX);
             let mut lines = running.lines();
             while told.len() < after {
-                told.push(lines.next().expect("it works on").expect("readable"));
+                told.push(lines.next().expect("the device keeps working").expect("readable"));
             }
             running.kill();
-            // What it said before it died it has promised. Its last line may be torn.
+            // Everything printed before the kill was acknowledged. The last line may be torn.
             told.extend(lines.map_while(Result::ok).filter(|line| line.ends_with(['}', '"'])));
             let words = Words::of_lines(told.iter().map(String::as_str)).expect("its words");
             let checked = tokio::task::block_in_place(|| {

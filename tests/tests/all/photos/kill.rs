@@ -1,4 +1,4 @@
-//! The real `xundian-server serve` is killed again and again while devices send pictures.
+//! Kills the real `xundian-server serve` again and again while devices upload pictures.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::raw::{Papers, Wire};
 
 const KILLS: usize = 12;
 const WHO: [(&str, &str); 3] = [("W1", "A1"), ("W2", "B1"), ("W3", "C1")];
-/// Pictures of each device, sent one after the other; the first one is the same for all.
+/// The number of pictures per device, sent one after the other. The first one is the same for all devices.
 const PICTURES: usize = 6;
 const BYTES: usize = 1_500_000;
-/// An upload that hangs on a server that was killed is given up after so long.
+/// The time after which an upload to a killed server is given up.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 fn pictures(device: usize) -> Vec<Vec<u8>> {
@@ -34,18 +34,18 @@ fn pictures(device: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// How the storm goes.
+/// Counters of a run.
 #[derive(Default)]
 struct Storm {
-    /// Pieces that were sent.
+    /// The number of pieces sent.
     pieces: AtomicUsize,
-    /// Pictures that the server said it holds.
+    /// The number of pictures that the server has reported as stored.
     held: AtomicUsize,
-    /// Uploads that were cut off after they had begun.
+    /// The number of uploads that were interrupted after they had begun.
     cut: AtomicUsize,
 }
 
-/// Sends pictures until the server holds each, whatever becomes of it meanwhile.
+/// Sends each picture until the server has stored it, even if the server is killed in between.
 async fn send_until_held(device: Device, server: SocketAddr, nth: usize, storm: Arc<Storm>) {
     for picture in pictures(nth) {
         loop {
@@ -69,7 +69,7 @@ async fn send_until_held(device: Device, server: SocketAddr, nth: usize, storm: 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_picture_that_was_said_to_be_held_is_there_whole_however_often_the_server_was_killed() {
+async fn every_picture_reported_as_stored_is_complete_after_kills_of_the_server() {
     let mut rng = seed::rng("killed during uploads");
     let folder = tempfile::tempdir().expect("a folder");
     let mut process = ServerProcess::new(folder.path());
@@ -91,7 +91,7 @@ async fn every_picture_that_was_said_to_be_held_is_there_whole_however_often_the
     let all = PICTURES * WHO.len();
     let mut kills = 0;
     while kills < KILLS && storm.held.load(Ordering::Relaxed) < all {
-        // No kill is spent on a server that nobody has come back to.
+        // Wait until a device has reconnected, so that no kill is wasted.
         let before = storm.pieces.load(Ordering::Relaxed);
         let has_moved = || {
             let is_over = storm.held.load(Ordering::Relaxed) == all;
@@ -107,7 +107,7 @@ async fn every_picture_that_was_said_to_be_held_is_there_whole_however_often_the
     process.kill();
     assert_eq!(storm.held.load(Ordering::Relaxed), all);
     let cut = storm.cut.load(Ordering::Relaxed);
-    assert!(cut > 0, "no kill has met an upload");
+    assert!(cut > 0, "no kill interrupted an upload");
 
     let server =
         Arc::new(Server::open(folder.path(), sessions::now_ms()).expect("it was killed, not damaged"));

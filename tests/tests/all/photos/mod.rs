@@ -1,4 +1,4 @@
-//! Pictures on their way to the server, over real QUIC.
+//! Uploads of pictures, over real QUIC.
 
 mod kill;
 mod s3;
@@ -16,7 +16,7 @@ use xundian_tests::support::device::Device;
 
 use crate::raw::{Heard, Papers, RawDevice, Wire};
 
-/// Bytes that differ from place to place and from picture to picture.
+/// Returns bytes that differ by position and by `n`.
 fn picture(n: u8, bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| (at / 251 + at * 7) as u8 ^ n).collect()
 }
@@ -32,7 +32,7 @@ fn photo(picture: &[u8]) -> Photo {
     }
 }
 
-/// Saves and sends the records that name pictures, as the person of a device does in an outlet of theirs.
+/// Pushes records that name pictures, as the device's person, in one of their outlets.
 async fn name(device: &Device, server: SocketAddr, code: &str, pictures: &[&[u8]]) {
     let mut raw = RawDevice::of(device, server).await;
     let at_ms = device.clock.read_ms() - 60_000;
@@ -45,17 +45,17 @@ async fn name(device: &Device, server: SocketAddr, code: &str, pictures: &[&[u8]
     assert!(receipt.rejections.is_empty(), "{:?}", receipt.rejections);
 }
 
-/// What was done of an upload before it ended.
+/// The result of an upload.
 #[derive(Debug)]
 struct Sent {
-    /// Bytes of the picture that were sent.
+    /// The number of bytes of the picture that were sent.
     bytes: u64,
-    /// How it ended; `None` where the connection was cut.
+    /// The outcome; `None` if the connection was cut.
     outcome: Option<Outcome>,
 }
 
-/// Offers a picture over a connection and sends what is lacking, up to so many pieces. `read` gives the bytes at a
-/// place.
+/// Offers a picture and sends what the server lacks, up to `pieces_max` pieces. `read` returns bytes of the picture by
+/// offset and length.
 async fn send(
     wire: &mut Wire,
     of: &[u8],
@@ -88,13 +88,13 @@ async fn send(
     }
 }
 
-/// Sends a picture as it is, over a connection of its own.
+/// Sends a whole picture over a new connection.
 async fn send_all(device: &Device, server: SocketAddr, picture: &[u8]) -> Sent {
     let mut wire = Wire::open(&Papers::of(device.folder()), server).await.expect("a good certificate");
     send(&mut wire, picture, usize::MAX, |from, bytes| picture[from..from + bytes].to_vec()).await
 }
 
-/// The answer to one frame.
+/// Sends one frame and returns the answer.
 async fn ask(wire: &mut Wire, frame: ClientFrame) -> ServerFrame {
     wire.send(&frame).await;
     match wire.hear().await {

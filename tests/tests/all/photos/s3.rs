@@ -1,5 +1,5 @@
-//! The same over a store that speaks S3: moto's server, which is a stand-in for a real one. It runs where
-//! `XUNDIAN_MOTO` names the program, as `./test long` sees to.
+//! Pictures in a store that speaks S3: moto's server, which stands in for a real one. The tests run if `XUNDIAN_MOTO`
+//! names the program, as `./test long` arranges.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,14 +16,14 @@ use xundian_tests::support::service::{self, HOUR_MS};
 
 use super::{name, picture, send_all};
 
-/// A store that speaks S3, with one bucket.
+/// A running S3 server with one bucket.
 struct S3 {
     address: SocketAddr,
     _running: Running,
 }
 
 impl S3 {
-    /// Starts it, if the program is here.
+    /// Starts the server and creates the bucket, if the program is available.
     fn start() -> Option<Self> {
         let Some(program) = std::env::var_os("XUNDIAN_MOTO") else {
             eprintln!("SKIPPED: no XUNDIAN_MOTO, so nothing is tested against a store that speaks S3");
@@ -38,7 +38,7 @@ impl S3 {
         let running = Running::start(&mut command);
         let start = Instant::now();
         while TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err() {
-            assert!(start.elapsed() < DEADLINE, "moto does not come up");
+            assert!(start.elapsed() < DEADLINE, "moto does not start");
             std::thread::sleep(Duration::from_millis(50));
         }
         let s3 = Self { address, _running: running };
@@ -46,7 +46,7 @@ impl S3 {
         Some(s3)
     }
 
-    /// What it answers to a request without a body.
+    /// Sends a request without a body, and returns the response.
     fn ask(&self, method: &str, path: &str) -> String {
         let mut stream = TcpStream::connect(self.address).expect("it runs");
         let host = self.address;
@@ -75,7 +75,7 @@ impl S3 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pictures_lie_in_a_bucket_and_are_found_there_again() {
+async fn pictures_are_stored_in_a_bucket_and_verified_there() {
     let Some(s3) = S3::start() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let mut process = ServerProcess::new(folder.path());
@@ -95,7 +95,7 @@ async fn pictures_lie_in_a_bucket_and_are_found_there_again() {
     let listed = s3.ask("GET", "/shelves?list-type=2&prefix=company/one/pictures/");
     assert_eq!(listed.matches("<Key>").count(), 1, "{listed}");
     assert!(listed.contains("<Size>2000000</Size>"), "{listed}");
-    assert!(!folder.path().join("photos").exists(), "nothing lies in the folder");
+    assert!(!folder.path().join("photos").exists(), "no picture is stored in the folder");
 
     let verify = |place: &str| {
         let mut command = Program::Server.command();
@@ -112,7 +112,7 @@ async fn pictures_lie_in_a_bucket_and_are_found_there_again() {
 }
 
 #[test]
-fn a_store_that_refuses_is_told_when_the_server_starts() {
+fn a_refusing_store_is_an_error_when_the_server_starts() {
     let Some(s3) = S3::start() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = Program::Server.command();

@@ -1,4 +1,4 @@
-//! Who may send what, cuts, flipped bytes, and two devices at once.
+//! Permissions, cuts, flipped bytes, and concurrent uploads.
 
 use xundian_client::{NewPhoto, PhotoOf, PhotoSource, PhotoSubject};
 use xundian_protocol::ids::{ContentHash, RecordId};
@@ -17,7 +17,7 @@ use super::{ask, name, photo, picture, send, send_all};
 use crate::raw::{Papers, RawDevice, Wire};
 use rand::Rng as _;
 
-/// A device whose frames the test writes.
+/// Enrols a device whose frames the test writes.
 async fn raw(service: &Service, person: &str) -> Device {
     Device::enrol(&service.invitation(person), "raw").await
 }
@@ -26,7 +26,7 @@ fn offer(picture: &[u8]) -> ClientFrame {
     ClientFrame::Offer(Offer { hash: ContentHash::of(picture), bytes: picture.len() as u64 })
 }
 
-/// What the data folder holds of a picture.
+/// Returns the bytes of a picture in the data folder.
 fn stored(service: &Service, picture: &[u8]) -> Option<Vec<u8>> {
     let hash = ContentHash::of(picture);
     let folder = service.folder().join("photos/pictures");
@@ -34,7 +34,7 @@ fn stored(service: &Service, picture: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_picture_comes_after_its_record_whole_and_is_sent_once_however_many_name_it() {
+async fn a_picture_is_accepted_after_its_record_and_sent_once_for_all_records() {
     let service = Service::start().await;
     let (w1, w2) = (raw(&service, "W1").await, raw(&service, "W2").await);
     let shelf = picture(1, 300_000);
@@ -48,17 +48,17 @@ async fn a_picture_comes_after_its_record_whole_and_is_sent_once_however_many_na
     assert!(stored(&service, &shelf).as_ref() == Some(&shelf));
 
     let sent = send_all(&w2, service.address(), &shelf).await;
-    assert!(unnamed(&sent.outcome), "a hash that somebody learned is worth nothing: {sent:?}");
+    assert!(unnamed(&sent.outcome), "knowing the hash is not enough: {sent:?}");
     name(&w2, service.address(), "B1", &[&shelf]).await;
     let sent = send_all(&w2, service.address(), &shelf).await;
-    assert_eq!((sent.bytes, sent.outcome), (0, Some(Outcome::Stored)), "shared where it is equal");
+    assert_eq!((sent.bytes, sent.outcome), (0, Some(Outcome::Stored)), "equal pictures share one file");
     let report = service.server().verify().expect("readable");
     assert_eq!((report.pictures_stored, report.pictures_missing), (1, 0));
     service.verify();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stranger_hears_the_same_of_every_picture_and_the_session_goes_on() {
+async fn a_device_out_of_scope_gets_the_same_answer_for_existing_and_missing_pictures() {
     let service = Service::start().await;
     let (w1, w3) = (raw(&service, "W1").await, raw(&service, "W3").await);
     let (there, not_there) = (picture(1, 40_000), picture(2, 40_000));
@@ -84,13 +84,13 @@ async fn a_stranger_hears_the_same_of_every_picture_and_the_session_goes_on() {
     let op = raw.op(&photo(&not_there), id, Home::Outlet(outlet("C1")), at_ms, None);
     assert!(raw.push(vec![op]).await.rejections.is_empty());
     let ServerFrame::UploadStatus(held) = ask(&mut raw.wire, offer(&not_there)).await else {
-        panic!("its own picture was not taken");
+        panic!("its own picture was not accepted");
     };
     assert_eq!(held.bytes, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_cut_costs_at_most_what_was_on_its_way() {
+async fn every_cut_costs_at_most_the_pieces_in_flight() {
     let service = Service::start().await;
     let w1 = raw(&service, "W1").await;
     let shelf = picture(3, 2_800_000);
@@ -103,7 +103,7 @@ async fn every_cut_costs_at_most_what_was_on_its_way() {
         let sent = send(&mut wire, &shelf, pieces, |from, bytes| shelf[from..from + bytes].to_vec()).await;
         sent_bytes += sent.bytes;
         match sent.outcome {
-            // The connection goes with what is on its way.
+            // Dropping the connection loses everything in flight.
             None => cuts += 1,
             Some(outcome) => {
                 assert_eq!(outcome, Outcome::Stored);
@@ -118,7 +118,7 @@ async fn every_cut_costs_at_most_what_was_on_its_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flipped_byte_is_detected_and_mended() {
+async fn a_flipped_byte_is_detected_and_sent_again() {
     let service = Service::start().await;
     let w1 = raw(&service, "W1").await;
     let shelf = picture(4, 100_000);
@@ -139,7 +139,7 @@ async fn a_flipped_byte_is_detected_and_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_devices_send_the_same_picture_at_once() {
+async fn several_devices_send_the_same_picture_at_once() {
     let service = Service::start().await;
     let shelf = picture(5, 600_000);
     let mut devices = Vec::new();
@@ -162,7 +162,7 @@ async fn two_devices_send_the_same_picture_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sizes_and_places_that_cannot_be_are_told_one_by_one() {
+async fn invalid_sizes_are_declined_and_invalid_offsets_ignored() {
     let service = Service::start().await;
     let w1 = raw(&service, "W1").await;
     let shelf = picture(6, 50_000);
@@ -178,7 +178,7 @@ async fn sizes_and_places_that_cannot_be_are_told_one_by_one() {
     let piece = |from: u64, bytes: &[u8]| ClientFrame::Piece(Piece { hash, from, bytes: bytes.to_vec() });
     for from in [1, 49_999, u64::MAX] {
         let said = ask(&mut wire, piece(from, b"late")).await;
-        assert_eq!(said, ServerFrame::UploadStatus(nothing), "a piece past the end is passed over");
+        assert_eq!(said, ServerFrame::UploadStatus(nothing), "a piece beyond the held part is ignored");
     }
     let held = |bytes: &[u8]| {
         ServerFrame::UploadStatus(UploadStatus {
@@ -206,7 +206,7 @@ async fn a_photo_of_the_real_device_is_stored_and_has_a_thumbnail() {
     assert!(stored(&service, &shelf).as_ref() == Some(&shelf));
     let report = service.server().verify().expect("readable");
     assert_eq!((report.pictures_stored, report.pictures_missing), (1, 0));
-    // Where the shared data are, it is the photo of a shelf by K4R; else bytes that only begin like a picture.
+    // With the shared data it is the shelf photo by K4R; otherwise the bytes only begin like a picture.
     if shelf.ends_with(b"\xFF\xD9") {
         let small = preview_of(&shelf).expect("a photo");
         assert!(small.len() < 100_000, "{} bytes", small.len());

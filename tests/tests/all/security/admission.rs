@@ -1,4 +1,4 @@
-//! Who is let in.
+//! Who may connect.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ use crate::raw::{Papers, RawDevice, Wire, hello};
 
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// Puts a certificate for the device's own key into its folder, made by the authority of `folder`.
+/// Writes a certificate for the device's own key into its folder, signed by the authority of another folder.
 fn certify(device: Device, authority_of: &Path, from_ms: i64, to_ms: i64) -> Device {
     let no = device.client.identity().expect("enrolled").device.0;
     let home = device.close();
@@ -36,7 +36,7 @@ fn certify(device: Device, authority_of: &Path, from_ms: i64, to_ms: i64) -> Dev
     Device::open(home)
 }
 
-/// A device of W1 with a visit that waits to be sent.
+/// Returns a device of W1 with an unsent visit.
 async fn with_unsent_work(service: &Service) -> Device {
     let device = service.device("W1").await;
     device.visit("A1", Day(today().0 - 1), 2);
@@ -44,26 +44,26 @@ async fn with_unsent_work(service: &Service) -> Device {
 }
 
 async fn assert_kept_out(device: &Device, parts: &[&str]) {
-    let refused = device.try_sync().await.expect_err("it must not come in");
+    let refused = device.try_sync().await.expect_err("it must be refused");
     assert_says(&refused.to_string(), parts);
-    assert!(!refused.is_retryable(), "nobody should try that again by itself");
+    assert!(!refused.is_retryable(), "retrying must not be suggested");
     assert_eq!(device.client.status().expect("readable").unsent_ops, 3, "unsent work is kept");
 }
 
-/// When the certificate in a device's folder ends.
+/// Returns when the certificate in a device's folder expires.
 fn certificate_end_ms(device: &Device) -> i64 {
     let certificate = fs::read(device.folder().join("device.crt")).expect("its certificate");
     device_certificate(&certificate).expect("a device's").not_after_ms
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_that_ends_soon_is_renewed_by_a_sync_and_used_from_then_on() {
+async fn a_certificate_that_expires_soon_is_renewed_by_a_sync() {
     let service = Service::start().await;
     let device = with_unsent_work(&service).await;
     let no = device.client.identity().expect("enrolled").device;
     let enrolled_end_ms = certificate_end_ms(&device);
     device.sync().await;
-    assert_eq!(certificate_end_ms(&device), enrolled_end_ms, "it is good for a year yet");
+    assert_eq!(certificate_end_ms(&device), enrolled_end_ms, "it is valid for another year");
 
     let now_ms = sessions::now_ms();
     let soon_ms = now_ms + CERTIFICATE_RENEWED_BEFORE_MS - DAY_MS;
@@ -77,8 +77,8 @@ async fn a_certificate_that_ends_soon_is_renewed_by_a_sync_and_used_from_then_on
     let row = service.server().device(no).expect("readable").expect("known");
     assert_eq!(row.certificate_not_after_ms, renewed_end_ms);
 
-    // Both the same program and one that starts again show the new one: otherwise another would come, with a serial number
-    // of its own.
+    // The running client and a restarted one must both use the new certificate. Otherwise the server would issue
+    // another one, with another serial number.
     device.sync().await;
     let device = Device::open(device.close());
     device.sync().await;
@@ -87,7 +87,7 @@ async fn a_certificate_that_ends_soon_is_renewed_by_a_sync_and_used_from_then_on
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whose_person_has_left_keeps_the_certificate_that_there_is() {
+async fn the_certificate_of_a_person_who_has_left_is_not_renewed() {
     let service = Service::start().await;
     let device = with_unsent_work(&service).await;
     let now_ms = sessions::now_ms();
@@ -101,13 +101,13 @@ async fn whose_person_has_left_keeps_the_certificate_that_there_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_renewed_certificate_that_cannot_be_kept_is_no_failure_of_the_sync_and_comes_again() {
+async fn a_sync_succeeds_if_a_renewed_certificate_cannot_be_saved_and_the_next_sync_gets_another() {
     let service = Service::start().await;
     let device = with_unsent_work(&service).await;
     let now_ms = sessions::now_ms();
     let device = certify(device, service.folder(), now_ms - DAY_MS, now_ms + DAY_MS);
     let end_ms = certificate_end_ms(&device);
-    // A folder stands where the file is made.
+    // A folder of this name prevents creating the file.
     let in_the_way = device.folder().join("device.crt.new");
     fs::create_dir(&in_the_way).expect("made");
     let report = device.sync().await;
@@ -129,7 +129,7 @@ async fn a_device_with_an_expired_certificate_is_told_to_enrol_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_device_with_a_certificate_of_another_authority_is_told_so() {
+async fn a_device_with_a_certificate_of_another_authority_is_refused() {
     let service = Service::start().await;
     let device = with_unsent_work(&service).await;
     let before = Contents::of(service.server());
@@ -147,7 +147,7 @@ async fn a_device_with_a_certificate_of_another_authority_is_told_so() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_does_not_trust_a_server_that_did_not_invite_it() {
     let (service, other) = (Service::start().await, Service::start().await);
-    // The address leads to another server, as after a redirected name.
+    // The address belongs to another server, as after a redirected name.
     let invitation = service::invitation(service.server(), other.address(), "W1", HOUR_MS);
     let home = tempfile::tempdir().expect("a folder");
     let refused = Client::enrol(home.path(), &invitation, "phone").await.expect_err("another authority");
@@ -156,7 +156,7 @@ async fn a_device_does_not_trust_a_server_that_did_not_invite_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revoked_device_is_told_so_and_its_unsent_work_stays_on_it() {
+async fn a_revoked_device_is_refused_and_keeps_its_unsent_work() {
     let service = Service::start().await;
     let device = with_unsent_work(&service).await;
     let before = Contents::of(service.server());
@@ -167,21 +167,21 @@ async fn a_revoked_device_is_told_so_and_its_unsent_work_stays_on_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn revoking_a_device_ends_the_session_that_it_is_in_at_once() {
+async fn revoking_a_device_ends_its_session_at_once() {
     let service = Service::start().await;
     let (device, other) = (service.device("W1").await, service.device("W2").await);
     let idle = RawDevice::of(&device, service.address()).await;
     let mut bystander = RawDevice::of(&other, service.address()).await;
     let no = device.client.identity().expect("enrolled").device;
     service.server().revoke(no, "test", device.clock.read_ms()).expect("a device");
-    // It has sent nothing and waits for nothing; still the server ends it.
+    // The session is idle, and the server ends it nevertheless.
     assert_says(&idle.wire.reason().await, &["revoked"]);
     let scope = service.server().directory().scope(company::person("W2"), today());
     assert!(!bystander.pull(&scope, &[]).await.is_empty(), "only that one device is revoked");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_invitation_is_good_for_one_device() {
+async fn an_invitation_is_valid_for_one_device() {
     let service = Service::start().await;
     let invitation = service.invitation("W1");
     let first = Device::enrol(&invitation, "first").await;
@@ -196,7 +196,7 @@ async fn an_invitation_is_good_for_one_device() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_invitation_used_in_another_persons_folder_harms_neither_of_the_two() {
+async fn an_invitation_used_in_another_persons_folder_changes_nothing() {
     let service = Service::start().await;
     let device = with_unsent_work(&service).await;
     let invitation = service.invitation("W2");
@@ -207,14 +207,14 @@ async fn an_invitation_used_in_another_persons_folder_harms_neither_of_the_two()
     assert_eq!(
         service.server().devices().expect("readable").len(),
         1,
-        "nobody waits for a device that is none"
+        "no device was created, so completeness does not wait for it"
     );
     assert_eq!(Device::open(home).sync().await.merged, 3);
     Device::enrol(&invitation, "her own").await.sync().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_label_cannot_write_on_the_administrators_terminal() {
+async fn control_characters_in_a_label_are_replaced() {
     let service = Service::start().await;
     Device::enrol(&service.invitation("W1"), "\u{1b}[2J店长\n手机").await;
     let devices = service.server().devices().expect("readable");
@@ -225,7 +225,7 @@ async fn a_label_cannot_write_on_the_administrators_terminal() {
 async fn an_expired_or_unknown_invitation_is_refused_and_leaves_nothing_behind() {
     let (service, other) = (Service::start().await, Service::start().await);
     let expired = service::invitation(service.server(), service.address(), "W1", -1);
-    // One of another server of the same authority would be the same: a secret that nobody knows.
+    // An invitation with the right authority and an unknown secret.
     let unknown = {
         let known: Invitation = service.invitation("W1").parse().expect("an invitation");
         let foreign: Invitation = other.invitation("W1").parse().expect("an invitation");
@@ -238,7 +238,7 @@ async fn an_expired_or_unknown_invitation_is_refused_and_leaves_nothing_behind()
         let home = tempfile::tempdir().expect("a folder");
         let refused = Client::enrol(home.path(), &invitation, "phone").await.expect_err("no good");
         assert_says(&refused.to_string(), &["invitation", says]);
-        let client = Client::open(home.path()).expect("the folder is as good as new");
+        let client = Client::open(home.path()).expect("the folder is unchanged");
         assert!(client.identity().is_none());
         let sync = client.sync(|_| {}).await.expect_err("not enrolled");
         assert!(matches!(sync, SyncError::NotEnrolled), "{sync}");
@@ -254,7 +254,8 @@ async fn without_a_certificate_nothing_but_enrolment_is_answered() {
     let no = device.client.identity().expect("enrolled").device;
     let before = Contents::of(service.server());
     let papers = Papers::of_nobody(device.folder());
-    let mut wire = Wire::open(&papers, service.address()).await.expect("for an enrolment the door is open");
+    let mut wire =
+        Wire::open(&papers, service.address()).await.expect("the server accepts connections for enrolment");
     wire.send(&ClientFrame::Hello(hello(no))).await;
     let heard = wire.hear().await;
     assert_says(heard.complaint().unwrap_or_default(), &["certificate", "enrol first"]);
@@ -262,7 +263,7 @@ async fn without_a_certificate_nothing_but_enrolment_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_device_that_says_it_is_another_one_is_refused() {
+async fn a_device_that_claims_another_number_is_refused() {
     let service = Service::start().await;
     let (device, other) = (service.device("W1").await, service.device("W2").await);
     let no = other.client.identity().expect("enrolled").device;

@@ -1,4 +1,4 @@
-//! What the server found is nobody's to write, and a conflict is settled in one's own name by who may write the field.
+//! Only the server records conflicts, and only a person who may write the field settles one, in their own name.
 
 use xundian_client::{Decision, Outlet};
 use xundian_protocol::ids::RecordId;
@@ -22,7 +22,7 @@ fn a1() -> Home {
     Home::Outlet(outlet("A1"))
 }
 
-/// A conflict about the note of A1, which W1 sees and may not write; two of the manager's devices made it.
+/// A conflict about the note of A1, between two devices of the manager. W1 sees it but may not write the field.
 async fn conflict(service: &Service) -> Record {
     let (phone, tablet) = (service.device("W4").await, service.device("W4").await);
     for (device, text) in [(&phone, "周一"), (&tablet, "周二")] {
@@ -34,14 +34,14 @@ async fn conflict(service: &Service) -> Record {
     <[Record; 1]>::try_from(found).expect("one conflict")[0].clone()
 }
 
-/// A device of somebody, whose frames the test writes.
+/// Enrols a device of a person, whose frames the test writes.
 async fn raw(service: &Service, of: &str) -> (Device, RawDevice) {
     let device = Device::enrol(&service.invitation(of), "raw").await;
     let raw = RawDevice::of(&device, service.address()).await;
     (device, raw)
 }
 
-/// Somebody of headquarters, who writes everything else.
+/// Drafts a person at headquarters, who may write everything else.
 fn director() -> Vec<Draft> {
     let role = Position {
         code: Some("HQ-DIR".into()),
@@ -64,7 +64,7 @@ fn director() -> Vec<Draft> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_device_forges_a_conflict_or_alters_what_was_found_not_even_at_headquarters() {
+async fn no_device_may_create_or_alter_a_conflict_not_even_at_headquarters() {
     let service = Service::start().await;
     company::write(service.server(), director());
     let conflict = conflict(&service).await;
@@ -120,24 +120,24 @@ async fn no_device_forges_a_conflict_or_alters_what_was_found_not_even_at_headqu
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_conflict_is_settled_in_ones_own_name_by_who_may_write_its_field() {
+async fn a_conflict_is_settled_only_by_a_writer_of_the_field_in_their_own_name() {
     let service = Service::start().await;
     let conflict = conflict(&service).await;
     let id = conflict.key.id;
     let before = Contents::of(service.server());
 
     let merchandiser = service.device("W1").await;
-    assert_eq!(merchandiser.client.conflicts(Some(a1())).expect("readable").len(), 1, "she sees it");
-    merchandiser.client.settle_conflict(id, Decision::Restored).expect("saved, as far as her phone knows");
+    assert_eq!(merchandiser.client.conflicts(Some(a1())).expect("readable").len(), 1, "W1 sees it");
+    merchandiser.client.settle_conflict(id, Decision::Restored).expect("saved on the phone");
     assert_eq!(merchandiser.sync().await.rejected, 2, "neither the edit nor the settlement");
     for rejected in merchandiser.client.rejected().expect("readable") {
         assert_eq!(rejected.why, Refusal::NotAWriter);
         assert_says(&rejected.message, &["merchandiser does not write outlet"]);
     }
     let [line] = &merchandiser.client.conflicts(None).expect("readable")[..] else {
-        panic!("it is still there")
+        panic!("the conflict is still there")
     };
-    assert_eq!(line.settlement, None, "what was refused is not seen as settled");
+    assert_eq!(line.settlement, None, "a rejected settlement does not count");
 
     let (device, mut raw) = raw(&service, "W4").await;
     let at_ms = device.clock.read_ms();
@@ -162,7 +162,7 @@ async fn a_conflict_is_settled_in_ones_own_name_by_who_may_write_its_field() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_device_that_uses_a_stamp_twice_writes_over_no_settlement() {
+async fn a_device_that_uses_a_stamp_twice_overwrites_no_settlement() {
     let service = Service::start().await;
     let manager = service.device("W4").await;
     manager.client.edit(outlet("A1").0, &note("现值"), None).expect("saved");
@@ -176,7 +176,7 @@ async fn a_device_that_uses_a_stamp_twice_writes_over_no_settlement() {
     let last = ops.pop().expect("three");
     assert_eq!(raw.push(ops).await.rejections, []);
     manager.sync().await;
-    let [found] = &manager.client.conflicts(None).expect("readable")[..] else { panic!("one of both") };
+    let [found] = &manager.client.conflicts(None).expect("readable")[..] else { panic!("one conflict") };
     assert_eq!(found.lost.text.zh, "一");
     manager.client.settle_conflict(found.id, Decision::Kept).expect("saved");
     manager.sync().await;

@@ -1,5 +1,4 @@
-//! Acceptance: whoever may not come in, or may not write something, is told so in clear words, and nothing
-//! of the server changes.
+//! Acceptance: unauthorised connections and writes are refused with clear messages, and nothing on the server changes.
 
 mod admission;
 mod conflicts;
@@ -8,13 +7,13 @@ mod scope;
 use xundian_tests::support::contents::Contents;
 use xundian_tests::support::service::Service;
 
-/// Fails unless the server holds what it held before.
+/// Checks that the server's content is unchanged.
 fn assert_unchanged(service: &Service, before: &Contents) {
     assert_eq!(before.differences(&Contents::of(service.server())), Vec::<String>::new());
     service.verify();
 }
 
-/// Fails unless a text says all of these.
+/// Checks that a text contains all of these parts.
 fn assert_says(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{text:?} does not say {part:?}");

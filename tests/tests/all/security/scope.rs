@@ -1,4 +1,4 @@
-//! What a device that is let in may see and write.
+//! What an admitted device may read and write.
 
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::{OutletId, RecordId};
@@ -13,7 +13,7 @@ use xundian_tests::support::service::Service;
 use super::{assert_says, assert_unchanged};
 use crate::raw::RawDevice;
 
-/// A second device of a person, whose frames the test writes.
+/// Enrols a second device of a person, whose frames the test writes.
 async fn raw(service: &Service, person: &str) -> (Device, RawDevice) {
     let device = Device::enrol(&service.invitation(person), "raw").await;
     let raw = RawDevice::of(&device, service.address()).await;
@@ -25,10 +25,10 @@ fn visit(opened_at_ms: i64) -> Visit {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_op_for_an_outlet_outside_the_scope_is_rejected_and_lies_in_its_authors_tray_with_the_reason() {
+async fn an_op_outside_the_scope_is_rejected_and_listed_with_the_reason() {
     let service = Service::start().await;
     let device = service.device("W1").await;
-    // The phone still believes that A1 is its own.
+    // The phone does not know yet that A1 has left its scope.
     let change = Day(today().0 - 50);
     company::write(service.server(), vec![assignment("A1", "HN-R1", 2, change, None)]);
     let before = Contents::of(service.server());
@@ -45,7 +45,7 @@ async fn an_op_for_an_outlet_outside_the_scope_is_rejected_and_lies_in_its_autho
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn forged_ops_are_rejected_one_by_one_and_the_sound_op_behind_them_is_merged() {
+async fn forged_ops_are_rejected_individually_and_a_valid_op_after_them_is_merged() {
     let service = Service::start().await;
     let (device, mut raw) = raw(&service, "W1").await;
     let before = Contents::of(service.server());
@@ -99,7 +99,7 @@ async fn forged_ops_are_rejected_one_by_one_and_the_sound_op_behind_them_is_merg
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_persons_visit_cannot_be_written_over() {
+async fn another_persons_visit_cannot_be_changed() {
     let service = Service::start().await;
     let author = service.device("W1").await;
     let visit_id = author.visit("A1", Day(today().0 - 1), 2);
@@ -118,7 +118,7 @@ async fn another_persons_visit_cannot_be_written_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_home_outside_the_scope_gives_nothing_away_by_whatever_name_it_is_asked_for() {
+async fn a_pull_returns_nothing_of_a_home_outside_the_scope() {
     let service = Service::start().await;
     let other = service.device("W3").await;
     other.visit("C1", Day(today().0 - 1), 3);
@@ -127,11 +127,11 @@ async fn a_home_outside_the_scope_gives_nothing_away_by_whatever_name_it_is_aske
     let scope = service.server().directory().scope(company::person("W1"), today());
     let c1 = Home::Outlet(outlet("C1"));
     assert!(!scope.contains(&c1));
-    // The homes that are behind are asked for by name: here one that is not in the scope.
+    // A pull names the homes that are behind: here also homes outside the scope.
     let records =
         raw.pull(&scope, &[Home::Outlet(outlet("A1")), c1, Home::Person(company::person("W3"))]).await;
     let seen: Vec<Home> = records.iter().map(|record| record.home).collect();
-    assert!(seen.contains(&Home::Outlet(outlet("A1"))), "what is in scope comes");
+    assert!(seen.contains(&Home::Outlet(outlet("A1"))), "records in scope are sent");
     let outside: Vec<&Home> = seen.iter().filter(|home| !scope.contains(home)).collect();
     assert_eq!(outside, Vec::<&Home>::new());
 }

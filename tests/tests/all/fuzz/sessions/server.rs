@@ -1,4 +1,4 @@
-//! The server's end: a small store, a driver like the server's, and what must hold whatever a device says.
+//! The server's end: a small store, a driver like the server's, and the invariants that hold for any device.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,17 +14,17 @@ use xundian_protocol::wire::v1::{
 use super::super::random::Random;
 use super::device::{NO, homes};
 
-/// Polls that each frame may need, besides those for the homes that a pull names and the stretches they are read in.
+/// The number of polls per frame, besides those for the homes that a pull names and for reading the feed in parts.
 const POLLS_A_FRAME: usize = 8;
-/// Changes that one frame takes.
+/// The number of changes in one frame.
 const STRETCH: usize = 3;
 
-/// A server through its sessions with one device.
+/// A server with its store, used for several sessions with one device.
 pub(super) struct Server {
     applied: OpSeq,
     rejected: BTreeMap<OpSeq, Refusal>,
     scope: Vec<Home>,
-    /// The homes of the changes, by their places from 1 on.
+    /// The feed: the home of each change, by feed position from 1 on.
     feed: Vec<Home>,
     at: Session,
 }
@@ -32,12 +32,12 @@ pub(super) struct Server {
 struct Session {
     inner: ServerSession,
     is_greeted: bool,
-    /// What was taken and not worked on yet.
+    /// Frames that were taken but not processed yet.
     pushes: VecDeque<Push>,
     pulls: VecDeque<Pull>,
-    /// The receipt that is due: the first and the last op of its push.
+    /// The receipt that must follow: the first and the last op of its push.
     due: Option<(OpSeq, OpSeq)>,
-    /// Homes that the pulls since the last wait have named.
+    /// The number of homes named by the pulls since the last wait.
     named: usize,
     since_wait: usize,
     answered: usize,
@@ -75,7 +75,7 @@ impl Server {
         self.at = Session::new();
     }
 
-    /// Somebody else changes some records.
+    /// Changes up to eight records, as other devices would.
     pub(super) fn change(&mut self, random: &mut Random) {
         for _ in 0..random.below(9) {
             self.feed.push(homes()[random.below(homes().len())]);
@@ -88,7 +88,7 @@ impl Server {
             homes().into_iter().zip(0..).filter(|(_, n)| bits >> n & 1 == 1).map(|(home, _)| home).collect();
     }
 
-    /// Takes a frame. Returns whether the session goes on.
+    /// Handles a frame. Returns whether the session continues.
     pub(super) fn take(&mut self, frame: ClientFrame) -> bool {
         let session = &mut self.at;
         let (mut push, mut pull) = (None, None);
@@ -107,7 +107,7 @@ impl Server {
         is_taken
     }
 
-    /// Does what the session asks for until it waits. Returns whether it goes on.
+    /// Does what the session asks for until it waits or ends. Returns whether it continues.
     pub(super) fn work(&mut self, down: &mut VecDeque<Vec<u8>>, random: &mut Random) -> bool {
         let stretches = self.feed.len() / STRETCH + 3;
         let polls_max = POLLS_A_FRAME * (1 + self.at.since_wait) + 2 * (1 + self.at.named) * (stretches + 1);
@@ -129,14 +129,14 @@ impl Server {
                 step => self.work_on(step, random),
             }
         }
-        panic!("it does not come to wait: {:?}", self.at.inner);
+        panic!("it does not wait: {:?}", self.at.inner);
     }
 
     fn work_on(&mut self, step: Step, random: &mut Random) {
         let session = &mut self.at;
         match step {
             Step::Greet(hello) => {
-                assert_eq!(hello.device, NO, "its certificate says who it is");
+                assert_eq!(hello.device, NO, "the device number comes from the certificate");
                 session.is_greeted = true;
             }
             Step::FindFeedPosition(_) => {
@@ -146,7 +146,7 @@ impl Server {
             }
             Step::Ingest(ops) => {
                 assert!(session.is_greeted && session.due.is_none());
-                let push = session.pushes.pop_front().expect("nobody pushed anything");
+                let push = session.pushes.pop_front().expect("ops without a push");
                 assert_eq!(ops, push.ops);
                 let (Some(first), Some(last)) = (ops.first(), ops.last()) else {
                     panic!("a push without ops")
@@ -157,11 +157,11 @@ impl Server {
             }
             Step::CheckScope(pull) => {
                 assert!(session.is_greeted);
-                // Pulls from where this feed has no place are passed over.
+                // Pulls from positions that this feed does not have are skipped.
                 let asked = std::iter::from_fn(|| session.pulls.pop_front()).any(|asked| asked == pull);
-                assert!(asked, "nobody pulled");
+                assert!(asked, "a scope check without a pull");
                 let is_other = scope_digest(&self.scope) != pull.scope_digest;
-                // What a scope is, both ends mostly agree on: else no pull would come to an end.
+                // Usually report a changed scope, so that both ends agree at some point and pulls can end.
                 let changed = (is_other && random.below(4) != 0).then(|| self.scope.clone());
                 session.answered += usize::from(changed.is_none());
                 session.inner.scope(pull, changed);
@@ -210,7 +210,7 @@ impl Server {
         Receipt { through: self.applied, rejections, restamped: Vec::new() }
     }
 
-    /// The next stretch of a home, or of all of the scope.
+    /// Returns the next part of a home's feed, or of the whole feed.
     fn changes(&self, home: Option<Home>, after: FeedSeq) -> (Changes, bool) {
         let head = FeedSeq(self.feed.len() as u64);
         let left = head.0.saturating_sub(after.0);
@@ -225,11 +225,14 @@ impl Server {
                 let due = self.at.due.take();
                 assert_eq!(due.map(|(first, _)| first), Some(*first), "a receipt for another push");
                 let Some((_, last)) = due else { return };
-                assert!(receipt.through <= last && receipt.through <= self.applied, "more than was pushed");
+                assert!(
+                    receipt.through <= last && receipt.through <= self.applied,
+                    "the receipt covers more than was pushed"
+                );
             }
             ServerFrame::Pulled(_) => {
                 self.at.ends += 1;
-                assert!(self.at.ends <= self.at.answered, "an end that nobody asked for");
+                assert!(self.at.ends <= self.at.answered, "an end without a pull");
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! The sending of a picture, to a server that says what it likes of it.
+//! The upload of a picture to a server that may send anything.
 
 use xundian_protocol::ids::ContentHash;
 use xundian_protocol::limits::{PHOTO_PIECE_BYTES_MAX, PHOTO_PIECES_IN_FLIGHT_MAX};
@@ -8,23 +8,23 @@ use xundian_protocol::wire::v1::{ClientFrame, Declined, Refusal, ServerFrame, Up
 use super::super::random::Random;
 use super::frames::Pool;
 
-/// Pieces of the largest picture here.
+/// The largest number of pieces in a picture.
 const PIECES_MAX: usize = 7;
-/// Frames that one upload is told.
+/// The number of frames that an upload receives.
 const FRAMES_MAX: usize = 80;
-/// Polls from a frame to the next wait: a full pipeline is read and sent, after an offer and a hash.
+/// The number of polls within which an upload must wait: reads and sends of a full pipeline, an offer and a hash.
 const POLLS_MAX: usize = 2 * PHOTO_PIECES_IN_FLIGHT_MAX + 8;
-/// How often all of a picture may be sent to a server that does not come to hold it.
+/// How often a whole picture may be sent to a server that never stores it.
 const TIMES_MAX: u64 = 5;
 
-/// One upload. Returns how many frames were taken.
+/// Runs one upload. Returns how many frames were taken.
 pub(super) fn run(pool: &Pool, random: &mut Random) -> u64 {
     let size = 1 + random.below(PIECES_MAX * PHOTO_PIECE_BYTES_MAX);
     let picture: Vec<u8> = (0..size).map(|at| (at * 31 % 251) as u8).collect();
     let hash = ContentHash::of(&picture);
     let mut upload = Upload::new(hash, size as u64);
     let (mut held, mut sent, mut taken) = (0, 0, 0);
-    // Whether the server has said that it holds all.
+    // Whether the server has reported that it holds the whole picture.
     let mut is_whole = false;
     for _ in 0..FRAMES_MAX {
         if random.below(40) == 0 {
@@ -34,8 +34,8 @@ pub(super) fn run(pool: &Pool, random: &mut Random) -> u64 {
         assert!(sent <= TIMES_MAX * size as u64, "{sent} bytes of {size}");
         assert!(upload.held_bytes() <= size as u64);
         if let Some(outcome) = outcome {
-            assert!(outcome != Outcome::Stored || is_whole, "the server never said so");
-            assert_eq!(upload.poll(), Step::Done(outcome), "done is done");
+            assert!(outcome != Outcome::Stored || is_whole, "the server never reported the whole picture");
+            assert_eq!(upload.poll(), Step::Done(outcome), "a finished upload stays finished");
             break;
         }
         let Some(frame) = answer(&picture, hash, held, pool, random) else { continue };
@@ -48,7 +48,7 @@ pub(super) fn run(pool: &Pool, random: &mut Random) -> u64 {
     taken
 }
 
-/// Does what the upload asks for until it waits or ends.
+/// Does what the upload asks for until it waits or ends. Returns the outcome if it has ended.
 fn work(upload: &mut Upload, picture: &[u8], sent: &mut u64, held: &mut usize) -> Option<Outcome> {
     for _ in 0..POLLS_MAX {
         match upload.poll() {
@@ -70,10 +70,10 @@ fn work(upload: &mut Upload, picture: &[u8], sent: &mut u64, held: &mut usize) -
             Step::Send(_) => {}
         }
     }
-    panic!("it does not come to wait: {upload:?}");
+    panic!("it does not wait: {upload:?}");
 }
 
-/// What a server says next: mostly what it holds, else something near it, or anything.
+/// Returns the server's next frame: usually what it holds, sometimes an approximation, or anything else.
 fn answer(
     picture: &[u8],
     hash: ContentHash,
