@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws the small pictures in tests/data/pictures: seeds for the fuzzer and examples for tests. Needs Pillow.
+"""Generates the small pictures in tests/data/pictures: seeds for the fuzzer and examples for tests. Needs Pillow.
 
     python3 tests/data/make_pictures.py
 """
@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 48, 32
 
 
 def shelf(mode: str = "RGB") -> Image.Image:
-    """Three boards with boxes on them; the upper left corner is red, so that a turn shows."""
+    """Draws three boards with boxes. The upper left corner is red, so that a rotation is visible."""
     picture = Image.new(mode, (WIDTH, HEIGHT), (236, 232, 224) if mode == "RGB" else (0, 0, 0, 0))
     draw = ImageDraw.Draw(picture)
     for board in range(3):
@@ -29,7 +29,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     shelf().save(FOLDER / "baseline.jpg", quality=60)
     shelf().save(FOLDER / "progressive.jpg", quality=60, progressive=True)
-    # Orientation 6: to be turned a quarter to the right, as phones that are held upright write it.
+    # Orientation 6: to be rotated by 90 degrees clockwise. Phones held upright write this.
     turned = Image.Exif()
     turned[0x0112] = 6
     shelf().save(FOLDER / "turned.jpg", quality=60, exif=turned)

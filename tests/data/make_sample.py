@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Make synthetic_sample.csv: a small made-up series for the replay test.
+"""Generate synthetic_sample.csv: a small synthetic series for the replay test.
 
     python3 tests/data/make_sample.py            write synthetic_sample.csv beside this script
-    python3 tests/data/make_sample.py --check    only say whether the file is what this script makes
+    python3 tests/data/make_sample.py --check    only check that the file is up to date
 
 It has the columns of the public VN2 series (week_start, store, product, units_sold,
-in_stock) and none of its data: 3 stores x 12 products x 8 weeks, every value from
-the formulas below. The same bytes come out each time.
+in_stock) but none of its data: 3 stores x 12 products x 8 weeks, with all values from
+the formulas below. The output is deterministic.
 """
 
 import argparse
@@ -24,21 +24,21 @@ OUT = pathlib.Path(__file__).with_name("synthetic_sample.csv")
 
 
 def in_stock(week, store, product):
-    """A product runs out for two weeks in a row, at a time that depends on store and product."""
+    """Most products are out of stock for two consecutive weeks, which depend on store and product."""
     if product % 3 == 2:
-        return 1  # some never run out
+        return 1  # a third of the products is never out of stock
     return 0 if (week + 2 * store + product) % WEEKS < 2 else 1
 
 
 def units_sold(week, store, product):
-    """A base by product, more in larger stores, a gentle swing; nothing is sold from an empty shelf."""
+    """A base per product and per store, varying by week; 0 if out of stock."""
     if not in_stock(week, store, product):
         return 0
     return (product * 7 + 3) % 11 + 2 * store + (week + product) % 4
 
 
 def sample():
-    """The whole file as text, ordered by week, store, product."""
+    """Return the whole file as text, ordered by week, store, product."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["week_start", "store", "product", "units_sold", "in_stock"])
@@ -53,17 +53,17 @@ def sample():
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Make the small series of the replay test.")
-    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    parser = argparse.ArgumentParser(description="Generate the small series of the replay test.")
+    parser.add_argument("--check", action="store_true", help="compare with the file, write nothing")
     args = parser.parse_args()
     text = sample()
     if not args.check:
         OUT.write_bytes(text.encode())
         print(f"{OUT.name}: {text.count(chr(10)) - 1} rows written")
     elif not OUT.exists() or OUT.read_bytes() != text.encode():
-        sys.exit(f"{OUT.name} is not what make_sample.py makes: run it without --check and commit the file")
+        sys.exit(f"{OUT.name} differs from the output of make_sample.py: run it without --check and commit the file")
     else:
-        print(f"{OUT.name}: as made")
+        print(f"{OUT.name}: up to date")
 
 
 if __name__ == "__main__":

@@ -1,30 +1,31 @@
 #!/usr/bin/env python3
-"""The independent truth for the replay: counts out-of-stock rows of a series, without our code.
+"""Counts the out-of-stock rows of a series, as the truth for the replay. Uses none of the project's code.
 
     python3 tests/data/truth.py SERIES.csv --stores STORES.csv --products PRODUCTS.csv --out truth.csv
     python3 tests/data/truth.py tests/data/synthetic_sample.csv --sample
 
 SERIES has the columns week_start, store, product, in_stock (0 or 1); others are ignored.
-A row is out of stock where in_stock is 0. The result is one long CSV,
+A row is out of stock if in_stock is 0. The output is one CSV file:
 
     level,region,week_start,product,rows,out_of_stock
 
-whose level is nation, week, region, region_week, product, product_week, region_product
-or region_product_week. A column that the level does not split by is empty. The totals
-go to stderr.
+The level is nation, week, region, region_week, product, product_week, region_product or
+region_product_week. A column that the level does not split by is empty. The totals are
+printed on stderr.
 
-How a series is laid over real outlets and products. The replay does the same:
+The stores and products of a series are mapped to real outlets and products. The replay
+uses the same mapping:
 
   Store s is the outlet at index floor(s * N / 67), counting from 0, of STORES sorted by
-  (province_code, store_id) as text. N is the number of outlets and 67 that of the stores
-  in the series, so the picks spread over the provinces. The region is the `region` column
-  of that row; `unassigned` stays `unassigned`.
+  (province_code, store_id) as text. N is the number of outlets and 67 the number of stores
+  in the series, so the chosen outlets spread over the provinces. The region is the
+  `region` column of that row; `unassigned` stays `unassigned`.
 
   Product p is the row at index p, counting from 0, of PRODUCTS sorted by gtin as text.
-  Its GTIN-14 is that number with zeros in front, 14 digits in all.
+  Its GTIN-14 is that number, padded with zeros to 14 digits.
 
 With --sample there is no mapping: every region is `unassigned`, and product p is the
-number p itself with zeros in front, 14 digits in all.
+number p itself, padded with zeros to 14 digits.
 """
 
 import argparse
@@ -34,7 +35,7 @@ import sys
 
 SERIES_STORES = 67
 
-# Level -> what it splits by. The order is that of the output.
+# Level -> the columns that it splits by, in the order of the output.
 LEVELS = {
     "nation": (),
     "week": ("week",),
@@ -48,13 +49,13 @@ LEVELS = {
 
 
 def read(path):
-    """The rows of a CSV file as dicts. A byte order mark is allowed."""
+    """Yields the rows of a CSV file as dicts. A byte order mark is allowed."""
     with open(path, encoding="utf-8-sig", newline="") as file:
         yield from csv.DictReader(file)
 
 
 def regions_by_store(path):
-    """Series store -> region, by the rule at the head of this file."""
+    """Returns the region of each store, by the mapping at the top of this file."""
     outlets = sorted(read(path), key=lambda row: (row["province_code"], row["store_id"]))
     if len(outlets) < SERIES_STORES:
         sys.exit(f"{path}: {len(outlets)} outlets, but the series has {SERIES_STORES} stores")
@@ -62,19 +63,19 @@ def regions_by_store(path):
 
 
 def gtin14_by_product(path):
-    """Series product -> GTIN-14, by the rule at the head of this file."""
+    """Returns the GTIN-14 of each product, by the mapping at the top of this file."""
     return [gtin.zfill(14) for gtin in sorted(row["gtin"] for row in read(path))]
 
 
 def look_up(values, index, what):
-    """values[index], or a clear end where the series does not fit the mapping."""
+    """Returns values[index], or exits with an error if the series does not fit the mapping."""
     if not 0 <= index < len(values):
         sys.exit(f"{what} {index} of the series is outside the mapping (0 to {len(values) - 1})")
     return values[index]
 
 
 def mapped(args):
-    """Yields (where, out) for each row of the series."""
+    """Yields (where, out) for each row: its region, product and week, and whether it is out of stock."""
     regions = None if args.sample else regions_by_store(args.stores)
     gtins = None if args.sample else gtin14_by_product(args.products)
     for line, row in enumerate(read(args.series), start=2):
@@ -90,7 +91,7 @@ def mapped(args):
 
 
 def count(rows):
-    """(level, region, week, product) -> [rows, out of stock]."""
+    """Returns (level, region, week, product) -> [rows, out of stock]."""
     counts = collections.defaultdict(lambda: [0, 0])
     for where, out in rows:
         for level, split in LEVELS.items():
@@ -102,7 +103,7 @@ def count(rows):
 
 
 def write(counts, file):
-    """Levels in the order of LEVELS, and by region, week and product within each."""
+    """Writes the counts in the order of LEVELS, and by region, week and product within each level."""
     order = list(LEVELS)
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["level", "region", "week_start", "product", "rows", "out_of_stock"])

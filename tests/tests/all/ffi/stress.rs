@@ -209,7 +209,7 @@ fn watch(calls: Arc<AtomicU64>, is_done: Arc<AtomicBool>) -> std::thread::JoinHa
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_calls_of_many_threads_during_syncs_neither_panic_nor_hang_nor_lose_a_save() {
-    let mut rng = seed::rng("stress of the foreign surface");
+    let mut rng = seed::rng("stress of the FFI");
     let folder = tempfile::tempdir().expect("a folder");
     let mut process = ServerProcess::new(folder.path());
     let invitation = {
