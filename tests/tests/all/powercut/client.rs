@@ -104,12 +104,12 @@ async fn acknowledged_is_whole(is_sealed: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_device_acknowledged_is_whole_after_a_power_cut() {
+async fn acknowledged_saves_survive_a_power_cut() {
     acknowledged_is_whole(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_sealed_device_acknowledged_is_whole_after_a_power_cut() {
+async fn acknowledged_saves_of_an_encrypted_store_survive_a_power_cut() {
     acknowledged_is_whole(true).await;
 }
 
@@ -151,7 +151,7 @@ async fn nothing_is_lost_in_a_second_power_cut_while_the_device_opens() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_device_that_forgets_to_sync_is_found_out() {
+async fn missing_fsyncs_of_a_device_are_detected() {
     let mut rng = seed::rng("a device that does not sync");
     let recorded = Recorded::new(false, 2, 8).await;
     tokio::task::block_in_place(|| {

@@ -82,7 +82,7 @@ fn acknowledged_is_whole(recorded: Recorded, cuts: &[Cut], start: Instant) {
 }
 
 #[test]
-fn what_a_server_acknowledged_is_whole_after_a_power_cut() {
+fn acknowledged_batches_survive_a_power_cut() {
     let mut rng = seed::rng("power cuts of a server");
     let start = Instant::now();
     let recorded = Recorded::new(3, 60);
@@ -91,7 +91,7 @@ fn what_a_server_acknowledged_is_whole_after_a_power_cut() {
 }
 
 #[test]
-fn what_a_server_acknowledged_is_whole_after_a_power_cut_while_its_journal_begins_anew() {
+fn acknowledged_batches_survive_a_power_cut_at_a_journal_rotation() {
     let mut rng = seed::rng("power cuts of a server with a full journal");
     let start = Instant::now();
     let recorded = Recorded::new(2, 260);
@@ -101,7 +101,7 @@ fn what_a_server_acknowledged_is_whole_after_a_power_cut_while_its_journal_begin
 }
 
 #[test]
-fn a_server_that_forgets_to_sync_is_found_out() {
+fn missing_fsyncs_of_a_server_are_detected() {
     let mut rng = seed::rng("a server that does not sync");
     let recorded = Recorded::new(1, 40);
     assert_found_out(&recorded.trace, &mut rng, |trace, cuts| {

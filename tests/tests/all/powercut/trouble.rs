@@ -106,7 +106,7 @@ impl Phone {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_device_whose_disk_is_full_or_read_only_says_so_and_loses_nothing() {
+async fn a_device_with_a_full_or_read_only_disk_reports_it_and_loses_nothing() {
     let mut rng = seed::rng("a device's disk is full");
     for (nth, trouble) in troubles(&mut rng).into_iter().enumerate() {
         let phone = Phone::new(nth % 2 == 1).await;
@@ -166,7 +166,7 @@ impl Shop {
 }
 
 #[test]
-fn a_server_whose_disk_is_full_or_read_only_says_so_and_loses_nothing() {
+fn a_server_with_a_full_or_read_only_disk_reports_it_and_loses_nothing() {
     let mut rng = seed::rng("a server's disk is full");
     for trouble in troubles(&mut rng) {
         let shop = Shop::new();
