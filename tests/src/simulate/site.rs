@@ -22,8 +22,8 @@ pub(super) enum SiteError {
     Photos(#[from] PhotosError),
 }
 
-/// Returns the rows of a new store of a release: the note of the kinds that its figures count. A store without the note
-/// would be taken for one of the first release.
+/// Returns the rows of a new store of a release: the list of kinds that its figures count. Without this list the server
+/// assumes the kinds 1 to 16.
 fn folder_of(release: Release) -> ServerRows {
     let known: Vec<u16> = release.run(|| kinds::known().map(|spec| spec.kind.0).collect());
     let count = u16::try_from(known.len()).unwrap_or(u16::MAX);
