@@ -355,10 +355,12 @@ impl RollUp {
             (Self::Nation, _) => true,
             (Self::Unit(above), Subject::Unit(Some(unit))) => directory.is_within(unit, above),
             (Self::Unit(above), Subject::Person(person)) => directory
-                .placed_on(person, day)
+                .last_known_position(person, day)
                 .is_some_and(|(_, position)| directory.is_within(position.unit, above)),
             (Self::Unassigned, Subject::Unit(None)) => true,
-            (Self::Unassigned, Subject::Person(person)) => directory.placed_on(person, day).is_none(),
+            (Self::Unassigned, Subject::Person(person)) => {
+                directory.last_known_position(person, day).is_none()
+            }
             (Self::Person(id), Subject::Person(person)) => id == person,
             (Self::Unit(_), Subject::Unit(None)) | (Self::Unassigned | Self::Person(_), Subject::Unit(_)) => {
                 false

@@ -251,8 +251,8 @@ mod tests {
             assert!(indexed(home, key).starts_with(&indexed_prefix(home, Some(key.kind))));
         }
         assert_eq!(seq_of(&outbox(OpSeq(300))), Some(OpSeq(300)));
-        let tray = RejectedId { device: DeviceNo(7), seq: OpSeq(300) };
-        assert_eq!(rejected_of(&rejected(tray)), Some(tray));
+        let id = RejectedId { device: DeviceNo(7), seq: OpSeq(300) };
+        assert_eq!(rejected_of(&rejected(id)), Some(id));
         let hash = ContentHash([7; 32]);
         assert_eq!(picture_of(&picture(hash)), Some(hash));
         assert_eq!(named_of(&picture_named(hash, key)), Some((hash, key)));

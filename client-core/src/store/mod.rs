@@ -76,7 +76,7 @@ struct State {
     /// Saves in the outbox, settled ones included, by record. A record's numbers are in order.
     pending: BTreeMap<RecordKey, Pending>,
     /// Rejected ops, by record.
-    tray: BTreeMap<RecordKey, Vec<RejectedId>>,
+    rejected_ops: BTreeMap<RecordKey, Vec<RejectedId>>,
     /// The homes of the scope; `Some` for a home that entered the scope recently and is complete only up to this
     /// position.
     held: BTreeMap<Home, Option<FeedSeq>>,
@@ -313,7 +313,7 @@ impl State {
         let mut state = Self {
             meta: Meta::load(engine)?,
             pending: BTreeMap::new(),
-            tray: BTreeMap::new(),
+            rejected_ops: BTreeMap::new(),
             held: BTreeMap::new(),
             open_visits: Vec::new(),
             stale: BTreeSet::new(),
@@ -330,9 +330,9 @@ impl State {
         }
         for entry in engine.scan_prefix(&[keys::REJECTED]) {
             let (key, bytes) = entry?;
-            let id = keys::rejected_of(&key).ok_or_else(|| StoreFault::malformed("rejected tray"))?;
+            let id = keys::rejected_of(&key).ok_or_else(|| StoreFault::malformed("rejected ops"))?;
             let rejected = Rejected::decode(id, &bytes)?;
-            state.tray.entry(rejected.op.record).or_default().push(id);
+            state.rejected_ops.entry(rejected.op.record).or_default().push(id);
         }
         for entry in engine.scan_prefix(&[keys::HELD_HOME]) {
             let (key, value) = entry?;

@@ -220,7 +220,7 @@ impl Store {
         state.meta.applied_through = through;
         for (record, id) in rejected {
             state.forget_pending(record, |seq| seq == id.seq);
-            state.tray.entry(record).or_default().push(id);
+            state.rejected_ops.entry(record).or_default().push(id);
         }
     }
 
@@ -338,7 +338,7 @@ impl Store {
     /// Returns an error if the store cannot be read.
     pub(crate) fn rejected(&self) -> Result<Vec<Rejected>, StoreError> {
         let decode = |(key, bytes): (Vec<u8>, Vec<u8>)| {
-            let id = keys::rejected_of(&key).ok_or_else(|| StoreFault::malformed("rejected tray"))?;
+            let id = keys::rejected_of(&key).ok_or_else(|| StoreFault::malformed("rejected ops"))?;
             Ok(Rejected::decode(id, &bytes)?)
         };
         self.engine.scan_prefix(&[keys::REJECTED]).map(|entry| decode(entry?)).collect()
@@ -405,7 +405,7 @@ impl super::State {
 
     /// Whether a rejected op is all there is of a record, besides its confirmed part.
     fn is_all_of(&self, id: RejectedId, record: RecordKey) -> bool {
-        let is_alone = self.tray.get(&record).is_none_or(|ids| ids.iter().all(|found| *found == id));
+        let is_alone = self.rejected_ops.get(&record).is_none_or(|ids| ids.iter().all(|found| *found == id));
         is_alone && !self.pending.contains_key(&record)
     }
 
@@ -419,11 +419,11 @@ impl super::State {
     }
 
     pub(super) fn forget_rejected(&mut self, id: RejectedId) {
-        let held = self.tray.iter().find(|(_, ids)| ids.contains(&id)).map(|(record, _)| record.kind);
+        let held = self.rejected_ops.iter().find(|(_, ids)| ids.contains(&id)).map(|(record, _)| record.kind);
         self.touch(held);
-        for ids in self.tray.values_mut() {
+        for ids in self.rejected_ops.values_mut() {
             ids.retain(|found| *found != id);
         }
-        self.tray.retain(|_, ids| !ids.is_empty());
+        self.rejected_ops.retain(|_, ids| !ids.is_empty());
     }
 }

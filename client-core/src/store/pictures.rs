@@ -343,7 +343,7 @@ impl State {
         let first = self.pending.get(record).and_then(|pending| pending.seqs.first());
         match first {
             Some(seq) if *seq > self.meta.applied_through => RefState::Unsent,
-            None if self.tray.contains_key(record) => RefState::Rejected,
+            None if self.rejected_ops.contains_key(record) => RefState::Rejected,
             _ => RefState::Merged,
         }
     }

@@ -123,7 +123,7 @@ impl Store {
     pub(crate) fn save_state(&self, key: RecordKey) -> Result<Option<SaveState>, StoreError> {
         {
             let state = self.state();
-            if let Some(ids) = state.tray.get(&key) {
+            if let Some(ids) = state.rejected_ops.get(&key) {
                 return Ok(Some(SaveState::Rejected(ids.clone())));
             }
             if let Some(last) = state.pending.get(&key).and_then(|pending| pending.seqs.last()) {

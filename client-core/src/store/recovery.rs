@@ -29,7 +29,7 @@ const DROPPED_RECORDS_PER_BATCH: usize = 2048;
 /// What a recovery changes, besides the saves themselves.
 pub(super) struct Recovered {
     stale: BTreeSet<RecordKey>,
-    tray: Vec<RejectedId>,
+    rejected_ops: Vec<RejectedId>,
     pictures: Vec<(ContentHash, Picture)>,
 }
 
@@ -160,10 +160,10 @@ impl Store {
     fn recover_what_else(&self, batch: &mut Batch, lost: &[Op]) -> Result<Recovered, StoreError> {
         let lost: BTreeSet<RejectedId> =
             lost.iter().map(|op| RejectedId { device: op.stamp.device, seq: op.seq }).collect();
-        let tray: Vec<RejectedId> =
-            self.state().tray.values().flatten().filter(|id| lost.contains(id)).copied().collect();
-        tray.iter().for_each(|id| batch.remove(keys::rejected(*id)));
-        Ok(Recovered { stale: self.start_over(batch)?, tray, pictures: self.offer_again(batch) })
+        let rejected_ops: Vec<RejectedId> =
+            self.state().rejected_ops.values().flatten().filter(|id| lost.contains(id)).copied().collect();
+        rejected_ops.iter().for_each(|id| batch.remove(keys::rejected(*id)));
+        Ok(Recovered { stale: self.start_over(batch)?, rejected_ops, pictures: self.offer_again(batch) })
     }
 
     /// Marks every home as behind, at the very beginning, because the device is sent its own writes only for such
@@ -229,8 +229,8 @@ impl Store {
 
 impl State {
     pub(super) fn note_recovered(&mut self, recovered: Recovered) {
-        let Recovered { stale, tray, pictures } = recovered;
-        tray.into_iter().for_each(|id| self.forget_rejected(id));
+        let Recovered { stale, rejected_ops, pictures } = recovered;
+        rejected_ops.into_iter().for_each(|id| self.forget_rejected(id));
         self.pictures.extend(pictures);
         self.note_beginning(stale);
     }

@@ -85,7 +85,7 @@ struct Model {
     next: u64,
     outbox: BTreeMap<u64, Op>,
     confirmed: BTreeMap<RecordKey, Record>,
-    tray: BTreeMap<u64, Op>,
+    rejected_ops: BTreeMap<u64, Op>,
     held: Option<Vec<Home>>,
     cursor: u64,
 }
@@ -107,7 +107,7 @@ impl Model {
         while let Some(entry) = self.outbox.first_entry().filter(|entry| *entry.key() <= receipt.through.0) {
             let (seq, op) = entry.remove_entry();
             if receipt.rejections.iter().any(|rejection| rejection.seq.0 == seq) {
-                self.tray.insert(seq, op);
+                self.rejected_ops.insert(seq, op);
             } else if self.keeps(op.home) {
                 let empty = Record::empty(op.record, op.home);
                 self.confirmed.entry(op.record).or_insert(empty).apply(&op);
@@ -181,7 +181,7 @@ fn check(store: &Store, model: &Model) -> Result<(), StoreError> {
     for n in 0..8 {
         assert_eq!(store.record(key(n))?.as_ref(), overlaid.get(&key(n)), "record {n}");
         let is_pending = model.outbox.values().any(|op| op.record == key(n));
-        let is_rejected = model.tray.values().any(|op| op.record == key(n));
+        let is_rejected = model.rejected_ops.values().any(|op| op.record == key(n));
         let expected = match (is_rejected, is_pending, model.confirmed.contains_key(&key(n))) {
             (true, ..) => "rejected",
             (_, true, _) => "saved",
@@ -214,8 +214,8 @@ fn check(store: &Store, model: &Model) -> Result<(), StoreError> {
     assert_eq!(store.unsent_ops(), model.outbox.len() as u64);
     assert_eq!(store.next_seq(), OpSeq(model.next + 1));
     assert_eq!(store.standing().cursor, FeedSeq(model.cursor));
-    let tray: Vec<Op> = store.rejected()?.into_iter().map(|rejected| rejected.op).collect();
-    assert_eq!(tray, model.tray.values().cloned().collect::<Vec<_>>());
+    let rejected_ops: Vec<Op> = store.rejected()?.into_iter().map(|rejected| rejected.op).collect();
+    assert_eq!(rejected_ops, model.rejected_ops.values().cloned().collect::<Vec<_>>());
     Ok(())
 }
 
@@ -454,7 +454,7 @@ fn a_save_that_has_not_returned_is_not_sent() {
     assert_eq!(none, []);
 }
 
-/// Found by the simulation with a bug planted in the server: the count of merged saves went below zero.
+/// Found by the simulation with a bug injected in the server: the count of merged saves went below zero.
 #[test]
 fn a_receipt_that_rejects_one_save_twice_rejects_it_once() {
     let folder = tempfile::tempdir().expect("a folder");

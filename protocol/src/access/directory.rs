@@ -279,7 +279,7 @@ impl Directory {
     }
 
     /// The position and role of a person on a day. A person who has left keeps the last position, where their work is.
-    pub fn placed_on(&self, person: PersonId, day: Day) -> Option<(PositionId, &PositionEntry)> {
+    pub fn last_known_position(&self, person: PersonId, day: Day) -> Option<(PositionId, &PositionEntry)> {
         let entry = self.people.get(&person)?;
         let last = || entry.last_position(day).filter(|_| !entry.active);
         let position = entry.position_on(day).or_else(last)?;

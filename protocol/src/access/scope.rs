@@ -220,7 +220,7 @@ impl Directory {
     }
 
     fn person_within(&self, person: PersonId, unit: OrgUnitId, day: Day) -> bool {
-        self.placed_on(person, day).is_some_and(|(_, position)| self.is_within(position.unit, unit))
+        self.last_known_position(person, day).is_some_and(|(_, position)| self.is_within(position.unit, unit))
     }
 
     /// Whether an outlet counts towards a unit, or one below it, on a day.

@@ -6,11 +6,11 @@ pub enum Bug {
     /// The server sends a receipt before its commit is durable.
     AckBeforeDurability,
     /// The server applies an op a second time.
-    LostDedupe,
+    OpAppliedTwice,
     /// Of two writes, the one that arrives later wins, whatever its stamp.
     MergeByArrival,
     /// A changed record adds its new contribution, but its old one is not subtracted.
-    ViewNotTakenBack,
+    ContributionNotSubtracted,
     /// The device moves its cursor before the pulled records are durable.
     CursorBeforeCommit,
     /// The server checks the scope of writes, but not of reads.
@@ -21,9 +21,9 @@ impl Bug {
     /// All of them.
     pub const ALL: [Self; 6] = [
         Self::AckBeforeDurability,
-        Self::LostDedupe,
+        Self::OpAppliedTwice,
         Self::MergeByArrival,
-        Self::ViewNotTakenBack,
+        Self::ContributionNotSubtracted,
         Self::CursorBeforeCommit,
         Self::ScopeOnWriteOnly,
     ];

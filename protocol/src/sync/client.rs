@@ -316,7 +316,7 @@ impl ClientSession {
                     .as_mut()
                     .map(|reconciliation| reconciliation.verdict(verdict))
                     .transpose()?;
-                self.go_on_checking(next.flatten());
+                self.continue_reconciliation(next.flatten());
             }
             (Phase::Reconciling(_), ServerFrame::Repair(repair)) => {
                 let next = self
@@ -326,7 +326,7 @@ impl ClientSession {
                     .transpose()?;
                 let next = next.flatten();
                 self.steps.extend(next.is_some().then_some(Step::CommitRepair(repair)));
-                self.go_on_checking(next);
+                self.continue_reconciliation(next);
             }
             (phase, frame) => {
                 let got = match frame {
@@ -370,7 +370,7 @@ impl ClientSession {
         Ok(())
     }
 
-    fn go_on_checking(&mut self, next: Option<Next>) {
+    fn continue_reconciliation(&mut self, next: Option<Next>) {
         match (next, self.phase) {
             (Some(Next::Send(frame)), _) => self.frames.push_back(frame),
             (Some(Next::Do(step)), _) => self.steps.push_back(step),

@@ -61,7 +61,7 @@ pub struct ServerSession {
     greeted: bool,
     /// Whether the device was told that its position is not in this feed. A pull from that position may be in flight;
     /// the device pulls again from the beginning.
-    is_beyond: bool,
+    has_lost_position: bool,
     steps: VecDeque<Step>,
     /// The first and the last op of each push that waits for its receipt.
     pushes: VecDeque<(OpSeq, OpSeq)>,
@@ -77,7 +77,7 @@ impl ServerSession {
             device,
             person,
             greeted: false,
-            is_beyond: false,
+            has_lost_position: false,
             steps: VecDeque::new(),
             pushes: VecDeque::new(),
             pull: None,
@@ -141,8 +141,8 @@ impl ServerSession {
             }
             ClientFrame::Resume(resume) => self.steps.push_back(Step::FindFeedPosition(resume)),
             ClientFrame::Pull(pull) => {
-                self.is_beyond &= !is_from_beginning(&pull);
-                self.steps.extend((!self.is_beyond).then_some(Step::CheckScope(pull)));
+                self.has_lost_position &= !is_from_beginning(&pull);
+                self.steps.extend((!self.has_lost_position).then_some(Step::CheckScope(pull)));
             }
             ClientFrame::CompareDigests(check) => self.steps.push_back(Step::Compare(check)),
             ClientFrame::CompareRecords(check) => self.steps.push_back(Step::CompareRecords(check)),
@@ -164,7 +164,7 @@ impl ServerSession {
 
     /// Answers [`Step::FindFeedPosition`].
     pub fn resumed(&mut self, resumed: Resumed) {
-        self.is_beyond = !resumed.continues;
+        self.has_lost_position = !resumed.continues;
         self.steps.push_front(Step::Send(ServerFrame::Resumed(resumed)));
     }
 

@@ -173,7 +173,7 @@ impl World {
 
     /// Runs all events, and then two rounds of syncs. The first brings everything to the server, the second everything
     /// to every device.
-    fn weather(&mut self, storm: Vec<Event>) {
+    fn run_storm(&mut self, storm: Vec<Event>) {
         for event in storm {
             self.happen(event);
         }
@@ -390,7 +390,7 @@ proptest! {
         events in prop::collection::vec(event(), 0..400),
     ) {
         let mut world = World::new();
-        world.weather(events);
+        world.run_storm(events);
         world.check_rest();
         world.check();
     }
@@ -400,7 +400,7 @@ proptest! {
         events in prop::collection::vec(prop_oneof![40 => event(), 1 => loss()], 0..400),
     ) {
         let mut world = World::new();
-        world.weather(events);
+        world.run_storm(events);
         world.check_rest();
     }
 
@@ -411,7 +411,7 @@ proptest! {
     ) {
         let mut world = World::new();
         world.checks = true;
-        world.weather(events);
+        world.run_storm(events);
         world.moved = 0;
         for decay in &decays {
             world.happen(*decay);

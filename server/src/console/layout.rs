@@ -135,7 +135,7 @@ pub(super) fn crumbs(ctx: &RequestContext, scope: FigureScope, period: Option<Pe
         FigureScope::Nation | FigureScope::Unassigned => None,
         FigureScope::Unit(unit) | FigureScope::UnitOwn(unit) => Some(unit),
         FigureScope::Person(person) => {
-            directory.placed_on(person, ctx.today()).map(|(_, position)| position.unit)
+            directory.last_known_position(person, ctx.today()).map(|(_, position)| position.unit)
         }
         FigureScope::Outlet(outlet) => directory.unit_on(outlet, ctx.today()),
     };

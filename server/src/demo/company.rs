@@ -398,8 +398,9 @@ mod tests {
         assert!(directory.units().any(|(_, unit)| unit.code == "GAN_WAN" && unit.name_zh == "赣皖大区"));
         assert_eq!((company.merchandisers.len(), company.managers.len()), (36, 9));
         for who in &company.merchandisers {
-            let (_, post) =
-                directory.placed_on(who.person, Day::in_default_zone(1_800_000_000_000)).expect("a post");
+            let (_, post) = directory
+                .last_known_position(who.person, Day::in_default_zone(1_800_000_000_000))
+                .expect("a post");
             assert_eq!(post.role, Role::Merchandiser);
             let region =
                 directory.region_of(post.unit).and_then(|region| directory.unit(region)).expect("a region");

@@ -82,7 +82,7 @@ impl FigureChanges {
 /// Plans the effect of changed records on flows, and on levels that depend on one record alone.
 pub(crate) fn plan_figures(facts: &[ChangedFacts], units: &mut Units<'_>, out: &mut FigureChanges) {
     for ChangedFacts { key, old, new } in facts {
-        if !Bug::ViewNotTakenBack.is_injected() {
+        if !Bug::ContributionNotSubtracted.is_injected() {
             out.say(*key, old, Sign::TakeBack, units);
         }
         out.say(*key, new, Sign::Add, units);

@@ -48,7 +48,7 @@ pub(crate) fn merge(batch: Batch, loaded: Loaded, directory: &Directory, clock: 
     let mut rejected = Vec::new();
     for mut op in ops {
         let is_known = op.seq <= receipt.through;
-        if is_known && !Bug::LostDedupe.is_injected() {
+        if is_known && !Bug::OpAppliedTwice.is_injected() {
             continue;
         }
         // After a gap, the missing ops must be sent first. After many conflicts, the rest is left to the next batch.

@@ -72,10 +72,10 @@ pub(super) struct Call {
 }
 
 /// The kernel's answer: a result, or a negated error number.
-pub(super) type FigureResponse = i64;
+pub(super) type Answer = i64;
 
 /// The function that carries out intercepted calls.
-pub(super) type Answering = fn(&Call) -> FigureResponse;
+pub(super) type Answering = fn(&Call) -> Answer;
 
 static ANSWERING: OnceLock<Answering> = OnceLock::new();
 
@@ -198,7 +198,7 @@ impl Call {
     }
 
     /// Lets the kernel do the call. No intercepted call that is passed on uses its last argument.
-    pub(super) fn pass(&self) -> FigureResponse {
+    pub(super) fn pass(&self) -> Answer {
         let [a, b, c, d, e, _] = self.arguments;
         // SAFETY: this process asked for this call with these arguments.
         let answer = unsafe { libc::syscall(self.number, a, b, c, d, e, SIGN) };

@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use libc::c_int;
 
-use super::calls::{self, Call, FigureResponse};
+use super::calls::{self, Answer, Call};
 use super::trace::Event;
 
 /// The unit in which a file takes space on the disk.
@@ -140,7 +140,7 @@ impl Recorder {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, call: &Call) -> FigureResponse {
+    fn answer(&self, call: &Call) -> Answer {
         const HERE: c_int = libc::AT_FDCWD;
         match call.number {
             libc::SYS_open => self.open(call, self.inside(HERE, &call.path(0)), call.flags(1)),
@@ -216,7 +216,7 @@ impl Recorder {
         })
     }
 
-    fn open(&self, call: &Call, inside: Option<String>, flags: c_int) -> FigureResponse {
+    fn open(&self, call: &Call, inside: Option<String>, flags: c_int) -> Answer {
         let Some(path) = inside else { return call.pass() };
         if flags & libc::O_TMPFILE == libc::O_TMPFILE {
             return -i64::from(libc::EOPNOTSUPP);
@@ -242,7 +242,7 @@ impl Recorder {
         answer
     }
 
-    fn write(&self, call: &Call, at: Option<u64>) -> FigureResponse {
+    fn write(&self, call: &Call, at: Option<u64>) -> Answer {
         let file = call.file(0);
         let Some(inside) = self.opened(file).filter(|inside| !inside.is_folder) else { return call.pass() };
         let mut state = self.lock();
@@ -268,7 +268,7 @@ impl Recorder {
         answer
     }
 
-    fn set_length(&self, call: &Call) -> FigureResponse {
+    fn set_length(&self, call: &Call) -> Answer {
         let Some(inside) = self.opened(call.file(0)) else { return call.pass() };
         let mut state = self.lock();
         if let Some(refusal) = state.refusal(0) {
@@ -279,11 +279,11 @@ impl Recorder {
         answer
     }
 
-    fn rename(&self, call: &Call, from: (c_int, usize), to: (c_int, usize)) -> FigureResponse {
+    fn rename(&self, call: &Call, from: (c_int, usize), to: (c_int, usize)) -> Answer {
         self.two_names(call, from, to, |from, to| Event::Renamed { from, to })
     }
 
-    fn link(&self, call: &Call, from: (c_int, usize), to: (c_int, usize)) -> FigureResponse {
+    fn link(&self, call: &Call, from: (c_int, usize), to: (c_int, usize)) -> Answer {
         self.two_names(call, from, to, |from, to| Event::Linked { from, to })
     }
 
@@ -293,7 +293,7 @@ impl Recorder {
         from: (c_int, usize),
         to: (c_int, usize),
         event: impl FnOnce(String, String) -> Event,
-    ) -> FigureResponse {
+    ) -> Answer {
         let [from, to] = [from, to].map(|(above, nth)| self.inside(above, &call.path(nth)));
         match (from, to) {
             (None, None) => call.pass(),
@@ -304,7 +304,7 @@ impl Recorder {
         }
     }
 
-    fn remove(&self, call: &Call, inside: Option<String>, is_folder: bool) -> FigureResponse {
+    fn remove(&self, call: &Call, inside: Option<String>, is_folder: bool) -> Answer {
         let Some(path) = inside else { return call.pass() };
         // A socket is created by another call, and has no content.
         let about = fs::symlink_metadata(self.root.join(&path));
@@ -316,7 +316,7 @@ impl Recorder {
         })
     }
 
-    fn make_folder(&self, call: &Call, inside: Option<String>) -> FigureResponse {
+    fn make_folder(&self, call: &Call, inside: Option<String>) -> Answer {
         let Some(path) = inside else { return call.pass() };
         // Callers often create folders that exist already.
         if self.root.join(&path).exists() {
@@ -325,7 +325,7 @@ impl Recorder {
         self.name_change(call, BLOCK_BYTES, || Event::MadeFolder { path })
     }
 
-    fn name_change(&self, call: &Call, room_bytes: u64, event: impl FnOnce() -> Event) -> FigureResponse {
+    fn name_change(&self, call: &Call, room_bytes: u64, event: impl FnOnce() -> Event) -> Answer {
         let mut state = self.lock();
         if let Some(refusal) = state.refusal(room_bytes) {
             return refusal;
@@ -335,7 +335,7 @@ impl Recorder {
         answer
     }
 
-    fn sync(&self, call: &Call, is_data: bool) -> FigureResponse {
+    fn sync(&self, call: &Call, is_data: bool) -> Answer {
         let Some(inside) = self.opened(call.file(0)) else { return call.pass() };
         let mut state = self.lock();
         let answer = call.pass();
@@ -348,7 +348,7 @@ impl Recorder {
 }
 
 impl State {
-    fn note_if(&mut self, answer: FigureResponse, event: impl FnOnce() -> Event) {
+    fn note_if(&mut self, answer: Answer, event: impl FnOnce() -> Event) {
         if answer >= 0 {
             self.note(&event());
         }
@@ -379,7 +379,7 @@ impl State {
     }
 
     /// Returns the error of a change that the faulty disk does not accept.
-    fn refusal(&mut self, room_bytes: u64) -> Option<FigureResponse> {
+    fn refusal(&mut self, room_bytes: u64) -> Option<Answer> {
         let error = match &mut self.trouble {
             None => return None,
             Some(Trouble::ReadOnly) => libc::EROFS,
@@ -394,7 +394,7 @@ impl State {
     }
 
     /// Returns how many of `count` bytes at `at` fit on the disk. Overwriting existing blocks takes no space.
-    fn room_for(&mut self, file: c_int, at: u64, count: u64) -> Result<u64, FigureResponse> {
+    fn room_for(&mut self, file: c_int, at: u64, count: u64) -> Result<u64, Answer> {
         if !matches!(self.trouble, Some(Trouble::Full { .. })) {
             return self.refusal(0).map_or(Ok(count), Err);
         }

@@ -13,12 +13,12 @@ use super::series::{Series, Source, UNASSIGNED};
 use super::{ReplayError, scopes_of};
 
 /// The key of a figure: its level, then the region, week and product, each empty if the level does not split by it.
-type StorageLocation = (String, String, String, String);
+type FigureKey = (String, String, String, String);
 /// The number of rows, and how many of them are out of stock.
 type Count = (i64, i64);
 
 /// The counts of the independent program.
-pub(super) struct Truth(BTreeMap<StorageLocation, Count>);
+pub(super) struct Truth(BTreeMap<FigureKey, Count>);
 
 impl Truth {
     /// Runs `truth.py` and reads its output.
@@ -51,7 +51,7 @@ impl Truth {
 
 /// The server's figures.
 #[derive(Default)]
-pub(super) struct Cells(BTreeMap<StorageLocation, Count>);
+pub(super) struct Cells(BTreeMap<FigureKey, Count>);
 
 impl Cells {
     /// Reads every figure that the truth contains from the server, using a separate query for each level.

@@ -26,7 +26,7 @@ struct Arguments {
     seed: Option<u64>,
     /// Plant this bug in the product, and print the first seed that finds it.
     #[arg(long)]
-    planted: Option<String>,
+    inject: Option<String>,
     /// Phones in each run; by default 1 to 6, depending on the seed.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=super::DEVICES_MAX as u64))]
     devices: Option<u64>,
@@ -49,8 +49,8 @@ pub fn main() -> ExitCode {
 
 fn simulate(arguments: &Arguments) -> Result<bool, SimulationError> {
     let parts = Arc::new(Parts::make()?);
-    if let Some(name) = &arguments.planted {
-        return find_planted(&parts, arguments, name);
+    if let Some(name) = &arguments.inject {
+        return find_injected(&parts, arguments, name);
     }
     let seeds =
         arguments.seed.map_or(arguments.from..arguments.from + arguments.seeds, |seed| seed..seed + 1);
@@ -104,8 +104,8 @@ fn simulate(arguments: &Arguments) -> Result<bool, SimulationError> {
     Ok(failed.is_empty())
 }
 
-/// Finds the first seed that finds a planted bug, and prints the violation.
-fn find_planted(parts: &Arc<Parts>, arguments: &Arguments, name: &str) -> Result<bool, SimulationError> {
+/// Finds the first seed that finds an injected bug, and prints the violation.
+fn find_injected(parts: &Arc<Parts>, arguments: &Arguments, name: &str) -> Result<bool, SimulationError> {
     let Some(bug) = Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name) else {
         eprintln!("{name:?} is not one of {:?}", Bug::ALL);
         return Ok(false);

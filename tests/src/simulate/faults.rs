@@ -11,7 +11,7 @@ use super::tally::Phase;
 use super::world::{Event, HOUR_MS, MINUTE_MS, World};
 
 impl World {
-    pub(super) fn go_wrong(&mut self, phone: usize, fault: Fault, rng: &mut StdRng) {
+    pub(super) fn inject_fault(&mut self, phone: usize, fault: Fault, rng: &mut StdRng) {
         let phase = self.phase(phone);
         let cut = PowerCut { after_commits: rng.random_range(0..12), takes: rng.random_bool(0.5) };
         let this = &mut self.phones[phone];

@@ -59,7 +59,7 @@ pub struct Outcome {
     pub tally: Tally,
 }
 
-/// Runs a script with a bug planted in the product.
+/// Runs a script with a bug injected in the product.
 ///
 /// # Errors
 /// Returns the errors of [`run`].

@@ -133,11 +133,11 @@ impl World {
         // A revoked phone cannot send again what a server has lost.
         let answers = |phone: &Phone| !phone.is_revoked || self.tally.restores() == 0;
         for (n, phone) in self.phones.iter().enumerate().filter(|(_, phone)| answers(phone)) {
-            let tray = phone.tray();
+            let rejected_ops = phone.rejected_ops();
             let answers_for = |saved: &&Saved| saved.is_acknowledged && !saved.is_taken_back;
             for saved in phone.ledger.iter().filter(answers_for) {
                 let at = (saved.op.stamp.device, saved.op.seq);
-                let is_seen = || tray.contains(&at) || phone.resent.contains(&at);
+                let is_seen = || rejected_ops.contains(&at) || phone.resent.contains(&at);
                 let what = match accounts.fate(&saved.op) {
                     // A revoked phone gets no more receipts, whatever the server holds under its number.
                     _ if phone.waits(saved) => continue,

@@ -195,8 +195,8 @@ impl Phone {
         // A power cut during opening may only show up on the first read, so read before drawing conclusions.
         client.rejected()?;
         self.client = Some(Arc::new(client));
-        let (before, tray) = (std::mem::take(&mut self.tray_before), self.tray());
-        self.resent.extend(before.difference(&tray).copied());
+        let (before, rejected_ops) = (std::mem::take(&mut self.tray_before), self.rejected_ops());
+        self.resent.extend(before.difference(&rejected_ops).copied());
         self.note_renumbered()?;
         self.note_saves(false)
     }
@@ -223,7 +223,7 @@ impl Phone {
     }
 
     /// Returns the rejected ops that the phone lists.
-    pub(super) fn tray(&self) -> BTreeSet<(DeviceNo, OpSeq)> {
+    pub(super) fn rejected_ops(&self) -> BTreeSet<(DeviceNo, OpSeq)> {
         let rejected = self.client.as_ref().and_then(|client| client.rejected().ok()).unwrap_or_default();
         rejected.iter().map(|rejected| (rejected.op.stamp.device, rejected.op.seq)).collect()
     }

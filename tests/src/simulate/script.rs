@@ -26,7 +26,7 @@ const HOUR_MS: i64 = 60 * MINUTE_MS;
 
 /// A kind of event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum ReportSubject {
+pub(super) enum EventKind {
     /// A person works with their phone.
     Work,
     /// A phone syncs. `Push` only pushes.
@@ -146,12 +146,12 @@ impl Fault {
 
 /// One event of a script.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Happening {
+pub(super) struct ScriptEvent {
     /// The time since the beginning of the storm.
     pub(super) after_ms: i64,
     /// The phone; ignored by events that concern none.
     pub(super) phone: usize,
-    pub(super) what: ReportSubject,
+    pub(super) what: EventKind,
     /// The seed of everything random about it.
     pub(super) dice: u64,
 }
@@ -169,7 +169,7 @@ pub(super) struct Releases {
 pub struct Script {
     pub(super) size: Size,
     pub(super) releases: Releases,
-    pub(super) happenings: Vec<Happening>,
+    pub(super) happenings: Vec<ScriptEvent>,
 }
 
 impl Script {
@@ -191,20 +191,20 @@ impl Script {
             let mut at_ms = rng.random_range(0..HOUR_MS);
             while at_ms < storm_ms {
                 let what = match rng.random_range(0..100) {
-                    0..60 => ReportSubject::Work,
-                    60..80 => ReportSubject::Sync,
-                    80..86 => ReportSubject::Push,
-                    86..89 => ReportSubject::Office,
-                    89 => ReportSubject::HandOver,
-                    90 if rng.random_bool(0.3) => ReportSubject::Move,
-                    91 if rng.random_bool(0.05) => ReportSubject::Revoke,
+                    0..60 => EventKind::Work,
+                    60..80 => EventKind::Sync,
+                    80..86 => EventKind::Push,
+                    86..89 => EventKind::Office,
+                    89 => EventKind::HandOver,
+                    90 if rng.random_bool(0.3) => EventKind::Move,
+                    91 if rng.random_bool(0.05) => EventKind::Revoke,
                     _ if rng.random_bool(f64::from(wildness) / 20.0) => {
                         let fault = fault(&mut rng);
-                        ReportSubject::Fault(if is_servers { fault.of_server() } else { fault })
+                        EventKind::Fault(if is_servers { fault.of_server() } else { fault })
                     }
-                    _ => ReportSubject::Work,
+                    _ => EventKind::Work,
                 };
-                happenings.push(Happening { after_ms: at_ms, phone, what, dice: rng.random() });
+                happenings.push(ScriptEvent { after_ms: at_ms, phone, what, dice: rng.random() });
                 at_ms += rng.random_range(MINUTE_MS..HOUR_MS);
             }
         }
@@ -214,7 +214,7 @@ impl Script {
     }
 
     /// Returns this script with other events.
-    pub(super) fn with(&self, happenings: Vec<Happening>) -> Self {
+    pub(super) fn with(&self, happenings: Vec<ScriptEvent>) -> Self {
         Self { happenings, ..self.clone() }
     }
 
@@ -231,7 +231,7 @@ impl Script {
 
 impl std::fmt::Display for Script {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for Happening { after_ms, phone, what, dice } in &self.happenings {
+        for ScriptEvent { after_ms, phone, what, dice } in &self.happenings {
             let minutes = after_ms / MINUTE_MS;
             writeln!(
                 f,
@@ -246,7 +246,7 @@ impl std::fmt::Display for Script {
 
 /// Chooses the releases that a run begins with, and adds updates to the events. Half of all runs have the present
 /// release only. A separate generator is used, so that everything else about the run stays the same.
-fn releases(seed: u64, size: Size, happenings: &mut Vec<Happening>) -> Releases {
+fn releases(seed: u64, size: Size, happenings: &mut Vec<ScriptEvent>) -> Releases {
     let mut releases = Releases { server: Release::PRESENT, apps: vec![Release::PRESENT; size.devices] };
     if seed % 8 < 4 {
         return releases;
@@ -257,10 +257,10 @@ fn releases(seed: u64, size: Size, happenings: &mut Vec<Happening>) -> Releases 
     let mut begin = |phone, update| {
         for _ in 0..rng.random_range(0..3) {
             let after_ms = rng.random_range(0..storm_ms);
-            happenings.push(Happening {
+            happenings.push(ScriptEvent {
                 after_ms,
                 phone,
-                what: ReportSubject::Fault(update),
+                what: EventKind::Fault(update),
                 dice: rng.random(),
             });
         }

@@ -22,7 +22,7 @@ use super::SimulationError;
 use super::company::Staff;
 use super::parts::Parts;
 use super::phone::{Phone, Underway};
-use super::script::{Fault, Happening, ReportSubject, Script};
+use super::script::{EventKind, Fault, Script, ScriptEvent};
 use super::site::Site;
 use super::tally::{Phase, Tally};
 use super::work;
@@ -35,7 +35,7 @@ const INVITATION_MS: i64 = HOUR_MS;
 
 /// An event at a point of simulated time.
 pub(super) enum Event {
-    Happen(Happening),
+    Happen(ScriptEvent),
     Up { link: u64, stream: u32, payload: Vec<u8> },
     Down { link: u64, stream: u32, payload: Vec<u8> },
     GiveUp { phone: usize, link: u64, moves: u64 },
@@ -249,22 +249,22 @@ impl World {
         }
     }
 
-    fn happen(&mut self, happening: Happening) {
-        let Happening { phone, what, dice, .. } = happening;
+    fn happen(&mut self, happening: ScriptEvent) {
+        let ScriptEvent { phone, what, dice, .. } = happening;
         let mut rng = StdRng::seed_from_u64(dice);
         let today = Day::in_default_zone(self.site.now_ms());
         match what {
-            ReportSubject::Work => self.work(phone, &mut rng),
-            ReportSubject::Sync => self.sync(phone, SyncMode::Sync, dice),
-            ReportSubject::Push => self.sync(phone, SyncMode::Push, dice),
-            ReportSubject::Office => self.write(work::office(&self.staff, today, &mut rng)),
-            ReportSubject::HandOver => {
+            EventKind::Work => self.work(phone, &mut rng),
+            EventKind::Sync => self.sync(phone, SyncMode::Sync, dice),
+            EventKind::Push => self.sync(phone, SyncMode::Push, dice),
+            EventKind::Office => self.write(work::office(&self.staff, today, &mut rng)),
+            EventKind::HandOver => {
                 self.epoch += 1;
                 self.write(work::hand_over(&self.staff, today, self.epoch, &mut rng));
             }
-            ReportSubject::Move => self.write(work::move_person(&self.staff, today, &mut rng)),
-            ReportSubject::Revoke => self.revoke(phone),
-            ReportSubject::Fault(fault) => self.go_wrong(phone, fault, &mut rng),
+            EventKind::Move => self.write(work::move_person(&self.staff, today, &mut rng)),
+            EventKind::Revoke => self.revoke(phone),
+            EventKind::Fault(fault) => self.inject_fault(phone, fault, &mut rng),
         }
     }
 
@@ -290,13 +290,13 @@ impl World {
     fn work(&mut self, phone: usize, rng: &mut StdRng) {
         let this = &mut self.phones[phone];
         let Some(client) = this.client.clone().filter(|client| client.identity().is_some()) else { return };
-        let before = this.tray();
+        let before = this.rejected_ops();
         let worked = this.release.run(|| work::work(&client, this.clock_ms(), rng));
         self.tally.works += u64::from(worked.is_ok());
         let noted = if this.disk.is_off() { Ok(()) } else { this.note_saves(worked.is_ok()) };
         if worked.is_ok() {
-            let tray = this.tray();
-            this.resent.extend(before.difference(&tray).copied());
+            let rejected_ops = this.rejected_ops();
+            this.resent.extend(before.difference(&rejected_ops).copied());
         } else {
             this.tray_before = before;
         }

@@ -24,7 +24,7 @@ use xundian_tests::support::process::ServerProcess;
 use xundian_tests::support::service::{self, HOUR_MS, Service};
 use xundian_tests::support::{DEADLINE, seed};
 
-use crate::raw::{Heard, Papers, RawDevice, Wire, hello, pull};
+use crate::raw::{Credentials, RawDevice, Received, Wire, hello, pull};
 
 const ROUNDS: usize = 120;
 /// The number of rounds until all server threads have met the largest frames. After that memory must not grow.
@@ -129,7 +129,7 @@ async fn say(wire: &mut Wire, nonsense: &Nonsense) {
 }
 
 /// Sends `nonsense`. Fails unless the server answers with an error that contains `says`, and ends the connection.
-async fn assert_refused(papers: Arc<Papers>, server: SocketAddr, nonsense: Nonsense, says: &str) {
+async fn assert_refused(papers: Arc<Credentials>, server: SocketAddr, nonsense: Nonsense, says: &str) {
     let mut wire = Wire::open(&papers, server).await.expect("the server accepts connections");
     say(&mut wire, &nonsense).await;
     loop {
@@ -168,7 +168,7 @@ fn held(folder: &Path) -> Contents {
 async fn thousands_of_hostile_frames_neither_grow_the_server_nor_block_other_devices() {
     let mut rng = seed::rng("hostile frames");
     let (folder, mut process, hostile, sound) = serve().await;
-    let (papers, nobody) = (Papers::of(hostile.folder()), Papers::of_nobody(hostile.folder()));
+    let (papers, nobody) = (Credentials::of(hostile.folder()), Credentials::of_nobody(hostile.folder()));
     let (papers, nobody, server) = (Arc::new(papers), Arc::new(nobody), process.quic);
     let day = Day(today().0 - 1);
     let (mut frames, mut visits) = (0, 0);
@@ -209,7 +209,7 @@ async fn thousands_of_hostile_frames_neither_grow_the_server_nor_block_other_dev
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn incomplete_frames_do_not_block_other_devices() {
     let (folder, mut process, hostile, sound) = serve().await;
-    let (papers, nobody) = (Papers::of(hostile.folder()), Papers::of_nobody(hostile.folder()));
+    let (papers, nobody) = (Credentials::of(hostile.folder()), Credentials::of_nobody(hostile.folder()));
     let mut lorises = Vec::new();
     let before_kib = process.process().resident_kib();
     for nth in 0..100 {
@@ -240,7 +240,7 @@ async fn incomplete_frames_do_not_block_other_devices() {
 async fn too_many_strangers_are_asked_to_retry_and_do_not_block_devices() {
     let service = Service::start().await;
     let device = service.device("W2").await;
-    let nobody = Papers::of_nobody(device.folder());
+    let nobody = Credentials::of_nobody(device.folder());
     let mut crowd = Vec::new();
     let refused = loop {
         match Wire::open(&nobody, service.address()).await {
@@ -270,7 +270,7 @@ async fn devices_that_pull_everything_and_read_nothing_do_not_block_others() {
     let mut unread = Vec::new();
     for _ in 0..12 {
         // With this window the server can send a few bytes, and must then wait for the reader.
-        let wire = Wire::open_with_window(&Papers::of(greedy.folder()), service.address(), 200).await;
+        let wire = Wire::open_with_window(&Credentials::of(greedy.folder()), service.address(), 200).await;
         let mut raw = RawDevice::greet(&greedy, wire.expect("a good certificate")).await;
         raw.wire.send(&ClientFrame::Pull(pull(&scope, &[]))).await;
         unread.push(raw);
@@ -290,13 +290,13 @@ async fn read_on(raw: &mut RawDevice) -> Vec<Home> {
     let mut homes = Vec::new();
     loop {
         match raw.wire.hear().await {
-            Heard::Frame(frame) => match *frame {
+            Received::Frame(frame) => match *frame {
                 xundian_protocol::wire::v1::ServerFrame::Changes(changes) => {
                     homes.extend(changes.records.iter().map(|record| record.home));
                 }
                 _ => return homes,
             },
-            Heard::End(words) => panic!("the connection ended: {words}"),
+            Received::End(words) => panic!("the connection ended: {words}"),
         }
     }
 }
@@ -309,8 +309,9 @@ async fn absurd_numbers_in_valid_frames_do_no_harm() {
     let scope = service.server().directory().scope(company::person("W1"), today());
     let no = device.client.identity().expect("enrolled").device;
     for (now_ms, cursor, captured) in [(i64::MIN, u64::MAX, i64::MAX), (i64::MAX, 0, i64::MIN)] {
-        let mut wire =
-            Wire::open(&Papers::of(device.folder()), service.address()).await.expect("a good certificate");
+        let mut wire = Wire::open(&Credentials::of(device.folder()), service.address())
+            .await
+            .expect("a good certificate");
         let mut greeting = hello(no);
         greeting.now_ms = now_ms;
         wire.send(&ClientFrame::Hello(greeting)).await;

@@ -25,12 +25,12 @@ use xundian_tests::support::ops::Author;
 const SERVER_NAME: &str = "xundian.server";
 
 /// The certificates and the private key of a device.
-pub(crate) struct Papers {
+pub(crate) struct Credentials {
     authority: Vec<u8>,
     device: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-impl Papers {
+impl Credentials {
     /// Reads those of an enrolled device's folder.
     pub(crate) fn of(home: &Path) -> Self {
         let read = |name| fs::read(home.join(name)).expect("an enrolled device's file");
@@ -80,14 +80,14 @@ impl Papers {
 
 /// What was received.
 #[derive(Debug)]
-pub(crate) enum Heard {
+pub(crate) enum Received {
     /// A frame.
     Frame(Box<ServerFrame>),
     /// The server ended the stream or the connection, with this reason.
     End(String),
 }
 
-impl Heard {
+impl Received {
     /// Returns the server's message for people, if it refuses to continue.
     pub(crate) fn complaint(&self) -> Option<&str> {
         match self {
@@ -105,14 +105,14 @@ const WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// Connects. The connection ends when the last handle of its endpoint is dropped.
 pub(crate) async fn connect(
-    papers: &Papers,
+    papers: &Credentials,
     server: SocketAddr,
 ) -> Result<(quinn::Endpoint, quinn::Connection), String> {
     connect_with_window(papers, server, WINDOW_BYTES).await
 }
 
 async fn connect_with_window(
-    papers: &Papers,
+    papers: &Credentials,
     server: SocketAddr,
     window_bytes: u32,
 ) -> Result<(quinn::Endpoint, quinn::Connection), String> {
@@ -137,13 +137,13 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// Connects with the default window, and opens a stream.
-    pub(crate) async fn open(papers: &Papers, server: SocketAddr) -> Result<Self, String> {
+    pub(crate) async fn open(papers: &Credentials, server: SocketAddr) -> Result<Self, String> {
         Self::open_with_window(papers, server, WINDOW_BYTES).await
     }
 
     /// Connects with a receive window of this size, and opens a stream.
     pub(crate) async fn open_with_window(
-        papers: &Papers,
+        papers: &Credentials,
         server: SocketAddr,
         window_bytes: u32,
     ) -> Result<Self, String> {
@@ -176,17 +176,19 @@ impl Wire {
     }
 
     /// Returns the next frame, or the end.
-    pub(crate) async fn hear(&mut self) -> Heard {
+    pub(crate) async fn hear(&mut self) -> Received {
         let hearing = async {
             loop {
                 if let Some(payload) = self.reader.next().expect("the server sends valid frames") {
-                    return Heard::Frame(Box::new(decode_server(&payload).expect("a frame of this version")));
+                    return Received::Frame(Box::new(
+                        decode_server(&payload).expect("a frame of this version"),
+                    ));
                 }
                 match self.receive.read_chunk(64 * 1024, true).await {
                     Ok(Some(chunk)) => self.reader.push(&chunk.bytes),
-                    Ok(None) => return Heard::End(self.reason().await),
-                    Err(quinn::ReadError::ConnectionLost(error)) => return Heard::End(error.to_string()),
-                    Err(error) => return Heard::End(error.to_string()),
+                    Ok(None) => return Received::End(self.reason().await),
+                    Err(quinn::ReadError::ConnectionLost(error)) => return Received::End(error.to_string()),
+                    Err(error) => return Received::End(error.to_string()),
                 }
             }
         };
@@ -210,7 +212,7 @@ pub(crate) struct RawDevice {
 impl RawDevice {
     /// Connects with an enrolled device's certificate, sends the hello, and waits for the welcome.
     pub(crate) async fn of(device: &Device, server: SocketAddr) -> Self {
-        let wire = Wire::open(&Papers::of(device.folder()), server).await.expect("a good certificate");
+        let wire = Wire::open(&Credentials::of(device.folder()), server).await.expect("a good certificate");
         Self::greet(device, wire).await
     }
 
@@ -219,7 +221,7 @@ impl RawDevice {
         let identity = device.client.identity().expect("enrolled");
         wire.send(&ClientFrame::Hello(hello(identity.device))).await;
         let heard = wire.hear().await;
-        let welcomed = matches!(&heard, Heard::Frame(frame) if matches!(**frame, ServerFrame::Welcome(_)));
+        let welcomed = matches!(&heard, Received::Frame(frame) if matches!(**frame, ServerFrame::Welcome(_)));
         assert!(welcomed, "{heard:?}");
         let author = Author { device: identity.device, person: identity.person, next: OpSeq(1) };
         Self { wire, author }
@@ -241,11 +243,11 @@ impl RawDevice {
     pub(crate) async fn push(&mut self, ops: Vec<Op>) -> Receipt {
         self.wire.send(&ClientFrame::Push(Push { ops })).await;
         match self.wire.hear().await {
-            Heard::Frame(frame) => match *frame {
+            Received::Frame(frame) => match *frame {
                 ServerFrame::Receipt { receipt, .. } => receipt,
                 other => panic!("expected a receipt, got {other:?}"),
             },
-            Heard::End(words) => panic!("expected a receipt, but the connection ended: {words}"),
+            Received::End(words) => panic!("expected a receipt, but the connection ended: {words}"),
         }
     }
 
@@ -256,12 +258,12 @@ impl RawDevice {
         let mut records = Vec::new();
         loop {
             match self.wire.hear().await {
-                Heard::Frame(frame) => match *frame {
+                Received::Frame(frame) => match *frame {
                     ServerFrame::Changes(changes) => records.extend(changes.records),
                     ServerFrame::Pulled(_) => return records,
                     other => panic!("expected changes, got {other:?}"),
                 },
-                Heard::End(words) => panic!("expected changes, but the connection ended: {words}"),
+                Received::End(words) => panic!("expected changes, but the connection ended: {words}"),
             }
         }
     }

@@ -1,5 +1,5 @@
 //! The simulator: many seeds pass, the seeds that once found bugs pass, the same seed gives the same run, and every
-//! planted bug is found.
+//! injected bug is found.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use xundian_tests::simulate::{Parts, Script, run, run_with};
 
 /// The number of seeds in a normal run; `./test long` runs many more in release (`simulate --seeds`).
 const SEEDS: u64 = 200;
-/// The number of seeds within which a planted bug must be found.
+/// The number of seeds within which an injected bug must be found.
 const SEEDS_TO_FIND: u64 = 2_000;
 
 fn parts() -> Arc<Parts> {
@@ -67,7 +67,7 @@ fn a_seed_gives_the_same_run_each_time() {
 }
 
 #[test]
-fn every_planted_bug_is_found() {
+fn every_injected_bug_is_found() {
     let parts = parts();
     for bug in Bug::ALL {
         let finds = |seed: &u64| {

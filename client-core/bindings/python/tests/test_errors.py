@@ -256,16 +256,16 @@ async def test_a_rejected_save_is_seen_sent_again_and_dropped(server: Server, tm
     try:
         report = await phone.push()
         assert report.rejected == 2
-        tray = phone.rejected()
-        assert {save.why for save in tray} == {Refusal.OUT_OF_SCOPE} and tray[0].record == visit
-        assert isinstance(tray[0].content, RecordContent.VISIT) and "范围" in tray[0].message_zh
-        phone.drop_rejected(tray[1].id)
+        rejected = phone.rejected()
+        assert {save.why for save in rejected} == {Refusal.OUT_OF_SCOPE} and rejected[0].record == visit
+        assert isinstance(rejected[0].content, RecordContent.VISIT) and "范围" in rejected[0].message_zh
+        phone.drop_rejected(rejected[1].id)
     finally:
         people.write_text(f"code,name,position,position_from\nM001,王芳,HB-M1,{phone.today()}\n", encoding="utf-8")
         server.run("import", "people", str(people))
-    phone.resend_rejected(tray[0].id)
+    phone.resend_rejected(rejected[0].id)
     assert phone.rejected() == []
     assert (await phone.sync()).merged == 1
     with pytest.raises(ClientError.Failed) as raised:
-        phone.drop_rejected(tray[1].id)
+        phone.drop_rejected(rejected[1].id)
     assert code(raised) is ErrorCode.REJECTED_UNKNOWN

@@ -321,9 +321,9 @@ fn a_rejected_photo_keeps_its_picture_until_its_author_drops_it() {
     assert_eq!(device.client.status().expect("status").unsent_photos, 0);
     assert_eq!(files(device.folder.path()).len(), 2);
 
-    let tray = device.client.rejected().expect("reads");
-    device.client.resend_rejected(tray[0].id).expect("sent again");
-    device.client.drop_rejected(tray[1].id).expect("dropped");
+    let rejected_ops = device.client.rejected().expect("reads");
+    device.client.resend_rejected(rejected_ops[0].id).expect("sent again");
+    device.client.drop_rejected(rejected_ops[1].id).expect("dropped");
     assert_eq!(files(device.folder.path()), BTreeSet::from([ContentHash::of(&first).to_string()]));
     assert_eq!(device.client.store.picture(ContentHash::of(&second)), None);
     receive_all(&device, &[]);

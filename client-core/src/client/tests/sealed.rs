@@ -120,7 +120,7 @@ fn a_sealed_device_works_as_any_other_and_says_that_it_is_sealed() {
     let client = open(&device.folder, Some(&key), &device.now_ms);
     assert_eq!(client.status().expect("status").unsent_ops, status.unsent_ops);
     assert_eq!(client.identity().expect("enrolled").person_name, "王芳");
-    assert_eq!(client.rejected().expect("the tray")[0].message, "门店已移交");
+    assert_eq!(client.rejected().expect("the rejected ops")[0].message, "门店已移交");
     assert_eq!(client.photo_bytes(ContentHash::of(&picture())).expect("reads"), picture());
     assert_eq!(identity::request_der(&client.home).expect("the same request"), request);
 }

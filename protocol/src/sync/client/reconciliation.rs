@@ -77,7 +77,7 @@ impl Reconciliation {
                 Some(Next::Send(self.check(self.homes.clone())))
             }
             (DigestVerdict::DifferIn(homes), Awaited::Homes) => {
-                self.differ = self.told_of(homes);
+                self.differ = self.held_of(homes);
                 Some(self.next_home())
             }
             (DigestVerdict::Differs, Awaited::Homes) | (_, Awaited::Records { .. }) => None,
@@ -92,7 +92,7 @@ impl Reconciliation {
 
     /// If the scope grew since the pull, the server may name homes that the device does not hold yet. The next pull
     /// fetches them.
-    fn told_of(&self, homes: Vec<Home>) -> VecDeque<Home> {
+    fn held_of(&self, homes: Vec<Home>) -> VecDeque<Home> {
         let told: BTreeSet<Home> = self.homes.iter().map(|(home, _)| *home).collect();
         homes.into_iter().filter(|home| told.contains(home)).collect()
     }

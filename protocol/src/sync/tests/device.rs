@@ -32,7 +32,7 @@ pub(super) struct Device {
     /// Whether the session ended because the server has lost saves, which are queued again.
     pub(super) has_recovered: bool,
     pub(super) confirmed: BTreeMap<RecordKey, Record>,
-    pub(super) tray: BTreeMap<OpSeq, Refusal>,
+    pub(super) rejected_ops: BTreeMap<OpSeq, Refusal>,
     pub(super) cursor: FeedSeq,
     /// Each home with the position up to which it was pulled; `None` if it is as far as the cursor.
     held: BTreeMap<Home, Option<FeedSeq>>,
@@ -68,7 +68,7 @@ impl Device {
             stale: BTreeSet::new(),
             has_recovered: false,
             confirmed: BTreeMap::new(),
-            tray: BTreeMap::new(),
+            rejected_ops: BTreeMap::new(),
             cursor: FeedSeq(0),
             held: BTreeMap::new(),
             clock: Clock::default(),
@@ -93,7 +93,7 @@ impl Device {
     fn recover(&mut self, applied_through: OpSeq) {
         let mut lost = self.sent.split_off(&applied_through.next());
         self.outbox.append(&mut lost);
-        self.tray.retain(|seq, _| *seq <= applied_through);
+        self.rejected_ops.retain(|seq, _| *seq <= applied_through);
         self.start_over();
         self.has_recovered = true;
     }
@@ -257,7 +257,7 @@ impl Device {
             }
             self.sent.insert(seq, op.clone());
             if let Some(rejection) = receipt.rejections.iter().find(|rejection| rejection.seq == seq) {
-                self.tray.insert(seq, rejection.why);
+                self.rejected_ops.insert(seq, rejection.why);
                 continue;
             }
             if self.held.contains_key(&op.home) {

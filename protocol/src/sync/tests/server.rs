@@ -90,7 +90,7 @@ impl Server {
         let account = &self.accounts[&device.no];
         assert!(device.outbox.is_empty(), "{} still has ops to send", device.no);
         assert_eq!(account.applied_through.next(), device.next_seq, "{} lost ops", device.no);
-        assert_eq!(device.tray, account.rejected, "the rejected ops of {}", device.no);
+        assert_eq!(device.rejected_ops, account.rejected, "the rejected ops of {}", device.no);
         for seq in 1..device.next_seq.0 {
             let merged = account.merged.get(&OpSeq(seq)).copied().unwrap_or(0);
             let rejected = u32::from(account.rejected.contains_key(&OpSeq(seq)));

@@ -56,7 +56,7 @@ fn position(ctx: &RequestContext, person: PersonId) -> Markup {
     let code = ctx.directory.person(person).map_or("", |entry| entry.code.as_str());
     html! {
         " " small {
-            @if let Some((_, entry)) = ctx.directory.placed_on(person, ctx.today()) {
+            @if let Some((_, entry)) = ctx.directory.last_known_position(person, ctx.today()) {
                 (entry.title) " · "
                 @if entry.title != ctx.t(entry.role.label()) { (ctx.t(entry.role.label())) " · " }
                  (ctx.link(FigureScope::Unit(entry.unit), None)) " "

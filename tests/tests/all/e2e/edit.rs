@@ -7,7 +7,7 @@ use xundian_tests::support::company::{outlet, product, today, unit};
 use xundian_tests::support::device::Device;
 use xundian_tests::support::service::Service;
 
-fn tray(device: &Device) -> Vec<Rejected> {
+fn rejected_ops(device: &Device) -> Vec<Rejected> {
     device.client.rejected().expect("readable")
 }
 
@@ -20,7 +20,7 @@ async fn a_rejected_edit_is_corrected_in_one_durable_step() {
     let edit = Outlet { unit: Some(unit("HN")), phone: Some("010-1".into()), ..Outlet::default() };
     device.client.edit(id, &edit, None).expect("saved");
     assert_eq!(device.sync().await.rejected, 1);
-    let [refused] = &tray(&device)[..] else { panic!("one entry") };
+    let [refused] = &rejected_ops(&device)[..] else { panic!("one entry") };
     assert_eq!((refused.why, refused.op.record), (Refusal::NotAWriter, Outlet::key(id)));
 
     let other = device.client.mend_rejected(refused.id, &StockCount { visit: None, ..count() });
@@ -30,13 +30,16 @@ async fn a_rejected_edit_is_corrected_in_one_durable_step() {
     );
     let empty = device.client.mend_rejected(refused.id, &Outlet::default());
     assert!(matches!(empty, Err(RecordError::Empty { kind: "outlet" })), "{empty:?}");
-    assert_eq!(tray(&device).len(), 1, "a failed correction changes nothing");
+    assert_eq!(rejected_ops(&device).len(), 1, "a failed correction changes nothing");
 
     let captured = refused.op.written(2).cloned();
     let mended = Outlet { unit: None, phone: Some("010-2".into()), ..edit };
     device.client.mend_rejected(refused.id, &mended).expect("saved");
     let device = Device::open(device.close());
-    assert_eq!((tray(&device), device.client.status().expect("readable").unsent_ops), (Vec::new(), 1));
+    assert_eq!(
+        (rejected_ops(&device), device.client.status().expect("readable").unsent_ops),
+        (Vec::new(), 1)
+    );
     let report = device.sync().await;
     assert_eq!((report.merged, report.rejected), (1, 0));
     let stands = service.server().record(Outlet::key(id)).expect("readable").expect("there");

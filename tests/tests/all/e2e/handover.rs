@@ -48,9 +48,9 @@ async fn the_new_position_gets_the_outlets_history_and_the_old_one_drops_it_afte
     let refused = old.client.open_visit(outlet("A1"), None);
     assert!(matches!(refused, Err(RecordError::NoSuchOutlet { .. } | RecordError::OutletNotInScope { .. })));
 
-    let tray = old.client.rejected().expect("readable");
-    assert_eq!(tray.len(), 3);
-    for rejected in &tray {
+    let rejected_ops = old.client.rejected().expect("readable");
+    assert_eq!(rejected_ops.len(), 3);
+    for rejected in &rejected_ops {
         assert_eq!((rejected.why, rejected.op.record.id), (Refusal::OutOfScope, late.0));
         let told = ["A1", "scope", &change.to_string()].iter().all(|part| rejected.message.contains(part));
         assert!(told, "{:?} does not name the outlet, the reason and the day", rejected.message);
@@ -82,9 +82,11 @@ async fn work_done_before_a_change_of_position_counts_when_it_is_sent_after_it()
 
     let report = device.sync().await;
     assert_eq!((report.merged, report.rejected, visits_done(&service)), (3, 3, 1));
-    let tray = device.client.rejected().expect("readable");
+    let rejected_ops = device.client.rejected().expect("readable");
     assert!(
-        tray.iter().all(|rejected| rejected.op.record.id == late.0 && rejected.why == Refusal::OutOfScope)
+        rejected_ops
+            .iter()
+            .all(|rejected| rejected.op.record.id == late.0 && rejected.why == Refusal::OutOfScope)
     );
     assert_eq!(history(&device), [0, 0, 0], "the phone holds only the scope of the new position");
     let of_region = |unit| service.server().figures(RollUp::Unit(company::unit(unit)), change, today());
@@ -101,8 +103,8 @@ async fn rejected_ops_can_be_sent_again_once_the_scope_allows_them_and_count_onc
     old.visit("A1", change.next(), 2);
     assert_eq!(old.sync().await.rejected, 3);
 
-    let tray = old.client.rejected().expect("readable");
-    for rejected in &tray {
+    let rejected_ops = old.client.rejected().expect("readable");
+    for rejected in &rejected_ops {
         old.client.resend_rejected(rejected.id).expect("it was rejected");
     }
     assert_eq!(

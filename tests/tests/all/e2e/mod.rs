@@ -1,9 +1,9 @@
 //! A company's days end to end: real devices with real stores, real QUIC, a real server.
 
 mod conflict;
+mod corruption;
 mod cost;
 mod day;
-mod decay;
 mod edit;
 mod handover;
 mod photos;

@@ -1,9 +1,9 @@
 //! Acceptance: programs of different versions work together, and old stores stay readable forever (docs/adr/0012).
 
-mod between;
 mod fields;
 mod kinds;
 mod listing;
+mod rewriting_proxy;
 mod stores;
 mod versions;
 

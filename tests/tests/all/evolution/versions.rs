@@ -11,8 +11,8 @@ use xundian_tests::support::contents::Contents;
 use xundian_tests::support::device::Device;
 use xundian_tests::support::service::Service;
 
-use super::between::{Between, Rules};
-use crate::raw::{Papers, Wire};
+use super::rewriting_proxy::{RewritingProxy, Rules};
+use crate::raw::{Credentials, Wire};
 
 /// A refusal reason that this version does not know.
 const FUTURE_REASON: u8 = 250;
@@ -63,7 +63,12 @@ fn code_of(error: SyncError) -> ErrorCode {
 
 /// Checks that all saved work of the device still waits, and reaches the server exactly once after the frames are no
 /// longer rewritten.
-async fn assert_nothing_lost(service: &Service, between: &Between, device: Device, visits: usize) -> Device {
+async fn assert_nothing_lost(
+    service: &Service,
+    between: &RewritingProxy,
+    device: Device,
+    visits: usize,
+) -> Device {
     assert_eq!(device.client.status().expect("readable").unsent_ops, 3, "nothing counts as sent");
     assert_eq!(device.client.rejected().expect("readable"), []);
     between.set(Rules::none());
@@ -78,7 +83,7 @@ async fn assert_nothing_lost(service: &Service, between: &Between, device: Devic
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unreadable_frames_of_a_newer_server_are_a_clear_error_and_lose_nothing() {
     let service = Service::start().await;
-    let between = Between::start(&service);
+    let between = RewritingProxy::start(&service);
     let mut device = between.device(&service, "W1").await;
     let scope_of_the_future = |_| vec![1, PLAIN, 2, 1, FUTURE_HOME];
     let frame_of_the_future = |_| vec![1, PLAIN, FUTURE_FRAME, 1, 2, 3];
@@ -117,7 +122,7 @@ async fn unreadable_frames_of_a_newer_server_are_a_clear_error_and_lose_nothing(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unreadable_newer_server_does_not_use_up_an_invitation() {
     let service = Service::start().await;
-    let between = Between::start(&service);
+    let between = RewritingProxy::start(&service);
     let invitation = between.invitation(&service, "W1");
     let folder = tempfile::tempdir().expect("a folder");
     between.set(Rules::down(of_version(2)));
@@ -132,7 +137,7 @@ async fn an_unreadable_newer_server_does_not_use_up_an_invitation() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_refusal_reason_is_read_as_other_with_its_message() {
     let service = Service::start().await;
-    let between = Between::start(&service);
+    let between = RewritingProxy::start(&service);
     let device = between.device(&service, "W1").await;
     device.visit("A1", Day(today().0 - 1), 2);
     let words = "审批流程已变更";
@@ -147,8 +152,8 @@ async fn an_unknown_refusal_reason_is_read_as_other_with_its_message() {
     let report = device.sync().await;
     assert_eq!((report.merged, report.rejected), (2, 1));
     let device = Device::open(device.close());
-    let tray = device.client.rejected().expect("readable");
-    let [rejected] = &tray[..] else { panic!("one entry, not {tray:?}") };
+    let rejected_ops = device.client.rejected().expect("readable");
+    let [rejected] = &rejected_ops[..] else { panic!("one entry, not {rejected_ops:?}") };
     assert_eq!((rejected.why, rejected.message.as_str()), (Refusal::Other, words));
     between.set(Rules::none());
     device.client.resend_rejected(rejected.id).expect("saved");
@@ -169,7 +174,7 @@ async fn an_unknown_refusal_reason_is_read_as_other_with_its_message() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_app_of_another_version_is_told_which_end_to_update_and_keeps_its_work() {
     let service = Service::start().await;
-    let between = Between::start(&service);
+    let between = RewritingProxy::start(&service);
     let mut device = between.device(&service, "W1").await;
     for (nth, (version, says)) in [(0, "update the app"), (2, "update the server")].into_iter().enumerate() {
         device.visit("A1", Day(today().0 - 1), 2);
@@ -189,7 +194,7 @@ async fn other_versions_are_refused_before_the_frame_is_decoded() {
     let service = Service::start().await;
     let device = service.device("W1").await;
     for version in [0, 2, 3, u8::MAX] {
-        for papers in [Papers::of(device.folder()), Papers::of_nobody(device.folder())] {
+        for papers in [Credentials::of(device.folder()), Credentials::of_nobody(device.folder())] {
             let mut wire =
                 Wire::open(&papers, service.address()).await.expect("the server accepts connections");
             wire.send_payload(&[version, 99, 99, 99]).await;

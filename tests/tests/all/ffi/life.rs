@@ -11,7 +11,7 @@ use xundian_tests::support::device::bundle;
 use xundian_tests::support::relay::Relay;
 use xundian_tests::support::service::Service;
 
-use super::{App, Heard, invitation_at};
+use super::{App, Received, invitation_at};
 
 /// So many visits that their sync takes several frames.
 const VISITS: i64 = 600;
@@ -110,7 +110,7 @@ async fn going_to_the_background_ends_a_sync_and_the_next_one_continues() {
     let service = Service::start().await;
     let app = App::enrol(&service, "W1").await;
     record(&app.client, VISITS);
-    let (client, left) = (Arc::clone(&app.client), Heard::nothing());
+    let (client, left) = (Arc::clone(&app.client), Received::nothing());
     let heard = Arc::clone(&left);
     let runtime = tokio::runtime::Handle::current();
     let leave = AtStep::new(0, move || {
@@ -130,7 +130,7 @@ async fn going_to_the_background_ends_a_sync_and_the_next_one_continues() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn observers_pause_in_the_background_and_continue_afterwards() {
-    struct Told(Arc<Heard<u64>>);
+    struct Told(Arc<Received<u64>>);
     impl RecordsObserver for Told {
         fn on_records(&self, page: RecordPage) -> Result<(), ObserverError> {
             self.0.hear(page.total);
@@ -139,7 +139,7 @@ async fn observers_pause_in_the_background_and_continue_afterwards() {
     }
     let service = Service::start().await;
     let app = App::enrol(&service, "W1").await;
-    let heard = Heard::nothing();
+    let heard = Received::nothing();
     let (home, day, ids, conditions) = (None, None, None, Vec::new());
     let (with_corrected, newest_first, skip, limit) = (false, false, 0, 10);
     let visits =

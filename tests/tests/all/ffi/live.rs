@@ -8,9 +8,9 @@ use xundian_protocol::ids::RecordId;
 use xundian_tests::support::company;
 use xundian_tests::support::service::Service;
 
-use super::{App, Heard};
+use super::{App, Received};
 
-struct Told(Arc<Heard<RecordPage>>);
+struct Told(Arc<Received<RecordPage>>);
 
 impl RecordsObserver for Told {
     fn on_records(&self, page: RecordPage) -> Result<(), ObserverError> {
@@ -58,7 +58,7 @@ fn states(page: &RecordPage) -> Vec<SaveState> {
 async fn an_observed_list_follows_saves_and_syncs_without_duplicate_calls() {
     let service = Service::start().await;
     let (app, manager) = (App::enrol(&service, "W1").await, App::enrol(&service, "W4").await);
-    let (issues, outlets) = (Heard::nothing(), Heard::nothing());
+    let (issues, outlets) = (Received::nothing(), Received::nothing());
     let observe = |query, heard: &Arc<_>| {
         app.client.observe_records(query, Arc::new(Told(Arc::clone(heard)))).expect("observed")
     };
@@ -95,7 +95,7 @@ async fn an_observed_list_follows_saves_and_syncs_without_duplicate_calls() {
     subscriptions.0.cancel();
     let calls = issues.all().len();
     raise(&app);
-    let later = Heard::nothing();
+    let later = Received::nothing();
     let _third = observe(open_issues(), &later);
     later.until("two issues", |page: &RecordPage| page.total == 2).await;
     assert_eq!(issues.all().len(), calls, "a cancelled subscription is not called");
@@ -104,7 +104,7 @@ async fn an_observed_list_follows_saves_and_syncs_without_duplicate_calls() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_observer_is_called_once_for_a_burst() {
     struct Slow {
-        heard: Arc<Heard<u64>>,
+        heard: Arc<Received<u64>>,
         goes_on: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
     }
     impl RecordsObserver for Slow {
@@ -117,7 +117,7 @@ async fn a_slow_observer_is_called_once_for_a_burst() {
     let service = Service::start().await;
     let app = App::enrol(&service, "W1").await;
     let (go_on, goes_on) = std::sync::mpsc::channel();
-    let heard = Heard::nothing();
+    let heard = Received::nothing();
     let observer = Slow { heard: Arc::clone(&heard), goes_on: std::sync::Mutex::new(goes_on) };
     let _subscription = app.client.observe_records(open_issues(), Arc::new(observer)).expect("observed");
     heard.until("the first call", |total| *total == 0).await;

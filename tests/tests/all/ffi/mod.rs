@@ -41,9 +41,9 @@ fn invitation_at(service: &Service, address: std::net::SocketAddr, person: &str)
 }
 
 /// The values that an observer received, in order.
-struct Heard<T>(Mutex<Vec<T>>);
+struct Received<T>(Mutex<Vec<T>>);
 
-impl<T: Clone> Heard<T> {
+impl<T: Clone> Received<T> {
     fn nothing() -> Arc<Self> {
         Arc::new(Self(Mutex::new(Vec::new())))
     }

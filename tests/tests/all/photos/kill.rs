@@ -18,7 +18,7 @@ use xundian_tests::support::service::{self, HOUR_MS};
 use xundian_tests::support::{company, eventually};
 
 use super::{name, picture, send};
-use crate::raw::{Papers, Wire};
+use crate::raw::{Credentials, Wire};
 
 const KILLS: usize = 12;
 const WHO: [(&str, &str); 3] = [("W1", "A1"), ("W2", "B1"), ("W3", "C1")];
@@ -51,7 +51,7 @@ async fn send_until_held(device: Device, server: SocketAddr, nth: usize, storm: 
         loop {
             let mut has_begun = false;
             let sending = async {
-                let mut wire = Wire::open(&Papers::of(device.folder()), server).await.ok()?;
+                let mut wire = Wire::open(&Credentials::of(device.folder()), server).await.ok()?;
                 let read = |from: usize, bytes: usize| {
                     has_begun = true;
                     storm.pieces.fetch_add(1, Ordering::Relaxed);

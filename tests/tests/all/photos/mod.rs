@@ -14,7 +14,7 @@ use xundian_protocol::wire::v1::{ClientFrame, ServerFrame};
 use xundian_tests::support::company::outlet;
 use xundian_tests::support::device::Device;
 
-use crate::raw::{Heard, Papers, RawDevice, Wire};
+use crate::raw::{Credentials, RawDevice, Received, Wire};
 
 /// Returns bytes that differ by position and by `n`.
 fn picture(n: u8, bytes: usize) -> Vec<u8> {
@@ -81,8 +81,8 @@ async fn send(
             Step::Read { from, bytes } => upload.piece(read(place(from), bytes)),
             Step::Done(outcome) => return Sent { bytes, outcome: Some(outcome) },
             Step::Wait => match wire.hear().await {
-                Heard::Frame(frame) => upload.handle(*frame).expect("an answer to a picture"),
-                Heard::End(_) => return Sent { bytes, outcome: None },
+                Received::Frame(frame) => upload.handle(*frame).expect("an answer to a picture"),
+                Received::End(_) => return Sent { bytes, outcome: None },
             },
         }
     }
@@ -90,7 +90,7 @@ async fn send(
 
 /// Sends a whole picture over a new connection.
 async fn send_all(device: &Device, server: SocketAddr, picture: &[u8]) -> Sent {
-    let mut wire = Wire::open(&Papers::of(device.folder()), server).await.expect("a good certificate");
+    let mut wire = Wire::open(&Credentials::of(device.folder()), server).await.expect("a good certificate");
     send(&mut wire, picture, usize::MAX, |from, bytes| picture[from..from + bytes].to_vec()).await
 }
 
@@ -98,7 +98,7 @@ async fn send_all(device: &Device, server: SocketAddr, picture: &[u8]) -> Sent {
 async fn ask(wire: &mut Wire, frame: ClientFrame) -> ServerFrame {
     wire.send(&frame).await;
     match wire.hear().await {
-        Heard::Frame(frame) => *frame,
-        Heard::End(words) => panic!("an answer was due, and the session ended: {words}"),
+        Received::Frame(frame) => *frame,
+        Received::End(words) => panic!("an answer was due, and the session ended: {words}"),
     }
 }

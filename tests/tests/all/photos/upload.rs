@@ -14,7 +14,7 @@ use xundian_tests::support::seed;
 use xundian_tests::support::service::Service;
 
 use super::{ask, name, photo, picture, send, send_all};
-use crate::raw::{Papers, RawDevice, Wire};
+use crate::raw::{Credentials, RawDevice, Wire};
 use rand::Rng as _;
 
 /// Enrols a device whose frames the test writes.
@@ -64,7 +64,8 @@ async fn a_device_out_of_scope_gets_the_same_answer_for_existing_and_missing_pic
     let (there, not_there) = (picture(1, 40_000), picture(2, 40_000));
     name(&w1, service.address(), "A1", &[&there]).await;
     assert_eq!(send_all(&w1, service.address(), &there).await.outcome, Some(Outcome::Stored));
-    let mut wire = Wire::open(&Papers::of(w3.folder()), service.address()).await.expect("a good certificate");
+    let mut wire =
+        Wire::open(&Credentials::of(w3.folder()), service.address()).await.expect("a good certificate");
     let mut told = Vec::new();
     for picture in [&there, &not_there] {
         let hash = ContentHash::of(picture);
@@ -99,7 +100,8 @@ async fn every_cut_costs_at_most_the_pieces_in_flight() {
     let (mut sent_bytes, mut cuts) = (0, 0);
     loop {
         let pieces = rng.random_range(0..60);
-        let mut wire = Wire::open(&Papers::of(w1.folder()), service.address()).await.expect("a certificate");
+        let mut wire =
+            Wire::open(&Credentials::of(w1.folder()), service.address()).await.expect("a certificate");
         let sent = send(&mut wire, &shelf, pieces, |from, bytes| shelf[from..from + bytes].to_vec()).await;
         sent_bytes += sent.bytes;
         match sent.outcome {
@@ -123,7 +125,7 @@ async fn a_flipped_byte_is_detected_and_sent_again() {
     let w1 = raw(&service, "W1").await;
     let shelf = picture(4, 100_000);
     name(&w1, service.address(), "A1", &[&shelf]).await;
-    let mut wire = Wire::open(&Papers::of(w1.folder()), service.address()).await.expect("a certificate");
+    let mut wire = Wire::open(&Credentials::of(w1.folder()), service.address()).await.expect("a certificate");
     let mut flipped = false;
     let read = |from: usize, bytes: usize| {
         let mut piece = shelf[from..from + bytes].to_vec();
@@ -168,7 +170,7 @@ async fn invalid_sizes_are_declined_and_invalid_offsets_ignored() {
     let shelf = picture(6, 50_000);
     let hash = ContentHash::of(&shelf);
     name(&w1, service.address(), "A1", &[&shelf]).await;
-    let mut wire = Wire::open(&Papers::of(w1.folder()), service.address()).await.expect("a certificate");
+    let mut wire = Wire::open(&Credentials::of(w1.folder()), service.address()).await.expect("a certificate");
     for (bytes, why) in [(0, Refusal::Invalid), (u64::MAX, Refusal::Invalid), (49_999, Refusal::Unnamed)] {
         let said = ask(&mut wire, ClientFrame::Offer(Offer { hash, bytes })).await;
         assert!(matches!(&said, ServerFrame::Declined(declined) if declined.why == why), "{said:?}");

@@ -13,7 +13,7 @@ use xundian_tests::powercut::points::{self, Cut, CutError};
 use xundian_tests::powercut::trace::{self, Event};
 use xundian_tests::support::{company, seed, service::Service};
 
-use super::{assert_found_out, count, cuts, lived, powercut, read_whole};
+use super::{assert_detected, count, cuts, lived, powercut, read_whole};
 
 /// Enough runs for several folds of the journal.
 const LIVES: usize = 4;
@@ -155,7 +155,7 @@ async fn missing_fsyncs_of_a_device_are_detected() {
     let mut rng = seed::rng("a device that does not sync");
     let recorded = Recorded::new(false, 2, 8).await;
     tokio::task::block_in_place(|| {
-        assert_found_out(&recorded.trace, &mut rng, |trace, cuts| {
+        assert_detected(&recorded.trace, &mut rng, |trace, cuts| {
             let words = Words::of(trace).expect("the device's words");
             points::try_all(trace, cuts, |home, cut| check(home, false, &words.expected_at(cut.after)))
         });

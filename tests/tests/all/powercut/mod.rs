@@ -70,7 +70,7 @@ const FORGOTTEN: [Forgotten; 3] = [
 ];
 
 /// Proves that the check finds losses: without any one kind of sync, one of twenty power cuts fails it.
-fn assert_found_out(
+fn assert_detected(
     trace: &[Event],
     rng: &mut StdRng,
     try_all: impl Fn(&[Event], &[Cut]) -> Result<(), CutError>,

@@ -9,7 +9,7 @@ use xundian_tests::powercut::server::{Words, check};
 use xundian_tests::powercut::trace::Event;
 use xundian_tests::support::seed;
 
-use super::{assert_found_out, count, cuts, lived, powercut, read_whole};
+use super::{assert_detected, count, cuts, lived, powercut, read_whole};
 
 /// A server's folder and the recorded changes to it.
 struct Recorded {
@@ -104,7 +104,7 @@ fn acknowledged_batches_survive_a_power_cut_at_a_journal_rotation() {
 fn missing_fsyncs_of_a_server_are_detected() {
     let mut rng = seed::rng("a server that does not sync");
     let recorded = Recorded::new(1, 40);
-    assert_found_out(&recorded.trace, &mut rng, |trace, cuts| {
+    assert_detected(&recorded.trace, &mut rng, |trace, cuts| {
         let words = Words::of(trace).expect("the server's words");
         points::try_all(trace, cuts, |data, cut| check(data, &words.expected_at(cut.after), false))
     });

@@ -19,7 +19,7 @@ use xundian_tests::support::device::Device;
 use xundian_tests::support::service::{self, HOUR_MS, Service};
 
 use super::{assert_says, assert_unchanged};
-use crate::raw::{Papers, RawDevice, Wire, hello};
+use crate::raw::{Credentials, RawDevice, Wire, hello};
 
 const DAY_MS: i64 = 24 * HOUR_MS;
 
@@ -253,7 +253,7 @@ async fn without_a_certificate_nothing_but_enrolment_is_answered() {
     let device = service.device("W1").await;
     let no = device.client.identity().expect("enrolled").device;
     let before = Contents::of(service.server());
-    let papers = Papers::of_nobody(device.folder());
+    let papers = Credentials::of_nobody(device.folder());
     let mut wire =
         Wire::open(&papers, service.address()).await.expect("the server accepts connections for enrolment");
     wire.send(&ClientFrame::Hello(hello(no))).await;
@@ -268,7 +268,7 @@ async fn a_device_that_claims_another_number_is_refused() {
     let (device, other) = (service.device("W1").await, service.device("W2").await);
     let no = other.client.identity().expect("enrolled").device;
     let mut wire =
-        Wire::open(&Papers::of(device.folder()), service.address()).await.expect("a good certificate");
+        Wire::open(&Credentials::of(device.folder()), service.address()).await.expect("a good certificate");
     wire.send(&ClientFrame::Hello(hello(no))).await;
     let heard = wire.hear().await;
     assert_says(heard.complaint().unwrap_or_default(), &[&no.to_string(), "enrol this device anew"]);

@@ -35,9 +35,9 @@ async fn an_op_outside_the_scope_is_rejected_and_listed_with_the_reason() {
     let visit = device.visit("A1", Day(today().0 - 1), 2);
     let report = device.sync().await;
     assert_eq!((report.merged, report.rejected), (0, 3));
-    let tray = device.client.rejected().expect("readable");
-    assert_eq!(tray.len(), 3);
-    for rejected in tray {
+    let rejected_ops = device.client.rejected().expect("readable");
+    assert_eq!(rejected_ops.len(), 3);
+    for rejected in rejected_ops {
         assert_eq!((rejected.why, rejected.op.record.id), (Refusal::OutOfScope, visit.0));
         assert_says(&rejected.message, &["outlet A1", "not in your scope", "ask your manager"]);
     }

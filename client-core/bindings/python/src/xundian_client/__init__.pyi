@@ -11,7 +11,7 @@ class InternalError(Exception):
 RecordId = str
 
 class Key:
-    """Which line of a map."""
+    """The key of a map's line."""
     class SINGLE(Key):
         """The field is not a map."""
         ...
@@ -44,9 +44,9 @@ class Key:
     ...
 
 class Value:
-    """What a field holds."""
+    """The value of a field."""
     class ABSENT(Value):
-        """Nothing any more."""
+        """No value."""
         ...
     class BOOL(Value):
         """Yes or no."""
@@ -83,7 +83,7 @@ class Value:
     ...
 
 class KeyedValue:
-    """A value with the key of its line, of whatever type."""
+    """A value with the key of its line."""
     key: Key
     value: Value
     def __init__(self, *, key: Key, value: Value) -> None: ...
@@ -92,9 +92,9 @@ class KeyedValue:
 PersonId = str
 
 class Conflict:
-    """Two writes of one field that did not know of each other: which of them stood when the server found it, and
-    which lost. Who keeps and who restores write fields of their own, so that two people who settle it at once
-    both stay on record. Restoring is seen over keeping, as it alone changed the record."""
+    """Two concurrent writes of one field: the value that won when the server found them, and the value that lost.
+    Keeping and restoring write different fields, so that both are recorded if two people settle the conflict at
+    once. Restoring takes precedence, because only it changed the record."""
     record_kind: typing.Optional[int]
     record: typing.Optional[RecordId]
     field: typing.Optional[int]
@@ -121,7 +121,7 @@ OrgUnitId = str
 OutletId = str
 
 class Home:
-    """Where a record lives for ever."""
+    """The sync partition in which a record lives."""
     class COMPANY(Home):
         """The whole company: catalogue, organisation."""
         ...
@@ -168,7 +168,7 @@ class Kind(enum.Enum):
     ...
 
 class UnitType(enum.Enum):
-    """What an organisation unit is."""
+    """The type of an organisation unit."""
     COMPANY = 0
     CENTRE = 1
     DEPARTMENT = 2
@@ -180,7 +180,7 @@ class UnitType(enum.Enum):
     ...
 
 class OrgUnit:
-    """An organisation unit. The tree is data: nothing of it is fixed in code (S7.4)."""
+    """An organisation unit. The tree is data; no part of it is fixed in code (S7.4)."""
     code: typing.Optional[str]
     name_zh: typing.Optional[str]
     name_en: typing.Optional[str]
@@ -201,8 +201,8 @@ class Role(enum.Enum):
 PositionId = str
 
 class Position:
-    """A position. Outlets are assigned to positions, never to people, so that nobody takes customers
-    along on leaving (S8.2). A vacant one exists as a record without a holder (S5.2)."""
+    """A position. Outlets are assigned to positions, never to people, so that people who leave take no customers along
+    (S8.2). A vacant position is a record without a holder (S5.2)."""
     code: typing.Optional[str]
     title: typing.Optional[str]
     unit: typing.Optional[OrgUnitId]
@@ -220,8 +220,8 @@ class PersonStatus(enum.Enum):
 Day = str
 
 class Person:
-    """A member of staff and the positions that they hold, one at a time. Work counts as that of the position
-    held on its day, so a move takes nothing away that was done before it."""
+    """A member of staff and the positions that they hold, one at a time. Work belongs to the position held on its day,
+    so a move does not affect earlier work."""
     code: typing.Optional[str]
     name: typing.Optional[str]
     status: typing.Optional[PersonStatus]
@@ -243,15 +243,15 @@ class Channel(enum.Enum):
     ...
 
 class OutletStatus(enum.Enum):
-    """Whether an outlet trades."""
+    """Whether an outlet is trading."""
     PROPOSED = 0
     ACTIVE = 1
     CLOSED = 2
     ...
 
 class Outlet:
-    """An outlet. It belongs to the company and lives in its own home: its visits, counts and issues are
-    there too, and stay there whoever looks after it."""
+    """An outlet. It belongs to the company and has its own home. Its visits, counts and issues are in that home too,
+    whoever the outlet is assigned to."""
     code: typing.Optional[str]
     name: typing.Optional[str]
     channel: typing.Optional[Channel]
@@ -272,8 +272,7 @@ class Outlet:
     ...
 
 class OutletAssignment:
-    """An assignment of an outlet to a position. Handing an outlet over is a new assignment with a greater
-    epoch; no record moves."""
+    """An assignment of an outlet to a position. A hand-over is a new assignment with a greater epoch; no record moves."""
     position: typing.Optional[PositionId]
     epoch: typing.Optional[int]
     _from: typing.Optional[Day]
@@ -301,8 +300,8 @@ class Product:
     ...
 
 class RoutePlan:
-    """The calls planned for one person on one day. A planned call is a line of the plan, keyed by its
-    outlet: its place in the order, its purpose, and whether it must be made."""
+    """The calls planned for one person on one day. A planned call is a line of the plan, keyed by its outlet: its
+    position in the order, its purpose, and whether it is mandatory."""
     day: typing.Optional[Day]
     call_order: dict[OutletId, int]
     call_purpose: dict[OutletId, str]
@@ -312,7 +311,7 @@ class RoutePlan:
     ...
 
 class DepartureCheck:
-    """The check of the bag 业务包 before the first call. One a person a day."""
+    """The check of the bag 业务包 before the first call, once per person and day."""
     folder: typing.Optional[bool]
     cloth: typing.Optional[bool]
     knife: typing.Optional[bool]
@@ -323,7 +322,7 @@ class DepartureCheck:
     ...
 
 class AbortReason(enum.Enum):
-    """Why a visit was broken off."""
+    """Why a visit was aborted."""
     CLOSED = 0
     REFUSED = 1
     NOBODY_THERE = 2
@@ -334,15 +333,15 @@ class AbortReason(enum.Enum):
 RoutePlanId = str
 
 class FixGrade(enum.Enum):
-    """How sure the position of a check-in is."""
+    """How reliable the fix of a check-in is."""
     MEASURED = 0
     MOCKED = 1
     MISSING = 2
     ...
 
 class Visit:
-    """A visit. It is opened with one save and closed or aborted with a second one; what is seen meanwhile
-    is saved in records of their own that share its id."""
+    """A visit. One save opens it, a second one closes or aborts it. What is seen in between is saved in records of
+    their own that share its id."""
     opened_at_ms: typing.Optional[int]
     closed_at_ms: typing.Optional[int]
     aborted_at_ms: typing.Optional[int]
@@ -363,7 +362,7 @@ class Visit:
 VisitId = str
 
 class ShelfObservation:
-    """What was seen on the shelf in one visit, a line a product. It shares the visit's id."""
+    """What was seen on the shelf in one visit, one line per product. It shares the visit's id."""
     visit: typing.Optional[VisitId]
     present: dict[Gtin, bool]
     in_backroom: dict[Gtin, bool]
@@ -379,8 +378,8 @@ class ShelfObservation:
 GtinLot = str
 
 class StockCount:
-    """A count, a line a product and location. It states the whole stock of every product that it names.
-    The count of a visit shares the visit's id."""
+    """A count, one line per product and location. It states the whole stock of every product that it names. The count
+    of a visit shares the visit's id."""
     visit: typing.Optional[VisitId]
     shelf_units: dict[Gtin, int]
     stack_units: dict[Gtin, int]
@@ -404,7 +403,7 @@ class MovementCause(enum.Enum):
     ...
 
 class StockMovement:
-    """A movement of stock, a line a product; units that leave are negative."""
+    """A movement of stock, one line per product. Units that leave are negative."""
     visit: typing.Optional[VisitId]
     cause: typing.Optional[MovementCause]
     units: dict[Gtin, int]
@@ -425,21 +424,21 @@ class IssueKind(enum.Enum):
     ...
 
 class Severity(enum.Enum):
-    """How much it matters."""
+    """How severe it is."""
     NORMAL = 0
     SEVERE = 1
     URGENT = 2
     ...
 
 class IssueState(enum.Enum):
-    """Where it stands."""
+    """Its state."""
     OPEN = 0
     ACKNOWLEDGED = 1
     CLOSED = 2
     ...
 
 class Issue:
-    """An urgent matter. The merchandiser raises it, the superior takes it up and closes it."""
+    """An urgent matter. The merchandiser raises it, the superior acknowledges and closes it."""
     visit: typing.Optional[VisitId]
     issue_kind: typing.Optional[IssueKind]
     severity: typing.Optional[Severity]
@@ -455,8 +454,8 @@ class Issue:
     ...
 
 class DayReport:
-    """The report that closes a day. What was done is derived from the day's records; the report adds
-    remarks and the papers. A second report of a day takes the place of the first by correcting it."""
+    """The report that closes a day. The figures are derived from the day's records; the report adds remarks and
+    documents. A second report of a day replaces the first by correcting it."""
     day: typing.Optional[Day]
     visits_done: typing.Optional[int]
     visits_planned: typing.Optional[int]
@@ -479,7 +478,7 @@ class PhotoSubject(enum.Enum):
 ContentHash = str
 
 class MediaType(enum.Enum):
-    """The form of a picture."""
+    """The format of a picture."""
     JPEG = 0
     PNG = 1
     WEBP = 2
@@ -487,14 +486,14 @@ class MediaType(enum.Enum):
     ...
 
 class PhotoSource(enum.Enum):
-    """Where a photo comes from, which says how far it proves something."""
+    """Where a photo comes from. It decides how far the photo is evidence."""
     IN_APP = 0
     CHOSEN = 1
     ...
 
 class Photo:
-    """A photo of a visit or an issue. The record tells what it shows and how far it proves that; the picture is
-    named by its hash and travels apart, after all records."""
+    """A photo of a visit or an issue. The record says what the photo shows and how far it is evidence. The picture is
+    named by its hash and is transferred apart, after all records."""
     visit: typing.Optional[VisitId]
     issue: typing.Optional[RecordId]
     subject: typing.Optional[PhotoSubject]
@@ -516,68 +515,68 @@ class RecordContent:
     """The content of a record of any kind."""
     class ORG_UNIT(RecordContent):
         """The content of a record of this kind."""
-        form: OrgUnit
-        def __init__(self, form: OrgUnit) -> None: ...
+        entity: OrgUnit
+        def __init__(self, entity: OrgUnit) -> None: ...
     class POSITION(RecordContent):
         """The content of a record of this kind."""
-        form: Position
-        def __init__(self, form: Position) -> None: ...
+        entity: Position
+        def __init__(self, entity: Position) -> None: ...
     class PERSON(RecordContent):
         """The content of a record of this kind."""
-        form: Person
-        def __init__(self, form: Person) -> None: ...
+        entity: Person
+        def __init__(self, entity: Person) -> None: ...
     class OUTLET(RecordContent):
         """The content of a record of this kind."""
-        form: Outlet
-        def __init__(self, form: Outlet) -> None: ...
+        entity: Outlet
+        def __init__(self, entity: Outlet) -> None: ...
     class OUTLET_ASSIGNMENT(RecordContent):
         """The content of a record of this kind."""
-        form: OutletAssignment
-        def __init__(self, form: OutletAssignment) -> None: ...
+        entity: OutletAssignment
+        def __init__(self, entity: OutletAssignment) -> None: ...
     class PRODUCT(RecordContent):
         """The content of a record of this kind."""
-        form: Product
-        def __init__(self, form: Product) -> None: ...
+        entity: Product
+        def __init__(self, entity: Product) -> None: ...
     class ROUTE_PLAN(RecordContent):
         """The content of a record of this kind."""
-        form: RoutePlan
-        def __init__(self, form: RoutePlan) -> None: ...
+        entity: RoutePlan
+        def __init__(self, entity: RoutePlan) -> None: ...
     class DEPARTURE_CHECK(RecordContent):
         """The content of a record of this kind."""
-        form: DepartureCheck
-        def __init__(self, form: DepartureCheck) -> None: ...
+        entity: DepartureCheck
+        def __init__(self, entity: DepartureCheck) -> None: ...
     class VISIT(RecordContent):
         """The content of a record of this kind."""
-        form: Visit
-        def __init__(self, form: Visit) -> None: ...
+        entity: Visit
+        def __init__(self, entity: Visit) -> None: ...
     class SHELF_OBSERVATION(RecordContent):
         """The content of a record of this kind."""
-        form: ShelfObservation
-        def __init__(self, form: ShelfObservation) -> None: ...
+        entity: ShelfObservation
+        def __init__(self, entity: ShelfObservation) -> None: ...
     class STOCK_COUNT(RecordContent):
         """The content of a record of this kind."""
-        form: StockCount
-        def __init__(self, form: StockCount) -> None: ...
+        entity: StockCount
+        def __init__(self, entity: StockCount) -> None: ...
     class STOCK_MOVEMENT(RecordContent):
         """The content of a record of this kind."""
-        form: StockMovement
-        def __init__(self, form: StockMovement) -> None: ...
+        entity: StockMovement
+        def __init__(self, entity: StockMovement) -> None: ...
     class ISSUE(RecordContent):
         """The content of a record of this kind."""
-        form: Issue
-        def __init__(self, form: Issue) -> None: ...
+        entity: Issue
+        def __init__(self, entity: Issue) -> None: ...
     class DAY_REPORT(RecordContent):
         """The content of a record of this kind."""
-        form: DayReport
-        def __init__(self, form: DayReport) -> None: ...
+        entity: DayReport
+        def __init__(self, entity: DayReport) -> None: ...
     class PHOTO(RecordContent):
         """The content of a record of this kind."""
-        form: Photo
-        def __init__(self, form: Photo) -> None: ...
+        entity: Photo
+        def __init__(self, entity: Photo) -> None: ...
     class CONFLICT(RecordContent):
         """The content of a record of this kind."""
-        form: Conflict
-        def __init__(self, form: Conflict) -> None: ...
+        entity: Conflict
+        def __init__(self, entity: Conflict) -> None: ...
     def is_ORG_UNIT(self) -> bool: ...
     def is_org_unit(self) -> bool: ...
     def is_POSITION(self) -> bool: ...
@@ -615,7 +614,7 @@ class RecordContent:
 DeviceNo = int
 
 class ConflictValue:
-    """One of the two values of a conflict, and who wrote it when."""
+    """One of the two values of a conflict, with its author and time."""
     text_zh: str
     text_en: str
     content: typing.Optional[RecordContent]
@@ -643,18 +642,18 @@ class Settlement:
 RejectedId = str
 
 class SaveState:
-    """Where a record stands on its way to the server."""
+    """A record's save state."""
     class SAVED(SaveState):
         """Some of its changes are only on this device."""
         ...
     class SENT(SaveState):
-        """All its changes were sent; the server's word is awaited."""
+        """All its changes were sent; the receipt is awaited."""
         ...
     class CONFIRMED(SaveState):
         """The server has all of it."""
         ...
     class REJECTED(SaveState):
-        """The server did not take some of its changes; they lie in the rejected tray."""
+        """The server rejected some of its changes."""
         def __getitem__(self, index: int) -> list[RejectedId]: ...
         def __init__(self, _0: list[RejectedId]) -> None: ...
     def is_SAVED(self) -> bool: ...
@@ -668,7 +667,7 @@ class SaveState:
     ...
 
 class ConflictLine:
-    """A conflict: two people wrote the same field and neither knew of the other."""
+    """A conflict: two people wrote the same field, neither aware of the other's value."""
     id: RecordId
     home: Home
     kind: typing.Optional[Kind]
@@ -697,7 +696,7 @@ class DaySummary:
     ...
 
 class DeviceStatus:
-    """How the device stands towards the server."""
+    """The device's status."""
     unsent_ops: int
     oldest_unsent_ms: typing.Optional[int]
     rejected_ops: int
@@ -721,15 +720,24 @@ class FieldCondition:
     def __init__(self, *, field: str, one_of: typing.List[str]) -> None: ...
     ...
 
+class GpsFix:
+    """A GPS fix, WGS-84."""
+    latitude: float
+    longitude: float
+    accuracy_m: typing.Optional[float]
+    mocked: bool
+    def __init__(self, *, latitude: float, longitude: float, accuracy_m: typing.Optional[float]=None, mocked: bool=False) -> None: ...
+    ...
+
 class ClockGrade(enum.Enum):
-    """How far a captured time can be trusted 时钟可信度."""
+    """How reliable a captured time is 时钟可信度."""
     TRUSTED = 0
     DRIFTED = 1
     UNVERIFIED = 2
     ...
 
 class Header:
-    """Who captured a record, when, and how sure that time is."""
+    """Who captured a record, when, and how certain that time is."""
     actor: PersonId
     captured_at_ms: int
     utc_offset_min: int
@@ -739,8 +747,17 @@ class Header:
     def __init__(self, *, actor: PersonId, captured_at_ms: int, utc_offset_min: int, clock_grade: ClockGrade, business_day: Day, corrects: typing.Optional[RecordId]) -> None: ...
     ...
 
+class Identity:
+    """A device's identity."""
+    device: DeviceNo
+    person: PersonId
+    person_name: str
+    server: str
+    def __init__(self, *, device: DeviceNo, person: PersonId, person_name: str, server: str) -> None: ...
+    ...
+
 class ListedRecord:
-    """A record and where it stands."""
+    """A record and its save state."""
     id: RecordId
     home: Home
     header: typing.Optional[Header]
@@ -748,15 +765,6 @@ class ListedRecord:
     state: SaveState
     content: RecordContent
     def __init__(self, *, id: RecordId, home: Home, header: typing.Optional[Header], is_corrected: bool, state: SaveState, content: RecordContent) -> None: ...
-    ...
-
-class Identity:
-    """Who a device is."""
-    device: DeviceNo
-    person: PersonId
-    person_name: str
-    server: str
-    def __init__(self, *, device: DeviceNo, person: PersonId, person_name: str, server: str) -> None: ...
     ...
 
 class Due(enum.Enum):
@@ -775,27 +783,18 @@ class NewIssue:
     def __init__(self, *, issue_kind: IssueKind, severity: Severity, text: str, due: Due, assignee: typing.Optional[PersonId]=None) -> None: ...
     ...
 
-class GpsFix:
-    """Where the device was, WGS-84."""
-    latitude: float
-    longitude: float
-    accuracy_m: typing.Optional[float]
-    mocked: bool
-    def __init__(self, *, latitude: float, longitude: float, accuracy_m: typing.Optional[float]=None, mocked: bool=False) -> None: ...
-    ...
-
 class NewPhoto:
-    """What a new photo shows, and how far it proves that."""
+    """The particulars of a new photo."""
     subject: PhotoSubject
     source: PhotoSource
     taken_at_ms: typing.Optional[int]
-    position: typing.Optional[GpsFix]
+    fix: typing.Optional[GpsFix]
     note: typing.Optional[str]
-    def __init__(self, *, subject: PhotoSubject, source: PhotoSource, taken_at_ms: typing.Optional[int]=None, position: typing.Optional[GpsFix]=None, note: typing.Optional[str]=None) -> None: ...
+    def __init__(self, *, subject: PhotoSubject, source: PhotoSource, taken_at_ms: typing.Optional[int]=None, fix: typing.Optional[GpsFix]=None, note: typing.Optional[str]=None) -> None: ...
     ...
 
 class Refusal(enum.Enum):
-    """Why the server did not take a save. The order is stable."""
+    """Why the server rejected a save. The order is stable."""
     PROTOCOL = 0
     VERSION = 1
     UNAUTHENTICATED = 2
@@ -815,27 +814,27 @@ class Refusal(enum.Enum):
     ...
 
 class PhotoState:
-    """Where a photo's picture stands."""
+    """The state of a photo's picture."""
     class WAITING(PhotoState):
-        """It waits on this device."""
+        """It is queued on this device."""
         sent_bytes: int
         def __init__(self, sent_bytes: int) -> None: ...
     class STORED(PhotoState):
-        """The server has it, whole and verified."""
+        """The server has stored and verified it."""
         ...
     class DECLINED(PhotoState):
-        """The server did not take it."""
+        """The server declined it."""
         why: Refusal
         message_zh: str
         message: str
         is_tried_again: bool
         def __init__(self, why: Refusal, message_zh: str, message: str, is_tried_again: bool) -> None: ...
     class DAMAGED(PhotoState):
-        """Its file on this device is damaged or gone, and the server does not have it. Attaching the same picture
-        again mends it."""
+        """Its file on this device is damaged or missing, and the server does not have it. Attaching the same picture again
+        repairs it."""
         ...
     class NOT_HERE(PhotoState):
-        """It is not on this device: another one took it, or the server has it and it has made room here."""
+        """It is not on this device: another device took it, or the server has it and the local file was evicted."""
         ...
     def is_WAITING(self) -> bool: ...
     def is_waiting(self) -> bool: ...
@@ -850,7 +849,7 @@ class PhotoState:
     ...
 
 class PhotoLine:
-    """A photo, and where it stands."""
+    """A photo and its picture's state."""
     id: RecordId
     header: typing.Optional[Header]
     photo: Photo
@@ -860,7 +859,7 @@ class PhotoLine:
     ...
 
 class PhotoReport:
-    """What became of the pictures in a sync."""
+    """The outcome of the pictures of a sync."""
     stored: int
     declined: int
     damaged: int
@@ -882,7 +881,7 @@ class PlannedCall:
     ...
 
 class PushReport:
-    """What a push did."""
+    """The outcome of a push."""
     merged: int
     rejected: int
     unsent_ops: int
@@ -890,7 +889,7 @@ class PushReport:
     ...
 
 class Query:
-    """Which records of a kind a list shows."""
+    """A query for records of one kind."""
     kind: Kind
     home: typing.Optional[Home]
     day: typing.Optional[Day]
@@ -904,14 +903,14 @@ class Query:
     ...
 
 class RecordPage:
-    """A part of a query's result."""
+    """One page of a query's result."""
     lines: typing.List[ListedRecord]
     total: int
     def __init__(self, *, lines: typing.List[ListedRecord], total: int) -> None: ...
     ...
 
 class RejectedSave:
-    """A save that the server did not take."""
+    """A save that the server rejected."""
     id: RejectedId
     record: RecordId
     home: Home
@@ -923,7 +922,7 @@ class RejectedSave:
     ...
 
 class RescueReport:
-    """What a rescue brought out."""
+    """The result of a rescue."""
     unsent: int
     rejected: int
     confirmed: int
@@ -934,7 +933,7 @@ class RescueReport:
     ...
 
 class SyncProgress:
-    """How far a sync is. Each figure only grows, and what is done never passes its total."""
+    """The progress of a sync. Each figure only grows, and no part exceeds its total."""
     ops_done: int
     ops_total: int
     records_pulled: int
@@ -945,7 +944,7 @@ class SyncProgress:
     ...
 
 class SyncReport:
-    """What a sync did."""
+    """The outcome of a sync."""
     merged: int
     rejected: int
     records_pulled: int
@@ -966,17 +965,17 @@ class VisitBundle:
     ended_at_ms: int
     abort_reason: typing.Optional[AbortReason]
     time_in_store_ms: typing.Optional[int]
-    position: typing.Optional[GpsFix]
+    fix: typing.Optional[GpsFix]
     task_answers: dict[str, bool]
     note: typing.Optional[str]
     shelf: ShelfObservation
     count: StockCount
     issues: typing.List[NewIssue]
-    def __init__(self, *, id: typing.Optional[VisitId]=None, outlet: OutletId, opened_at_ms: int, ended_at_ms: int, abort_reason: typing.Optional[AbortReason]=None, time_in_store_ms: typing.Optional[int]=None, position: typing.Optional[GpsFix]=None, task_answers: dict[str, bool]=..., note: typing.Optional[str]=None, shelf: ShelfObservation, count: StockCount, issues: typing.List[NewIssue]=...) -> None: ...
+    def __init__(self, *, id: typing.Optional[VisitId]=None, outlet: OutletId, opened_at_ms: int, ended_at_ms: int, abort_reason: typing.Optional[AbortReason]=None, time_in_store_ms: typing.Optional[int]=None, fix: typing.Optional[GpsFix]=None, task_answers: dict[str, bool]=..., note: typing.Optional[str]=None, shelf: ShelfObservation, count: StockCount, issues: typing.List[NewIssue]=...) -> None: ...
     ...
 
 class ErrorCode(enum.Enum):
-    """What went wrong. A code is never renamed; new ones may come."""
+    """What went wrong. A code is never renamed; new codes may be added."""
     ARGUMENT = 0
     CLIENT_CLOSED = 1
     BACKGROUNDED = 2
@@ -1037,9 +1036,9 @@ class ErrorCode(enum.Enum):
     ...
 
 class ClientError(Exception):
-    """A call that failed. Nothing of it was done, unless its documentation says otherwise."""
+    """A failed call. Nothing was done, unless the call's documentation says otherwise."""
     class Failed(ClientError):
-        """The one shape that all failures have."""
+        """The one form of all failures."""
         code: ErrorCode
         message_zh: str
         message_en: str
@@ -1048,7 +1047,7 @@ class ClientError(Exception):
     ...
 
 class ObserverError(Exception):
-    """A failure of an observer, which ends nothing."""
+    """A failure of an observer; it ends nothing."""
     class Failed(ObserverError):
         """It raised or threw."""
         reason: str
@@ -1056,7 +1055,7 @@ class ObserverError(Exception):
     ...
 
 class PhotoOf:
-    """What a photo is of."""
+    """The visit or issue that a photo belongs to."""
     class VISIT(PhotoOf):
         """A visit."""
         def __getitem__(self, index: int) -> VisitId: ...
@@ -1072,342 +1071,341 @@ class PhotoOf:
     ...
 
 class RecordsObserver:
-    """Is told what a query finds."""
+    """Receives the result of a query."""
     def on_records(self, page: RecordPage) -> None:
-        """Called on a thread of the library, once at the beginning and whenever a record of the page, where it stands on
-        its way to the server, or the total has changed, and never otherwise. One call ends before the next begins;
-        what changes meanwhile makes one more. It may call the client. A failure ends nothing, and is shown nowhere.
+        """Called on a thread of the library, once at the beginning and whenever a record of the page, its save state or
+        the total has changed, and never otherwise. One call ends before the next begins; changes in between make one
+        more call. It may call the client. A failure ends nothing, and is ignored.
         
         # Errors
-        Where the app's own code fails."""
+        Returns an error if the app's own code fails."""
     ...
 
 class RecordsObserverImpl(RecordsObserver):
-    """Is told what a query finds."""
+    """Receives the result of a query."""
     def on_records(self, page: RecordPage) -> None:
-        """Called on a thread of the library, once at the beginning and whenever a record of the page, where it stands on
-        its way to the server, or the total has changed, and never otherwise. One call ends before the next begins;
-        what changes meanwhile makes one more. It may call the client. A failure ends nothing, and is shown nowhere.
+        """Called on a thread of the library, once at the beginning and whenever a record of the page, its save state or
+        the total has changed, and never otherwise. One call ends before the next begins; changes in between make one
+        more call. It may call the client. A failure ends nothing, and is ignored.
         
         # Errors
-        Where the app's own code fails."""
+        Returns an error if the app's own code fails."""
     ...
 
 class SubscriptionProtocol(typing.Protocol):
-    """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
+    """An observer's subscription. It ends when it is cancelled or dropped, and when the client is closed."""
     def cancel(self) -> None:
-        """Ends it. A call that has begun, or is just beginning, may still come to its end."""
+        """Ends the subscription. A call in progress, or one about to begin, may still complete."""
     ...
 
 class Subscription(SubscriptionProtocol):
-    """An observer's subscription. It ends when it is cancelled or let go of, and when the client is closed."""
+    """An observer's subscription. It ends when it is cancelled or dropped, and when the client is closed."""
     def cancel(self) -> None:
-        """Ends it. A call that has begun, or is just beginning, may still come to its end."""
+        """Ends the subscription. A call in progress, or one about to begin, may still complete."""
     ...
 
 class StatusObserver:
-    """Is told how the device stands."""
+    """Receives the device's status."""
     def on_status(self, status: DeviceStatus) -> None:
-        """Called on a thread of the library, once at the beginning and after saves and steps of a sync; several
-        changes in a short time make one call. It may call the client. A failure ends nothing, and is shown nowhere.
+        """Called on a thread of the library, once at the beginning and after saves and steps of a sync; several changes in
+        a short time make one call. It may call the client. A failure ends nothing, and is ignored.
         
         # Errors
-        Where the app's own code fails."""
+        Returns an error if the app's own code fails."""
     ...
 
 class StatusObserverImpl(StatusObserver):
-    """Is told how the device stands."""
+    """Receives the device's status."""
     def on_status(self, status: DeviceStatus) -> None:
-        """Called on a thread of the library, once at the beginning and after saves and steps of a sync; several
-        changes in a short time make one call. It may call the client. A failure ends nothing, and is shown nowhere.
+        """Called on a thread of the library, once at the beginning and after saves and steps of a sync; several changes in
+        a short time make one call. It may call the client. A failure ends nothing, and is ignored.
         
         # Errors
-        Where the app's own code fails."""
+        Returns an error if the app's own code fails."""
     ...
 
 class ProgressObserver:
-    """Is told how far a sync is."""
+    """Receives the progress of a sync."""
     def on_progress(self, progress: SyncProgress) -> None:
-        """Called after each step of the sync, on the library's thread: return soon. A failure ends nothing, and
-        is shown nowhere.
+        """Called after each step of the sync, on the library's thread: return quickly. A failure ends nothing, and is
+        ignored.
         
         # Errors
-        Where the app's own code fails."""
+        Returns an error if the app's own code fails."""
     ...
 
 class ProgressObserverImpl(ProgressObserver):
-    """Is told how far a sync is."""
+    """Receives the progress of a sync."""
     def on_progress(self, progress: SyncProgress) -> None:
-        """Called after each step of the sync, on the library's thread: return soon. A failure ends nothing, and
-        is shown nowhere.
+        """Called after each step of the sync, on the library's thread: return quickly. A failure ends nothing, and is
+        ignored.
         
         # Errors
-        Where the app's own code fails."""
+        Returns an error if the app's own code fails."""
     ...
 
 class ClientProtocol(typing.Protocol):
-    """A device: records offline, durably, and syncs. One folder is open once at a time. Calls come from any thread;
-    those that are not async return within the time of a save, and what they saved is durable then."""
+    """A device: records offline, durably, and syncs. One folder is open once at a time. Calls may come from any thread.
+    Those that are not async return within the time of a save; a save is durable when its call returns."""
     def abort_visit(self, visit: VisitId, reason: AbortReason, note: typing.Union[typing.Optional[str]]=...) -> None:
-        """Breaks a visit off.
+        """Aborts a visit.
         
         # Errors
-        Where the visit is unknown or has ended."""
+        Returns an error if the visit is unknown or has ended."""
     def acknowledge_issue(self, issue: RecordId) -> None:
-        """Takes an issue up.
+        """Acknowledges an issue.
         
         # Errors
-        Where the issue is unknown, or was taken up or closed before."""
+        Returns an error if the issue is unknown, or already acknowledged or closed."""
     def attach_photo(self, of: PhotoOf, photo: NewPhoto, picture: bytes) -> RecordId:
-        """Attaches a photo to a visit or an issue, in one save. The picture is sent by the next sync, after all records.
-        A visit takes photos while it is open, and after its end until its day is over. The same picture of the same
-        visit or issue is one photo. Returns its id.
+        """Attaches a photo to a visit or an issue, in one save. The next sync sends the picture, after all records. A
+        visit takes photos while it is open, and after its end until its day is over. The same picture of the same visit
+        or issue is one photo. Returns its id.
         
         # Errors
-        Where the visit or issue is unknown or too long ago, the bytes are no picture or too many, too many pictures
-        wait, or the folder cannot be written. Nothing is left behind then."""
+        Returns an error if the visit or issue is unknown or too old, the bytes are not a picture or too many, too many
+        pictures are unsent, or the folder cannot be written. Nothing is left behind then."""
     def attach_photo_file(self, of: PhotoOf, photo: NewPhoto, file: str) -> RecordId:
-        """The same with the picture from a file, which is copied.
+        """Like `attach_photo`, with the picture copied from a file.
         
         # Errors
-        As `attach_photo`, and where the file cannot be read."""
+        As `attach_photo`, and if the file cannot be read."""
     def change_key(self, key: bytes) -> None:
-        """Puts another key in the place of the one that the folder was opened with. Broken off at any moment, it leaves
-        the folder with one of the two.
+        """Replaces the key that the folder was opened with. If the call is interrupted, the folder opens with the old key
+        or with the new one.
         
         # Errors
-        Where the folder is not sealed or cannot be written."""
+        Returns an error if the folder is not sealed or cannot be written."""
     def check_departure(self, check: DepartureCheck) -> RecordId:
-        """Records the check of the bag before leaving. A second one on a day takes the place of the first.
+        """Records the check of the bag before leaving. A second check on the same day replaces the first.
         
         # Errors
-        Where an item of the bag is not answered."""
+        Returns an error if an item of the bag is not answered."""
     def close(self) -> None:
-        """Lets go of the folder, once what runs has ended. Every later call fails with `ClientClosed`."""
+        """Closes the store after running calls finish. Every later call fails with `ClientClosed`."""
     def close_issue(self, issue: RecordId, resolution: str) -> None:
         """Closes an issue.
         
         # Errors
-        Where the issue is unknown, or closed already."""
+        Returns an error if the issue is unknown or already closed."""
     def close_visit(self, visit: VisitId) -> None:
         """Closes a visit.
         
         # Errors
-        Where the visit is unknown or has ended."""
+        Returns an error if the visit is unknown or has ended."""
     def conflicts(self, home: typing.Union[typing.Optional[Home]]=...) -> typing.List[ConflictLine]:
-        """The conflicts of a home, such as an outlet, or of all that this device sees: open ones first, then by when
-        they were found, the latest first.
+        """The conflicts of a home, such as an outlet, or of all homes on this device: open ones first, then the latest
+        first.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     def count_stock(self, visit: VisitId, count: StockCount) -> None:
-        """Records the stock counted in a visit. Saving again adds lines and replaces those named again.
+        """Records the stock counted in a visit. Saving again adds lines and replaces lines of the same product.
         
         # Errors
-        Where the visit is unknown or has ended, or nothing is filled in."""
+        Returns an error if the visit is unknown or has ended, or nothing is filled in."""
     def current_visit(self) -> typing.Optional[VisitId]:
-        """The visit that is going on.
+        """The open visit; none if no visit is open.
         
         # Errors
-        Where the client was closed."""
+        Returns an error if the client was closed."""
     def day_summary(self, day: Day) -> DaySummary:
         """What this person did on a day.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     def drop_photo(self, picture: ContentHash) -> None:
-        """Lets go of a picture that no sync sends any more: one that is damaged, or that the server did not take for good. The
-        photo's record stays without it. Attaching the same picture again brings it back.
+        """Deletes a picture that no sync sends any more: one that is damaged, or that the server declined for good. The
+        photo's record stays without it. Attaching the same picture again restores it.
         
         # Errors
-        Where this device does not have it, it is still to be sent or the server has it, or the folder cannot be written."""
+        Returns an error if this device does not have it, it is still to be sent or the server has it, or the folder
+        cannot be written."""
     def drop_rejected(self, id: RejectedId) -> None:
-        """Throws a rejected save away.
+        """Discards a rejected save.
         
         # Errors
-        Where the tray has no such entry."""
-    def edit(self, id: RecordId, form: RecordContent, before: typing.Union[typing.Optional[RecordContent]]=...) -> None:
-        """Writes the filled-in fields of a form into a record that people edit, such as an outlet or an issue. With the
-        form that the person had before them, just what differs from it is written, what they emptied is removed, and
-        what somebody else changed in the meantime ends as a conflict instead of being lost.
+        Returns an error if there is no such rejected save."""
+    def edit(self, id: RecordId, content: RecordContent, before: typing.Union[typing.Optional[RecordContent]]=...) -> None:
+        """Writes the filled-in fields of an entity into a shared record, such as an outlet or an issue. With `before`, the
+        entity as the person saw it, only the differences are written, emptied fields are removed, and a concurrent
+        change becomes a conflict instead of being lost.
         
         # Errors
-        Where the device has no such record, the kind is not edited, or a value is not allowed."""
+        Returns an error if the device has no such record, the kind is not editable, or a value is not allowed."""
     async def enrol(self, invitation: str, label: str) -> Identity:
-        """Makes a device of the folder. The same call may be repeated with the same invitation until it
-        succeeds. Unsent work is kept, whatever happens.
+        """Enrols the folder as a device. The call may be repeated with the same invitation until it succeeds. Unsent work
+        is kept in every case.
         
         # Errors
-        Where the invitation is none, the server refuses or cannot be reached, or the folder is another
+        Returns an error if the invitation is invalid, the server refuses or cannot be reached, or the folder is another
         person's."""
     async def entering_background(self) -> None:
         """The app leaves the foreground. A running sync, push or enrolment ends at its next step and fails with
-        `Backgrounded`; what it did stays done. The store is closed and its folder unlocked when this returns, unless
-        another call wanted it meanwhile. Any later call opens it again by itself.
+        `Backgrounded`; what it did stays done. When this returns, the store is closed and its folder unlocked, unless
+        another call has used it meanwhile. Any later call opens it again.
         
         # Errors
-        Where the client was closed."""
+        Returns an error if the client was closed."""
     def entering_foreground(self) -> None:
         """The app is in the foreground. Opens the store, so that the first call does not have to.
         
         # Errors
-        Where the client was closed or its store does not open."""
+        Returns an error if the client was closed or its store does not open."""
     def find(self, kind: Kind, id: RecordId) -> typing.Optional[ListedRecord]:
-        """A record; none where the device has no such one.
+        """A record; none if the device does not know it.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     def identity(self) -> typing.Optional[Identity]:
-        """Who the device is; none before it is enrolled.
+        """The device's identity; none before it is enrolled.
         
         # Errors
-        Where the client was closed."""
+        Returns an error if the client was closed."""
     def list(self, kind: Kind, day: typing.Union[typing.Optional[Day]]=...) -> typing.List[ListedRecord]:
         """The records of a kind, of one business day or all.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     def list_home(self, home: Home, kind: typing.Union[typing.Optional[Kind]]=...) -> typing.List[ListedRecord]:
-        """The records of a home, such as all that happened in an outlet, of one kind or of all that this version
-        knows.
+        """The records of a home, such as everything that happened in an outlet, of one kind or of all known kinds.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     def low_memory(self) -> None:
-        """The system is short of memory. What is held only to be quick is let go of, and where nothing runs the store
-        is closed with all its caches. The next call opens it again by itself.
+        """The system is short of memory. Caches are dropped, and if nothing runs the store is closed. The next call opens
+        it again.
         
         # Errors
-        Where the client was closed."""
-    def mend_rejected(self, id: RejectedId, form: RecordContent) -> None:
-        """Saves what lies in the rejected tray anew, with the fields of a form in the place of those that were refused.
-        It leaves the tray.
+        Returns an error if the client was closed."""
+    def mend_rejected(self, id: RejectedId, content: RecordContent) -> None:
+        """Saves a rejected op again, with the given entity's fields in place of the rejected ones, and removes it from the
+        rejected ones.
         
         # Errors
-        Where the tray has no such entry, the form is of another kind, or a value is not allowed."""
+        Returns an error if there is no such rejected save, the entity is of another kind, or a value is not allowed."""
     def move_stock(self, outlet: OutletId, movement: StockMovement) -> RecordId:
-        """Records units that came into an outlet or left it, in a visit or outside one.
+        """Records units that arrived at an outlet or left it, in a visit or outside one.
         
         # Errors
-        Where the outlet is unknown or out of scope, or a required field is missing."""
+        Returns an error if the outlet is unknown or out of scope, or a required field is missing."""
     def network_changed(self) -> None:
-        """The device's network is another one than before. A running sync goes on from there, over the same connection;
-        without the hint it waits in vain and ends. Where nothing runs nothing happens. Returns at once.
+        """Tells the client that the device's network changed. A running sync continues from there, over the same
+        connection; without the hint it waits in vain and fails. If nothing runs, nothing happens. Returns at once.
         
         # Errors
-        Where the client was closed."""
+        Returns an error if the client was closed."""
     def observe_records(self, query: Query, observer: RecordsObserver) -> Subscription:
-        """Tells an observer what a query finds, now and whenever that changes, by a save or by a sync, for as long as
-        the subscription is held.
+        """Calls an observer with a query's result, now and whenever a save or a sync changes it, while the subscription is
+        held.
         
         # Errors
-        Where the query asks for what there cannot be, or the client was closed."""
+        Returns an error if the query cannot be answered, or the client was closed."""
     def observe_shelf(self, visit: VisitId, shelf: ShelfObservation) -> None:
-        """Records what stands on the shelf. Saving again adds lines and replaces those named again.
+        """Records the shelf. Saving again adds lines and replaces lines of the same product.
         
         # Errors
-        Where the visit is unknown or has ended, or nothing is filled in."""
+        Returns an error if the visit is unknown or has ended, or nothing is filled in."""
     def observe_status(self, observer: StatusObserver) -> Subscription:
-        """Tells an observer the status now and whenever it changes, for as long as the subscription is held.
+        """Calls an observer with the status, now and after each change, while the subscription is held.
         
         # Errors
-        Where the client was closed."""
-    def open_visit(self, outlet: OutletId, position: typing.Union[typing.Optional[GpsFix]]=...) -> VisitId:
+        Returns an error if the client was closed."""
+    def open_visit(self, outlet: OutletId, fix: typing.Union[typing.Optional[GpsFix]]=...) -> VisitId:
         """Opens a visit. One visit is open at a time.
         
         # Errors
-        Where the outlet is unknown or out of scope, or another visit is open."""
+        Returns an error if the outlet is unknown or out of scope, or another visit is open."""
     def outlet_named(self, name: str) -> OutletId:
-        """The outlet of a code or an id.
+        """Finds an outlet by its code or id.
         
         # Errors
-        Where the device knows no such outlet."""
+        Returns an error if the device knows no such outlet."""
     def photo_bytes(self, picture: ContentHash) -> bytes:
         """The bytes of a photo's picture, verified.
         
         # Errors
-        Where this device does not have it, or its file is damaged or cannot be read."""
+        Returns an error if this device does not have it, or its file is damaged or cannot be read."""
     def photos_of(self, of: PhotoOf) -> typing.List[PhotoLine]:
-        """The photos of a visit or an issue, oldest first, and where each of them stands.
+        """The photos of a visit or an issue with their states, oldest first.
         
         # Errors
-        Where the visit or issue is unknown, or the store cannot be read."""
+        Returns an error if the visit or issue is unknown, or the store cannot be read."""
     async def push(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> PushReport:
-        """Sends the records that wait and fetches nothing: right after a visit, or before the app goes to the background.
+        """Sends the unsent records and fetches nothing: right after a visit, or before the app goes to the background.
         
         # Errors
         As `sync`."""
     def query(self, query: Query) -> RecordPage:
-        """The records that a query means.
+        """Runs a query.
         
         # Errors
-        Where the query asks for what there cannot be, or the store cannot be read."""
+        Returns an error if the query cannot be answered, or the store cannot be read."""
     def raise_issue(self, outlet: OutletId, issue: NewIssue, visit: typing.Union[typing.Optional[VisitId]]=...) -> RecordId:
         """Raises an urgent matter, in a visit or outside one.
         
         # Errors
-        Where the outlet is unknown or out of scope."""
+        Returns an error if the outlet is unknown or out of scope."""
     def record_visit(self, visit: VisitBundle) -> VisitId:
-        """Records a whole visit, with what was seen, counted and raised in it, in one save.
+        """Records a whole visit in one save, with its observations, counts and issues.
         
         # Errors
-        Where the outlet is unknown or out of scope, the times run backwards, or a value is not allowed."""
+        Returns an error if the outlet is unknown or out of scope, the times run backwards, or a value is not allowed."""
     def rejected(self) -> typing.List[RejectedSave]:
-        """The saves that the server did not take, with the reasons.
+        """The rejected saves, with the reasons.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     def report_day(self, remarks: typing.Union[typing.Optional[str]]=..., documents: typing.Union[typing.Optional[int]]=...) -> RecordId:
-        """Records the report that closes the day, with the counts of what was done. A second one takes the place
-        of the first.
+        """Records the report that closes the day, with counts of what was done. A second report replaces the first.
         
         # Errors
-        Where the device is not enrolled."""
+        Returns an error if the device is not enrolled."""
     def resend_rejected(self, id: RejectedId) -> None:
-        """Sends a rejected save again, as a new one; it leaves the tray.
+        """Sends a rejected save again, as a new save, and removes it from the rejected ones.
         
         # Errors
-        Where the tray has no such entry."""
+        Returns an error if there is no such rejected save."""
     def retry_photo(self, picture: ContentHash) -> None:
-        """Offers a picture again that the server did not take, at the next sync.
+        """Offers a declined picture again at the next sync.
         
         # Errors
-        Where this device does not have it, or its file is damaged or cannot be read."""
+        Returns an error if this device does not have it, or its file is damaged or cannot be read."""
     def route(self, day: Day) -> typing.List[PlannedCall]:
-        """This person's calls of a day, in their order.
+        """This person's calls on a day, in their order.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     def save_state(self, kind: Kind, id: RecordId) -> typing.Optional[SaveState]:
-        """Where a record stands on its way to the server; none where the device has no such one.
+        """A record's save state; none if the device does not know the record.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     async def send_photos(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> PhotoReport:
-        """Sends the pictures that wait, after the records that wait, and fetches nothing. Where nothing waits no
-        connection is made.
+        """Sends the unsent pictures, after the unsent records, and fetches nothing. If nothing is unsent, no connection is
+        made.
         
         # Errors
         As `sync`."""
     def settle_conflict(self, id: RecordId, decision: Decision) -> None:
-        """Settles a conflict. To keep says that what stands is right; to restore writes the value that lost again.
+        """Settles a conflict. `Kept` confirms the current value; `Restored` writes the lost value again.
         
         # Errors
-        Where the device has no such conflict or not its record, it is settled already, or the kind of its record is
-        not edited."""
+        Returns an error if the device does not have the conflict or its record, the conflict is already settled, or the
+        record's kind is not editable."""
     def status(self) -> DeviceStatus:
-        """How the device stands towards the server, such as up to when the phone may be lost.
+        """The device's status, such as up to when nothing would be lost with the phone.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     async def sync(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> SyncReport:
-        """Sends what waits, fetches what changed, then sends the pictures that wait. Cancelling it ends it at its next step; what was done until
-        then stays done, and the next one goes on from there.
+        """Sends unsent saves, fetches changes, then sends unsent pictures. Cancelling ends it at its next step; what was
+        done stays done, and the next sync resumes from there.
         
         # Errors
-        Where the server cannot be reached or refuses, or the store cannot be written."""
+        Returns an error if the server cannot be reached or refuses, or the store cannot be written."""
     async def sync_records(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> SyncReport:
-        """A sync without the pictures, as for a network that costs by the byte.
+        """A sync without the pictures, for a metered network.
         
         # Errors
         As `sync`."""
@@ -1415,286 +1413,285 @@ class ClientProtocol(typing.Protocol):
         """The present day.
         
         # Errors
-        Where the client was closed."""
+        Returns an error if the client was closed."""
     def update_visit(self, visit: VisitId, task_answers: dict[str, bool], note: typing.Union[typing.Optional[str]]=...) -> None:
-        """Answers tasks of an open visit, and notes the store's important matters.
+        """Answers tasks of an open visit, and writes the store's important matters.
         
         # Errors
-        Where the visit is unknown or has ended."""
+        Returns an error if the visit is unknown or has ended."""
     ...
 
 class Client(ClientProtocol):
-    """A device: records offline, durably, and syncs. One folder is open once at a time. Calls come from any thread;
-    those that are not async return within the time of a save, and what they saved is durable then."""
+    """A device: records offline, durably, and syncs. One folder is open once at a time. Calls may come from any thread.
+    Those that are not async return within the time of a save; a save is durable when its call returns."""
     @classmethod
     def open(cls, folder: str, key: typing.Union[typing.Optional[bytes]]=...) -> Client:
-        """Opens the device in a folder, or prepares a new one there. Recording needs an enrolment first.
+        """Opens the device in a folder, or creates a new one there. Recording needs an enrolment first.
         
-        With a key of 32 bytes, which the app keeps in the platform's keystore, everything that reaches the disk is
-        sealed with it. A folder takes the same key, or none, for all its life; see [`Self::change_key`].
+        With a key of 32 bytes, which the app keeps in the platform's keystore, everything written to disk is sealed.
+        A folder is sealed from its first opening on, or never; [`Self::change_key`] replaces the key.
         
         # Errors
-        Where the folder is in use, damaged, or of a newer format, or the key is not the folder's."""
+        Returns an error if the folder is in use, damaged, or of a newer format, or the key is not the folder's."""
     def abort_visit(self, visit: VisitId, reason: AbortReason, note: typing.Union[typing.Optional[str]]=...) -> None:
-        """Breaks a visit off.
+        """Aborts a visit.
         
         # Errors
-        Where the visit is unknown or has ended."""
+        Returns an error if the visit is unknown or has ended."""
     def acknowledge_issue(self, issue: RecordId) -> None:
-        """Takes an issue up.
+        """Acknowledges an issue.
         
         # Errors
-        Where the issue is unknown, or was taken up or closed before."""
+        Returns an error if the issue is unknown, or already acknowledged or closed."""
     def attach_photo(self, of: PhotoOf, photo: NewPhoto, picture: bytes) -> RecordId:
-        """Attaches a photo to a visit or an issue, in one save. The picture is sent by the next sync, after all records.
-        A visit takes photos while it is open, and after its end until its day is over. The same picture of the same
-        visit or issue is one photo. Returns its id.
+        """Attaches a photo to a visit or an issue, in one save. The next sync sends the picture, after all records. A
+        visit takes photos while it is open, and after its end until its day is over. The same picture of the same visit
+        or issue is one photo. Returns its id.
         
         # Errors
-        Where the visit or issue is unknown or too long ago, the bytes are no picture or too many, too many pictures
-        wait, or the folder cannot be written. Nothing is left behind then."""
+        Returns an error if the visit or issue is unknown or too old, the bytes are not a picture or too many, too many
+        pictures are unsent, or the folder cannot be written. Nothing is left behind then."""
     def attach_photo_file(self, of: PhotoOf, photo: NewPhoto, file: str) -> RecordId:
-        """The same with the picture from a file, which is copied.
+        """Like `attach_photo`, with the picture copied from a file.
         
         # Errors
-        As `attach_photo`, and where the file cannot be read."""
+        As `attach_photo`, and if the file cannot be read."""
     def change_key(self, key: bytes) -> None:
-        """Puts another key in the place of the one that the folder was opened with. Broken off at any moment, it leaves
-        the folder with one of the two.
+        """Replaces the key that the folder was opened with. If the call is interrupted, the folder opens with the old key
+        or with the new one.
         
         # Errors
-        Where the folder is not sealed or cannot be written."""
+        Returns an error if the folder is not sealed or cannot be written."""
     def check_departure(self, check: DepartureCheck) -> RecordId:
-        """Records the check of the bag before leaving. A second one on a day takes the place of the first.
+        """Records the check of the bag before leaving. A second check on the same day replaces the first.
         
         # Errors
-        Where an item of the bag is not answered."""
+        Returns an error if an item of the bag is not answered."""
     def close(self) -> None:
-        """Lets go of the folder, once what runs has ended. Every later call fails with `ClientClosed`."""
+        """Closes the store after running calls finish. Every later call fails with `ClientClosed`."""
     def close_issue(self, issue: RecordId, resolution: str) -> None:
         """Closes an issue.
         
         # Errors
-        Where the issue is unknown, or closed already."""
+        Returns an error if the issue is unknown or already closed."""
     def close_visit(self, visit: VisitId) -> None:
         """Closes a visit.
         
         # Errors
-        Where the visit is unknown or has ended."""
+        Returns an error if the visit is unknown or has ended."""
     def conflicts(self, home: typing.Union[typing.Optional[Home]]=...) -> typing.List[ConflictLine]:
-        """The conflicts of a home, such as an outlet, or of all that this device sees: open ones first, then by when
-        they were found, the latest first.
+        """The conflicts of a home, such as an outlet, or of all homes on this device: open ones first, then the latest
+        first.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     def count_stock(self, visit: VisitId, count: StockCount) -> None:
-        """Records the stock counted in a visit. Saving again adds lines and replaces those named again.
+        """Records the stock counted in a visit. Saving again adds lines and replaces lines of the same product.
         
         # Errors
-        Where the visit is unknown or has ended, or nothing is filled in."""
+        Returns an error if the visit is unknown or has ended, or nothing is filled in."""
     def current_visit(self) -> typing.Optional[VisitId]:
-        """The visit that is going on.
+        """The open visit; none if no visit is open.
         
         # Errors
-        Where the client was closed."""
+        Returns an error if the client was closed."""
     def day_summary(self, day: Day) -> DaySummary:
         """What this person did on a day.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     def drop_photo(self, picture: ContentHash) -> None:
-        """Lets go of a picture that no sync sends any more: one that is damaged, or that the server did not take for good. The
-        photo's record stays without it. Attaching the same picture again brings it back.
+        """Deletes a picture that no sync sends any more: one that is damaged, or that the server declined for good. The
+        photo's record stays without it. Attaching the same picture again restores it.
         
         # Errors
-        Where this device does not have it, it is still to be sent or the server has it, or the folder cannot be written."""
+        Returns an error if this device does not have it, it is still to be sent or the server has it, or the folder
+        cannot be written."""
     def drop_rejected(self, id: RejectedId) -> None:
-        """Throws a rejected save away.
+        """Discards a rejected save.
         
         # Errors
-        Where the tray has no such entry."""
-    def edit(self, id: RecordId, form: RecordContent, before: typing.Union[typing.Optional[RecordContent]]=...) -> None:
-        """Writes the filled-in fields of a form into a record that people edit, such as an outlet or an issue. With the
-        form that the person had before them, just what differs from it is written, what they emptied is removed, and
-        what somebody else changed in the meantime ends as a conflict instead of being lost.
+        Returns an error if there is no such rejected save."""
+    def edit(self, id: RecordId, content: RecordContent, before: typing.Union[typing.Optional[RecordContent]]=...) -> None:
+        """Writes the filled-in fields of an entity into a shared record, such as an outlet or an issue. With `before`, the
+        entity as the person saw it, only the differences are written, emptied fields are removed, and a concurrent
+        change becomes a conflict instead of being lost.
         
         # Errors
-        Where the device has no such record, the kind is not edited, or a value is not allowed."""
+        Returns an error if the device has no such record, the kind is not editable, or a value is not allowed."""
     async def enrol(self, invitation: str, label: str) -> Identity:
-        """Makes a device of the folder. The same call may be repeated with the same invitation until it
-        succeeds. Unsent work is kept, whatever happens.
+        """Enrols the folder as a device. The call may be repeated with the same invitation until it succeeds. Unsent work
+        is kept in every case.
         
         # Errors
-        Where the invitation is none, the server refuses or cannot be reached, or the folder is another
+        Returns an error if the invitation is invalid, the server refuses or cannot be reached, or the folder is another
         person's."""
     async def entering_background(self) -> None:
         """The app leaves the foreground. A running sync, push or enrolment ends at its next step and fails with
-        `Backgrounded`; what it did stays done. The store is closed and its folder unlocked when this returns, unless
-        another call wanted it meanwhile. Any later call opens it again by itself.
+        `Backgrounded`; what it did stays done. When this returns, the store is closed and its folder unlocked, unless
+        another call has used it meanwhile. Any later call opens it again.
         
         # Errors
-        Where the client was closed."""
+        Returns an error if the client was closed."""
     def entering_foreground(self) -> None:
         """The app is in the foreground. Opens the store, so that the first call does not have to.
         
         # Errors
-        Where the client was closed or its store does not open."""
+        Returns an error if the client was closed or its store does not open."""
     def find(self, kind: Kind, id: RecordId) -> typing.Optional[ListedRecord]:
-        """A record; none where the device has no such one.
+        """A record; none if the device does not know it.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     def identity(self) -> typing.Optional[Identity]:
-        """Who the device is; none before it is enrolled.
+        """The device's identity; none before it is enrolled.
         
         # Errors
-        Where the client was closed."""
+        Returns an error if the client was closed."""
     def list(self, kind: Kind, day: typing.Union[typing.Optional[Day]]=...) -> typing.List[ListedRecord]:
         """The records of a kind, of one business day or all.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     def list_home(self, home: Home, kind: typing.Union[typing.Optional[Kind]]=...) -> typing.List[ListedRecord]:
-        """The records of a home, such as all that happened in an outlet, of one kind or of all that this version
-        knows.
+        """The records of a home, such as everything that happened in an outlet, of one kind or of all known kinds.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     def low_memory(self) -> None:
-        """The system is short of memory. What is held only to be quick is let go of, and where nothing runs the store
-        is closed with all its caches. The next call opens it again by itself.
+        """The system is short of memory. Caches are dropped, and if nothing runs the store is closed. The next call opens
+        it again.
         
         # Errors
-        Where the client was closed."""
-    def mend_rejected(self, id: RejectedId, form: RecordContent) -> None:
-        """Saves what lies in the rejected tray anew, with the fields of a form in the place of those that were refused.
-        It leaves the tray.
+        Returns an error if the client was closed."""
+    def mend_rejected(self, id: RejectedId, content: RecordContent) -> None:
+        """Saves a rejected op again, with the given entity's fields in place of the rejected ones, and removes it from the
+        rejected ones.
         
         # Errors
-        Where the tray has no such entry, the form is of another kind, or a value is not allowed."""
+        Returns an error if there is no such rejected save, the entity is of another kind, or a value is not allowed."""
     def move_stock(self, outlet: OutletId, movement: StockMovement) -> RecordId:
-        """Records units that came into an outlet or left it, in a visit or outside one.
+        """Records units that arrived at an outlet or left it, in a visit or outside one.
         
         # Errors
-        Where the outlet is unknown or out of scope, or a required field is missing."""
+        Returns an error if the outlet is unknown or out of scope, or a required field is missing."""
     def network_changed(self) -> None:
-        """The device's network is another one than before. A running sync goes on from there, over the same connection;
-        without the hint it waits in vain and ends. Where nothing runs nothing happens. Returns at once.
+        """Tells the client that the device's network changed. A running sync continues from there, over the same
+        connection; without the hint it waits in vain and fails. If nothing runs, nothing happens. Returns at once.
         
         # Errors
-        Where the client was closed."""
+        Returns an error if the client was closed."""
     def observe_records(self, query: Query, observer: RecordsObserver) -> Subscription:
-        """Tells an observer what a query finds, now and whenever that changes, by a save or by a sync, for as long as
-        the subscription is held.
+        """Calls an observer with a query's result, now and whenever a save or a sync changes it, while the subscription is
+        held.
         
         # Errors
-        Where the query asks for what there cannot be, or the client was closed."""
+        Returns an error if the query cannot be answered, or the client was closed."""
     def observe_shelf(self, visit: VisitId, shelf: ShelfObservation) -> None:
-        """Records what stands on the shelf. Saving again adds lines and replaces those named again.
+        """Records the shelf. Saving again adds lines and replaces lines of the same product.
         
         # Errors
-        Where the visit is unknown or has ended, or nothing is filled in."""
+        Returns an error if the visit is unknown or has ended, or nothing is filled in."""
     def observe_status(self, observer: StatusObserver) -> Subscription:
-        """Tells an observer the status now and whenever it changes, for as long as the subscription is held.
+        """Calls an observer with the status, now and after each change, while the subscription is held.
         
         # Errors
-        Where the client was closed."""
-    def open_visit(self, outlet: OutletId, position: typing.Union[typing.Optional[GpsFix]]=...) -> VisitId:
+        Returns an error if the client was closed."""
+    def open_visit(self, outlet: OutletId, fix: typing.Union[typing.Optional[GpsFix]]=...) -> VisitId:
         """Opens a visit. One visit is open at a time.
         
         # Errors
-        Where the outlet is unknown or out of scope, or another visit is open."""
+        Returns an error if the outlet is unknown or out of scope, or another visit is open."""
     def outlet_named(self, name: str) -> OutletId:
-        """The outlet of a code or an id.
+        """Finds an outlet by its code or id.
         
         # Errors
-        Where the device knows no such outlet."""
+        Returns an error if the device knows no such outlet."""
     def photo_bytes(self, picture: ContentHash) -> bytes:
         """The bytes of a photo's picture, verified.
         
         # Errors
-        Where this device does not have it, or its file is damaged or cannot be read."""
+        Returns an error if this device does not have it, or its file is damaged or cannot be read."""
     def photos_of(self, of: PhotoOf) -> typing.List[PhotoLine]:
-        """The photos of a visit or an issue, oldest first, and where each of them stands.
+        """The photos of a visit or an issue with their states, oldest first.
         
         # Errors
-        Where the visit or issue is unknown, or the store cannot be read."""
+        Returns an error if the visit or issue is unknown, or the store cannot be read."""
     async def push(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> PushReport:
-        """Sends the records that wait and fetches nothing: right after a visit, or before the app goes to the background.
+        """Sends the unsent records and fetches nothing: right after a visit, or before the app goes to the background.
         
         # Errors
         As `sync`."""
     def query(self, query: Query) -> RecordPage:
-        """The records that a query means.
+        """Runs a query.
         
         # Errors
-        Where the query asks for what there cannot be, or the store cannot be read."""
+        Returns an error if the query cannot be answered, or the store cannot be read."""
     def raise_issue(self, outlet: OutletId, issue: NewIssue, visit: typing.Union[typing.Optional[VisitId]]=...) -> RecordId:
         """Raises an urgent matter, in a visit or outside one.
         
         # Errors
-        Where the outlet is unknown or out of scope."""
+        Returns an error if the outlet is unknown or out of scope."""
     def record_visit(self, visit: VisitBundle) -> VisitId:
-        """Records a whole visit, with what was seen, counted and raised in it, in one save.
+        """Records a whole visit in one save, with its observations, counts and issues.
         
         # Errors
-        Where the outlet is unknown or out of scope, the times run backwards, or a value is not allowed."""
+        Returns an error if the outlet is unknown or out of scope, the times run backwards, or a value is not allowed."""
     def rejected(self) -> typing.List[RejectedSave]:
-        """The saves that the server did not take, with the reasons.
+        """The rejected saves, with the reasons.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     def report_day(self, remarks: typing.Union[typing.Optional[str]]=..., documents: typing.Union[typing.Optional[int]]=...) -> RecordId:
-        """Records the report that closes the day, with the counts of what was done. A second one takes the place
-        of the first.
+        """Records the report that closes the day, with counts of what was done. A second report replaces the first.
         
         # Errors
-        Where the device is not enrolled."""
+        Returns an error if the device is not enrolled."""
     def resend_rejected(self, id: RejectedId) -> None:
-        """Sends a rejected save again, as a new one; it leaves the tray.
+        """Sends a rejected save again, as a new save, and removes it from the rejected ones.
         
         # Errors
-        Where the tray has no such entry."""
+        Returns an error if there is no such rejected save."""
     def retry_photo(self, picture: ContentHash) -> None:
-        """Offers a picture again that the server did not take, at the next sync.
+        """Offers a declined picture again at the next sync.
         
         # Errors
-        Where this device does not have it, or its file is damaged or cannot be read."""
+        Returns an error if this device does not have it, or its file is damaged or cannot be read."""
     def route(self, day: Day) -> typing.List[PlannedCall]:
-        """This person's calls of a day, in their order.
+        """This person's calls on a day, in their order.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     def save_state(self, kind: Kind, id: RecordId) -> typing.Optional[SaveState]:
-        """Where a record stands on its way to the server; none where the device has no such one.
+        """A record's save state; none if the device does not know the record.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     async def send_photos(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> PhotoReport:
-        """Sends the pictures that wait, after the records that wait, and fetches nothing. Where nothing waits no
-        connection is made.
+        """Sends the unsent pictures, after the unsent records, and fetches nothing. If nothing is unsent, no connection is
+        made.
         
         # Errors
         As `sync`."""
     def settle_conflict(self, id: RecordId, decision: Decision) -> None:
-        """Settles a conflict. To keep says that what stands is right; to restore writes the value that lost again.
+        """Settles a conflict. `Kept` confirms the current value; `Restored` writes the lost value again.
         
         # Errors
-        Where the device has no such conflict or not its record, it is settled already, or the kind of its record is
-        not edited."""
+        Returns an error if the device does not have the conflict or its record, the conflict is already settled, or the
+        record's kind is not editable."""
     def status(self) -> DeviceStatus:
-        """How the device stands towards the server, such as up to when the phone may be lost.
+        """The device's status, such as up to when nothing would be lost with the phone.
         
         # Errors
-        Where the store cannot be read."""
+        Returns an error if the store cannot be read."""
     async def sync(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> SyncReport:
-        """Sends what waits, fetches what changed, then sends the pictures that wait. Cancelling it ends it at its next step; what was done until
-        then stays done, and the next one goes on from there.
+        """Sends unsent saves, fetches changes, then sends unsent pictures. Cancelling ends it at its next step; what was
+        done stays done, and the next sync resumes from there.
         
         # Errors
-        Where the server cannot be reached or refuses, or the store cannot be written."""
+        Returns an error if the server cannot be reached or refuses, or the store cannot be written."""
     async def sync_records(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> SyncReport:
-        """A sync without the pictures, as for a network that costs by the byte.
+        """A sync without the pictures, for a metered network.
         
         # Errors
         As `sync`."""
@@ -1702,31 +1699,32 @@ class Client(ClientProtocol):
         """The present day.
         
         # Errors
-        Where the client was closed."""
+        Returns an error if the client was closed."""
     def update_visit(self, visit: VisitId, task_answers: dict[str, bool], note: typing.Union[typing.Optional[str]]=...) -> None:
-        """Answers tasks of an open visit, and notes the store's important matters.
+        """Answers tasks of an open visit, and writes the store's important matters.
         
         # Errors
-        Where the visit is unknown or has ended."""
+        Returns an error if the visit is unknown or has ended."""
     ...
 
 def library_version() -> str:
     """The library's version. A binding of another version does not load it: docs/INTEGRATE.md, "Library and binding",
-    has all of the check."""
+    describes the check."""
 
 async def rescue(folder: str, into_file: str, key: typing.Union[typing.Optional[bytes]]=...) -> RescueReport:
-    """Reads whatever can be read of a device's folder into a new file, one JSON object a line, and the pictures that the
-    server has not into a folder beside it, of the same name with `.photos`. Nothing is written into the folder; a copy of the store is made beside the file and removed in the end. No client may have the folder open.
-    It takes as long as reading the store once or twice, on a thread of the library.
+    """Reads everything readable of a device's folder into a new file, one JSON object a line, and the pictures that the
+    server does not have into a folder beside it, with the same name and `.photos`. Nothing is written into the
+    device's folder; a copy of the store is made beside the file and removed at the end. No client may have the folder
+    open. It takes the time to read the store once or twice, on a thread of the library.
     
     # Errors
-    Where the folder is in use, the key does not fit, the file or the folder beside it is there already, or there is no
-    room."""
+    Returns an error if the folder is in use, the key does not fit, the file or the folder beside it already exists,
+    or the disk is full."""
 
 def set_aside(folder: str) -> str:
-    """Sets a device's store aside, so that the folder is that of a new device, to be enrolled with a new invitation. The
-    store, its pictures and what belongs to its identity are renamed, never deleted. Returns the folder where they are now, which can
-    be rescued as before. Rescue it first.
+    """Moves a device's store aside, so that the folder is like that of a new device, to be enrolled with a new
+    invitation. The store, its pictures and its identity files are renamed, never deleted. Returns the new folder,
+    which can still be rescued. Rescue the store first.
     
     # Errors
-    Where the folder is in use or cannot be written."""
+    Returns an error if the folder is in use or cannot be written."""

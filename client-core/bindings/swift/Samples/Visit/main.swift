@@ -11,7 +11,7 @@ let biscuits = "6901028075831"
 func record(client: Client, outletCode: String) throws {
     let outlet = try client.outletNamed(name: outletCode)
     let place = GpsFix(latitude: 39.9076, longitude: 116.4591, accuracyM: 8.0)
-    let visit = try client.openVisit(outlet: outlet, position: place)
+    let visit = try client.openVisit(outlet: outlet, fix: place)
     let shelf = ShelfObservation(present: [milk: true, biscuits: false], facingsOwn: [milk: 4])
     try client.observeShelf(visit: visit, shelf: shelf)
     let count = StockCount(shelfUnits: [milk: 12], backroomUnits: [milk: 48])

@@ -17,7 +17,7 @@ final class DayTests: CompanyTest {
         let phone = try await enrolled()
         let outlet = try phone.outletNamed(name: "BJ-2")
         let place = GpsFix(latitude: 39.9901, longitude: 116.4701, accuracyM: 8.0)
-        let visit = try phone.openVisit(outlet: outlet, position: place)
+        let visit = try phone.openVisit(outlet: outlet, fix: place)
         XCTAssertEqual(try phone.currentVisit(), visit)
         try phone.updateVisit(visit: visit, taskAnswers: ["poster": true], note: "店长下周休假")
         try phone.observeShelf(visit: visit, shelf: ShelfObservation(present: [milk: true], facingsOwn: [milk: 4]))

@@ -68,11 +68,11 @@ final class ErrorsTests: CompanyTest {
         defer { XCTAssertNoThrow(try server.take(kind: "people", rows: "\(rows)HB-M1,\(today)")) }
         let report = try await phone.push()
         XCTAssertEqual(report.rejected, 2)
-        let tray = try phone.rejected()
-        XCTAssertEqual(tray.map(\.why), [.outOfScope, .outOfScope])
-        XCTAssertEqual(tray[0].record, visit)
-        try phone.dropRejected(id: tray[1].id)
-        try phone.resendRejected(id: tray[0].id)
+        let rejected = try phone.rejected()
+        XCTAssertEqual(rejected.map(\.why), [.outOfScope, .outOfScope])
+        XCTAssertEqual(rejected[0].record, visit)
+        try phone.dropRejected(id: rejected[1].id)
+        try phone.resendRejected(id: rejected[0].id)
         XCTAssertEqual(try phone.rejected(), [])
         XCTAssertEqual(try phone.status().unsentOps, 1)
     }

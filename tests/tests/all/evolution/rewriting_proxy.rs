@@ -14,7 +14,7 @@ use xundian_protocol::wire::v1::ALPN;
 use xundian_tests::support::device::Device;
 use xundian_tests::support::service::{HOUR_MS, Service, invitation};
 
-use crate::raw::{Papers, connect};
+use crate::raw::{Credentials, connect};
 
 /// How payloads are rewritten.
 #[derive(Clone)]
@@ -46,7 +46,7 @@ impl Rules {
 }
 
 /// The proxy.
-pub(super) struct Between {
+pub(super) struct RewritingProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -54,16 +54,16 @@ pub(super) struct Between {
 struct Shared {
     server: SocketAddr,
     rules: Mutex<Rules>,
-    papers: Mutex<Arc<Papers>>,
+    papers: Mutex<Arc<Credentials>>,
 }
 
-impl Between {
+impl RewritingProxy {
     /// Starts a proxy for a server. It passes everything unchanged until it has rules.
     pub(super) fn start(service: &Service) -> Self {
         let authority = service.folder().join("authority");
         let shown = [authority.join("server.pem"), authority.join("authority.pem")];
         let chain = shown.each_ref().map(|file| certificate(file)).to_vec();
-        let papers = Papers::of_nobody_to(chain[1].to_vec());
+        let papers = Credentials::of_nobody_to(chain[1].to_vec());
         let key = PrivateKeyDer::from_pem_file(&shown[0]).expect("the server's key");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut tls = rustls::ServerConfig::builder_with_provider(provider)
@@ -91,7 +91,7 @@ impl Between {
     pub(super) async fn device(&self, service: &Service, person: &str) -> Device {
         let device = Device::enrol(&self.invitation(service, person), "phone").await;
         *self.shared.papers.lock().unwrap_or_else(PoisonError::into_inner) =
-            Arc::new(Papers::of(device.folder()));
+            Arc::new(Credentials::of(device.folder()));
         device.sync().await;
         device
     }
