@@ -24,7 +24,7 @@ struct Arguments {
     /// Run only this seed.
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
-    /// Plant this bug in the product, and print the first seed that finds it.
+    /// Inject this bug into the product, and print the first seed that finds it.
     #[arg(long)]
     inject: Option<String>,
     /// Phones in each run; by default 1 to 6, depending on the seed.

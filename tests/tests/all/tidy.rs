@@ -4,6 +4,7 @@
 //! Every rule is a function from text to messages, so that a test can feed it a bad line.
 
 mod circles;
+mod map;
 mod source;
 mod tables;
 mod tree;
@@ -40,6 +41,13 @@ fn sibling_modules_import_each_other_one_way() {
 fn no_file_names_a_path_of_one_machine() {
     let texts = tree::texts();
     expect_none(texts.iter().flat_map(|(path, text)| machine_paths(path, text)));
+}
+
+#[test]
+fn the_map_names_every_source_file() {
+    let text = tree::read("docs/ARCHITECTURE.md").expect("the architecture is described");
+    let paths: Vec<_> = tree::texts().into_iter().map(|(path, _)| path).collect();
+    expect_none(map::differences(&text, &paths).into_iter());
 }
 
 #[test]
@@ -182,6 +190,19 @@ fn a_long_function_is_found() {
             &["fn long has 71 lines", "Move steps"],
         );
     }
+}
+
+#[test]
+fn a_file_beside_the_map_is_found() {
+    let text = "### server/src\n\n| folder | files |\n|---|---|\n| . | `main` the `kind!` macro |\n| `store/` | `a` `b` |\n";
+    let paths = |names: &[&str]| names.iter().map(|name| format!("server/src/{name}.rs")).collect::<Vec<_>>();
+    let listed = paths(&["main", "lib", "store/mod", "store/a", "store/b", "store/tests", "store/tests/c"]);
+    assert!(map::differences(text, &listed).is_empty());
+    let with_c = [listed.clone(), paths(&["store/c"])].concat();
+    expect_one(map::differences(text, &with_c), &["`c` of server/src/store is not in the map"]);
+    let without_b: Vec<_> =
+        listed.into_iter().filter(|path| !path.ends_with("b.rs") || path.ends_with("lib.rs")).collect();
+    expect_one(map::differences(text, &without_b), &["server/src/store has no file `b`"]);
 }
 
 #[test]
