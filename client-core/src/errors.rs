@@ -64,7 +64,7 @@ pub enum RecordError {
         id: RejectedId,
     },
     /// The issue's state does not allow this step.
-    #[error("the issue 问题 is {} already, from which this step does not lead on: if something is wrong again, raise another one", .state.code())]
+    #[error("the issue 问题 is {} already, which does not allow this step: if something is wrong again, raise another one", .state.code())]
     IssueState {
         /// Its state.
         state: IssueState,
@@ -98,19 +98,19 @@ pub enum RecordError {
         invalid: Invalid,
     },
     /// Records of this kind are not edited but corrected.
-    #[error("a {kind} is not edited: record a new one, which corrects it")]
+    #[error("a {kind} cannot be edited: record a new one, which corrects it")]
     CorrectedOnly {
         /// The kind's code.
         kind: &'static str,
     },
     /// Only headquarters writes records of this kind.
-    #[error("a {kind} is not edited on a device: ask headquarters to change it")]
+    #[error("a {kind} cannot be edited on a device: ask headquarters to change it")]
     HeadquartersOnly {
         /// The kind's code.
         kind: &'static str,
     },
     /// The entity has another kind than the rejected op.
-    #[error("rejected save {id} is a {of}, the form is a {form}: mend it with a form of its own kind")]
+    #[error("rejected save {id} is a {of}, and a {form} was given: correct it with a {of}")]
     OtherKind {
         /// The rejected op.
         id: RejectedId,
@@ -128,11 +128,11 @@ pub enum RecordError {
         decision: Decision,
     },
     /// The bytes are not a picture.
-    #[error("this is no picture 图片 of a form that is known (JPEG, PNG, WebP, HEIC): attach another one")]
+    #[error("this is not a picture 图片 of a known format (JPEG, PNG, WebP, HEIC): attach another one")]
     NoPicture,
     /// The picture is too large.
     #[error(
-        "the picture 图片 has {bytes} bytes and at most {PHOTO_BYTES_MAX} are taken: attach it in a smaller size"
+        "the picture 图片 has {bytes} bytes and at most {PHOTO_BYTES_MAX} are accepted: attach it in a smaller size"
     )]
     PictureTooLarge {
         /// How many bytes it has.

@@ -52,7 +52,7 @@ pub enum WriteError {
     },
     /// More of the drafts' records changed concurrently than one commit takes.
     #[error(
-        "too much of these {records} records was changed by others meanwhile: read them again and write fewer at once"
+        "too many fields of these {records} records were changed by others meanwhile: read them again and write fewer at once"
     )]
     TooManyConflicts {
         /// The number of records.

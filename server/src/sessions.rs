@@ -141,7 +141,7 @@ enum End {
     #[error("connection lost: {0}")]
     Lost(String),
     /// A device that must start over does not read what it no longer needs.
-    #[error("the device gave the session up, and may begin another one")]
+    #[error("the device abandoned the session, and may begin another one")]
     GivenUp,
 }
 

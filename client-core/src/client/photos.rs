@@ -74,7 +74,7 @@ pub enum PhotoError {
     Store(#[from] StoreError),
     /// The picture may not be dropped: it is unsent and intact, or the server has it.
     #[error(
-        "picture 图片 {hash} is still to be sent, or the server has it: only one that is damaged, or that the server did not take for good, is dropped"
+        "picture 图片 {hash} is still to be sent, or the server has it: only a picture that is damaged, or declined for good, can be dropped"
     )]
     StillNeeded {
         /// The picture.

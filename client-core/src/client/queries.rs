@@ -60,7 +60,7 @@ pub enum QueryError {
         known: String,
     },
     /// The field is a table or holds raw bytes.
-    #[error("the field {field} of {kind} holds more than one value, and cannot be asked for")]
+    #[error("the field {field} of {kind} holds more than one value, and cannot be queried")]
     NotSingle {
         /// The kind's code.
         kind: &'static str,
@@ -86,7 +86,7 @@ pub enum QueryError {
         names: usize,
     },
     /// The page is too long.
-    #[error("a page has at most {QUERY_LINES_MAX} lines, and {limit} were asked for; read several")]
+    #[error("a page has at most {QUERY_LINES_MAX} lines, and {limit} were requested; read several pages")]
     PageTooLong {
         /// How many lines were requested.
         limit: usize,

@@ -40,14 +40,14 @@ pub enum PhotoFileError {
     },
     /// It is not on this device.
     #[error(
-        "picture 图片 {hash} is not on this device: another device took it, or it was stored at the server and has made room here"
+        "picture 图片 {hash} is not on this device: another device took it, or the server has it and the local copy was removed"
     )]
     Missing {
         /// The picture.
         hash: ContentHash,
     },
     /// Its bytes are corrupt.
-    #[error("picture 图片 {hash} is damaged on this device: attach the same picture again, which mends it")]
+    #[error("picture 图片 {hash} is damaged on this device: attach the same picture again to repair it")]
     Damaged {
         /// The picture.
         hash: ContentHash,

@@ -71,13 +71,13 @@ pub(crate) enum EngineError {
         folder: PathBuf,
     },
     /// A key was given and the store is plain. Nothing was changed.
-    #[error("the store in {} is plain, and a key was given: open it without one; it cannot be sealed afterwards, so to have it sealed, sync it and enrol in a new folder with the key; nothing was changed", folder.display())]
+    #[error("the store in {} is not sealed, and a key was given: open it without a key; it cannot be sealed later, so to seal it, sync it and enrol in a new folder with the key; nothing was changed", folder.display())]
     NotSealed {
         /// The store's folder.
         folder: PathBuf,
     },
     /// The store is sealed with another key. Nothing was changed.
-    #[error("the key does not fit the store in {}: give the one that it was sealed with; after a change of keys that broke off that may be the other of the two; nothing was changed", folder.display())]
+    #[error("the key does not fit the store in {}: use the key that it was sealed with, or, after an interrupted change of keys, the other one; nothing was changed", folder.display())]
     WrongKey {
         /// The store's folder.
         folder: PathBuf,
@@ -110,7 +110,7 @@ pub(crate) enum EngineError {
     },
     /// This build would lose acknowledged writes in a power cut.
     #[error(
-        "this build of the library is not linked with its own sync_file_range, so that a save would not survive a power cut; relink it without replacing that symbol (docs/adr/0002)"
+        "this build of the library is not linked with its own sync_file_range, so a save would not survive a power cut; relink it without replacing that symbol (docs/adr/0002)"
     )]
     NotDurable,
 }

@@ -71,7 +71,7 @@ pub(crate) enum StoreFault {
     #[error("the {what} in the store cannot be read ({detail}): keep the folder and report this")]
     Malformed { what: String, detail: String },
     #[error(
-        "{unsent} saves wait to be sent, and the store takes {OUTBOX_OPS_MAX}: sync before you record more"
+        "{unsent} saves are unsent, and the store holds at most {OUTBOX_OPS_MAX}: sync before you record more"
     )]
     OutboxFull { unsent: u64 },
     #[error("a save is numbered {found:?} where {expected:?} comes next: report this; nothing was written")]

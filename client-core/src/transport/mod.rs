@@ -63,7 +63,7 @@ pub(crate) enum ConnectError {
     #[error("this device cannot use its network ({0}): switch the network on and sync again")]
     NoNetwork(String),
     /// The server is stopping, or has no room for another connection.
-    #[error("the server takes no connections at the moment: sync again in a minute")]
+    #[error("the server accepts no connections at the moment: sync again in a minute")]
     Busy,
     /// The server is not the one that invited this device.
     #[error(

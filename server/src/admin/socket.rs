@@ -54,7 +54,7 @@ enum Response {
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// The socket exists and cannot be used.
-    #[error("the running server cannot be asked through {path}: {source}; run this as the server's user", path = path.display())]
+    #[error("the running server cannot be reached through {path}: {source}; run this as the server's user", path = path.display())]
     Socket {
         /// The socket.
         path: PathBuf,

@@ -46,7 +46,7 @@ const STORING_PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum PhotosError {
     /// The spool failed.
-    #[error("the folder {folder} of photos under way cannot be used: {source}; check that it is yours")]
+    #[error("the folder {folder} of pictures in progress cannot be used: {source}; check that it is yours")]
     Spool {
         /// The folder.
         folder: PathBuf,
@@ -60,7 +60,7 @@ pub enum PhotosError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A stored picture is missing.
-    #[error("the picture {hash} was stored and is not in {place} any more: restore it from a backup")]
+    #[error("the picture {hash} was stored and is missing from {place}: restore it from a backup")]
     Gone {
         /// The picture.
         hash: ContentHash,
@@ -68,7 +68,7 @@ pub enum PhotosError {
         place: String,
     },
     /// A task was cancelled or panicked.
-    #[error("the work on a photo was given up: {0}")]
+    #[error("a task for a photo failed: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
 

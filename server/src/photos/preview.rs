@@ -22,7 +22,7 @@ const QUALITY: u8 = 80;
 #[derive(Debug, thiserror::Error)]
 pub enum PreviewError {
     /// There is no decoder for its format.
-    #[error("its form is not decoded here")]
+    #[error("its format is not supported")]
     Format,
     /// It is too large to decode.
     #[error("it has {width} × {height} pixels")]

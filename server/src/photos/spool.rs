@@ -74,7 +74,7 @@ pub(super) struct Front {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SpoolError {
     /// Other pictures take all the room.
-    #[error("too many pictures are under way at this moment: try again later")]
+    #[error("too many pictures are in progress at the moment: try again later")]
     Full,
     /// The disk is nearly full.
     #[error("the server's disk is nearly full: nothing was lost, try again later")]
@@ -83,7 +83,7 @@ pub(super) enum SpoolError {
     #[error("the picture is larger than its record says, so that it cannot be the right one")]
     TooLarge,
     /// The disk failed.
-    #[error("the server cannot keep pictures at this moment: nothing was lost, try again later")]
+    #[error("the server cannot store pictures at the moment: nothing was lost, try again later")]
     Disk(#[from] io::Error),
 }
 
@@ -121,7 +121,7 @@ impl Spool {
             let file = file?;
             let about = file.metadata()?;
             let Some(key) = file.file_name().to_str().and_then(Key::read) else {
-                tracing::warn!("{} is no picture under way and is removed", file.path().display());
+                tracing::warn!("{} is not a picture in progress and is removed", file.path().display());
                 fs::remove_file(file.path())?;
                 continue;
             };

@@ -48,7 +48,7 @@ pub enum StorageLocation {
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The location is malformed.
-    #[error("{text:?} is no place for photos: name a folder, or s3://bucket/prefix")]
+    #[error("{text:?} is not a location for photos: give a folder, or s3://bucket/prefix")]
     Location {
         /// The given text.
         text: String,
@@ -63,7 +63,7 @@ pub enum StorageError {
     },
     /// The settings of the storage are wrong.
     #[error(
-        "the store of photos {location} is not set up well: {detail}; docs/OPERATE.md lists the AWS_… variables"
+        "the store of photos {location} is misconfigured: {detail}; docs/OPERATE.md lists the AWS_… variables"
     )]
     Setup {
         /// The storage.

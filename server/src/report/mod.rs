@@ -68,7 +68,7 @@ pub enum Format {
 
 /// A text that names no choice.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is none of {known}")]
+#[error("{text:?} is not one of {known}")]
 pub struct ChoiceError {
     text: String,
     known: &'static str,

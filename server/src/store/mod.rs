@@ -53,7 +53,7 @@ pub enum StoreError {
     Stopped,
     /// The store's files are corrupt.
     #[error(
-        "the files of the server's store are damaged ({detail}): keep the folder as it is, and put a backup in its place"
+        "the files of the server's store are damaged ({detail}): keep the folder as it is, and restore a backup"
     )]
     Files {
         /// The engine's error.
@@ -61,7 +61,7 @@ pub enum StoreError {
     },
     /// A stored value cannot be decoded.
     #[error(
-        "a stored value in {table} is damaged: {detail}; `verify --repair-views` mends figures, and a backup what they \
+        "a stored value in {table} is damaged: {detail}; `verify --repair-views` repairs figures, and a backup what they \
          are made of"
     )]
     Damaged {

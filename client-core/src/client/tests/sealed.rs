@@ -131,7 +131,7 @@ fn what_does_not_fit_a_device_is_refused_and_touches_no_file() {
     for (device, wrong, text) in [
         (busy_device(Some(&first)), None, "is sealed: open it with the key"),
         (busy_device(Some(&first)), Some(&second), "the key does not fit"),
-        (busy_device(None), Some(&first), "is plain, and a key was given"),
+        (busy_device(None), Some(&first), "is not sealed, and a key was given"),
     ] {
         drop(device.client);
         let before = files(device.folder.path());
