@@ -89,7 +89,7 @@ fn device_with(key: Option<&StoreKey>) -> Device {
     Device { client, folder, now_ms }
 }
 
-/// Enrols a client, and lets outlets and a plan come.
+/// Enrols a client, and delivers outlets and a plan.
 fn begin(client: &Client) {
     let identity = Identity {
         device: DeviceNo(3),
@@ -275,7 +275,7 @@ fn a_bundle_is_one_save_and_survives_reopening() {
     assert!(matches!(device.client.record(&backwards), Err(RecordError::EndsBeforeItBegins { .. })));
 }
 
-/// Does everything that the session asks for until it waits; returns what was sent.
+/// Does everything that the session asks for until it waits. Returns what was sent.
 fn drive(run: &mut Run<'_>) -> Vec<ClientFrame> {
     let mut sent = Vec::new();
     loop {
@@ -287,7 +287,7 @@ fn drive(run: &mut Run<'_>) -> Vec<ClientFrame> {
     }
 }
 
-/// Ends a session that is done.
+/// Ends a completed session.
 fn finish(mut run: Run<'_>) -> SyncReport {
     drive(&mut run);
     let Step::Done(outcome) = run.session().poll() else { panic!("the session goes on") };
@@ -317,8 +317,8 @@ fn a_push_settles_what_waits_and_claims_no_sync() {
     assert_eq!(device.client.store.settled_ops(), 0, "few are folded at once");
 }
 
-/// Found by the simulation, whose network repeats and delays: the second welcome was taken for that of a server that has
-/// lost what it confirmed.
+/// Found by the simulation, whose network repeats and delays: the second welcome was taken for that of a server that
+/// has lost acknowledged saves.
 #[test]
 fn a_welcome_that_comes_twice_is_compared_with_what_was_confirmed_before() {
     let device = device();
@@ -392,7 +392,7 @@ fn a_server_that_has_more_than_was_ever_sent_is_not_believed() {
     let error = run.do_store_work(Step::Welcome(welcome.clone())).expect_err("another life of the store");
     assert!(matches!(error, SyncError::Restored { applied_through: 1 }) && !error.is_retryable());
     assert_eq!(device.client.status().expect("status").unsent_ops, 3, "nothing is lost");
-    // The same server after this store has sent them, and the answer was lost.
+    // The same server after this store has sent them and the answer was lost.
     device.client.store.note_sending(OpSeq(3)).expect("noted");
     let mut run = Run::new(&device.client, &identity, SyncMode::Sync, Tally::default()).expect("a session");
     run.do_store_work(Step::Welcome(welcome)).expect("its own saves");
@@ -419,7 +419,7 @@ fn one_sync_or_push_runs_at_a_time_and_needs_an_enrolment() {
     is_shared(&client);
 }
 
-/// The processor time of this thread, in microseconds; other programs do not count into it.
+/// The processor time of this thread, in microseconds; other programs do not count.
 fn cpu_us() -> u64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0) / 1000

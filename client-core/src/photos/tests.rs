@@ -1,4 +1,4 @@
-//! What the folder keeps is what comes back, plain and sealed, and nothing else comes back.
+//! Pictures are read back as they were stored, plain and sealed, and nothing else is.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ fn folder(is_sealed: bool) -> (TempDir, PhotoFolder) {
     (home, photos)
 }
 
-/// Bytes in which no piece is like another.
+/// Bytes in which all pieces differ.
 fn picture(bytes: usize, seed: u8) -> Vec<u8> {
     (0..bytes).map(|at| (at / 7 + at % 251) as u8 ^ seed).collect()
 }
@@ -76,7 +76,7 @@ proptest! {
         fs::write(&path, raw).unwrap();
         prop_assert!(is_damaged(photos.open(hash, bytes as u64).unwrap().verify()));
         prop_assert!(is_damaged(read(&photos, hash, bytes)));
-        // The same picture once more mends it.
+        // Storing the same picture again repairs it.
         photos.keep(hash, &picture).unwrap();
         prop_assert_eq!(read(&photos, hash, bytes).unwrap(), picture);
     }
@@ -95,7 +95,7 @@ proptest! {
     }
 }
 
-/// A sealed picture's file in the pieces that it is made of.
+/// A sealed picture's file as pieces.
 fn sealed_pieces(photos: &PhotoFolder, hash: ContentHash) -> Vec<Vec<u8>> {
     let raw = fs::read(photos.path_of(hash)).unwrap();
     raw.chunks(PIECE + photos.cover.extra_bytes()).map(<[u8]>::to_vec).collect()
@@ -129,7 +129,7 @@ fn no_sealed_piece_can_be_missing() {
     let front = sealed_pieces(&photos, hash)[..2].concat();
     fs::write(photos.path_of(hash), front).unwrap();
     assert!(is_damaged(read(&photos, hash, whole.len())));
-    // Also to somebody who believes that the picture is as long as what is left: its pieces know better.
+    // A reader that believes in the shorter length is refused as well, by the pieces.
     let shorter = photos.open(hash, 2 * PIECE_BYTES).unwrap();
     assert!(is_damaged(shorter.read(0, 1)));
 }

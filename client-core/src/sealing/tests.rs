@@ -1,4 +1,4 @@
-//! What is sealed opens with its key at its place, and nowhere else.
+//! Sealed bytes open with their key and their name, and with no others.
 #![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use super::*;

@@ -1,4 +1,4 @@
-//! The store against a model that is a few maps, over random histories with reopening in between.
+//! The store against a model of a few maps, over random histories with reopening in between.
 
 use super::*;
 use proptest::prelude::*;
@@ -424,7 +424,7 @@ fn clearing_a_home_goes_on_after_a_crash() {
     let records = (0u8..200).map(|n| changed(n, 20, 5, 1)).collect();
     let changes = Changes { home: None, from: FeedSeq(0), to: FeedSeq(1), records };
     store.apply_changes(&changes).expect("applied");
-    // As a crash leaves it after the scope was committed and before the records left.
+    // As a crash leaves it after the scope was committed and before the records were removed.
     let mut batch = Batch::default();
     batch.remove(keys::home_key(keys::HELD_HOME, home(1)));
     batch.put(keys::home_key(keys::HOME_TO_CLEAR, home(1)), []);
@@ -438,7 +438,7 @@ fn clearing_a_home_goes_on_after_a_crash() {
     assert!(store.record(key(0)).expect("reads").is_some());
 }
 
-/// Between the moment in which a save is durable and that in which it returns, a sync may read the outbox.
+/// Between the moment when a save is durable and the moment when it returns, a sync may read the outbox.
 #[test]
 fn a_save_that_has_not_returned_is_not_sent() {
     let folder = tempfile::tempdir().expect("a folder");

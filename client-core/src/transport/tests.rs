@@ -16,12 +16,12 @@ use xundian_protocol::wire::framing::FramingError;
 use super::*;
 
 const SOON: Duration = Duration::from_secs(20);
-/// Years that the test certificates are valid between.
+/// The years in which the test certificates are valid.
 const CURRENT: (i32, i32) = (1970, 2090);
 const PAST: (i32, i32) = (1970, 2001);
 const FUTURE: (i32, i32) = (2089, 2090);
 
-/// An authority like the server's `authority` module makes it, without its files.
+/// An authority like that of the server's `authority` module, without files.
 struct TestAuthority {
     ca: CertifiedIssuer<'static, KeyPair>,
 }
@@ -56,7 +56,7 @@ impl TestAuthority {
         params.signed_by(&request.public_key, &self.ca).unwrap().der().to_vec()
     }
 
-    /// What a device keeps after enrolling here.
+    /// What a device stores after enrolling here.
     fn identity(&self, years: (i32, i32)) -> TlsIdentity {
         let key = DeviceKey::generate().unwrap();
         TlsIdentity::for_sync(self.ca.der(), &self.device(&key, years), &key).unwrap()
@@ -96,7 +96,7 @@ impl TestAuthority {
     }
 }
 
-/// The verifier of enrolment, counting: a resumed handshake asks for no verification.
+/// The verifier of enrolment, which counts: a resumed handshake asks for no verification.
 #[derive(Debug)]
 struct CountingVerifier {
     inner: tls::PinnedAuthority,
@@ -145,8 +145,7 @@ impl ServerCertVerifier for CountingVerifier {
     }
 }
 
-/// Answers each frame with itself; `bye` closes the connection with code 77, `drop` ends the stream,
-/// `cut` ends it inside a frame.
+/// Echoes each frame; `bye` closes the connection with code 77, `drop` ends the stream, `cut` ends it inside a frame.
 struct TestServer {
     address: SocketAddr,
     endpoint: quinn::Endpoint,
@@ -407,7 +406,7 @@ fn damaged_keys_and_certificates_say_what_to_do() {
     assert_eq!(format!("{key:?}"), "DeviceKey { secret }");
 }
 
-/// Settings of a server that never comes to a handshake.
+/// The configuration of a server that never completes a handshake.
 fn refusing_config() -> quinn::ServerConfig {
     let key = rcgen::generate_simple_self_signed(["refusing".to_owned()]).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -1,7 +1,7 @@
-//! The house rules, checked on the source tree: sizes, who may name what, and no machine's own paths.
+//! The structure of the repository, checked on its source: sizes, imports, the map of files, and no machine's paths.
 //!
-//! `tables` holds what may change as the project grows, `source` reads Rust files, `tree` finds files.
-//! Every rule is a function from text to messages, so that a test can feed it a bad line.
+//! `tables` holds what may change as the project grows, `source` reads Rust files, `tree` finds files. Every rule is a
+//! function from text to messages, so that a test can feed it a bad line.
 
 mod circles;
 mod map;
@@ -12,7 +12,7 @@ mod tree;
 use source::Source;
 use tables::{DIRECTION, FILE_LINES_MAX, FUNCTION_LINES_MAX, NAMES, NameRule};
 
-// ---- The tree keeps the rules ----
+// ---- The repository follows the rules ----
 
 #[test]
 fn files_and_functions_are_small() {
@@ -55,7 +55,7 @@ fn readme_exists() {
     expect_none(missing_readme(&tree::read("README.md").unwrap_or_default()));
 }
 
-/// Fails with all messages at once, so that one run shows everything there is to mend.
+/// Fails with all messages at once, so that one run shows everything to fix.
 fn expect_none(messages: impl Iterator<Item = String>) {
     let messages: Vec<_> = messages.collect();
     assert!(messages.is_empty(), "\n{}\n", messages.join("\n"));
@@ -63,7 +63,7 @@ fn expect_none(messages: impl Iterator<Item = String>) {
 
 // ---- The rules ----
 
-/// A file or a function that no one can keep in mind.
+/// A file or a function that is too long to understand at once.
 fn too_long(source: &Source) -> Vec<String> {
     let mut messages = Vec::new();
     if source.lines > FILE_LINES_MAX {
@@ -105,8 +105,8 @@ fn misplaced_names(source: &Source, rules: &[NameRule]) -> Vec<String> {
     messages
 }
 
-/// A `crate::` path that leads to a module which the table does not allow from here.
-/// A crate without a row is not looked at; in a crate with rows every module needs one.
+/// A `crate::` path to a module that the table does not allow from here. A crate without a row is not checked; in a
+/// crate with rows every module needs one.
 fn upward_imports(source: &Source, table: &[(&str, &str, &[&str])]) -> Vec<String> {
     let Some((krate, module)) = source.krate_and_module() else { return Vec::new() };
     let rows: Vec<_> = table.iter().filter(|row| row.0 == krate).collect();
@@ -152,7 +152,7 @@ fn machine_paths(path: &str, text: &str) -> Vec<String> {
     messages
 }
 
-/// A project that does not say what it is.
+/// A missing or empty README.
 fn missing_readme(text: &str) -> impl Iterator<Item = String> {
     let missing = text.trim().is_empty();
     missing
@@ -160,9 +160,9 @@ fn missing_readme(text: &str) -> impl Iterator<Item = String> {
         .into_iter()
 }
 
-// ---- Each rule bites ----
+// ---- Each rule finds a violation ----
 
-/// Asserts that there is just one message, and that it names all of `parts`.
+/// Asserts that there is exactly one message, and that it contains all of `parts`.
 fn expect_one(messages: Vec<String>, parts: &[&str]) {
     assert_eq!(messages.len(), 1, "{messages:#?}");
     for part in parts {
@@ -281,7 +281,7 @@ fn a_module_without_a_row_is_found() {
 
 #[test]
 fn the_direction_table_has_no_circle() {
-    // Peel off the modules whose imports are all peeled off already; a circle never peels.
+    // Remove modules whose imports are all removed already; a circle is never removed.
     let mut left: Vec<_> = DIRECTION.to_vec();
     loop {
         let names: Vec<_> = left.iter().map(|row| (row.0, row.1)).collect();
@@ -315,7 +315,7 @@ fn a_circle_of_siblings_is_found() {
         let message = found(&[shop, order, ("server/src/shop/price.rs", text), stock]);
         expect_one(message, &["server", "shop", "order", "price", "server/src/shop/price.rs:1", "Move"]);
     }
-    // By way of what the parent exports, of a folder's files, and of three.
+    // Through the parent's exports, through files of a folder, and among three modules.
     let through_parent = ("server/src/shop/order.rs", "use super::Price;");
     let back = ("server/src/shop/price.rs", "use super::order::Order;");
     expect_one(found(&[shop, through_parent, back, stock]), &["order", "price"]);
@@ -323,7 +323,7 @@ fn a_circle_of_siblings_is_found() {
     expect_one(found(&[shop, order, one_way, deep, stock]), &["server/src/shop/price/table.rs:1"]);
     let third = ("server/src/shop/stock.rs", "use super::order::Order;");
     expect_one(found(&[shop, order, one_way, third]), &["order", "price", "stock"]);
-    // What a parent and its child name of each other, and what tests name, is no circle.
+    // Imports between a parent and its child, and imports of tests, are no circle.
     let parent = ("server/src/shop.rs", "mod order; use order::Order; pub struct Shop;");
     let child = (
         "server/src/shop/order.rs",

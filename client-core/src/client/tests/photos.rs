@@ -1,4 +1,4 @@
-//! Photos of a day: attached, shown, sent by hand to a small server, and what becomes of them when something breaks.
+//! Photos of a day: attached, shown, sent by hand to a small server, and what happens when something breaks.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +21,7 @@ use crate::visit_ops::{NewPhoto, PhotoOf};
 
 const DAY_MS: i64 = 86_400_000;
 
-/// A picture, as far as its first bytes show.
+/// A picture, judged by its first bytes.
 fn jpeg(bytes: usize, seed: u8) -> Vec<u8> {
     let mut picture = vec![0xFF, 0xD8, 0xFF, 0xE0];
     picture.extend((0..bytes.saturating_sub(4)).map(|at| (at * 31 % 251) as u8 ^ seed));
@@ -53,7 +53,7 @@ fn flip_a_byte(file: &Path) {
     fs::write(file, raw).expect("written");
 }
 
-/// The server takes all that was saved up to now, but for what it rejects.
+/// The server accepts everything saved so far, except what it rejects.
 fn receive_all(device: &Device, rejected: &[u64]) {
     let through = OpSeq(device.client.store.next_seq().0 - 1);
     let reject =
@@ -66,7 +66,7 @@ fn due(device: &Device) -> Vec<ContentHash> {
     device.client.due_pictures(&BTreeSet::new()).into_iter().map(|(hash, _)| hash).collect()
 }
 
-/// Sends a picture to a server that keeps what comes. Returns how it ended and what the server has.
+/// Sends a picture to a server that stores what arrives. Returns how it ended and what the server has.
 fn send(device: &Device, picture: &[u8]) -> Result<(Sent, Vec<u8>), PhotoFileError> {
     let hash = ContentHash::of(picture);
     let mut sending = Sending::begin(&device.client.pictures, hash, picture.len() as u64)?;
@@ -242,7 +242,7 @@ fn no_more_pictures_wait_than_the_phone_can_bear() {
     }
 }
 
-/// A device with a photo whose record is merged, and whose picture waits.
+/// A device with a photo whose record is merged and whose picture is unsent.
 struct Merged {
     device: Device,
     of: PhotoOf,
@@ -382,7 +382,7 @@ fn files_of_another_store_are_left_alone() {
     device.client.attach_photo(of, &shelf(), &jpeg(10, 1)).expect("attached");
     let Device { client, folder, now_ms } = device;
     drop(client);
-    // The store was set aside to be rescued, and a new one begins.
+    // The store was set aside for a rescue, and a new one begins.
     fs::rename(folder.path().join("store"), folder.path().join("store-aside")).expect("set aside");
     let client = open(&folder, None, &now_ms);
     assert_eq!(files(folder.path()).len(), 1, "the pictures of the old one wait for its rescue");
@@ -399,7 +399,7 @@ fn uploaded_pictures_make_room_oldest_first_and_unsent_ones_stay() {
     }
     receive_all(&device, &[]);
     let hashes: Vec<_> = pictures.iter().map(|picture| ContentHash::of(picture)).collect();
-    // All but the first were sent, and the one that comes last leaves room for two of them.
+    // All but the first were sent, and the last one leaves room for two of them.
     for hash in &hashes[1..] {
         device.client.store.note_picture(*hash, PictureState::Stored).expect("noted");
     }

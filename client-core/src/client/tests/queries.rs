@@ -1,4 +1,4 @@
-//! Queries: what they mean, and what is noticed as a change of their result.
+//! Queries: what they return, and what counts as a change of their result.
 
 use xundian_protocol::calendar::Day;
 use xundian_protocol::ids::KindId;

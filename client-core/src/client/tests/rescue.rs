@@ -1,5 +1,5 @@
-//! Rescue: stores cut, flipped and robbed of files at random places. What is intact comes out, the rest is named, and
-//! the folder stays as it is.
+//! Rescue of stores that were truncated, corrupted or robbed of files at random places. What is intact is rescued, the
+//! rest is reported, and the folder is unchanged.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,16 +25,16 @@ fn rng(test: &str) -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-/// So many, or more in the long run.
+/// The number of rounds; more in the long run.
 fn rounds(normal: usize) -> usize {
     if std::env::var_os("XUNDIAN_LONG").is_some() { 20 * normal } else { normal }
 }
 
-/// A device's folder as a killed process leaves it, and what was in it.
+/// A device's folder after a kill, and its content.
 struct Wreck {
     folder: TempDir,
     key: Option<StoreKey>,
-    /// The saves' stored bytes, by their numbers.
+    /// The saves' stored bytes, by number.
     saves: BTreeMap<u64, Vec<u8>>,
     /// The ids of confirmed records.
     records: BTreeSet<String>,
@@ -88,7 +88,7 @@ impl Wreck {
         fs::write(file, bytes).expect("written");
     }
 
-    /// Rescues it, checks that its folder is untouched, and that nothing came out that was not there.
+    /// Rescues it, and checks that its folder is unchanged and that nothing was invented.
     fn rescue(&self) -> Rescue {
         let before = files(self.folder.path());
         let into = tempfile::tempdir().expect("a folder");
@@ -118,7 +118,7 @@ impl Rescue {
         self.lines.iter().filter(move |line| line["is"] == is)
     }
 
-    /// The numbers of the saves that came out whole, from 0.
+    /// The numbers of the saves that were rescued intact, from 0.
     fn saves(&self) -> BTreeSet<u64> {
         let seqs: BTreeSet<u64> =
             self.of("unsent").map(|line| line["seq"].as_u64().expect("a number")).collect();
@@ -164,7 +164,7 @@ fn entry_starts(journal: &[u8]) -> Vec<usize> {
     }
 }
 
-/// Damages a journal at random places. Returns the entries that it met, by their place.
+/// Damages a journal at random places. Returns the indices of the damaged entries.
 fn damage(journal: &mut Vec<u8>, starts: &[usize], rng: &mut StdRng) -> BTreeSet<usize> {
     let end = starts[starts.len() - 1];
     let mut met = Vec::new();
@@ -222,8 +222,8 @@ fn what_is_intact_in_a_damaged_journal_comes_out_and_the_rest_is_told() {
                 wreck.change(&wreck.journal(), |journal| met = damage(journal, &starts, &mut rng));
                 let rescue = wreck.rescue();
                 let mut excused = met.clone();
-                // Nothing but the entry before it proves an entry, or opens its seal. Where both are damaged,
-                // the one behind cannot be opened; and where the front is, the last one cannot be told from none.
+                // Only the entry before it proves an entry, or opens its seal. If both are damaged, the one after them
+                // cannot be opened; and without the front, a last entry cannot be told from none.
                 let last = starts.len() - 2;
                 if is_sealed {
                     excused.extend(met.iter().map(|entry| entry + 1));
@@ -243,7 +243,8 @@ fn what_is_intact_in_a_damaged_journal_comes_out_and_the_rest_is_told() {
                 let is_told = !rescue.report.losses.is_empty();
                 assert!(missing.is_empty() || is_told, "{missing:?} are missing, and nothing says so");
                 if is_folded {
-                    // What is folded into the tree is whole; a record whose commit is still in the journal may go.
+                    // What is folded into the tree is intact; a record whose commit is still in the journal may be
+                    // missing.
                     assert!(3 + 25 - rescue.records().len() <= excused.len(), "the tree is whole");
                 }
             }
@@ -339,7 +340,7 @@ fn a_store_is_set_aside_and_the_folder_is_that_of_a_new_device() {
         assert!(aside.join("device.key").exists() && !home.join("device.key").exists());
         assert!(home.join("theirs").exists(), "what is not ours stays");
         assert!(matches!(set_aside(home), Err(RescueError::NoStore { .. })));
-        // Plain or sealed, whatever it was before.
+        // Sealed or not, whatever it was before.
         let client = Client::open_with_key(home, &StoreKey::new([3; 32])).expect("a new device");
         assert_eq!(client.identity(), None);
         let error = set_aside(home).expect_err("in use");

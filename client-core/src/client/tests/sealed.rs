@@ -1,4 +1,4 @@
-//! A device that is sealed with a key of the host app's: what its folder shows, and who opens it.
+//! A device sealed with the host app's key: what its folder reveals, and who can open it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::*;
 use crate::store::StoreTrouble;
 use crate::visit_ops::{NewPhoto, PhotoOf};
 
-/// What a picture of two pieces holds in its second one.
+/// A text in the second piece of a picture.
 const IN_THE_PICTURE: &[u8] = b"a label on the shelf, in the picture's own bytes";
 const NOTE: &str = "店长说下周补货，条码 6901234567892";
 
@@ -31,7 +31,7 @@ pub(super) fn busy_device(key: Option<&StoreKey>) -> Device {
     let rejection = Rejection { seq: OpSeq(1), why: Refusal::OutOfScope, message: "门店已移交".into() };
     let receipt = Receipt { through: OpSeq(1), rejections: vec![rejection], restamped: Vec::new() };
     device.client.store.receive(&receipt).expect("received");
-    // More than the journal takes, so that it is folded into the tree.
+    // More than the journal holds, so that it is folded into the tree.
     for n in 20..50 {
         let form = Outlet { name: Some("仓储会员店".repeat(12_000)), ..Outlet::default() };
         let record = from_server(outlet(n).0, Home::Outlet(outlet(1)), &form);
@@ -46,7 +46,7 @@ pub(super) fn busy_device(key: Option<&StoreKey>) -> Device {
     device
 }
 
-/// Every file below a folder, its name without the folder's and its bytes.
+/// Every file below a folder: its relative name and its bytes.
 pub(super) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
@@ -61,9 +61,9 @@ pub(super) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// The files of a device that hold a needle as its bytes are.
+/// The files of a device that contain these bytes.
 fn files_with(folder: &Path, needle: &[u8]) -> BTreeSet<String> {
-    // As a text of one character a byte, which is searched quickly.
+    // As a text of one character per byte, which is fast to search.
     let as_text = |bytes: &[u8]| bytes.iter().copied().map(char::from).collect::<String>();
     let needle = as_text(needle);
     let holding = files(folder).into_iter().filter(|(_, bytes)| as_text(bytes).contains(&needle));
@@ -96,7 +96,7 @@ fn no_file_of_a_sealed_device_shows_what_was_recorded() {
     let mut shown = BTreeSet::new();
     for (nth, needle) in needles.into_iter().enumerate() {
         let files = files_with(plain.folder.path(), needle);
-        // One of the two orders of a number's bytes is the one that is written.
+        // A number is written in one of the two byte orders.
         assert!(!files.is_empty() || nth >= 12, "{:?} must be found", String::from_utf8_lossy(needle));
         shown.extend(files.into_iter().map(|file| (nth.min(12), file)));
         let files = files_with(sealed.folder.path(), needle);

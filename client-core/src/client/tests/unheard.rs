@@ -1,4 +1,4 @@
-//! A commit that takes although the disk says that it failed, as after an error of the last sync.
+//! A commit that succeeds although the disk reported an error, as after a failed last sync.
 
 use std::io;
 use std::sync::atomic::AtomicBool;
@@ -11,13 +11,13 @@ use xundian_protocol::kinds::{PhotoSource, PhotoSubject};
 /// Keys and values.
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A disk whose commits take, and which says so until it is told to fail.
+/// A disk whose commits succeed and report success, until it is told to fail.
 #[derive(Default)]
 struct Unheard {
     rows: Mutex<Rows>,
-    /// Commits that are still heard of.
+    /// The number of commits that still report success.
     heard: AtomicI64,
-    /// From the first that is not heard of, until it is opened again.
+    /// Whether a commit has reported an error since the disk was opened.
     has_failed: AtomicBool,
 }
 
@@ -64,7 +64,7 @@ fn on(disk: &Arc<Unheard>, folder: &TempDir, heard: i64) -> Client {
     Client::simulated(disk, folder.path(), Box::new(clocks), || Box::new(rand::rng())).expect("opens")
 }
 
-/// Found by the simulation: the picture's file was removed, as if nothing of the save had taken.
+/// Found by the simulation: the picture's file was removed, as if the save had failed.
 #[test]
 fn a_picture_stays_whose_save_the_store_failed_over() {
     let picture = [&[0xFF, 0xD8, 0xFF, 0xE0][..], &[7; 500]].concat();

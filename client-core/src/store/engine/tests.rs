@@ -28,10 +28,10 @@ fn put(engine: &Engine, key: &[u8], value: &[u8]) {
     engine.commit(batch).unwrap();
 }
 
-/// What a full journal brings about, at once.
+/// Folds the journal at once, as a full journal does.
 fn fold(engine: &Engine) {
     engine.fold(&mut engine.writing.lock().unwrap()).ok().unwrap();
-    // What is noted is what is there.
+    // The noted number is the actual one.
     let noted = layout::noted_entries(&engine.tree).ok().unwrap();
     assert_eq!(noted, layout::count_entries(&engine.tree).ok());
 }
@@ -40,7 +40,7 @@ fn keys(entries: impl Iterator<Item = Result<Entry, EngineError>>) -> Vec<Vec<u8
     entries.map(|entry| entry.unwrap().0).collect()
 }
 
-/// Every file below a folder but the lock, with its bytes.
+/// Every file below a folder except the lock, with its bytes.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -54,7 +54,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// Copies a store as a killed process leaves it: what is in the files, while it is still open.
+/// Copies a store as a killed process leaves it: the content of its files while it is open.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to.join("blobs")).unwrap();
     for (name, bytes) in files(from) {
@@ -89,7 +89,7 @@ fn scans_do_not_leak_into_neighbours() {
     let folder = folder();
     let engine = Engine::open(folder.path(), None).unwrap();
     let all: [&[u8]; 7] = [b"a", b"a\xff", b"a\xff\xff", b"b", b"b\x00", b"c", b"\xff\xff"];
-    // Some folded into the tree, some in the journal only, and one that is gone.
+    // Some are folded into the tree, some are only in the journal, and one is removed.
     all.iter().step_by(2).for_each(|key| put(&engine, key, b"in the tree"));
     put(&engine, b"a\xffgone", &[7; 9000]);
     fold(&engine);
@@ -160,7 +160,7 @@ fn long_values_stay_in_the_log_and_leave_nothing_behind() {
         fold(&engine);
         assert_eq!(engine.get(&[0]).unwrap().unwrap(), long[..length]);
     }
-    // sled never syncs the files in blobs: none may ever be made.
+    // sled never syncs the files in blobs: none may ever be created.
     assert_eq!(fs::read_dir(folder.path().join("blobs")).unwrap().count(), 0);
     let mut batch = Batch::default();
     (0..40_u8).for_each(|key| batch.remove([key]));
@@ -186,7 +186,7 @@ fn what_is_too_long_is_refused_whole() {
     put(&engine, b"short", b"the store goes on");
 }
 
-/// A store that was closed, with a snapshot and a log.
+/// A closed store, with a snapshot and a log.
 fn closed_store() -> TempDir {
     let folder = folder();
     for round in 0..3_u8 {
@@ -214,7 +214,7 @@ fn assert_refused_untouched(folder: &Path) {
     assert!(before == files(folder), "a damaged store was changed");
 }
 
-/// A process that is started has a copy of every open file until it becomes its own program.
+/// A starting process has a copy of every open file until it becomes its own program.
 #[test]
 fn a_copy_of_the_lock_in_a_starting_process_does_not_keep_a_closed_store_shut() {
     let folder = folder();
@@ -249,7 +249,7 @@ fn a_missing_or_empty_log_is_refused_and_left_untouched() {
 #[test]
 fn a_damaged_log_is_refused_and_left_untouched() {
     let folder = closed_store();
-    // As after a power cut on a disk that lies: not closed, and a hole where an early segment was.
+    // As after a power cut on a disk that does not flush: not closed, and an early segment is missing.
     fs::remove_file(folder.path().join("closed")).unwrap();
     fs::remove_file(snapshot(folder.path())).unwrap();
     let path = folder.path().join("db");

@@ -1,4 +1,4 @@
-//! A server that has lost what it confirmed, and the device's store.
+//! The device's store, when a server has lost acknowledged saves.
 
 use xundian_protocol::clock::Stamp;
 use xundian_protocol::ids::{DeviceNo, FeedEpoch, FeedSeq, OpSeq, PersonId};
@@ -18,7 +18,7 @@ struct Opened {
 }
 
 impl Opened {
-    /// A device that has saved and sent five ops, of which the server has rejected the fourth, and holds two more.
+    /// A device that has saved and sent five ops, of which the server rejected the fourth, and has two more unsent.
     fn synced() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path(), None).expect("opens");
@@ -96,7 +96,7 @@ fn what_others_sent_stays_readable_until_all_that_is_left_has_come() {
     let standing = device.store.standing();
     assert_eq!((standing.cursor, &standing.behind[..]), (FeedSeq(0), &behind[..]));
 
-    // Of record 6 the server has an older value, and record 7 it does not have any more.
+    // The server has an older value of record 6, and does not have record 7.
     pull(&device.store, Some(home(0)), 0, 4, vec![changed(6, 20, 0, 50)]);
     assert_eq!((device.value(6), device.value(7)), (Some(Value::Int(0)), Some(Value::Int(1))));
     let device = device.reopened();
@@ -110,7 +110,7 @@ fn what_others_sent_stays_readable_until_all_that_is_left_has_come() {
     assert_eq!(device.store.digests().expect("readable").len(), 3, "no entry of a list is left alone");
 }
 
-/// Found by the simulation: such a home was read with the others, where what this device wrote itself does not come.
+/// Found by the simulation: such a home was read with the others, where the device gets no echo of its own writes.
 #[test]
 fn a_home_that_comes_into_scope_after_that_is_behind_like_all_others() {
     let device = Opened::synced();
@@ -120,7 +120,7 @@ fn a_home_that_comes_into_scope_after_that_is_behind_like_all_others() {
     assert_eq!(device.store.standing().behind, [(home(0), FeedSeq(0)), (home(1), FeedSeq(0))]);
 }
 
-/// Found by the simulation: the mark of a record that had left was met again after a crash.
+/// Found by the simulation: the mark of a record that had left was found again after a crash.
 #[test]
 fn a_record_that_left_and_came_back_is_not_taken_for_one_that_is_lost() {
     let device = Opened::synced();
@@ -183,13 +183,13 @@ fn a_device_that_the_server_does_not_know_sends_all_it_has_under_its_new_number(
     device.store.receive(&receipt(6, &[])).expect("received");
     device.store.fold_settled().expect("folded");
 
-    // Once the server knows it, the next invitation is one like any other: nothing is sent that was sent.
+    // Once the server knows the device, the next invitation is like any other: nothing is sent twice.
     device.store.note_forgotten(false).expect("noted");
     let device = device.reopened();
     device.store.set_identity(&identity(DeviceNo(13))).expect("enrolled");
     assert_eq!(device.waiting(), [0; 0]);
 
-    // Of a backup of before that it is told as of any: then what went under the number before waits as well.
+    // After a restore from an earlier backup, ops sent under the previous number are unsent as well.
     device
         .store
         .save(save(vec![Op {

@@ -1,7 +1,8 @@
 //! Circles of imports between sibling modules: files of one folder that cannot be read one after the other.
 //!
-//! A module and its parent may name each other, as `mod.rs` and what lies below it are one thing. What a file takes from
-//! below a sibling counts as taken from the sibling; what its parent imports counts as taken from where it was declared.
+//! A module and its parent may name each other, because `mod.rs` and the files below it are one unit. An import from
+//! below a sibling counts as an import from the sibling. An import of a re-export by the parent counts as an import
+//! from the declaring module.
 
 use super::source::{Name, Source};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ struct Crate<'a> {
     uses: BTreeMap<(ModulePath, &'a str), &'a [String]>,
 }
 
-/// The imports between the children of one module: (from, to) with a place that shows it.
+/// The imports between the children of one module: (from, to) with an example.
 type Siblings = BTreeMap<(String, String), String>;
 
 /// A message for each circle.
@@ -55,17 +56,17 @@ impl<'a> Crate<'a> {
         Self { modules, uses: files.iter().flat_map(of_file).collect() }
     }
 
-    /// The module that declares what a name stands for; `None` for another crate's.
+    /// The module that declares a name; `None` for another crate's.
     fn declaring(&self, user: &[String], name: &Name) -> Option<ModulePath> {
         let mut at = user.to_vec();
         let mut path = name.path.clone();
-        // Each round follows one import of a module on the way; a circle of imports would be no Rust.
+        // Each round follows one re-export; a circle of re-exports would not compile.
         for _ in 0..16 {
             let (module, rest) = self.inside(&at, &path)?;
             let Some(next) = rest.first().and_then(|first| self.uses.get(&(module.clone(), first))) else {
                 return Some(module);
             };
-            // A file's own imports are names of their own.
+            // A file's own imports are separate names.
             if module == user {
                 return Some(module);
             }
@@ -75,7 +76,7 @@ impl<'a> Crate<'a> {
         None
     }
 
-    /// The innermost module on a path, and what of the path lies in it.
+    /// The innermost module on a path, and the rest of the path in it.
     fn inside(&self, user: &[String], path: &[String]) -> Option<(ModulePath, Vec<String>)> {
         let mut module = match path.first()?.as_str() {
             "crate" => Vec::new(),
@@ -96,7 +97,7 @@ impl<'a> Crate<'a> {
     }
 }
 
-/// Peels off siblings that import nothing which is left; what never peels is a circle, or leads into one.
+/// Removes siblings whose imports are all removed; what remains is a circle, or leads into one.
 fn circle(krate: &str, parent: &[String], siblings: &Siblings) -> Option<String> {
     let mut left: BTreeSet<&String> = siblings.keys().flat_map(|(from, to)| [from, to]).collect();
     loop {

@@ -1,20 +1,20 @@
 //! Reads one Rust file: the paths that it names and the extent of its functions. Knows no rule.
 //!
-//! syn does not look into macro calls, so their tokens are searched for `a::b` and `fn name … {}`.
+//! syn does not parse macro calls, so their tokens are searched for `a::b` and `fn name … {}`.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
-/// What the rules need to know of a file.
+/// What the rules need to know about a file.
 pub(super) struct Source {
-    /// From the root of the repository, with forward slashes.
+    /// The path from the root of the repository, with forward slashes.
     pub(super) path: String,
     pub(super) lines: usize,
     pub(super) names: Vec<Name>,
-    /// What `use` brings into the file's own module: each name, and the path that it stands for.
+    /// The imports of the file's own module: each name, and its path.
     pub(super) uses: Vec<(String, Vec<String>)>,
     pub(super) functions: Vec<Function>,
-    /// The module that the code being read is in, below `crate`.
+    /// The module that is being read, below `crate`.
     module: Vec<String>,
 }
 
@@ -22,15 +22,16 @@ pub(super) struct Source {
 pub(super) struct Name {
     pub(super) path: Vec<String>,
     pub(super) line: usize,
-    /// It stands in a module of tests.
+    /// Whether it is in a module of tests.
     pub(super) in_tests: bool,
-    /// It is from a `use`, so it may bring in a whole module.
+    /// Whether it is from a `use`, so that it may import a whole module.
     imported: bool,
 }
 
 impl Name {
-    /// Whether this is `name`, leads below it, or imports a module that holds it (`std::time` for `std::time::Instant`).
-    /// A type that is imported at another place counts by its last parts: `Utc::now` for `chrono::Utc::now`.
+    /// Whether this is `name`, leads below it, or imports a module that contains it (`std::time` for
+    /// `std::time::Instant`). A type that is imported elsewhere is matched by its last parts: `Utc::now` for
+    /// `chrono::Utc::now`.
     pub(super) fn reaches(&self, name: &str) -> bool {
         let wanted: Vec<_> = name.split("::").collect();
         let own: Vec<_> = self.path.iter().map(String::as_str).filter(|part| *part != "*").collect();
@@ -58,7 +59,7 @@ impl Function {
 }
 
 impl Source {
-    /// Panics if the text is not Rust: the compiler says more about that than we could.
+    /// Parses a file. Panics if the text is not Rust: the compiler's errors are better than ours.
     pub(super) fn parse(path: &str, text: &str) -> Self {
         let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{path}: not Rust: {error}"));
         let (lines, module) = (text.lines().count(), module_of(path));
@@ -81,7 +82,7 @@ impl Source {
         (!["lib", "main", "bin"].contains(&module)).then_some((krate, module))
     }
 
-    /// The crate's folder and the module that the file is, below `crate`; `None` for what is in no crate's `src`.
+    /// The crate's folder and the file's module, below `crate`; `None` outside of a crate's `src`.
     pub(super) fn krate_and_path(&self) -> Option<(&str, Vec<String>)> {
         let (krate, below) = self.path.split_once("/src/")?;
         (!below.starts_with("bin/")).then(|| (krate, module_of(&self.path)))
@@ -95,7 +96,7 @@ impl Source {
         }
     }
 
-    /// A path from `crate` on, where it begins with `self` or `super`.
+    /// Resolves a path that begins with `self` or `super` to one from `crate`.
     fn resolve(&self, parts: &[String]) -> Vec<String> {
         let mut path = match parts[0].as_str() {
             "self" | "super" => [vec!["crate".into()], self.module.clone()].concat(),
@@ -159,7 +160,7 @@ impl Source {
         }
     }
 
-    /// `fn name … { … }`; a function pointer has no name and is passed over.
+    /// `fn name … { … }`; a function pointer has no name and is skipped.
     fn add_function_of_tokens(&mut self, tokens: &[TokenTree]) {
         let Some(TokenTree::Ident(name)) = tokens.get(1) else { return };
         let body = tokens.iter().find_map(|token| match token {

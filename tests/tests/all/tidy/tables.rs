@@ -1,4 +1,4 @@
-//! What the house rules allow. Changing a row is a decision: say why beside it.
+//! What the rules allow. Changing a row is a decision: say why beside it.
 
 /// The most lines a Rust file may have.
 pub(super) const FILE_LINES_MAX: usize = 500;
@@ -11,11 +11,11 @@ pub(super) const MACHINE_PATHS: &[&str] =
 
 /// Names that only some files may use.
 pub(super) struct NameRule {
-    /// The names: a crate, or a path into one. What lies below is meant too.
+    /// The names: a crate, or a path into one, including everything below.
     pub(super) names: &'static [&'static str],
-    /// Where the rule holds: places as `is_in` reads them.
+    /// Where the rule applies: places as `is_in` reads them.
     pub(super) under: &'static [&'static str],
-    /// Where the names may be used all the same: places as `is_in` reads them.
+    /// Where the names may be used anyway: places as `is_in` reads them.
     pub(super) except: &'static [&'static str],
     /// Why, as the end of a sentence.
     pub(super) because: &'static str,
@@ -28,8 +28,8 @@ impl NameRule {
     }
 }
 
-/// Whether a file belongs to a place: `a/b` means `a/b.rs` and everything under `a/b/`,
-/// `a/b*` every path that starts so.
+/// Whether a file belongs to a place: `a/b` means `a/b.rs` and everything under `a/b/`, `a/b*` every path that starts
+/// with it.
 fn is_in(path: &str, place: &str) -> bool {
     match (place.strip_suffix('*'), path.strip_prefix(place)) {
         (Some(start), _) => path.starts_with(start),
@@ -41,7 +41,7 @@ fn is_in(path: &str, place: &str) -> bool {
 /// The crates that ship. The `tests` crate sees everything and is left out.
 const SHIPPED: &[&str] = &["protocol", "client-core", "server"];
 
-/// One module owns each outside thing.
+/// Each external thing has one owning module.
 pub(super) const NAMES: &[NameRule] = &[
     NameRule {
         names: &[
@@ -113,7 +113,7 @@ pub(super) const NAMES: &[NameRule] = &[
             "client-core/src/transport",
             "server/src/transport",
             "server/src/authority",
-            // It chooses the cryptography of TLS towards a store of pictures, nothing else.
+            // It chooses the cryptography of TLS to a store of pictures, nothing else.
             "server/src/photos/storage",
         ],
         because: "keys and certificates are handled in few places",
@@ -144,9 +144,9 @@ pub(super) const NAMES: &[NameRule] = &[
     },
 ];
 
-/// Which top-level module may import which: (crate, module, the modules it may name by `crate::`).
-/// lib.rs, main.rs and bin/ are the root and may name all. A row whose module does not exist yet
-/// is no error. A crate is checked once it has a row, and then each of its modules needs one.
+/// Which top-level module may import which: (crate, module, the modules it may name by `crate::`). lib.rs, main.rs and
+/// bin/ are the root and may name all. A row for a missing module is no error. A crate is checked once it has a row,
+/// and then each of its modules needs one.
 pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
     ("protocol", "ids", &[]),
     ("protocol", "limits", &[]),
@@ -170,10 +170,10 @@ pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
         &["ids", "limits", "calendar", "clock", "digest", "record", "kinds", "access", "figures", "wire"],
     ),
     ("client-core", "sealing", &[]),
-    // What makes a folder's names durable is said once, for the store, the identity files and the photos.
+    // Durability of file names has one implementation, for the store, the identity files and the photos.
     ("client-core", "disk", &[]),
     ("client-core", "store", &["sealing", "disk"]),
-    // Files of pictures: which of them wait for what is the store's to know.
+    // Files of pictures; the store knows which of them are unsent.
     ("client-core", "photos", &["sealing", "disk"]),
     ("client-core", "transport", &[]),
     ("client-core", "errors", &["store", "photos"]),
@@ -187,7 +187,7 @@ pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
     ),
     ("client-core", "ffi", &["client", "errors", "visit_ops", "sealing", "store", "photos"]),
     ("client-core", "cli", &["client", "errors", "visit_ops"]),
-    // What makes a folder and the names in it durable is said once.
+    // Durability of folders and file names has one implementation.
     ("server", "disk", &[]),
     ("server", "authority", &["disk"]),
     ("server", "allocator", &[]),
@@ -206,7 +206,7 @@ pub(super) const DIRECTION: &[(&str, &str, &[&str])] = &[
         &["authority", "store", "transport", "server", "enrolment", "figures", "pull", "photos"],
     ),
     ("server", "imports", &["store", "server"]),
-    // A report's unit may be named in every way that an import may name it.
+    // A report's unit may be named in every way that an import allows.
     ("server", "report", &["store", "server", "figures", "imports"]),
     ("server", "console", &["store", "server", "figures", "sessions", "photos"]),
     (

@@ -3,7 +3,7 @@
 use super::source::Source;
 use std::path::{Path, PathBuf};
 
-/// Folders that are made, not written.
+/// Folders that are generated.
 const SKIPPED: &[&str] = &[".git", "target", "node_modules", "__pycache__", ".venv"];
 
 /// Every Rust file of the repository, parsed.

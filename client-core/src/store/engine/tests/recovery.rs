@@ -1,4 +1,4 @@
-//! What an opened store makes of a journal, whatever a crash left in it.
+//! How an opened store recovers from its journal, whatever a crash left in it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,7 +19,7 @@ fn write_journal(folder: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     fs::write(journal_path(folder), bytes).unwrap();
 }
 
-/// Where each entry begins, and where the last one ends.
+/// The offset of each entry, and the end of the last one.
 fn entry_starts(journal: &[u8]) -> Vec<usize> {
     let mut starts = vec![0];
     loop {
@@ -32,7 +32,7 @@ fn entry_starts(journal: &[u8]) -> Vec<usize> {
     }
 }
 
-/// A store as a killed process leaves it, with one key for each commit.
+/// A store as a killed process leaves it, with one key per commit.
 fn killed_store(folder: &Path, commits: u8) {
     let original = folder.join("original");
     let engine = Engine::open(&original, None).unwrap();
@@ -70,7 +70,7 @@ fn a_damaged_commit_is_noticed_and_nothing_is_touched() {
     let starts = entry_starts(&journal(&killed));
     write_journal(&killed, |bytes| bytes[starts[2] + 100] ^= 0x01);
     assert_refused_untouched(&killed);
-    // What is in front of the damage can be rescued, as docs/adr/0002 says.
+    // What precedes the damage can be rescued, as docs/adr/0002 says.
     fs::remove_file(killed.join("acknowledged")).unwrap();
     assert_holds(&killed, 0..2);
 }
@@ -81,7 +81,7 @@ fn what_lies_behind_the_last_commit_is_left_from_before() {
     let original = folder.path().join("original");
     let engine = Engine::open(&original, None).unwrap();
     for round in 0..4_u8 {
-        // Each entry is as long as any other, so that an old one begins where a new one ends.
+        // All entries have the same length, so that an old one begins where a new one ends.
         (0..10 - 2 * round).for_each(|key| put(&engine, &[key], &[round; 300]));
         let killed = folder.path().join(round.to_string());
         copy(&original, &killed);
@@ -103,13 +103,13 @@ fn a_journal_that_begins_after_the_tree_ends_is_refused() {
     let engine = Engine::open(&original, None).unwrap();
     fold(&engine);
     put(&engine, b"later", b"1");
-    // The tree from before the fold, the journal from after it: what sled said was durable is gone.
+    // The tree from before the fold and the journal from after it: data that sled reported as durable are missing.
     write_journal(&killed, |bytes| *bytes = journal(&original));
     fs::remove_file(killed.join("acknowledged")).unwrap();
     assert_refused_untouched(&killed);
 }
 
-/// As sled does where it passes over a part of its log.
+/// As sled does when it skips a part of its log.
 #[test]
 fn an_entry_that_left_the_tree_without_a_trace_is_missed() {
     let folder = folder();
@@ -222,8 +222,8 @@ fn survives_a_crash_at_any_step_of_a_fold(key: Option<&StoreKey>) {
     layout::end_fold(&engine.tree, commits, entries).ok().unwrap();
     engine.tree.flush().unwrap();
     assert_survives(&untouched);
-    // The first commit after it is written over the first entry, and breaks off: in its header, its content,
-    // or with what lies further on written and the front not.
+    // The first commit after it is written over the first entry, and is interrupted: in its header, in its content, or
+    // with a later part written and the front not.
     assert_survives(&|bytes| bytes[..10].fill(0x33));
     assert_survives(&|bytes| bytes[4..600].fill(0x33));
     assert_survives(&|bytes| bytes[512..600].fill(0x33));
@@ -265,13 +265,13 @@ fn a_store_whose_making_broke_off_is_made() {
     fs::write(&unfinished, b"cut off").unwrap();
     drop(Engine::open(folder.path(), None).unwrap());
     assert!(!unfinished.exists());
-    // The journal was made, and sled's log was not.
+    // The journal was created, and sled's log was not.
     let second = folder.path().join("second");
     fs::create_dir(&second).unwrap();
     fs::copy(folder.path().join("journal"), second.join("journal")).unwrap();
     put(&Engine::open(&second, None).unwrap(), &[1], b"1");
     assert_holds(&second, [1]);
-    // sled's first files were made, and what was in them has not come to the disk.
+    // sled's first files were created, and their content has not reached the disk.
     let third = folder.path().join("third");
     fs::create_dir(&third).unwrap();
     for name in ["journal", "conf", "db"] {
@@ -316,7 +316,7 @@ fn readers_see_every_key_while_the_journal_is_folded() {
     let write = |round: u8| {
         let mut batch = Batch::default();
         for key in 0..300_u16 {
-            // Some values are cut in pieces in one round and short in another.
+            // Some values are split in one round and short in another.
             let bytes = if (key + u16::from(round)).is_multiple_of(50) { 20_000 } else { 100 };
             batch.put(key.to_be_bytes(), vec![round; bytes]);
         }
@@ -347,7 +347,7 @@ fn a_torn_note_of_what_was_acknowledged_refuses_nothing() {
     let killed = folder.path().join("killed");
     let note = fs::read(killed.join("acknowledged")).unwrap();
     for torn in 0..note.len() {
-        // What a write that broke off leaves over an older, or a newer, number.
+        // What an interrupted write leaves over an older, or a newer, number.
         let mut bytes = note.clone();
         bytes[torn..].fill(0xFA);
         fs::write(killed.join("acknowledged"), bytes).unwrap();
@@ -357,8 +357,8 @@ fn a_torn_note_of_what_was_acknowledged_refuses_nothing() {
     }
 }
 
-/// Opens a killed store, and leaves the folder as a crash does at some moment while sled opens it: the copy is made,
-/// and sled has changed its files.
+/// Opens a killed store, and leaves the folder as a crash does while sled opens it: the copy is made, and sled has
+/// changed its files.
 fn crashed_opening(folder: &Path, change: impl FnOnce(&Path)) -> std::path::PathBuf {
     let original = folder.join("original");
     let engine = Engine::open(&original, None).unwrap();

@@ -1,4 +1,4 @@
-//! A sealed store: who opens it, what its files show, and what becomes of damage and of broken changes of keys.
+//! A sealed store: who can open it, what its files reveal, and how damage and interrupted changes of keys end.
 
 use super::super::{journal, key_file, layout};
 use super::*;
@@ -10,7 +10,7 @@ fn other_key() -> StoreKey {
     StoreKey::new([0x22; 32])
 }
 
-/// A sealed store with something in its tree, in pieces and whole, and something in its journal.
+/// A sealed store with values in its tree, split and whole, and in its journal.
 fn fill(engine: &Engine) {
     put(engine, b"in the tree", PLAIN_TEXT);
     put(engine, b"in pieces", &PLAIN_TEXT.repeat(1000));
@@ -25,13 +25,13 @@ fn assert_filled(engine: &Engine) {
     assert_eq!(engine.scan_prefix(b"").map(Result::unwrap).count(), 3);
 }
 
-/// Copies a store with its lock, which whoever opens it first makes, and which stays.
+/// Copies a store with its lock file, which the first opening creates and which stays.
 fn copy_with_lock(from: &Path, to: &Path) {
     copy(from, to);
     fs::write(to.join("lock"), b"").unwrap();
 }
 
-/// A store as it is after closing, and as a killed process leaves it.
+/// A store after closing, and as a killed process leaves it.
 fn closed_and_killed(folder: &Path, key: Option<&StoreKey>) -> [std::path::PathBuf; 2] {
     let (closed, killed) = (folder.join("closed-store"), folder.join("killed-store"));
     let engine = Engine::open(&closed, key).unwrap();
@@ -64,7 +64,7 @@ fn refused_untouched(folder: &Path, key: Option<&StoreKey>) -> EngineError {
     refused
 }
 
-/// What an opening would remove, if it came so far.
+/// Files that an opening would remove, if it got that far.
 fn leave_leftovers(folder: &Path) {
     for name in ["key.new", "journal.new", "snap.7FFFFFFFFFFFFFFF.generating"] {
         fs::write(folder.join(name), b"cut off").unwrap();
@@ -180,7 +180,7 @@ fn an_entry_of_the_journal_that_was_not_sealed_for_its_place_is_damage() {
     fs::write(&path, &bytes).unwrap();
     // The CRC ends the journal before it, and a commit that returned is missing.
     assert!(matches!(refused_untouched(&killed, Some(&key())), EngineError::Damaged { .. }));
-    // Somebody mended the CRC: only the seal tells.
+    // With a corrected CRC only the seal reveals it.
     let crc = crc32fast::hash(&bytes[entry]);
     bytes[4..8].copy_from_slice(&crc.to_be_bytes());
     fs::write(&path, &bytes).unwrap();
@@ -207,7 +207,7 @@ fn an_entry_from_before_a_fold_is_damage_behind_it() {
     put(&engine, b"key", b"behind");
     let mut moved = front();
     copy_with_lock(&original, &killed);
-    // The old content under the new number, with a CRC that fits: both stand at the front.
+    // The old content under the new number, with a matching CRC: both are in the front.
     moved[16..].copy_from_slice(&before[16..]);
     let crc = crc32fast::hash(&moved[8..]);
     moved[4..8].copy_from_slice(&crc.to_be_bytes());
@@ -248,7 +248,7 @@ fn a_value_in_the_tree_that_was_not_sealed_for_its_place_is_damage() {
     // Another key's value, and no value at all.
     assert_damaged(b"a", &a, &stored(&layout::data_key(b"b")));
     assert_damaged(b"a", &a, &[0]);
-    // A value in pieces: one piece too few, and a piece of what the value was before.
+    // A split value: one piece too few, and a piece of the previous value.
     let mut cut = stored(&layout::data_key(b"c"));
     *cut.last_mut().unwrap() -= 1;
     assert_damaged(b"c", &layout::data_key(b"c"), &cut);
@@ -263,12 +263,12 @@ fn a_value_in_the_tree_that_was_not_sealed_for_its_place_is_damage() {
 fn the_key_file_of_another_store_opens_nothing() {
     let folder = folder();
     let [_, killed] = closed_and_killed(folder.path(), Some(&key()));
-    // The host's key fits, and the store's key inside is another one.
+    // The host's key fits, but the store's key inside is another one.
     key_file::write(&killed, &key(), &DataKey::generate().unwrap()).unwrap();
     assert!(matches!(refused_untouched(&killed, Some(&key())), EngineError::Damaged { .. }));
 }
 
-/// What opens a store and finds everything.
+/// Which of the two keys opens a store and finds everything.
 fn keys_that_open(folder: &Path) -> (bool, bool) {
     let opens = |key: &StoreKey| match Engine::open(folder, Some(key)) {
         Ok(engine) => {
@@ -318,14 +318,14 @@ fn a_change_of_keys_that_breaks_off_leaves_the_old_key_or_the_new_one() {
             fs::write(killed.join("key.new"), &unfinished[..length]).unwrap();
         });
     }
-    // Renamed, and the folder not synced yet: the disk has the one or the other.
+    // Renamed before the folder was synced: the disk has the one or the other.
     assert_opens((false, true), &|killed| {
         fs::rename(killed.join("key.new"), killed.join("key")).unwrap();
     });
-    // The same change again, after it broke off.
+    // The same change again, after the interruption.
     engine.change_key(&other_key()).unwrap();
     assert_opens((false, true), &|_| ());
-    // And back, with what the first change left.
+    // And back, with the remains of the first change.
     engine.change_key(&key()).unwrap();
     assert_opens((true, false), &|_| ());
 }

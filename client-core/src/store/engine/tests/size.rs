@@ -1,14 +1,14 @@
-//! What a store takes on the disk when the same is written again and again.
+//! The size of a store on disk when the same entries are written again and again.
 
 use super::*;
 
-/// Entries that live, and bytes of each: a megabyte.
+/// The number of live entries, and the bytes of each: a megabyte.
 const LIVE: u64 = 500;
 const VALUE_BYTES: usize = 2_048;
-/// Entries of one commit.
+/// The entries of one commit.
 const AT_ONCE: usize = 10;
 
-/// The value of an entry in a round. It does not compress, and tells both.
+/// The value of an entry in a round. It does not compress, and encodes both.
 fn value(entry: u64, round: u64) -> Vec<u8> {
     let mut hash = blake3::Hasher::new();
     hash.update(&entry.to_be_bytes());
@@ -24,7 +24,7 @@ fn overwrite(engine: &Engine, rounds: std::ops::Range<u64>) {
         for entries in entries.chunks(AT_ONCE) {
             let mut batch = Batch::default();
             for entry in entries {
-                // Neighbours in a commit are none in the tree, as with records of random ids.
+                // Neighbours in a commit are far apart in the tree, as with records of random ids.
                 let key = (entry * 7_919 % LIVE).to_be_bytes();
                 batch.put(key, value(entry * 7_919 % LIVE, round));
             }
@@ -33,7 +33,7 @@ fn overwrite(engine: &Engine, rounds: std::ops::Range<u64>) {
     }
 }
 
-/// What was measured is in docs/adr/0002; the bounds are that with a third on top.
+/// The measurements are in docs/adr/0002; the bounds are a third above them.
 const OVERWRITTEN_BYTES_MAX: u64 = 15_000_000;
 const REPLACED_TIMES_MAX: u64 = 2;
 
