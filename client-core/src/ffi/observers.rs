@@ -43,8 +43,8 @@ impl Drop for Subscription {
     }
 }
 
-/// Calls `tell` with what `find` reads from the device, now and after changes, until the device is closed. One call ends
-/// before the next begins; changes in between make one more call. There are no calls while the app is in the
+/// Calls `tell` with what `find` reads from the device, now and after changes, until the device is closed. One call
+/// ends before the next begins; changes in between make one more call. There are no calls while the app is in the
 /// background.
 pub(super) fn observe<News: 'static>(
     device: &Arc<Device>,
