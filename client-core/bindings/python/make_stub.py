@@ -1,6 +1,7 @@
-"""Writes the types of the package for checkers, from the generated module: python make_stub.py [--check] MODULE STUB
+"""Writes the package's type stub from the generated module: python make_stub.py [--check] MODULE STUB
 
-UniFFI makes the variants of a choice with data, and of an error, while the module loads, where no checker sees them.
+UniFFI's generated module creates some classes while it loads: the variants of enums with data, and of errors. Type
+checkers cannot see those.
 """
 
 import ast
@@ -31,7 +32,7 @@ def stub(module: ast.Module) -> str:
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name in exported:
             parts[node.name] = signature(node, "")
         elif isinstance(node, ast.ClassDef) and node.name in exported:
-            # Of an error's two classes the second has the variants.
+            # An error has two classes; the second one has the variants.
             base = next((ast.unparse(base) for base in node.bases), "")
             if node.name in parts and parts[node.name].startswith(f"class {node.name}(Exception)"):
                 base = "Exception"
@@ -40,7 +41,7 @@ def stub(module: ast.Module) -> str:
 
 
 def variants(module: ast.Module) -> dict[str, list[str]]:
-    """The types of what each variant holds, as they are read from the library."""
+    """Returns the types of each variant's values, taken from the code that reads them from the library."""
     found = {}
     for call in ast.walk(module):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name):
@@ -116,4 +117,4 @@ if __name__ == "__main__":
     if not is_check:
         file.write_text(text, encoding="utf-8")
     elif not file.exists() or file.read_text(encoding="utf-8") != text:
-        sys.exit(f"{file} is not what the library declares: run `python make_stub.py {module} {file}`")
+        sys.exit(f"{file} differs from what the library declares: run `python make_stub.py {module} {file}`")

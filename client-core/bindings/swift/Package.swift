@@ -1,11 +1,11 @@
 // swift-tools-version: 5.9
-// Run ./generate.sh first: what it writes is not in the repository.
+// Run ./generate.sh first: the generated code is not in the repository.
 
 import Foundation
 import PackageDescription
 
-// With the XCFramework, which ./xcframework.sh makes on a Mac, apps for iOS and macOS carry the library. Without it the
-// package is for tests on this machine, and the linker is told where the library is.
+// With the XCFramework, which ./xcframework.sh builds on a Mac, apps for iOS and macOS contain the library. Without it
+// the package is for tests on this machine, and the linker needs the library's path.
 let framework = "XundianClientFFI.xcframework"
 let isFrameworkThere = FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/\(framework)")
 

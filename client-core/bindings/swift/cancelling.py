@@ -1,7 +1,7 @@
-"""Lets a cancelled task end the call that it waits for: cancelling.py GENERATED
+"""Makes a cancelled Swift task end the call that it waits for: cancelling.py GENERATED
 
-The library can end a call, and what UniFFI writes for Swift has no way to ask it to. Each change below must find its
-place; where a later UniFFI writes something else, this fails, and the change is to be made anew or is no longer needed.
+The library can end a call, but UniFFI's Swift code cannot request it. Each change below must find its place. If a later
+UniFFI generates other code, this script fails: adapt the change, or remove it if it is no longer needed.
 """
 
 import re
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 CHANGES = [
-    # Each async call names the function that ends it.
+    # Each async call passes the function that ends it.
     (
         r"( +)freeFunc: (ffi_\w+_rust_future_)free(_\w+),\n",
         r"\g<0>\1cancelFunc: { \2cancel\3($0) },\n",
@@ -18,12 +18,12 @@ CHANGES = [
         r"( +)freeFunc: \(UInt64\) -> \(\),\n",
         r"\g<0>\1cancelFunc: @escaping @Sendable (UInt64) -> (),\n",
     ),
-    # While it waits, a cancelled task calls that function.
+    # A task that is cancelled while it waits calls that function.
     (
         r"    var pollResult: Int8;\n(    repeat \{\n.*?\n    \} while pollResult != UNIFFI_RUST_FUTURE_POLL_READY\n)",
         r"    await withTaskCancellationHandler {\n    var pollResult: Int8\n\1    } onCancel: {\n        cancelFunc(rustFuture)\n    }\n",
     ),
-    # The library says then that the call has no result.
+    # The library then reports that the call has no result.
     (
         r'fatalError\("Cancellation not supported yet"\)',
         r"throw CancellationError()",
@@ -36,7 +36,7 @@ def main(file: Path) -> None:
     for place, change in CHANGES:
         text, found = re.subn(place, change, text, flags=re.DOTALL)
         if not found:
-            sys.exit(f"{file}: there is no {place}: UniFFI writes something else now, see {Path(__file__).name}")
+            sys.exit(f"{file}: {place} is not found: UniFFI generates other code now, see {Path(__file__).name}")
     file.write_text(text, encoding="utf-8")
 
 

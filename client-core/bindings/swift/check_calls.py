@@ -1,6 +1,6 @@
-"""Checks, without a compiler, that what the Swift written by hand calls is in the generated part: check_calls.py
+"""Checks, without a compiler, that the generated code declares what the hand-written Swift calls: check_calls.py
 
-It reads names and argument labels, no types. Where `swift` is there, `swift test` says more.
+It compares names and argument labels, but no types. If `swift` is installed, run `swift test` instead.
 """
 
 import re
@@ -9,14 +9,14 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 GENERATED = HERE / "Sources/XundianClient/Generated/xundian_client.swift"
-# What tests and the sample call a client.
+# The names of clients in the tests and the sample.
 CLIENTS = r"\b(?:client|phone|manager|self|open\([^()]*\))"
 
 OF_FOUNDATION = {"bufferingNewest", "now", "regularExpression", "utf8"}
 
 
 def arguments(text: str, at: int) -> list[str]:
-    """What stands between the parentheses that open at a place, split at its commas."""
+    """Returns the arguments between the parentheses that open at a place."""
     found, depth, start = [], 0, at + 1
     for place in range(at, len(text)):
         if text[place] in "([{":
@@ -28,11 +28,11 @@ def arguments(text: str, at: int) -> list[str]:
             start = place + 1
         if depth == 0:
             return [argument for argument in found if argument]
-    raise ValueError(f"no end of {text[at:at + 40]!r}")
+    raise ValueError(f"unbalanced parentheses: {text[at:at + 40]!r}")
 
 
 def source(file: Path) -> str:
-    """Without comments, in which there are commas and names as well."""
+    """Returns a file's text without comments, because those contain commas and names too."""
     text = re.sub(r"/\*.*?\*/", lambda comment: "\n" * comment.group().count("\n"), file.read_text(encoding="utf-8"), flags=re.DOTALL)
     return re.sub(r"(?<!:)//.*", "", text)
 
@@ -43,7 +43,7 @@ def label(argument: str) -> str:
 
 
 def declared(text: str) -> dict[str, list[list[tuple[str, bool]]]]:
-    """Each name's forms: the labels, and which of them may be left out."""
+    """Returns each name's signatures: the labels, and whether each may be omitted."""
     forms: dict[str, list[list[tuple[str, bool]]]] = {}
 
     def add(name: str, at: int) -> None:
@@ -77,7 +77,7 @@ def faults(file: Path, forms: dict[str, list[list[tuple[str, bool]]]], cases: se
         line = f"{file.relative_to(HERE)}:{text.count(chr(10), 0, at) + 1}: {name}({', '.join(given)})"
         if name not in forms:
             if must_be_known:
-                found.append(f"{line}: there is no such call")
+                found.append(f"{line}: no such call is declared")
         elif not any(fits(given, form) for form in forms[name]):
             found.append(f"{line}: declared are {[[name for name, _ in form] for form in forms[name]]}")
 
@@ -100,9 +100,9 @@ def main() -> None:
     cases = set(re.findall(r"\bcase `?(\w+)`?", generated + own)) | OF_FOUNDATION
     found = [fault for file in by_hand for fault in faults(file, forms, cases)]
 
-    # What a test does not name, nobody has seen work.
+    # A call that no test names is untested.
     protocol = re.search(r"public protocol ClientProtocol.*?\n}", generated, flags=re.DOTALL)
-    assert protocol is not None, "the generated part has no ClientProtocol"
+    assert protocol is not None, "the generated code has no ClientProtocol"
     methods = re.findall(r"func `?(\w+)`?\(", protocol.group())
     functions = re.findall(r"^public func (?!FfiConverter|uniffi)`?(\w+)`?\(", generated, flags=re.MULTILINE)
     tests = "\n".join(source(file) for file in by_hand if "Tests" in file.parts)
@@ -114,7 +114,7 @@ def main() -> None:
         found.append("Opening.swift: bindingVersion is not the version of Cargo.toml")
     if found:
         sys.exit("\n".join(found))
-    print(f"Swift: {len(by_hand)} files call what the generated part declares; its {len(methods + functions)} calls are in tests")
+    print(f"Swift: {len(by_hand)} files call only declared names; all {len(methods + functions)} generated calls are tested")
 
 
 if __name__ == "__main__":

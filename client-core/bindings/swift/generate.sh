@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Writes the Swift side of the library, its header and its module map, from what cargo has built: generate.sh [FOLDER]
+# Generates the library's Swift code, header and module map from what cargo has built: generate.sh [FOLDER]
 #
-# FOLDER holds the library and uniffi-bindgen; without it, it is target/debug of the workspace:
+# FOLDER holds the library and uniffi-bindgen, by default target/debug of the workspace:
 #   cargo build -p xundian-client --features bindgen
 
 set -euo pipefail
@@ -23,7 +23,7 @@ trap 'rm -rf "$written"' EXIT
 
 python3 cancelling.py "$written/xundian_client.swift"
 
-# The module map that UniFFI writes names modules that Apple's systems alone have.
+# UniFFI's module map names modules that only Apple's systems have.
 mkdir -p Sources/XundianClient/Generated Sources/xundian_clientFFI
 mv "$written/xundian_client.swift" Sources/XundianClient/Generated/
 mv "$written/xundian_clientFFI.h" Sources/xundian_clientFFI/

@@ -62,7 +62,7 @@ impl Client {
         self.device.close();
     }
 
-    /// The device's identity; none before it is enrolled.
+    /// Returns the device's identity; none before enrolment.
     ///
     /// # Errors
     /// Returns an error if the client was closed.
@@ -87,7 +87,7 @@ impl Client {
         self.given_up.run(leaving, work).await
     }
 
-    /// Sends unsent saves, fetches changes, then sends unsent pictures. Cancelling ends it at its next step; what was
+    /// Sends unsent ops, fetches changes, then sends unsent pictures. Cancelling ends it at its next step; what was
     /// done stays done, and the next sync resumes from there.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl Client {
         self.given_up.run(leaving, async move { Ok(core.sync(&mut progress).await?) }).await
     }
 
-    /// Sends the unsent records and fetches nothing: right after a visit, or before the app goes to the background.
+    /// Sends unsent ops and fetches nothing. Meant for the end of a visit, and for when the app goes to the background.
     ///
     /// # Errors
     /// As `sync`.
@@ -110,7 +110,7 @@ impl Client {
         self.given_up.run(leaving, async move { Ok(core.push(&mut progress).await?) }).await
     }
 
-    /// The device's status, such as up to when nothing would be lost with the phone.
+    /// Returns the device's status, such as the moment up to which nothing would be lost with the phone.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -118,7 +118,7 @@ impl Client {
         Ok(self.core()?.status()?)
     }
 
-    /// Calls an observer with the status, now and after each change, while the subscription is held.
+    /// Calls an observer with the status, now and after each change, as long as the subscription is held.
     ///
     /// # Errors
     /// Returns an error if the client was closed.
@@ -156,7 +156,7 @@ impl Client {
         self.save(|core| core.report_day(remarks, documents))
     }
 
-    /// Opens a visit. One visit is open at a time.
+    /// Opens a visit. Only one visit can be open at a time.
     ///
     /// # Errors
     /// Returns an error if the outlet is unknown or out of scope, or another visit is open.
@@ -165,7 +165,7 @@ impl Client {
         self.save(|core| core.open_visit(outlet, fix))
     }
 
-    /// The open visit; none if no visit is open.
+    /// Returns the open visit; none if no visit is open.
     ///
     /// # Errors
     /// Returns an error if the client was closed.
@@ -176,7 +176,7 @@ impl Client {
         }
     }
 
-    /// Answers tasks of an open visit, and writes the store's important matters.
+    /// Answers tasks of an open visit, and sets its note (本店重要事务).
     ///
     /// # Errors
     /// Returns an error if the visit is unknown or has ended.
@@ -214,7 +214,7 @@ impl Client {
         self.save(|core| core.move_stock(outlet, &movement))
     }
 
-    /// Raises an urgent matter, in a visit or outside one.
+    /// Raises an issue, in a visit or outside one.
     ///
     /// # Errors
     /// Returns an error if the outlet is unknown or out of scope.
@@ -266,7 +266,7 @@ impl Client {
         self.save(|core| core.abort_visit(visit, reason, note))
     }
 
-    /// Records a whole visit in one save, with its observations, counts and issues.
+    /// Records a whole visit in one save, with its shelf, stock count and issues.
     ///
     /// # Errors
     /// Returns an error if the outlet is unknown or out of scope, the times run backwards, or a value is not allowed.
@@ -274,27 +274,27 @@ impl Client {
         self.save(|core| core.record(&visit))
     }
 
-    /// Sends a rejected save again, as a new save, and removes it from the rejected ones.
+    /// Saves a rejected op again as a new op, and removes it from the rejected ops.
     ///
     /// # Errors
-    /// Returns an error if there is no such rejected save.
+    /// Returns an error if there is no such rejected op.
     pub fn resend_rejected(&self, id: RejectedId) -> Result<(), ClientError> {
         self.save(|core| core.resend_rejected(id))
     }
 
-    /// Discards a rejected save.
+    /// Discards a rejected op.
     ///
     /// # Errors
-    /// Returns an error if there is no such rejected save.
+    /// Returns an error if there is no such rejected op.
     pub fn drop_rejected(&self, id: RejectedId) -> Result<(), ClientError> {
         self.save(|core| core.drop_rejected(id))
     }
 }
 
-/// What the device holds: confirmed records with unsent saves applied.
+/// Reads of what the device holds: confirmed records with unsent ops applied.
 #[uniffi::export]
 impl Client {
-    /// The present day.
+    /// Returns the present day.
     ///
     /// # Errors
     /// Returns an error if the client was closed.
@@ -302,7 +302,7 @@ impl Client {
         Ok(self.core()?.today())
     }
 
-    /// This person's calls on a day, in their order.
+    /// Returns this person's planned calls on a day, in their order.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -310,7 +310,7 @@ impl Client {
         Ok(self.core()?.route(day)?)
     }
 
-    /// What this person did on a day.
+    /// Returns what this person did on a day.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -326,7 +326,7 @@ impl Client {
         Ok(self.core()?.outlet_named(&name)?)
     }
 
-    /// A record; none if the device does not know it.
+    /// Returns a record; none if the device does not have it.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -335,7 +335,7 @@ impl Client {
         Ok(found.and_then(ListedRecord::of))
     }
 
-    /// The records of a kind, of one business day or all.
+    /// Returns the records of a kind, of one business day or of all.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -345,7 +345,7 @@ impl Client {
         Ok(lines.into_iter().filter_map(ListedRecord::of).collect())
     }
 
-    /// The records of a home, such as everything that happened in an outlet, of one kind or of all known kinds.
+    /// Returns the records of a home, such as an outlet, of one kind or of all known kinds.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -355,7 +355,7 @@ impl Client {
         Ok(lines.into_iter().filter_map(ListedRecord::of).collect())
     }
 
-    /// A record's save state; none if the device does not know the record.
+    /// Returns a record's save state; none if the device does not have the record.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -363,7 +363,7 @@ impl Client {
         Ok(self.core()?.save_state(RecordKey { kind: kind.id(), id })?)
     }
 
-    /// The rejected saves, with the reasons.
+    /// Returns the rejected ops, with the reasons.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
@@ -373,7 +373,7 @@ impl Client {
 }
 
 impl Client {
-    /// The device's store, opened if the app was in the background.
+    /// Returns the open store. Opens it first if the app was in the background.
     pub(super) fn core(&self) -> Result<Arc<OpenCore>, ClientError> {
         self.device.core()
     }
@@ -391,7 +391,7 @@ impl Client {
         &self,
         observer: Option<Arc<dyn ProgressObserver>>,
     ) -> impl FnMut(SyncProgress) + Send + use<> {
-        // Also signals what follows the last step, and what precedes giving up the work.
+        // Dropped with the work: it also signals changes after the last step, or those before a cancellation.
         let changes = NotesItsEnd(self.changes.clone());
         move |progress| {
             changes.0.note();
@@ -404,9 +404,8 @@ impl Client {
 
 pub(super) fn store_key(key: Vec<u8>) -> Result<StoreKey, ClientError> {
     let key = zeroize::Zeroizing::new(key);
-    let bytes = key
-        .as_slice()
-        .try_into()
-        .map_err(|_| ClientError::argument(format!("a key has {KEY_BYTES} bytes, this one {}", key.len())))?;
+    let bytes = key.as_slice().try_into().map_err(|_| {
+        ClientError::argument(format!("a key must have {KEY_BYTES} bytes; this one has {}", key.len()))
+    })?;
     Ok(StoreKey::new(bytes))
 }

@@ -1,4 +1,4 @@
-//! Conflicts, edits and corrections of rejected saves, for apps.
+//! Conflicts, edits and corrections of rejected ops, for apps.
 
 use xundian_protocol::ids::{DeviceNo, PersonId, RecordId};
 use xundian_protocol::kinds::{Decision, KeyedValue, Settlement, format, spec};
@@ -27,7 +27,7 @@ pub struct ConflictLine {
     pub field_zh: String,
     /// The field's English label.
     pub field_en: String,
-    /// The line, if the field is a map: a product with its GTIN, a day, an outlet.
+    /// The line's key as text, if the field is a map: a product with its GTIN, a day, an outlet.
     pub line: Option<String>,
     /// The current value when the conflict was found.
     pub kept: ConflictValue,
@@ -159,7 +159,7 @@ fn value(record: RecordKey, home: Home, tag: u16, CoreSide { side, text }: CoreS
     }
 }
 
-/// Editing shared records, correcting rejected saves, and settling conflicts.
+/// Editing shared records, correcting rejected ops, and settling conflicts.
 #[uniffi::export]
 impl Client {
     /// Writes the filled-in fields of an entity into a shared record, such as an outlet or an issue. With `before`, the
@@ -177,23 +177,25 @@ impl Client {
     ) -> Result<(), ClientError> {
         let kind = content.kind();
         if let Some(other) = before.as_ref().map(RecordContent::kind).filter(|before| *before != kind) {
-            return Err(ClientError::argument(format!("the form is a {kind:?}, the one before a {other:?}")));
+            return Err(ClientError::argument(format!(
+                "the content is a {kind:?}, but `before` is a {other:?}"
+            )));
         }
         let key = RecordKey { kind: kind.id(), id };
         self.save(|core| core.edit_fields(key, content.writes(), before.map(|before| before.writes())))
     }
 
-    /// Saves a rejected op again, with the given entity's fields in place of the rejected ones, and removes it from the
-    /// rejected ones.
+    /// Saves a rejected op again as a new op, with the given entity's fields in place of its own, and removes it from
+    /// the rejected ops.
     ///
     /// # Errors
-    /// Returns an error if there is no such rejected save, the entity is of another kind, or a value is not allowed.
+    /// Returns an error if there is no such rejected op, the entity is of another kind, or a value is not allowed.
     pub fn mend_rejected(&self, id: RejectedId, content: RecordContent) -> Result<(), ClientError> {
         self.save(|core| core.mend_fields(id, content.kind().spec(), content.writes()))
     }
 
-    /// The conflicts of a home, such as an outlet, or of all homes on this device: open ones first, then the latest
-    /// first.
+    /// Returns the conflicts of a home, such as an outlet, or of all homes on this device. Open ones come first, and of
+    /// both the latest first.
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.

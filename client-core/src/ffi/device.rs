@@ -60,9 +60,9 @@ impl Deref for OpenCore {
 /// The store for network work, and the signal that ends the work.
 pub(super) type Work = (Arc<OpenCore>, watch::Receiver<()>);
 
-/// What an observer finds.
+/// The store as an observer finds it.
 pub(super) enum Found {
-    /// The store.
+    /// The store is open.
     Open(Arc<OpenCore>),
     /// Nothing to report: the app is in the background.
     Resting,
@@ -90,7 +90,7 @@ impl Device {
         Ok(device)
     }
 
-    /// The store, opened if it is closed for the background.
+    /// Returns the store. Opens it first if it is closed for the background.
     ///
     /// # Errors
     /// Returns an error if the device was closed or its store does not open. The next call tries again.
@@ -98,8 +98,8 @@ impl Device {
         self.awake(&mut self.held())
     }
 
-    /// The store for network work, and the signal that ends the work. If the store must be opened first, a thread of
-    /// the library does so.
+    /// Returns the store for network work, and the signal that ends the work. If the store must be opened first, a
+    /// thread of the library does so.
     ///
     /// # Errors
     /// As [`Self::core`].
@@ -128,7 +128,7 @@ impl Device {
         Ok((core, leaving))
     }
 
-    /// The store's current state.
+    /// Returns the store as an observer finds it now.
     pub(super) fn found(&self) -> Found {
         match &*self.held() {
             None => Found::Closed,
@@ -137,7 +137,7 @@ impl Device {
         }
     }
 
-    /// The store that is open or still in use, if there is one.
+    /// Returns the store that is open or still in use, if there is one.
     ///
     /// # Errors
     /// Returns an error if the device was closed.
@@ -178,7 +178,7 @@ impl Device {
     /// # Errors
     /// Returns an error if the device was closed.
     pub(super) fn rest_if_idle(&self) -> Result<Option<Arc<OpenCore>>, ClientError> {
-        // A long holder of the lock is opening the store, which is needed then.
+        // If the lock is held, a call is opening the store and needs it.
         let Ok(mut held) = self.held.try_lock() else { return Ok(None) };
         let held = held.as_mut().ok_or_else(ClientError::closed)?;
         Ok(held.core.take_if(|core| !core.is_syncing()))

@@ -28,7 +28,7 @@ pub enum ErrorCode {
     NoOpenVisit,
     /// The device does not know the record.
     RecordUnknown,
-    /// There is no such rejected save.
+    /// There is no such rejected op.
     RejectedUnknown,
     /// The issue's state does not allow this step.
     IssueState,

@@ -33,7 +33,7 @@ pub enum ClientError {
 /// A failure of an observer; it ends nothing.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, uniffi::Error)]
 pub enum ObserverError {
-    /// It raised or threw.
+    /// The observer raised or threw.
     #[error("an observer failed: {reason}")]
     Failed {
         /// The reason it gave.
@@ -66,8 +66,8 @@ impl ClientError {
         Self::new(ErrorCode::Internal, message_en, false, message_zh)
     }
 
-    /// Marks a failed save as not retryable. After a disk error it may be stored anyway, and a repetition would be
-    /// another save.
+    /// Marks a failed save as not retryable. After a disk error it may be stored anyway, and a retry
+    /// would save it twice.
     fn not_to_be_repeated(mut self) -> Self {
         let Self::Failed { code, is_retryable, .. } = &mut self;
         *is_retryable &= *code != ErrorCode::StoreDisk;
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_refused_is_told_what_helps() {
+    fn a_refused_connection_names_the_remedy() {
         let of = |trouble| {
             let refused = SyncError::Connection { message: "refused".into(), trouble };
             let ClientError::Failed { code, message_zh, is_retryable, .. } = refused.into();
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_connection_is_worth_another_try() {
+    fn a_lost_connection_is_retryable() {
         let lost = SyncError::Connection { message: "no route".into(), trouble: ConnectionTrouble::Passing };
         let enrolling = ClientError::from(EnrolError::from(lost));
         let ClientError::Failed { code, is_retryable, .. } = enrolling;

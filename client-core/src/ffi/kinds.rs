@@ -46,7 +46,7 @@ macro_rules! kinds {
         #[derive(Clone, Copy, PartialEq, Eq, Debug, uniffi::Enum)]
         pub enum Kind {
             $(
-                /// See the record of this name.
+                /// The kind of the entity of this name.
                 $name,
             )*
         }
@@ -64,27 +64,27 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// All of them.
+            /// All kinds.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
-            /// Its number.
+            /// Returns its number.
             pub const fn id(self) -> KindId {
                 self.spec().kind
             }
 
-            /// The kind with a number, if this version knows it.
+            /// Returns the kind with a number, if this version knows it.
             pub(super) fn of(id: KindId) -> Option<Self> {
                 Self::ALL.iter().copied().find(|kind| kind.id() == id)
             }
 
-            /// Its declaration.
+            /// Returns its declaration.
             pub(super) const fn spec(self) -> &'static KindSpec {
                 match self { $( Self::$name => &$name::SPEC, )* }
             }
         }
 
         impl RecordContent {
-            /// The content of a record; `None` if this version does not know its kind.
+            /// Reads the content of a record; `None` if this version does not know its kind.
             pub fn read(record: &Record) -> Option<Self> {
                 $(
                     if record.key.kind == $name::SPEC.kind {
@@ -94,12 +94,12 @@ macro_rules! kinds {
                 None
             }
 
-            /// Its kind.
+            /// Returns its kind.
             pub(super) const fn kind(&self) -> Kind {
                 match self { $( Self::$name { .. } => Kind::$name, )* }
             }
 
-            /// The writes that set its fields.
+            /// Returns the writes that set its fields.
             pub(super) fn writes(&self) -> Vec<Write> {
                 match self { $( Self::$name { entity } => entity.writes(), )* }
             }
@@ -116,7 +116,7 @@ mod tests {
     use xundian_protocol::record::{Home, RecordKey};
 
     #[test]
-    fn every_kind_has_its_form() {
+    fn every_kind_has_an_entity() {
         let declared: Vec<_> = ALL.iter().map(|spec| spec.kind).collect();
         let mirrored: Vec<_> = Kind::ALL.iter().map(|kind| kind.id()).collect();
         assert_eq!(mirrored, declared);

@@ -16,8 +16,8 @@ use crate::client::SyncProgress;
 /// Receives the progress of a sync.
 #[uniffi::export(with_foreign)]
 pub trait ProgressObserver: Send + Sync {
-    /// Called after each step of the sync, on the library's thread: return quickly. A failure ends nothing, and is
-    /// ignored.
+    /// Called after each step of the sync, on the library's thread: return quickly. A failure is ignored: it does not
+    /// end the sync.
     ///
     /// # Errors
     /// Returns an error if the app's own code fails.
@@ -44,10 +44,10 @@ pub(super) struct GivenUp(Mutex<Vec<watch::Receiver<()>>>);
 
 impl GivenUp {
     /// Runs work on the library's thread. If its future is dropped early, or the app goes to the background, the work
-    /// ends at its next step. The next work waits for that, so that the device is never busy.
+    /// ends at its next step. The next work waits for that, so that it does not find a sync running.
     ///
     /// # Errors
-    /// As the work, and if it panics.
+    /// Returns the work's error, or an internal error if it panics.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         mut leaving: watch::Receiver<()>,
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_ends_where_the_app_leaves() {
+    async fn work_ends_when_the_app_goes_to_the_background() {
         let (leaves, leaving) = watch::channel(());
         let work = async move {
             leaves.send_replace(());
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_is_given_up_ends_before_the_next_begins() {
+    async fn abandoned_work_ends_before_the_next_begins() {
         let (given_up, ended) = (GivenUp::default(), Arc::new(AtomicBool::new(false)));
         let (started, mut has_started) = watch::channel(false);
         let held = NotesItsEnd(Arc::clone(&ended));

@@ -14,7 +14,7 @@ use crate::client::DeviceStatus;
 #[uniffi::export(with_foreign)]
 pub trait StatusObserver: Send + Sync {
     /// Called on a thread of the library, once at the beginning and after saves and steps of a sync; several changes in
-    /// a short time make one call. It may call the client. A failure ends nothing, and is ignored.
+    /// a short time make one call. It may call the client. A failure is ignored.
     ///
     /// # Errors
     /// Returns an error if the app's own code fails.
@@ -43,8 +43,8 @@ impl Drop for Subscription {
     }
 }
 
-/// Calls `tell` with what is found in the device, now and after changes, until the device is closed. One call ends
-/// before the next begins; changes in between make one more call. There are no calls while the app is in the
+/// Calls `tell` with what `find` reads from the device, now and after changes, until the device is closed. One call
+/// ends before the next begins; changes in between make one more call. There are no calls while the app is in the
 /// background.
 pub(super) fn observe<News: 'static>(
     device: &Arc<Device>,
@@ -56,16 +56,16 @@ pub(super) fn observe<News: 'static>(
     changes.mark_changed();
     let is_cancelled = Arc::new(AtomicBool::new(false));
     let cancelled = Arc::clone(&is_cancelled);
-    // Returns whether there is still a device.
+    // Returns `false` once the device is gone.
     let tell_of = Arc::new(move |device: &Weak<Device>| {
         let Some(found) = device.upgrade().map(|device| device.found()) else { return false };
         let news = match &found {
             Found::Open(core) => find(core),
-            // The first call that opens the store again notes a change.
+            // The call that opens the store again signals a change.
             Found::Resting => None,
             Found::Closed => return false,
         };
-        // The observer may close the client, which must close at once.
+        // The observer may close the client, which must not wait for this reference to the store.
         drop(found);
         if let Some(news) = news.filter(|_| !cancelled.load(Ordering::SeqCst)) {
             tell(news);
@@ -86,7 +86,7 @@ pub(super) fn observe<News: 'static>(
     Ok(Subscription { task: task.abort_handle(), is_cancelled })
 }
 
-/// The status, if it is to be reported.
+/// Reads the status for an observer; `None` if it cannot be read.
 pub(super) fn find_status(core: &OpenCore) -> Option<DeviceStatus> {
     let status = core.status();
     status.inspect_err(|error| tracing::warn!(%error, "the status cannot be read for an observer")).ok()
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_cancelled_is_told_nothing_that_was_found_meanwhile() {
+    fn a_subscription_cancelled_during_a_read_reports_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
         let device = Arc::new(Device::open(folder.path().into(), None).expect("opens"));
         let ((finds, finding), (go_on, gone_on)) = (mpsc::channel(), mpsc::channel::<()>());
@@ -117,10 +117,10 @@ mod tests {
         };
         let subscription = observe(&device, find, move |()| _ = told.send(()));
         let subscription = subscription.expect("a runtime");
-        finding.recv().expect("it begins to look");
+        finding.recv().expect("the read begins");
         subscription.cancel();
-        go_on.send(()).expect("it goes on");
+        go_on.send(()).expect("the read continues");
         // The sender is dropped with the task.
-        assert_eq!(tells.recv(), Err(mpsc::RecvError), "nothing is told");
+        assert_eq!(tells.recv(), Err(mpsc::RecvError), "nothing is reported");
     }
 }

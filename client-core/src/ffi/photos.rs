@@ -154,7 +154,7 @@ impl Client {
         self.save(|core| core.attach_photo_file(of, &photo, Path::new(&file)))
     }
 
-    /// The photos of a visit or an issue with their states, oldest first.
+    /// Returns the photos of a visit or an issue with their states, oldest first.
     ///
     /// # Errors
     /// Returns an error if the visit or issue is unknown, or the store cannot be read.
@@ -162,7 +162,7 @@ impl Client {
         Ok(self.core()?.photos_of(of)?.into_iter().map(PhotoLine::from).collect())
     }
 
-    /// The bytes of a photo's picture, verified.
+    /// Returns the bytes of a photo's picture, verified against its hash.
     ///
     /// # Errors
     /// Returns an error if this device does not have it, or its file is damaged or cannot be read.
@@ -192,7 +192,7 @@ impl Client {
         Ok(())
     }
 
-    /// A sync without the pictures, for a metered network.
+    /// Syncs the records without the pictures, for a metered network.
     ///
     /// # Errors
     /// As `sync`.
@@ -206,7 +206,7 @@ impl Client {
         self.given_up.run(leaving, async move { Ok(core.sync_records(&mut progress).await?) }).await
     }
 
-    /// Sends the unsent pictures, after the unsent records, and fetches nothing. If nothing is unsent, no connection is
+    /// Sends the unsent pictures, after the unsent ops, and fetches nothing. If nothing is unsent, no connection is
     /// made.
     ///
     /// # Errors

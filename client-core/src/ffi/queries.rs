@@ -32,10 +32,10 @@ pub struct Query {
     /// Only records that meet all of these.
     #[uniffi(default)]
     pub conditions: Vec<FieldCondition>,
-    /// Includes records that a later record has replaced.
+    /// Whether to include records that a later record has replaced.
     #[uniffi(default)]
     pub with_corrected: bool,
-    /// The latest first. Records are ordered by id, and ids that devices create grow with time.
+    /// Whether the latest come first. Records are ordered by id, and ids that devices create grow with time.
     #[uniffi(default)]
     pub newest_first: bool,
     /// How many records to skip.
@@ -61,7 +61,7 @@ pub struct FieldCondition {
 pub struct RecordPage {
     /// The records of the page.
     pub lines: Vec<ListedRecord>,
-    /// The number of records of the whole result.
+    /// The number of records in the whole result.
     pub total: u64,
 }
 
@@ -70,7 +70,7 @@ pub struct RecordPage {
 pub trait RecordsObserver: Send + Sync {
     /// Called on a thread of the library, once at the beginning and whenever a record of the page, its save state or
     /// the total has changed, and never otherwise. One call ends before the next begins; changes in between make one
-    /// more call. It may call the client. A failure ends nothing, and is ignored.
+    /// more call. It may call the client. A failure is ignored.
     ///
     /// # Errors
     /// Returns an error if the app's own code fails.
@@ -82,17 +82,17 @@ impl Client {
     /// Runs a query.
     ///
     /// # Errors
-    /// Returns an error if the query cannot be answered, or the store cannot be read.
+    /// Returns an error if the query is invalid, or the store cannot be read.
     pub fn query(&self, query: Query) -> Result<RecordPage, ClientError> {
         let query = query.try_into()?;
         Ok(self.core()?.query(&query)?.into())
     }
 
-    /// Calls an observer with a query's result, now and whenever a save or a sync changes it, while the subscription is
-    /// held.
+    /// Calls an observer with a query's result, now and whenever a save or a sync changes it, as long as the
+    /// subscription is held.
     ///
     /// # Errors
-    /// Returns an error if the query cannot be answered, or the client was closed.
+    /// Returns an error if the query is invalid, or the client was closed.
     pub fn observe_records(
         &self,
         query: Query,
@@ -127,7 +127,7 @@ struct Told {
 }
 
 impl Told {
-    /// The query's result, if it differs from the last one. If nothing of its kind has changed, nothing is read.
+    /// Returns the query's result if it differs from the last one. Reads nothing if no record of its kind has changed.
     fn news(&mut self, core: &OpenCore, query: &client::Query) -> Result<Option<CorePage>, ClientError> {
         // The revision is read before the records: a save in between is seen next time.
         let at = (core.opening, core.revision(query.kind));

@@ -36,13 +36,13 @@ pub struct Identity {
 /// The device's status.
 #[uniffi::remote(Record)]
 pub struct DeviceStatus {
-    /// Saves that the server has not acknowledged.
+    /// Ops that the server has not acknowledged. An op is one saved change of one record.
     pub unsent_ops: u64,
     /// When the oldest of them was saved, Unix milliseconds.
     pub oldest_unsent_ms: Option<i64>,
-    /// Saves that the server rejected.
+    /// Rejected ops: those that the server refused.
     pub rejected_ops: u64,
-    /// Unsent pictures. Those of rejected saves are not counted.
+    /// Unsent pictures. Those of rejected ops are not counted.
     pub unsent_photos: u64,
     /// Their bytes.
     pub unsent_photo_bytes: u64,
@@ -54,7 +54,7 @@ pub struct DeviceStatus {
     /// The end of the last sync, Unix milliseconds.
     pub last_sync_ms: Option<i64>,
     /// If the phone were lost now, only what was saved after this moment would be lost, pictures included; none if the
-    /// device never synced. Rejected saves and stuck pictures are only on this device in any case.
+    /// device never synced. Rejected ops and stuck pictures are only on this device in any case.
     pub safe_to_lose_up_to_ms: Option<i64>,
     /// The server's clock minus the device's, measured by the last sync.
     pub server_offset_ms: Option<i64>,
@@ -103,9 +103,9 @@ pub struct PlannedCall {
 /// The progress of a sync. Each figure only grows, and no part exceeds its total.
 #[uniffi::remote(Record)]
 pub struct SyncProgress {
-    /// Saves that the server has merged or rejected.
+    /// Ops that the server has merged or rejected.
     pub ops_done: u64,
-    /// Saves to be sent.
+    /// Ops to be sent.
     pub ops_total: u64,
     /// Records received from the server.
     pub records_pulled: u64,
@@ -121,9 +121,9 @@ pub struct SyncProgress {
 /// The outcome of a sync.
 #[uniffi::remote(Record)]
 pub struct SyncReport {
-    /// Saves that the server merged.
+    /// Ops that the server merged.
     pub merged: u64,
-    /// Saves that it rejected; `rejected` lists them.
+    /// Ops that it rejected; the call `rejected` lists them.
     pub rejected: u64,
     /// Records received from the server.
     pub records_pulled: u64,
@@ -135,7 +135,7 @@ pub struct SyncReport {
     pub homes_dropped: u64,
     /// Everything captured up to this moment is on the server, Unix milliseconds.
     pub captured_through_ms: i64,
-    /// Saves made while the sync ran. They wait for the next one.
+    /// Ops saved while the sync ran. They wait for the next one.
     pub unsent_ops: u64,
     /// The outcome of the pictures.
     pub photos: PhotoReport,
@@ -144,11 +144,11 @@ pub struct SyncReport {
 /// The outcome of a push.
 #[uniffi::remote(Record)]
 pub struct PushReport {
-    /// Saves that the server merged.
+    /// Ops that the server merged.
     pub merged: u64,
-    /// Saves that it rejected; `rejected` lists them.
+    /// Ops that it rejected; the call `rejected` lists them.
     pub rejected: u64,
-    /// Saves made at the last moment. They wait for the next push or sync.
+    /// Ops saved while the push ran. They wait for the next push or sync.
     pub unsent_ops: u64,
 }
 
@@ -229,7 +229,7 @@ pub enum Due {
     NextDay,
 }
 
-/// An urgent matter for the superior.
+/// A new issue: an urgent matter for the superior.
 #[uniffi::remote(Record)]
 pub struct NewIssue {
     /// What it is about.
@@ -269,14 +269,14 @@ pub struct VisitBundle {
     /// Answers to the visit's tasks.
     #[uniffi(default)]
     pub task_answers: BTreeMap<String, bool>,
-    /// The store's important matters.
+    /// The visit's note (本店重要事务).
     #[uniffi(default)]
     pub note: Option<String>,
     /// The shelf; its `visit` is filled in.
     pub shelf: ShelfObservation,
     /// The stock counted; its `visit` is filled in.
     pub count: StockCount,
-    /// Urgent matters.
+    /// The issues raised in the visit.
     #[uniffi(default)]
     pub issues: Vec<NewIssue>,
 }
@@ -342,7 +342,7 @@ pub struct ListedRecord {
 }
 
 impl ListedRecord {
-    /// `None` if this version does not know the record's kind.
+    /// Converts a record; `None` if this version does not know its kind.
     pub(super) fn of(line: RecordLine) -> Option<Self> {
         let RecordLine { record, state } = line;
         Some(Self {
@@ -356,7 +356,7 @@ impl ListedRecord {
     }
 }
 
-/// Why the server rejected a save. The order is stable.
+/// Why the server rejected an op. The order is stable.
 #[uniffi::remote(Enum)]
 pub enum Refusal {
     /// Not a frame of this version, or not allowed at this point of the session.
@@ -375,13 +375,13 @@ pub enum Refusal {
     OutOfScope,
     /// The role may not write the kind.
     NotAWriter,
-    /// The save breaks a rule of its kind's declaration.
+    /// The op breaks a rule of its kind's declaration.
     Invalid,
     /// The record lives in another home.
     OtherHome,
     /// The record was written by another person, and its kind is corrected only by new records.
     NotTheAuthor,
-    /// The server does not know the kind; the save is kept until it does.
+    /// The server does not know the kind; it keeps the op until it does.
     UnknownKind,
     /// The device's store was restored from a backup or copied to another device.
     Cloned,
@@ -389,16 +389,16 @@ pub enum Refusal {
     Unnamed,
     /// A reason added by a newer server.
     Other,
-    /// The server knows no device of this number, or another one.
+    /// The server knows no device of this number, or knows another device by it.
     UnknownDevice,
 }
 
-/// A save that the server rejected.
+/// A rejected op: one that the server refused.
 #[derive(Clone, PartialEq, Debug, uniffi::Record)]
 pub struct RejectedSave {
     /// Its id.
     pub id: RejectedId,
-    /// The record that it was to change.
+    /// The record that it changes.
     pub record: RecordId,
     /// The record's home.
     pub home: Home,
@@ -408,7 +408,7 @@ pub struct RejectedSave {
     pub message_zh: String,
     /// The reason in the server's words.
     pub message: String,
-    /// The save's fields; none if this version does not know its kind.
+    /// The op's fields; none if this version does not know its kind.
     pub content: Option<RecordContent>,
 }
 
@@ -438,9 +438,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fix_is_on_the_map() {
+    fn degrees_are_converted_and_checked() {
         let fix = GpsFix { latitude: 31.24, longitude: 121.49, accuracy_m: Some(7.6), mocked: false };
-        let at = super::visit_ops::GpsFix::try_from(fix).expect("on the map");
+        let at = super::visit_ops::GpsFix::try_from(fix).expect("a valid fix");
         assert_eq!((at.latitude_e7, at.longitude_e7), (312_400_000, 1_214_900_000));
         assert_eq!(at.accuracy_m, Some(8));
         for latitude in [90.1, f64::NAN, f64::INFINITY] {

@@ -10,11 +10,11 @@ use crate::client::rescue::{self, RescueReport};
 /// The result of a rescue.
 #[uniffi::remote(Record)]
 pub struct RescueReport {
-    /// Unsent saves.
+    /// Unsent ops.
     pub unsent: u64,
-    /// Rejected saves.
+    /// Rejected ops.
     pub rejected: u64,
-    /// Acknowledged saves and confirmed records.
+    /// Acknowledged ops and confirmed records.
     pub confirmed: u64,
     /// Pictures that the server does not have, as far as the store knows; their files are in the folder beside the
     /// file.

@@ -39,7 +39,7 @@ texts! {
     VisitId;
     /// The id of a route plan.
     RoutePlanId;
-    /// A rejected save, such as D3-12.
+    /// The id of a rejected op, such as D3-12.
     RejectedId;
     /// A calendar day, such as 2026-11-23.
     Day;
@@ -56,11 +56,11 @@ uniffi::custom_type!(
     { remote, lower: |number| number.0, try_lift: |number| Ok(DeviceNo(number)) }
 );
 
-/// A product's GTIN and a lot.
+/// A product's GTIN and a lot number.
 type GtinLot = (Gtin, String);
 
 uniffi::custom_type!(
-    /// A product's GTIN and a lot, such as 06901234567892/L7.
+    /// A product's GTIN and a lot number, such as 06901234567892/L7.
     GtinLot,
     String,
     { remote, lower: |line| format!("{}/{}", line.0, line.1), try_lift: |text| Ok(gtin_lot(&text)?) }
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_a_lot_survives_its_text() {
+    fn a_gtin_with_a_lot_round_trips() {
         let line = gtin_lot("6901234567892/L7/2").expect("a line");
         assert_eq!(line.1, "L7/2");
         assert_eq!(gtin_lot(&format!("{}/{}", line.0, line.1)).expect("the same"), line);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_cross_as_hash_maps_do() {
+    fn a_btree_map_is_encoded_like_a_hash_map() {
         let lines = BTreeMap::from([("a".to_owned(), 1_i64), ("b".to_owned(), 2)]);
         let mut bytes = Vec::new();
         <BTreeMap<_, _> as Lower<UniFfiTag>>::write(lines.clone(), &mut bytes);

@@ -18,7 +18,7 @@ import xundian.client.open
 const val MILK = "6901234567892"
 const val BISCUITS = "6901028075831"
 
-/** What happens in the shop. No network is needed. */
+/** Records the visit. This needs no network. */
 fun record(client: Client, outletCode: String) {
     val outlet = client.outletNamed(outletCode)
     val visit = client.openVisit(outlet, GpsFix(latitude = 39.9076, longitude = 116.4591, accuracyM = 8.0))

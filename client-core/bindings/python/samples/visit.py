@@ -23,7 +23,7 @@ MILK, BISCUITS = "6901234567892", "6901028075831"
 
 
 def record(client: Client, outlet_code: str) -> None:
-    """What happens in the shop. No network is needed."""
+    """Records the visit. This needs no network."""
     outlet = client.outlet_named(outlet_code)
     visit = client.open_visit(outlet, GpsFix(latitude=39.9076, longitude=116.4591, accuracy_m=8.0))
     client.observe_shelf(visit, ShelfObservation(present={MILK: True, BISCUITS: False}, facings_own={MILK: 4}))

@@ -77,11 +77,11 @@ class Server:
         return done.stdout
 
     def wait(self) -> None:
-        """The console is the last to listen."""
+        """Waits until the console listens, which comes last."""
         deadline = time.monotonic() + 60
         while True:
-            assert self.process.poll() is None, "the server ended at once"
-            assert time.monotonic() < deadline, "the server does not come up"
+            assert self.process.poll() is None, "the server exited at once"
+            assert time.monotonic() < deadline, "the server does not start"
             try:
                 socket.create_connection(("127.0.0.1", self.http_port), timeout=1).close()
                 return
@@ -99,7 +99,7 @@ class Server:
 
     @contextmanager
     def silent(self) -> Iterator[None]:
-        """The server does not answer: its process is held up."""
+        """Stops the server's process, so that it does not answer."""
         self.process.send_signal(signal.SIGSTOP)
         try:
             yield
@@ -108,7 +108,7 @@ class Server:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Nothing listens at the server's address, and its folder is let go of."""
+        """Shuts the server down: nothing listens at its address, and its folder is free."""
         self.stop()
         try:
             yield
@@ -117,7 +117,7 @@ class Server:
 
     @contextmanager
     def at(self, address: str) -> Iterator[None]:
-        """The server is at another address, which must be free."""
+        """Runs the server at another address, which must be free."""
         self.stop()
         self.serve(address)
         try:
@@ -146,14 +146,14 @@ def serving(folder: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The one that all tests share."""
+    """The server that all tests share."""
     with serving(tmp_path_factory.mktemp("server")) as server:
         yield server
 
 
 @pytest.fixture
 def another_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One for a test that does it harm."""
+    """A server of its own, for a test that damages or stops it."""
     with serving(tmp_path_factory.mktemp("another_server")) as server:
         yield server
 
@@ -172,8 +172,8 @@ async def device(server: Server, folder: Path, person: str) -> Client:
 
 
 def later(first: Client, then: Client) -> None:
-    """Of two changes the later one stands: waits until the clock of the device that changes something then is past that
-    of the one that did so first, as each measured the server's, and past whatever either of them has seen."""
+    """Waits until a change made on `then` wins over one already made on `first`: until the clock of `then`, corrected by
+    the server offset that it measured, is past that of `first` and past the present moment."""
 
     def now_ms() -> int:
         return time.time_ns() // 1_000_000

@@ -1,9 +1,9 @@
-"""A client that another program leads, where two languages meet in a test: a call a line, its answer a line, in JSON.
+"""A client driven by another program, for tests with two languages. Each call and each answer is one line of JSON.
 
     {"call": "settle", "arguments": ["01890a5d-ac96-774b-bcce-b302099a8057", "KEPT"]}
     {"answer": null}
 
-What fails ends it, with its reason on the standard error output.
+A failure ends the program, with the reason on standard error.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ STUCK_AFTER_S = 120
 
 
 class Peer:
-    """What it can be asked for."""
+    """The calls."""
 
     client: Client
 
@@ -52,7 +52,7 @@ class Peer:
 
 
 def plain(value: object) -> object:
-    """What the library gave, in JSON. A choice is its name; a choice with data is its name and what it holds."""
+    """Converts a value of the library to JSON. An enum becomes its name; an enum with data, its name and its values."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, Enum):

@@ -1,4 +1,4 @@
-"""An app that leaves the foreground in the middle of a sync."""
+"""An app that goes to the background during a sync."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from test_threads import record_visits
 from xundian_client import Client, ErrorCode
 
 
-async def test_a_running_sync_ends_and_the_next_one_goes_on(phone: Client, server: Server) -> None:
+async def test_a_running_sync_ends_and_the_next_one_resumes(phone: Client, server: Server) -> None:
     record_visits(phone, 1)
     with server.silent():
         sync = asyncio.create_task(phone.sync())

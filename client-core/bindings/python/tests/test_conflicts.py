@@ -1,4 +1,4 @@
-"""Two people change the same offline: both values reach everybody concerned, and one of them settles it."""
+"""Two people change the same field offline: everybody concerned sees both values, and one person settles the conflict."""
 
 import copy
 from pathlib import Path
@@ -27,13 +27,13 @@ MILK = "06901234567892"
 
 @pytest.fixture
 async def tablet(server: Server, tmp_path: Path) -> Client:
-    """A device of the manager's, who may write the outlet as well."""
+    """A device of the manager, who may also write the outlet."""
     return await device(server, tmp_path / "tablet", "R001")
 
 
 @pytest.fixture
 async def desk(server: Server, tmp_path: Path) -> Client:
-    """Another one."""
+    """Another device of the manager."""
     return await device(server, tmp_path / "desk", "R001")
 
 
@@ -43,12 +43,12 @@ def outlet_of(client: Client, outlet: str) -> Outlet:
     return line.content.entity
 
 
-async def test_two_edit_one_outlet_offline_and_all_see_both_values(phone: Client, tablet: Client, desk: Client) -> None:
+async def test_two_offline_edits_of_one_outlet_show_both_values_to_all(phone: Client, tablet: Client, desk: Client) -> None:
     outlet = phone.outlet_named("BJ-1")
     tablet.edit(outlet, RecordContent.OUTLET(Outlet(note="周一盘点", channel=Channel.SUPERMARKET)))
     later(tablet, desk)
     desk.edit(outlet, RecordContent.OUTLET(Outlet(note="周二盘点", channel=Channel.CONVENIENCE)))
-    assert outlet_of(tablet, outlet).note == "周一盘点", "seen at once"
+    assert outlet_of(tablet, outlet).note == "周一盘点", "visible at once"
     for client in (desk, tablet, desk, phone):
         await client.sync()
 
@@ -87,7 +87,7 @@ async def test_two_edit_one_outlet_offline_and_all_see_both_values(phone: Client
     assert code(raised) is ErrorCode.RECORD_UNKNOWN
 
 
-async def test_a_form_writes_what_the_person_changed(tablet: Client, desk: Client) -> None:
+async def test_an_edit_with_before_writes_only_the_changes(tablet: Client, desk: Client) -> None:
     outlet = tablet.outlet_named("BJ-2")
     tablet.edit(outlet, RecordContent.OUTLET(Outlet(phone="010-1", open_hours="9-21")))
     await tablet.sync()
@@ -102,10 +102,10 @@ async def test_a_form_writes_what_the_person_changed(tablet: Client, desk: Clien
     await desk.sync()
     assert (outlet_of(desk, outlet).phone, outlet_of(desk, outlet).open_hours) == ("010-3", None)
     [conflict] = [line for line in desk.conflicts(Home.OUTLET(outlet)) if line.field == "phone"]
-    assert (conflict.kept.text_en, conflict.lost.text_en) == ("010-3", "010-2"), "it came while the form was open"
+    assert (conflict.kept.text_en, conflict.lost.text_en) == ("010-3", "010-2"), "the other change arrived while the form was open"
 
 
-async def test_lines_are_named_by_their_products(phone: Client, server: Server, tmp_path: Path) -> None:
+async def test_a_conflict_in_a_line_names_the_product(phone: Client, server: Server, tmp_path: Path) -> None:
     outlet = phone.outlet_named("BJ-1")
     visit = phone.open_visit(outlet)
     await phone.sync()
@@ -122,7 +122,7 @@ async def test_lines_are_named_by_their_products(phone: Client, server: Server, 
     with pytest.raises(ClientError.Failed) as raised:
         other.settle_conflict(line.id, Decision.RESTORED)
     assert code(raised) is ErrorCode.NOT_EDITED and "盘点" in raised.value.message_zh
-    # A conflict is a record like any other, with its values as they were.
+    # A conflict is a record too, and holds the raw values.
     record = other.find(Kind.CONFLICT, line.id)
     assert record is not None and isinstance(record.content, RecordContent.CONFLICT)
     lost = record.content.entity.lost
@@ -131,9 +131,9 @@ async def test_lines_are_named_by_their_products(phone: Client, server: Server, 
     await phone.sync()
 
 
-async def test_what_the_server_refused_is_mended_and_taken(tablet: Client) -> None:
+async def test_a_rejected_op_is_mended_and_accepted(tablet: Client) -> None:
     outlet = tablet.outlet_named("BJ-2")
-    # Headquarters alone says where an outlet belongs.
+    # Only headquarters may write an outlet's unit.
     units = {line.content.entity.code: line.id for line in tablet.list(Kind.ORG_UNIT) if isinstance(line.content, RecordContent.ORG_UNIT)}
     tablet.edit(outlet, RecordContent.OUTLET(Outlet(unit=units["HQ"], address="望京街9号")))
     assert (await tablet.sync()).rejected == 1
@@ -153,7 +153,7 @@ async def test_what_the_server_refused_is_mended_and_taken(tablet: Client) -> No
     assert code(raised) is ErrorCode.REJECTED_UNKNOWN
 
 
-def test_what_is_not_edited(phone: Client) -> None:
+def test_edits_that_are_refused(phone: Client) -> None:
     outlet = phone.outlet_named("BJ-1")
     calls: list[tuple[str, RecordContent, RecordContent | None, ErrorCode]] = [
         (outlet, RecordContent.VISIT(Visit(note="改")), None, ErrorCode.NOT_EDITED),

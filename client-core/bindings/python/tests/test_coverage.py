@@ -1,4 +1,4 @@
-"""What the library exports is named in a test: who adds a call finds here that it has none yet."""
+"""Every export of the library is named in a test. These tests fail for a new call until it has one."""
 
 import inspect
 import re
@@ -12,15 +12,15 @@ TESTS = "\n".join(file.read_text(encoding="utf-8") for file in Path(__file__).pa
 
 SERVER = "needs a server that breaks the protocol, which ours does not"
 NOT_MADE_HERE = {
-    ErrorCode.OUTLET_OUT_OF_SCOPE: "what leaves the scope leaves the device, which then does not know it",
-    ErrorCode.INTERNAL: "a fault of the library, of which none is known",
-    ErrorCode.NO_OPEN_VISIT: "current_visit answers with None instead",
-    ErrorCode.ZONE_UNKNOWN: "the server imports no outlet of an unknown zone",
-    ErrorCode.STORE_FULL: "takes a million saves",
-    ErrorCode.PHOTOS_FULL: "takes a thousand pictures",
-    ErrorCode.SERVER_RESTORED: "takes more saves than a device keeps",
-    ErrorCode.DEVICE_DATE: "takes a phone whose clock is set by years",
-    ErrorCode.SERVER_SILENT: "takes a server that falls silent in the middle of a session",
+    ErrorCode.OUTLET_OUT_OF_SCOPE: "an outlet that leaves the scope also leaves the device, which then does not know it",
+    ErrorCode.INTERNAL: "a bug in the library; none is known",
+    ErrorCode.NO_OPEN_VISIT: "current_visit returns None instead",
+    ErrorCode.ZONE_UNKNOWN: "the server imports no outlet with an unknown time zone",
+    ErrorCode.STORE_FULL: "needs a million saves",
+    ErrorCode.PHOTOS_FULL: "needs a thousand pictures",
+    ErrorCode.SERVER_RESTORED: "needs more saves than a device keeps",
+    ErrorCode.DEVICE_DATE: "needs a phone whose clock is wrong by years",
+    ErrorCode.SERVER_SILENT: "needs a server that falls silent during a session",
     ErrorCode.SESSION_ENDED: SERVER,
     ErrorCode.SERVER_UNREADABLE: SERVER,
     ErrorCode.VERSION_REFUSED: SERVER,
@@ -30,7 +30,7 @@ NOT_MADE_HERE = {
 
 
 def exported() -> set[str]:
-    """The functions of the package, and the methods of its objects and observers."""
+    """Returns the functions of the package, and the methods of its objects and observers."""
     names = {name: getattr(GENERATED, name) for name in GENERATED.__all__}
     functions = {name for name, value in names.items() if inspect.isfunction(value)}
     of_library = [value for name, value in names.items() if {f"{name}Protocol", f"{name}Impl"} & names.keys()]
@@ -44,5 +44,5 @@ def test_every_exported_function_is_called_in_a_test() -> None:
     assert [call for call in sorted(calls) if not re.search(rf"(\.|\bdef |\bawait |\s){call}\(", TESTS)] == []
 
 
-def test_every_error_has_a_test_or_a_reason_why_it_has_none_here() -> None:
+def test_every_error_code_has_a_test_or_a_reason_for_none() -> None:
     assert {error for error in ErrorCode if not re.search(rf"ErrorCode\.{error.name}\b", TESTS)} == NOT_MADE_HERE.keys()

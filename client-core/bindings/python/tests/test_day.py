@@ -1,4 +1,4 @@
-"""A merchandiser's day: recorded offline, seen at once, synced, seen by the manager."""
+"""A merchandiser's day: recorded offline, visible at once, synced, and seen by the manager."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ MILK = "6901234567892"
 MILK_14 = "0" + MILK
 
 
-def test_the_route_names_the_calls_of_the_day(phone: Client) -> None:
+def test_the_route_lists_the_calls_of_the_day(phone: Client) -> None:
     calls = phone.route(phone.today())
     assert [(call.order, call.code, call.must) for call in calls] == [(1, "BJ-2", True), (2, "BJ-1", False)]
     assert calls[0].name == "北京望京店" and calls[0].purpose == "盘点"
@@ -66,7 +66,7 @@ async def test_a_visit_is_saved_offline_and_synced_later(phone: Client) -> None:
     assert status.unsent_ops == 0 and status.safe_to_lose_up_to_ms is not None
 
 
-async def test_the_manager_sees_it_and_takes_the_issue_up(phone: Client, server: Server, tmp_path: Path) -> None:
+async def test_the_manager_sees_and_acknowledges_an_issue(phone: Client, server: Server, tmp_path: Path) -> None:
     outlet = phone.outlet_named("BJ-1")
     issue = NewIssue(issue_kind=IssueKind.OUT_OF_STOCK, severity=Severity.URGENT, text="缺货", due=Due.SAME_DAY)
     raised = phone.raise_issue(outlet, issue)
@@ -98,12 +98,12 @@ async def test_a_whole_visit_is_one_save(phone: Client) -> None:
     )
     visit = phone.record_visit(bundle)
     bundle.id = visit
-    assert phone.record_visit(bundle) == visit, "a second time it is there already"
+    assert phone.record_visit(bundle) == visit, "recording it again saves nothing"
     kinds = {type(line.content) for line in phone.list_home(Home.OUTLET(outlet)) if line.id == visit}
     assert kinds == {RecordContent.VISIT, RecordContent.SHELF_OBSERVATION}
 
 
-def test_the_rest_of_the_day(phone: Client) -> None:
+def test_departure_check_abort_movement_and_day_report(phone: Client) -> None:
     outlet = phone.outlet_named("BJ-1")
     phone.check_departure(DepartureCheck(folder=True, cloth=True, knife=False))
     visit = phone.open_visit(outlet)

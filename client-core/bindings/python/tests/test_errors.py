@@ -1,4 +1,4 @@
-"""What goes wrong has a stable code, and says what to do in Chinese and in English."""
+"""Errors have a stable code, and a message in Chinese and in English that says what to do."""
 
 import asyncio
 import resource
@@ -39,20 +39,20 @@ def code(raised: pytest.ExceptionInfo[ClientError.Failed]) -> ErrorCode:
 
 @contextmanager
 def fails(expected: ErrorCode) -> Iterator[pytest.ExceptionInfo[ClientError.Failed]]:
-    """That what is done in it fails with a code, in Chinese and in English."""
+    """Expects that its body fails with a code, and with a message in Chinese and in English."""
     with pytest.raises(ClientError.Failed) as raised:
         yield raised
     assert code(raised) is expected
 
 
-def test_an_outlet_that_is_not_there(phone: Client) -> None:
+def test_an_unknown_outlet(phone: Client) -> None:
     with pytest.raises(ClientError.Failed) as raised:
         phone.outlet_named("GZ-9")
     assert code(raised) is ErrorCode.OUTLET_UNKNOWN
     assert "GZ-9" in raised.value.message_zh and not raised.value.is_retryable
 
 
-def test_arguments_that_are_not_of_their_form(phone: Client) -> None:
+def test_malformed_arguments(phone: Client) -> None:
     outlet = phone.outlet_named("BJ-1")
     calls: list[Callable[[], object]] = [
         lambda: phone.find(Kind.VISIT, "no id"),
@@ -68,7 +68,7 @@ def test_arguments_that_are_not_of_their_form(phone: Client) -> None:
         assert code(raised) is ErrorCode.ARGUMENT
 
 
-def test_a_person_is_in_one_shop_at_a_time(phone: Client) -> None:
+def test_one_visit_is_open_at_a_time(phone: Client) -> None:
     visit = phone.open_visit(phone.outlet_named("BJ-1"))
     with pytest.raises(ClientError.Failed) as raised:
         phone.open_visit(phone.outlet_named("BJ-2"))
@@ -82,7 +82,7 @@ def test_a_person_is_in_one_shop_at_a_time(phone: Client) -> None:
     assert code(raised) is ErrorCode.VISIT_CLOSED
 
 
-def test_what_does_not_fit_what_was_before(phone: Client) -> None:
+def test_invalid_saves(phone: Client) -> None:
     outlet = phone.outlet_named("BJ-1")
     with fails(ErrorCode.VISIT_UNKNOWN):
         phone.close_visit(str(uuid.uuid4()))
@@ -105,7 +105,7 @@ async def test_an_issue_is_closed_once(server: Server, tmp_path: Path) -> None:
     await manager.sync()
 
 
-async def test_a_folder_that_is_of_no_use(phone: Client, server: Server, tmp_path: Path) -> None:
+async def test_an_unusable_folder(phone: Client, server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder", encoding="utf-8")
     with fails(ErrorCode.STORE_DISK):
         Client.open(str(tmp_path / "file"))
@@ -119,12 +119,12 @@ async def test_a_folder_that_is_of_no_use(phone: Client, server: Server, tmp_pat
     assert (await damaged.sync()).merged == 3
 
 
-async def test_a_disk_without_room(phone: Client) -> None:
+async def test_a_full_disk(phone: Client) -> None:
     before = raise_issue(phone)
     with no_room():
         with fails(ErrorCode.STORE_DISK) as raised:
             raise_issue(phone)
-        assert not raised.value.is_retryable, "it may be there all the same"
+        assert not raised.value.is_retryable, "it may be stored anyway"
         with fails(ErrorCode.STORE_DISK) as raised:
             phone.status()
         assert raised.value.is_retryable
@@ -133,7 +133,7 @@ async def test_a_disk_without_room(phone: Client) -> None:
     assert (await phone.sync()).rejected == 0
 
 
-async def test_a_disk_without_room_while_a_sync_waits_for_the_server(phone: Client, server: Server) -> None:
+async def test_a_full_disk_while_a_sync_waits_for_the_server(phone: Client, server: Server) -> None:
     raise_issue(phone)
     with server.silent():
         sync = asyncio.create_task(phone.sync())
@@ -149,7 +149,7 @@ async def test_a_disk_without_room_while_a_sync_waits_for_the_server(phone: Clie
 
 @contextmanager
 def no_room() -> Iterator[None]:
-    """Whatever this process writes is refused, as on a full disk."""
+    """Lets every write of this process fail, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
@@ -180,7 +180,7 @@ async def test_a_device_that_is_not_enrolled(tmp_path: Path) -> None:
     assert code(raised) is ErrorCode.NOT_ENROLLED
 
 
-async def test_invitations_that_do_not_count(server: Server, tmp_path: Path) -> None:
+async def test_invalid_invitations(server: Server, tmp_path: Path) -> None:
     client = Client.open(str(tmp_path / "phone"))
     with pytest.raises(ClientError.Failed) as raised:
         await client.enrol("xd1-", "phone")
@@ -198,7 +198,7 @@ async def test_invitations_that_do_not_count(server: Server, tmp_path: Path) -> 
     assert code(raised) is ErrorCode.INVITATION_REFUSED and "another person" in raised.value.message_en
 
 
-async def test_a_device_that_is_enrolled_anew_keeps_its_unsent_work(phone: Client, server: Server) -> None:
+async def test_a_device_that_is_enrolled_again_keeps_its_unsent_work(phone: Client, server: Server) -> None:
     before = phone.identity()
     visit = phone.open_visit(phone.outlet_named("BJ-1"))
     phone.close_visit(visit)
@@ -219,7 +219,7 @@ def test_a_folder_is_open_once(phone: Client, tmp_path: Path) -> None:
     assert again.identity() is not None
 
 
-async def test_a_folder_takes_one_key_for_all_its_life(server: Server, tmp_path: Path) -> None:
+async def test_a_sealed_folder_opens_only_with_its_key(server: Server, tmp_path: Path) -> None:
     folder, key, other = tmp_path / "sealed", bytes(range(32)), bytes(32)
     phone = Client.open(str(folder), key=key)
     await phone.enrol(server.invitation("M001"), "a phone with a keystore")
@@ -245,8 +245,8 @@ async def test_a_folder_takes_one_key_for_all_its_life(server: Server, tmp_path:
     phone.close()
 
 
-async def test_a_rejected_save_is_seen_sent_again_and_dropped(server: Server, tmp_path: Path) -> None:
-    # From today on she holds no position, so the outlet is not in her scope; the device does not know yet.
+async def test_rejected_ops_are_listed_resent_and_dropped(server: Server, tmp_path: Path) -> None:
+    # From today on she holds no position, so the outlet is out of her scope. The device does not know that yet.
     phone = await device(server, tmp_path / "phone", "M001")
     visit = phone.open_visit(phone.outlet_named("BJ-1"))
     phone.close_visit(visit)

@@ -1,4 +1,4 @@
-"""A process that records with a key is killed at random moments: every save that it acknowledged is there."""
+"""A process that records into a sealed folder is killed at random moments. No save that it acknowledged is lost."""
 
 import os
 import random
@@ -14,7 +14,7 @@ SAVES = 200
 KILLS = int(os.environ.get("XUNDIAN_KILLS", "10"))
 KEY = bytes(range(32))
 
-# Says each save once the call has returned.
+# Prints each save after the call has returned.
 RECORDS = f"""
 import sys
 from xundian_client import Client, MovementCause, StockMovement
@@ -34,7 +34,7 @@ async def test_a_kill_loses_no_acknowledged_save(server: Server, tmp_path: Path)
     rng = random.Random(seed)
     folder = tmp_path / "phone"
     phone = Client.open(str(folder), key=KEY)
-    await phone.enrol(server.invitation("M001"), "a phone that dies")
+    await phone.enrol(server.invitation("M001"), "a phone that is killed")
     await phone.sync()
     acknowledged: dict[str, int] = {}
     kills = 0
@@ -47,16 +47,16 @@ async def test_a_kill_loses_no_acknowledged_save(server: Server, tmp_path: Path)
             assert isinstance(line.content, RecordContent.STOCK_MOVEMENT)
             found[line.id] = next(iter(line.content.entity.units.values()))
         missing = [id for id, units in acknowledged.items() if found.get(id) != units]
-        assert missing == [], f"XUNDIAN_SEED={seed}: {missing} were acknowledged"
-        # One more may be durable at each kill, whose acknowledgement died with the process.
+        assert missing == [], f"XUNDIAN_SEED={seed}: {missing} were acknowledged and are lost"
+        # Each kill may leave one more durable save, killed before it was acknowledged.
         assert len(found) - len(acknowledged) <= KILLS
-    assert kills > 0, "no process was killed before its end"
+    assert kills > 0, "no process was killed before it finished"
     assert (await phone.sync()).merged == len(found)
     phone.close()
 
 
 def record_until_killed(folder: Path, acknowledged: dict[str, int], rng: random.Random) -> bool:
-    """Kills the process a moment after a random save. Returns whether it was still at work."""
+    """Kills the process a moment after a random save. Returns whether it was still recording."""
     child = subprocess.Popen([sys.executable, "-c", RECORDS, str(folder)], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     said: list[str] = []
@@ -67,7 +67,7 @@ def record_until_killed(folder: Path, acknowledged: dict[str, int], rng: random.
     said += child.stdout.readlines()
     child.wait()
     for line in said:
-        # The last line may be torn.
+        # The last line may be incomplete.
         if line.endswith("\n") and line != "done\n":
             id, units = line.split()
             acknowledged[id] = int(units)

@@ -1,4 +1,4 @@
-"""Lists that stay fresh, hints from the platform, and rescue."""
+"""Observed lists, hints from the platform, and rescue."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ class Pages(RecordsObserver):
             assert self.changed.wait_for(is_there, 60)
 
 
-async def test_a_list_stays_fresh(phone: Client) -> None:
+async def test_an_observed_list_is_updated(phone: Client) -> None:
     pages, before = Pages(), phone.query(OPEN).total
     subscription = phone.observe_records(OPEN, pages)
     pages.wait_for(before)
@@ -66,7 +66,7 @@ async def test_a_list_stays_fresh(phone: Client) -> None:
     subscription.cancel()
 
 
-def test_a_query_says_what_it_cannot_ask_for(phone: Client) -> None:
+def test_invalid_queries_and_pages(phone: Client) -> None:
     wrong = [
         Query(kind=Kind.ISSUE, conditions=[FieldCondition(field="colour", one_of=["red"])]),
         Query(kind=Kind.ISSUE, conditions=[FieldCondition(field="state", one_of=["new"])]),
@@ -93,10 +93,10 @@ async def test_in_the_background_the_folder_is_free(phone: Client, tmp_path: Pat
     assert raised.value.code is ErrorCode.STORE_IN_USE
 
 
-async def test_a_damaged_device_is_rescued_set_aside_and_enrolled_anew(server: Server, tmp_path: Path) -> None:
+async def test_a_damaged_device_is_rescued_set_aside_and_enrolled_again(server: Server, tmp_path: Path) -> None:
     folder, key, file = tmp_path / "phone", bytes(range(32)), tmp_path / "rescued.ndjson"
     phone = Client.open(str(folder), key=key)
-    await phone.enrol(server.invitation("M001"), "a phone that decays")
+    await phone.enrol(server.invitation("M001"), "a phone that is damaged")
     await phone.sync()
     issues = [raise_issue(phone) for _ in range(3)]
     with pytest.raises(ClientError.Failed) as raised:
@@ -125,7 +125,7 @@ async def test_a_damaged_device_is_rescued_set_aside_and_enrolled_anew(server: S
         set_aside(str(folder))
     assert raised.value.code is ErrorCode.NO_STORE
     phone = Client.open(str(folder), key=bytes(32))
-    await phone.enrol(server.invitation("M001"), "the same phone, anew")
+    await phone.enrol(server.invitation("M001"), "the same phone, enrolled again")
     await phone.sync()
     assert phone.status().unsent_ops == 0
     phone.close()

@@ -1,4 +1,4 @@
-"""Photos: attached offline, sent after the records, and found again if their files come to harm."""
+"""Photos: attached offline, sent after the records, and repaired after damage to their files."""
 
 import uuid
 from pathlib import Path
@@ -33,7 +33,7 @@ SHELF = NewPhoto(subject=PhotoSubject.SHELF, source=PhotoSource.IN_APP, fix=GpsF
 
 
 def picture() -> bytes:
-    """A picture of some shelves. No two are equal."""
+    """Returns a picture of some shelves, each time another one."""
     return (PICTURES / "baseline.jpg").read_bytes() + str(uuid.uuid4()).encode()
 
 
@@ -83,7 +83,7 @@ async def test_a_picture_of_an_issue_is_copied_from_its_file(phone: Client, serv
         manager.photo_bytes(line.photo.content_hash)
 
 
-async def test_where_the_network_costs_by_the_byte_the_records_go_alone(phone: Client, server: Server) -> None:
+async def test_records_sync_without_their_pictures(phone: Client, server: Server) -> None:
     class Steps(ProgressObserver):
         last: SyncProgress | None = None
 
@@ -99,12 +99,12 @@ async def test_where_the_network_costs_by_the_byte_the_records_go_alone(phone: C
     steps = Steps()
     assert (await phone.send_photos(steps)).stored == 1
     assert steps.last is not None and steps.last.photo_bytes_done == steps.last.photo_bytes_total == len(shown)
-    # Where nothing waits nobody is asked.
+    # If no picture is unsent, no connection is made.
     with server.silent():
         assert (await phone.send_photos()).waiting == 0
 
 
-def test_what_is_no_picture_is_not_taken(phone: Client, tmp_path: Path) -> None:
+def test_invalid_photos_are_refused(phone: Client, tmp_path: Path) -> None:
     visit, unknown = PhotoOf.VISIT(visited(phone)), str(uuid.uuid4())
     with fails(ErrorCode.PHOTO_FORM):
         phone.attach_photo(visit, SHELF, b"no picture")
@@ -132,7 +132,7 @@ def test_what_is_no_picture_is_not_taken(phone: Client, tmp_path: Path) -> None:
     assert phone.photos_of(visit) == [] and phone.status().unsent_photos == 0, "nothing is left behind"
 
 
-async def test_a_damaged_picture_is_found_and_mended_by_attaching_it_again(phone: Client, tmp_path: Path) -> None:
+async def test_a_damaged_picture_is_found_and_repaired_by_attaching_it_again(phone: Client, tmp_path: Path) -> None:
     visit, shown = PhotoOf.VISIT(visited(phone)), picture()
     id = phone.attach_photo(visit, SHELF, shown)
     hash = phone.photos_of(visit)[0].photo.content_hash
@@ -150,7 +150,7 @@ async def test_a_damaged_picture_is_found_and_mended_by_attaching_it_again(phone
     assert (await phone.sync()).photos.stored == 1
 
 
-def test_a_folder_of_pictures_that_cannot_be_used_is_worth_another_try(phone: Client, tmp_path: Path) -> None:
+def test_an_unusable_folder_of_pictures_is_retryable(phone: Client, tmp_path: Path) -> None:
     visit, folder = PhotoOf.VISIT(visited(phone)), tmp_path / "phone" / "photos"
     folder.touch()
     with fails(ErrorCode.PHOTO_FOLDER) as raised:
@@ -160,11 +160,11 @@ def test_a_folder_of_pictures_that_cannot_be_used_is_worth_another_try(phone: Cl
     phone.attach_photo(visit, SHELF, picture())
 
 
-async def test_what_the_server_could_not_store_is_kept_and_offered_again(another_server: Server, tmp_path: Path) -> None:
+async def test_a_picture_that_the_server_could_not_store_is_offered_again(another_server: Server, tmp_path: Path) -> None:
     phone = await device(another_server, tmp_path / "phone", "M001")
     visit, shown = PhotoOf.VISIT(visited(phone)), picture()
     phone.attach_photo(visit, SHELF, shown)
-    # A file where the server needs a folder: as good as a disk that fails.
+    # A file where the server needs a folder has the effect of a failing disk.
     in_the_way = another_server.data / "photos" / "pictures"
     in_the_way.parent.mkdir(exist_ok=True)
     in_the_way.touch()
@@ -173,13 +173,13 @@ async def test_what_the_server_could_not_store_is_kept_and_offered_again(another
     assert isinstance(line.state, PhotoState.DECLINED)
     assert line.state.why is Refusal.UNAVAILABLE and line.state.is_tried_again and line.state.message_zh
     in_the_way.unlink()
-    # It would be offered by itself a minute later.
+    # It would be offered automatically a minute later.
     assert line.photo.content_hash is not None
     phone.retry_photo(line.photo.content_hash)
     assert (await phone.send_photos()).stored == 1
 
 
-async def test_the_same_picture_of_another_device_is_not_sent_again(phone: Client, server: Server, tmp_path: Path) -> None:
+async def test_a_picture_that_another_device_sent_is_not_sent_again(phone: Client, server: Server, tmp_path: Path) -> None:
     outlet, shown = phone.outlet_named("BJ-2"), picture()
     issue = NewIssue(issue_kind=IssueKind.DISPLAY, severity=Severity.SEVERE, text="堆头被拆", due=Due.NEXT_DAY)
     phone.attach_photo(PhotoOf.ISSUE(phone.raise_issue(outlet, issue)), SHELF, shown)
@@ -190,7 +190,7 @@ async def test_the_same_picture_of_another_device_is_not_sent_again(phone: Clien
     assert (report.stored, report.bytes_sent) == (1, 0)
 
 
-async def test_a_sealed_folder_shows_no_picture(server: Server, tmp_path: Path) -> None:
+async def test_a_sealed_folder_holds_no_readable_picture(server: Server, tmp_path: Path) -> None:
     folder, shown = tmp_path / "sealed", picture()
     phone = Client.open(str(folder), key=bytes(range(32)))
     await phone.enrol(server.invitation("M001"), "a phone with a keystore")

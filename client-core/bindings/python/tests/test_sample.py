@@ -1,4 +1,4 @@
-"""The sample does what it says."""
+"""The sample records a visit, syncs, and reports errors."""
 
 import subprocess
 import sys
@@ -18,6 +18,6 @@ def test_the_sample_records_a_visit_and_syncs(server: Server, tmp_path: Path) ->
     assert "merged 5 rejected 0" in again.stdout, again.stderr
 
 
-def test_the_sample_says_what_is_wrong(tmp_path: Path) -> None:
+def test_the_sample_reports_an_error(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(SAMPLE), str(tmp_path), "BJ-1"], capture_output=True, text=True)
     assert done.returncode == 1 and "OUTLET_UNKNOWN" in done.stderr

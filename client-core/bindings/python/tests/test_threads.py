@@ -26,7 +26,7 @@ def record_visits(phone: Client, visits: int) -> None:
         phone.close_visit(visit)
 
 
-async def test_other_threads_record_while_it_syncs(phone: Client) -> None:
+async def test_other_threads_record_during_a_sync(phone: Client) -> None:
     record_visits(phone, 20)
     reads = 0
 
@@ -46,7 +46,7 @@ async def test_other_threads_record_while_it_syncs(phone: Client) -> None:
     assert phone.status().unsent_ops == 0
 
 
-async def test_a_sync_that_is_cancelled_leaves_a_device_that_syncs(phone: Client) -> None:
+async def test_a_cancelled_sync_leaves_a_device_that_syncs(phone: Client) -> None:
     record_visits(phone, 10)
     for _ in range(5):
         begun = asyncio.Event()
@@ -64,7 +64,7 @@ async def test_a_sync_that_is_cancelled_leaves_a_device_that_syncs(phone: Client
     assert phone.status().unsent_ops == 0
 
 
-async def test_an_observer_that_raises_ends_nothing(phone: Client) -> None:
+async def test_an_observer_that_raises_does_not_end_the_sync(phone: Client) -> None:
     class Raises(ProgressObserver):
         def on_progress(self, progress: SyncProgress) -> None:
             raise RuntimeError("a fault of the app")
@@ -74,7 +74,7 @@ async def test_an_observer_that_raises_ends_nothing(phone: Client) -> None:
 
 
 class Statuses(StatusObserver):
-    """Waits for a status that passes a test."""
+    """Records the last status, and waits for an expected one."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -104,5 +104,5 @@ async def test_an_observer_sees_saves_and_syncs(phone: Client) -> None:
     subscription.cancel()
 
 
-def test_the_library_is_of_the_version_of_the_package() -> None:
+def test_library_and_package_have_one_version() -> None:
     assert xundian_client.library_version() == xundian_client.__version__

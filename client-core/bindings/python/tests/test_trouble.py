@@ -1,4 +1,4 @@
-"""What goes wrong between device and server: lost, revoked, restored and replaced ones."""
+"""Failures between device and server: unreachable, revoked, restored and replaced ones."""
 
 import asyncio
 import shutil
@@ -22,7 +22,7 @@ async def test_one_sync_runs_at_a_time(phone: Client, server: Server) -> None:
     await phone.sync()
 
 
-async def test_a_device_that_was_revoked(phone: Client, server: Server) -> None:
+async def test_a_revoked_device(phone: Client, server: Server) -> None:
     identity = phone.identity()
     assert identity is not None
     server.run("revoke", str(identity.device))
@@ -31,7 +31,7 @@ async def test_a_device_that_was_revoked(phone: Client, server: Server) -> None:
     assert not raised.value.is_retryable
 
 
-async def test_a_phone_that_was_restored_from_a_backup(server: Server, tmp_path: Path) -> None:
+async def test_a_phone_restored_from_a_backup(server: Server, tmp_path: Path) -> None:
     folder, backup = tmp_path / "phone", tmp_path / "backup"
     phone = await device(server, folder, "M001")
     phone.close()
@@ -49,7 +49,7 @@ async def test_a_phone_that_was_restored_from_a_backup(server: Server, tmp_path:
     assert (await phone.sync()).merged == 3
 
 
-async def test_a_server_that_was_restored(another_server: Server, tmp_path: Path) -> None:
+async def test_a_restored_server(another_server: Server, tmp_path: Path) -> None:
     backup = tmp_path / "backup"
     phone = await device(another_server, tmp_path / "phone", "M001")
     with another_server.stopped():
@@ -59,14 +59,14 @@ async def test_a_server_that_was_restored(another_server: Server, tmp_path: Path
     await phone.sync()
     with another_server.stopped():
         restore(backup, another_server.data)
-    assert (await phone.sync()).merged == 3, "what it had sent since comes again"
+    assert (await phone.sync()).merged == 3, "the saves sent after the backup are sent again"
     with fails(ErrorCode.DEVICE_UNKNOWN):
         await newcomer.sync()
     await newcomer.enrol(another_server.invitation("M001"), "newcomer")
     await newcomer.sync()
 
 
-async def test_a_server_that_was_replaced(phone: Client, another_server: Server, server: Server) -> None:
+async def test_a_replaced_server(phone: Client, another_server: Server, server: Server) -> None:
     with server.stopped(), another_server.at(server.address):
         with fails(ErrorCode.CONNECTION_REFUSED):
             await phone.sync()
@@ -74,7 +74,7 @@ async def test_a_server_that_was_replaced(phone: Client, another_server: Server,
         await phone.enrol(another_server.invitation("R001"), "phone")
 
 
-async def test_a_server_that_cannot_be_reached(server: Server, tmp_path: Path) -> None:
+async def test_an_unreachable_server(server: Server, tmp_path: Path) -> None:
     async def enrol(name: str, address: str, expected: ErrorCode) -> None:
         phone = Client.open(str(tmp_path / name))
         with fails(expected) as raised:

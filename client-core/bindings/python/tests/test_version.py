@@ -1,4 +1,4 @@
-"""A binding and a library that do not belong together raise when they are imported, whichever is the newer one."""
+"""A binding and a library from different builds raise at import, whichever is the newer one."""
 
 import re
 import shutil
@@ -11,12 +11,12 @@ import pytest
 import xundian_client
 
 PACKAGE = Path(xundian_client.__file__).parent
-# In a wheel it lies a package deeper.
+# In a wheel the module is one package deeper.
 GENERATED = str(Path(sys.modules[xundian_client.library_version.__module__].__file__ or "").relative_to(PACKAGE))
 
 
 def imported(folder: Path, file: str, change: Callable[[str], str]) -> subprocess.CompletedProcess[str]:
-    """Imports a copy of the package in which one file is another one."""
+    """Imports a copy of the package in which one file is changed."""
     shutil.copytree(PACKAGE, folder / "xundian_client")
     changed = folder / "xundian_client" / file
     before = changed.read_text(encoding="utf-8")
@@ -51,13 +51,13 @@ def another_contract(text: str) -> str:
         (GENERATED, another_contract),
     ],
 )
-def test_a_pair_that_does_not_fit_is_refused(tmp_path: Path, file: str, change: Callable[[str], str]) -> None:
+def test_a_mismatch_is_refused_at_import(tmp_path: Path, file: str, change: Callable[[str], str]) -> None:
     done = imported(tmp_path, file, change)
     assert done.returncode != 0
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: xundian_client") and last.endswith("install it again"), done.stderr
 
 
-def test_a_pair_that_fits_is_imported(tmp_path: Path) -> None:
+def test_a_matching_pair_is_imported(tmp_path: Path) -> None:
     done = imported(tmp_path, "__init__.py", lambda text: text + "\n")
     assert done.returncode == 0, done.stderr

@@ -1,19 +1,19 @@
-"""The device's side of Xundian 巡店: records visits, shelves and stock offline, and syncs them.
+"""The device side of Xundian 巡店: records visits, shelves and stock offline, and syncs them.
 
-`Client` is the one object that an app holds. The forms, such as `StockCount`, are the business objects.
+`Client` is the one object that an app holds. The entities, such as `StockCount`, are the business objects.
 """
 
 import sys as _sys
 
 __version__ = "0.1.0"
 
-# Library and binding must belong together, and every way in which they may not is found here; docs/INTEGRATE.md, "Library
-# and binding", says which check finds what. UniFFI writes the check of the calls' checksums and does not call it.
+# Library and binding must come from one build. Every mismatch is detected here; docs/INTEGRATE.md, "Library and
+# binding", lists the checks. UniFFI generates the check of the calls' checksums but does not call it.
 try:
     from .xundian_client import *  # noqa: F403
     from .xundian_client import library_version
 
-    # In a wheel the generated module lies a package deeper than where it is built by hand; its calls know where.
+    # In a wheel the generated module is one package deeper than in a build by hand, so it is found by its function.
     _generated = _sys.modules[library_version.__module__]
     _generated._uniffi_check_api_checksums(_generated._UniffiLib)
 except Exception as error:

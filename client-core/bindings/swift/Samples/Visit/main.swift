@@ -7,7 +7,7 @@ import XundianClient
 let milk = "6901234567892"
 let biscuits = "6901028075831"
 
-/// What happens in the shop. No network is needed.
+/// Records the visit. This needs no network.
 func record(client: Client, outletCode: String) throws {
     let outlet = try client.outletNamed(name: outletCode)
     let place = GpsFix(latitude: 39.9076, longitude: 116.4591, accuracyM: 8.0)

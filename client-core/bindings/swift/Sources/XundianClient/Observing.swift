@@ -1,36 +1,36 @@
 import Foundation
 
 extension Client {
-    /// How the device stands: now, and whenever that changes. Who takes their time gets the newest status next.
+    /// The device's status: now, and after each change. A slow consumer gets only the newest status.
     ///
-    /// It is subscribed for as long as it is iterated. A client that was closed says nothing any more, and a stream
-    /// that is begun after that fails with `clientClosed`.
+    /// The stream is subscribed as long as it is iterated. It yields nothing more once the client is closed. A stream
+    /// created after that fails with `clientClosed`.
     public func statuses() -> AsyncThrowingStream<DeviceStatus, Error> {
         observed { tell in try self.observeStatus(observer: TellsStatus(tell)) }
     }
 
-    /// What a query finds: now, and whenever that changes, by a save or by a sync. Who takes their time gets the newest
-    /// page next. A query that asks for what there cannot be fails with `argument`.
+    /// A query's result: now, and whenever a save or a sync changes it. A slow consumer gets only the newest page. An
+    /// invalid query fails with `argument`.
     public func records(_ query: Query) -> AsyncThrowingStream<RecordPage, Error> {
         observed { tell in try self.observeRecords(query: query, observer: TellsRecords(tell)) }
     }
 
-    /// A sync as a stream: how far it is, and as the last what it did. Who stops iterating cancels it; see `sync`.
+    /// A sync as a stream: its progress, then its report. To stop iterating cancels the sync. See `sync`.
     public func syncing() -> AsyncThrowingStream<Step<SyncReport>, Error> {
         steps { observer in try await self.sync(observer: observer) }
     }
 
-    /// A sync without the pictures as a stream; see `syncRecords`.
+    /// A sync without the pictures, as a stream. See `syncRecords`.
     public func syncingRecords() -> AsyncThrowingStream<Step<SyncReport>, Error> {
         steps { observer in try await self.syncRecords(observer: observer) }
     }
 
-    /// The sending of pictures as a stream; see `sendPhotos`.
+    /// The sending of pictures, as a stream. See `sendPhotos`.
     public func sendingPhotos() -> AsyncThrowingStream<Step<PhotoReport>, Error> {
         steps { observer in try await self.sendPhotos(observer: observer) }
     }
 
-    /// A push as a stream: how far it is, and as the last what it did. Who stops iterating cancels it; see `push`.
+    /// A push as a stream: its progress, then its report. To stop iterating cancels the push. See `push`.
     public func pushing() -> AsyncThrowingStream<Step<PushReport>, Error> {
         steps { observer in try await self.push(observer: observer) }
     }
@@ -38,9 +38,9 @@ extension Client {
 
 /// A step of a sync, a push or the sending of pictures.
 public enum Step<Report: Sendable>: Sendable {
-    /// It goes on, and is this far.
+    /// The call is in progress.
     case underway(SyncProgress)
-    /// It has come to its end.
+    /// The call has finished.
     case done(Report)
 }
 
@@ -68,7 +68,7 @@ private final class TellsProgress: ProgressObserver {
     func onProgress(progress: SyncProgress) { tell(progress) }
 }
 
-/// What an observer is told, as a stream. Only the newest waits for who iterates, so telling never waits.
+/// An observer's values as a stream. Only the newest is buffered, so the observer never blocks.
 private func observed<Value: Sendable>(
     _ subscribe: (@escaping @Sendable (Value) -> Void) throws -> Subscription
 ) -> AsyncThrowingStream<Value, Error> {
@@ -82,7 +82,7 @@ private func observed<Value: Sendable>(
     }
 }
 
-/// The steps of a call as a stream. Of the steps only the newest waits for who iterates; the end is never left out.
+/// The steps of a call as a stream. Only the newest step is buffered; the report is never dropped.
 private func steps<Report: Sendable>(
     _ call: @escaping @Sendable (ProgressObserver) async throws -> Report
 ) -> AsyncThrowingStream<Step<Report>, Error> {

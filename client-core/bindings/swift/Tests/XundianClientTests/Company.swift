@@ -14,7 +14,7 @@ private func day(_ moment: Date) -> String {
     return format.string(from: moment)
 }
 
-/// A small company: one merchandiser, her manager, two outlets of hers.
+/// A small company: a merchandiser with two outlets, and her manager.
 private let files = [
     ("org", """
         row,code,name_zh,name_en,unit_type,parent,territory,title,unit,role,superior
@@ -83,7 +83,7 @@ final class Server: @unchecked Sendable {
         return String(printed[found])
     }
 
-    /// Runs a command on the company, and gives what it prints.
+    /// Runs a command on the company, and returns its output.
     @discardableResult
     func run(_ arguments: String...) throws -> String {
         let done = try runProgram(program, ["--data", folder.path + "/company"] + arguments)
@@ -91,14 +91,14 @@ final class Server: @unchecked Sendable {
         return done.output
     }
 
-    /// Runs something while the server does not answer: its process is held up.
+    /// Runs a block while the server's process is stopped, so that it does not answer.
     func silent(_ block: () async throws -> Void) async throws {
         kill(serving.processIdentifier, SIGSTOP)
         defer { kill(serving.processIdentifier, SIGCONT) }
         try await block()
     }
 
-    /// Serves at ports that the system gives, which the server's log tells.
+    /// Starts the server on ports that the system chooses, and reads its address from its log.
     private func serve() throws {
         let log = Pipe()
         serving.executableURL = program
@@ -110,24 +110,24 @@ final class Server: @unchecked Sendable {
         var said = ""
         while address.isEmpty {
             let more = log.fileHandleForReading.availableData
-            guard !more.isEmpty else { throw Failure(text: "the server ended at once: \(said)") }
+            guard !more.isEmpty else { throw Failure(text: "the server exited at once: \(said)") }
             said += String(decoding: more, as: UTF8.self)
             if let found = said.range(of: #"quic=\S+(?=\s)"#, options: .regularExpression) {
                 address = String(said[found].dropFirst("quic=".count))
             }
         }
-        // What it says later is of no interest, but must not fill the pipe.
+        // Later output is discarded, so that it does not fill the pipe.
         log.fileHandleForReading.readabilityHandler = { _ = $0.availableData }
     }
 
-    /// Does not wait: nothing runs any more that would notice its end.
+    /// Kills the server without waiting: this runs at exit.
     private func stop() {
         kill(serving.processIdentifier, SIGKILL)
         try? FileManager.default.removeItem(at: folder)
     }
 }
 
-/// Runs a program to its end, and gives all that it prints.
+/// Runs a program to its end, and returns its output.
 func runProgram(_ program: URL, _ arguments: [String]) throws -> (code: Int32, output: String) {
     let running = Process()
     let output = Pipe()
@@ -165,7 +165,7 @@ class CompanyTest: XCTestCase {
         return client
     }
 
-    /// Visits one after the other, each of three saves.
+    /// Records visits one after the other, each with three saves.
     func recordVisits(_ phone: Client, _ visits: Int) throws {
         let outlet = try phone.outletNamed(name: "BJ-1")
         for at in 0..<visits {
@@ -175,7 +175,8 @@ class CompanyTest: XCTestCase {
         }
     }
 
-    /// That a call fails with a code, in Chinese and in English.
+    /// Expects that a call fails with a code, and with a message in Chinese and in English. Returns whether it is
+    /// retryable.
     @discardableResult
     func fails(_ code: ErrorCode, line: UInt = #line, _ call: () async throws -> Any?) async throws -> Bool {
         do {

@@ -2,9 +2,9 @@ import XCTest
 
 @testable import XundianClient
 
-/// Two devices change the same offline: both see both values, and what one of them settles.
+/// Two devices change the same field offline: both see both values, and how one of them settles the conflict.
 final class ConflictsTests: CompanyTest {
-    func testTwoEditOneOutletOfflineAndEachConflictIsSettled() async throws {
+    func testTwoOfflineEditsOfOneOutletAndEachConflictIsSettled() async throws {
         let phone = try await enrolled("phone", person: "R001")
         let manager = try await enrolled("manager", person: "R001")
         let outlet = try phone.outletNamed(name: "BJ-1")
@@ -42,7 +42,7 @@ final class ConflictsTests: CompanyTest {
         try await fails(.recordUnknown) { try phone.settleConflict(id: outlet, decision: .kept) }
     }
 
-    func testAFormWritesWhatThePersonChanged() async throws {
+    func testAnEditWithBeforeWritesOnlyTheChanges() async throws {
         let manager = try await enrolled("manager", person: "R001")
         let outlet = try manager.outletNamed(name: "BJ-2")
         try manager.edit(id: outlet, content: .outlet(entity: Outlet(openHours: "9-21", phone: "010-1")))
@@ -59,10 +59,10 @@ final class ConflictsTests: CompanyTest {
         _ = try await manager.sync()
     }
 
-    func testWhatTheServerRefusedIsMendedAndTaken() async throws {
+    func testARejectedOpIsMendedAndAccepted() async throws {
         let manager = try await enrolled("manager", person: "R001")
         let outlet = try manager.outletNamed(name: "BJ-2")
-        // Headquarters alone says where an outlet belongs.
+        // Only headquarters may write an outlet's unit.
         let units = try manager.list(kind: .orgUnit)
         let headquarters = units.first { line in
             if case .orgUnit(let unit) = line.content { return unit.code == "HQ" }
@@ -95,7 +95,7 @@ final class ConflictsTests: CompanyTest {
         return form
     }
 
-    /// Of two changes the later one stands: waits until what comes is later by the clock than what was.
+    /// Waits until the next millisecond, so that the next change wins over the last one.
     private func later() {
         let now = { Int64(Date().timeIntervalSince1970 * 1000) }
         let before = now()

@@ -2,9 +2,9 @@ import XCTest
 
 @testable import XundianClient
 
-/// A merchandiser's day: recorded offline, seen at once, synced, seen by the manager.
+/// A merchandiser's day: recorded offline, visible at once, synced, and seen by the manager.
 final class DayTests: CompanyTest {
-    func testTheRouteNamesTheCallsOfTheDay() async throws {
+    func testTheRouteListsTheCallsOfTheDay() async throws {
         let phone = try await enrolled()
         let calls = try phone.route(day: phone.today())
         XCTAssertEqual(calls.map(\.code), ["BJ-2", "BJ-1"])
@@ -45,7 +45,7 @@ final class DayTests: CompanyTest {
         XCTAssertNotNil(try phone.status().safeToLoseUpToMs)
     }
 
-    func testTheManagerSeesAnIssueTakesItUpAndClosesIt() async throws {
+    func testTheManagerAcknowledgesAndClosesAnIssue() async throws {
         let phone = try await enrolled()
         let issue = NewIssue(issueKind: .outOfStock, severity: .urgent, text: "缺货", due: .sameDay)
         let raised = try phone.raiseIssue(outlet: phone.outletNamed(name: "BJ-1"), issue: issue)
@@ -77,12 +77,12 @@ final class DayTests: CompanyTest {
         )
         let visit = try phone.recordVisit(visit: bundle)
         bundle.id = visit
-        XCTAssertEqual(try phone.recordVisit(visit: bundle), visit, "a second time it is there already")
+        XCTAssertEqual(try phone.recordVisit(visit: bundle), visit, "recording it again saves nothing")
         XCTAssertEqual(try phone.listHome(home: .outlet(outlet)).filter { $0.id == visit }.count, 2)
         XCTAssertEqual(try phone.listHome(home: .outlet(outlet), kind: .visit).filter { $0.id == visit }.count, 1)
     }
 
-    func testTheRestOfTheDay() async throws {
+    func testDepartureCheckAbortMovementAndDayReport() async throws {
         let phone = try await enrolled()
         XCTAssertEqual(try phone.identity()?.personName, "王芳")
         let outlet = try phone.outletNamed(name: "BJ-1")

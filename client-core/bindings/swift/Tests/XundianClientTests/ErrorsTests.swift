@@ -2,16 +2,16 @@ import XCTest
 
 @testable import XundianClient
 
-/// What goes wrong has a stable code, and says what to do in Chinese and in English.
+/// Errors have a stable code, and a message in Chinese and in English that says what to do.
 final class ErrorsTests: CompanyTest {
-    func testWhatIsNotThere() async throws {
+    func testUnknownOutletsVisitsAndRejectedOps() async throws {
         let phone = try await enrolled()
         try await fails(.outletUnknown) { try phone.outletNamed(name: "GZ-9") }
         try await fails(.visitUnknown) { try phone.closeVisit(visit: UUID().uuidString) }
         try await fails(.rejectedUnknown) { try phone.resendRejected(id: "D1-1") }
     }
 
-    func testArgumentsThatAreNotOfTheirForm() async throws {
+    func testMalformedArguments() async throws {
         let phone = try await enrolled()
         let outlet = try phone.outletNamed(name: "BJ-1")
         try await fails(.argument) { try phone.find(kind: .visit, id: "no id") }
@@ -20,7 +20,7 @@ final class ErrorsTests: CompanyTest {
         try await fails(.argument) { try phone.dropRejected(id: "twelve") }
     }
 
-    func testAPersonIsInOneShopAtATime() async throws {
+    func testOneVisitIsOpenAtATime() async throws {
         let phone = try await enrolled()
         let visit = try phone.openVisit(outlet: phone.outletNamed(name: "BJ-1"))
         try await fails(.visitStillOpen) { try phone.openVisit(outlet: phone.outletNamed(name: "BJ-2")) }
@@ -46,7 +46,7 @@ final class ErrorsTests: CompanyTest {
         XCTAssertEqual(try open().identity()?.personName, "王芳")
     }
 
-    func testAFolderTakesOneKeyForAllItsLife() async throws {
+    func testASealedFolderOpensOnlyWithItsKey() async throws {
         let (key, other) = (Data(0..<32), Data(count: 32))
         let phone = try await enrolled("sealed", key: key)
         XCTAssertTrue(try phone.status().isSealed)
@@ -58,8 +58,8 @@ final class ErrorsTests: CompanyTest {
         XCTAssertEqual(try open("sealed", key: other).identity()?.personName, "王芳")
     }
 
-    func testARejectedSaveIsSeenSentAgainAndDropped() async throws {
-        // From today on she holds no position, so the outlet is not in her scope; the device does not know yet.
+    func testRejectedOpsAreListedResentAndDropped() async throws {
+        // From today on she holds no position, so the outlet is out of her scope. The device does not know that yet.
         let phone = try await enrolled()
         let visit = try phone.openVisit(outlet: phone.outletNamed(name: "BJ-1"))
         try phone.closeVisit(visit: visit)
@@ -77,7 +77,7 @@ final class ErrorsTests: CompanyTest {
         XCTAssertEqual(try phone.status().unsentOps, 1)
     }
 
-    func testALibraryOfAnotherVersionIsNotTaken() throws {
+    func testALibraryOfAnotherVersionIsRefused() throws {
         XCTAssertEqual(libraryVersion(), bindingVersion)
         XCTAssertThrowsError(try checkLibrary(version: "0.0.9")) { error in
             XCTAssertTrue("\(error.localizedDescription)".contains("has a library of version 0.0.9"))

@@ -7,9 +7,9 @@ private let openIssues = Query(
     conditions: [FieldCondition(field: "state", oneOf: ["open", "acknowledged"])]
 )
 
-/// Lists that stay fresh, hints from the platform, and rescue.
+/// Observed lists, hints from the platform, and rescue.
 final class LifeTests: CompanyTest {
-    func testAListStaysFreshBySavesAndBySyncs() async throws {
+    func testAnObservedListIsUpdatedBySavesAndBySyncs() async throws {
         let phone = try await enrolled()
         let before = try phone.query(query: openIssues).total
         var issue: String?
@@ -27,7 +27,7 @@ final class LifeTests: CompanyTest {
         for try await page in phone.records(openIssues) where page.total == before { break }
     }
 
-    func testAQuerySaysWhatItCannotAskFor() async throws {
+    func testInvalidQueriesAreRefusedAndValidOnesPaged() async throws {
         let phone = try await enrolled()
         let colour = Query(kind: .issue, conditions: [FieldCondition(field: "colour", oneOf: ["red"])])
         try await fails(.argument) { try phone.query(query: colour) }
@@ -54,7 +54,7 @@ final class LifeTests: CompanyTest {
         try await fails(.clientClosed) { try await phone.enteringBackground() }
     }
 
-    func testADamagedDeviceIsRescuedSetAsideAndEnrolledAnew() async throws {
+    func testADamagedDeviceIsRescuedSetAsideAndEnrolledAgain() async throws {
         let key = Data(0..<32)
         let phone = try await enrolled(key: key)
         _ = try raiseAnIssue(phone)

@@ -4,7 +4,7 @@ import XCTest
 
 /// Threads, observers and the sample.
 final class ObservingTests: CompanyTest {
-    func testOtherThreadsRecordWhileItSyncs() async throws {
+    func testOtherThreadsRecordDuringASync() async throws {
         let phone = try await enrolled()
         try recordVisits(phone, 20)
         async let synced = phone.sync()
@@ -18,7 +18,7 @@ final class ObservingTests: CompanyTest {
         XCTAssertEqual(try phone.status().unsentOps, 0)
     }
 
-    func testStatusesTellOfSavesAndSyncs() async throws {
+    func testStatusesFollowSavesAndSyncs() async throws {
         let phone = try await enrolled()
         try recordVisits(phone, 2)
         for try await status in phone.statuses() where status.unsentOps == 6 { break }
@@ -40,7 +40,7 @@ final class ObservingTests: CompanyTest {
             push.cancel()
             let pushed = await push.result
             XCTAssertThrowsError(try pushed.get()) { XCTAssertTrue($0 is CancellationError, "\($0)") }
-            // Who stops iterating cancels the sync as well, so that the next one is not told that one is running.
+            // To stop iterating cancels the sync as well, so that the next one does not fail with `syncRunning`.
             let stream = Task { for try await _ in phone.syncing() {} }
             for try await _ in phone.statuses() { break }
             stream.cancel()
@@ -65,11 +65,11 @@ final class ObservingTests: CompanyTest {
         XCTAssertEqual(try phone.status().unsentOps, 0)
     }
 
-    func testAnObserverThatThrowsEndsNothing() async throws {
+    func testAnObserverThatThrowsDoesNotEndTheSync() async throws {
         final class Throws: ProgressObserver, StatusObserver, RecordsObserver {
             func onProgress(progress: SyncProgress) throws { throw Failure(text: "a fault of the app") }
             func onRecords(page: RecordPage) throws { throw Failure(text: "a fault of the app") }
-            func onStatus(status: DeviceStatus) throws { throw ObserverError.Failed(reason: "the app's word") }
+            func onStatus(status: DeviceStatus) throws { throw ObserverError.Failed(reason: "the app's reason") }
         }
         let phone = try await enrolled()
         let subscription = try phone.observeStatus(observer: Throws())
@@ -82,7 +82,7 @@ final class ObservingTests: CompanyTest {
     }
 
     func testTheSampleRecordsAVisitAndSyncs() throws {
-        // Programs of the package lie beside the tests.
+        // The package's programs are in the same folder as the tests.
         #if os(macOS)
         let beside = Bundle(for: Self.self).bundleURL.deletingLastPathComponent()
         #else

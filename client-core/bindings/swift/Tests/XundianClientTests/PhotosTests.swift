@@ -4,7 +4,7 @@ import XCTest
 
 private let shelf = NewPhoto(subject: .shelf, source: .inApp, fix: GpsFix(latitude: 39.9076, longitude: 116.4591))
 
-/// Photos: attached offline, sent after the records, and found again if their files come to harm.
+/// Photos: attached offline, sent after the records, and repaired after damage to their files.
 final class PhotosTests: CompanyTest {
     func testAPictureIsAttachedOfflineAndSentByTheNextSync() async throws {
         let phone = try await enrolled()
@@ -29,7 +29,7 @@ final class PhotosTests: CompanyTest {
         XCTAssertEqual(sent.saveState, .confirmed)
     }
 
-    func testWhereTheNetworkCostsByTheByteTheRecordsGoAlone() async throws {
+    func testRecordsSyncWithoutTheirPictures() async throws {
         let phone = try await enrolled()
         let visit = try visited(phone)
         let file = folder.appendingPathComponent("gallery.png")
@@ -53,7 +53,7 @@ final class PhotosTests: CompanyTest {
         XCTAssertEqual(sent, [1])
     }
 
-    func testWhatIsNoPictureIsNotTaken() async throws {
+    func testInvalidPhotosAreRefused() async throws {
         let phone = try await enrolled()
         let visit = PhotoOf.visit(try visited(phone))
         let nowhere = folder.appendingPathComponent("nowhere.png").path
@@ -64,7 +64,7 @@ final class PhotosTests: CompanyTest {
         try await fails(.photoNotHere) { try phone.retryPhoto(picture: String(repeating: "0", count: 64)) }
     }
 
-    func testADamagedPictureIsMendedByAttachingItAgain() async throws {
+    func testADamagedPictureIsRepairedByAttachingItAgain() async throws {
         let phone = try await enrolled()
         let visit = PhotoOf.visit(try visited(phone))
         let shown = picture()
@@ -88,7 +88,7 @@ final class PhotosTests: CompanyTest {
         return visit
     }
 
-    /// What begins as a picture does. No two are equal.
+    /// Returns bytes that begin like a PNG, each time others.
     private func picture() -> Data {
         Data([0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) + Data(UUID().uuidString.utf8)
     }

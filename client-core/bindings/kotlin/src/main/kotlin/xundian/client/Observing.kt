@@ -7,51 +7,51 @@ import kotlinx.coroutines.flow.channelFlow
 import kotlinx.coroutines.flow.conflate
 
 /**
- * How the device stands: now, and whenever that changes. A collector that takes its time gets the newest status next.
+ * The device's status: now, and after each change. A slow collector gets only the newest status.
  *
- * The flow is subscribed for as long as it is collected. A client that is shut down says nothing any more, and a flow
- * that is begun after that fails with [ErrorCode.CLIENT_CLOSED].
+ * The flow is subscribed as long as it is collected. It emits nothing more once the client is shut down. Collecting it
+ * after that fails with [ErrorCode.CLIENT_CLOSED].
  */
 fun Client.statuses(): Flow<DeviceStatus> = observed { tell ->
     observeStatus(object : StatusObserver { override fun onStatus(status: DeviceStatus) = tell(status) })
 }
 
 /**
- * What a query finds: now, and whenever that changes, by a save or by a sync. A collector that takes its time gets the
- * newest page next. A query that asks for what there cannot be fails with [ErrorCode.ARGUMENT].
+ * A query's result: now, and whenever a save or a sync changes it. A slow collector gets only the newest page. An
+ * invalid query fails with [ErrorCode.ARGUMENT].
  */
 fun Client.records(query: Query): Flow<RecordPage> = observed { tell ->
     observeRecords(query, object : RecordsObserver { override fun onRecords(page: RecordPage) = tell(page) })
 }
 
-/** A sync as a flow: how far it is, and as the last what it did. Who stops collecting cancels it; see [Client.sync]. */
+/** A sync as a flow: its progress, then its report. To stop collecting cancels the sync. See [Client.sync]. */
 fun Client.syncing(): Flow<Step<SyncReport>> = steps { sync(it) }
 
-/** A sync without the pictures as a flow; see [Client.syncRecords]. */
+/** A sync without the pictures, as a flow. See [Client.syncRecords]. */
 fun Client.syncingRecords(): Flow<Step<SyncReport>> = steps { syncRecords(it) }
 
-/** The sending of pictures as a flow; see [Client.sendPhotos]. */
+/** The sending of pictures, as a flow. See [Client.sendPhotos]. */
 fun Client.sendingPhotos(): Flow<Step<PhotoReport>> = steps { sendPhotos(it) }
 
-/** A push as a flow: how far it is, and as the last what it did. Who stops collecting cancels it; see [Client.push]. */
+/** A push as a flow: its progress, then its report. To stop collecting cancels the push. See [Client.push]. */
 fun Client.pushing(): Flow<Step<PushReport>> = steps { push(it) }
 
 /** A step of a sync, a push or the sending of pictures. */
 sealed interface Step<out Report> {
-    /** It goes on, and is this far. */
+    /** The call is in progress. */
     data class Underway(val progress: SyncProgress) : Step<Nothing>
 
-    /** It has come to its end. */
+    /** The call has finished. */
     data class Done<out Report>(val report: Report) : Step<Report>
 }
 
-/** What an observer is told, as a flow. Only the newest waits for the collector, so telling never waits. */
+/** An observer's values as a flow. Only the newest is buffered, so the observer never blocks. */
 private fun <T> observed(subscribe: (tell: (T) -> Unit) -> Subscription): Flow<T> = callbackFlow {
     val subscription = subscribe { trySend(it) }
     awaitClose { subscription.use { it.cancel() } }
 }.conflate()
 
-/** The steps of a call as a flow. Of the steps only the newest waits for the collector; the end is never left out. */
+/** The steps of a call as a flow. Only the newest step is buffered; the report is never dropped. */
 private fun <Report> steps(call: suspend (ProgressObserver) -> Report): Flow<Step<Report>> = channelFlow {
     val observer = object : ProgressObserver {
         override fun onProgress(progress: SyncProgress) {

@@ -1,22 +1,22 @@
 package xundian.client
 
-/** The version of this binding. It takes a library of the same version alone. */
+/** The version of this binding. It accepts only a library of the same version. */
 const val VERSION: String = "0.1.0"
 
 private const val ADVICE = "install both from one build"
 
-/** The library is not there, or it is not the one that this binding was made for. */
+/** The native library is missing or does not fit this binding. */
 class LibraryException internal constructor(message: String, cause: Throwable? = null) :
     IllegalStateException(message, cause)
 
 /**
- * Opens the device in a folder, or prepares a new one there. Recording needs an enrolment first.
+ * Opens the device in a folder, or creates a new one there. Recording needs an enrolment first.
  *
- * With a key of 32 bytes, which the app keeps in the platform's keystore, everything that reaches the disk is sealed
- * with it. A folder takes the same key, or none, for all its life; see [Client.changeKey].
+ * With a key of 32 bytes, which the app keeps in the platform's keystore, everything written to disk is sealed. A folder
+ * is sealed from its first opening on, or never; [Client.changeKey] replaces the key.
  *
- * @throws ClientException where the folder is in use, damaged, or of a newer format, or the key is not the folder's.
- * @throws LibraryException where the library is missing or of another version.
+ * @throws ClientException if the folder is in use, damaged, or of a newer format, or the key is not the folder's.
+ * @throws LibraryException if the library is missing or does not fit this binding.
  */
 @Throws(ClientException::class)
 fun Client.Companion.open(folder: String, key: ByteArray? = null): Client {
@@ -24,7 +24,7 @@ fun Client.Companion.open(folder: String, key: ByteArray? = null): Client {
     return openUnchecked(folder, key)
 }
 
-/** Loads the library, and checks its version, and that it has every call in the shape that is expected. */
+/** Loads the library, and checks its version and that each call has the expected signature. */
 internal fun checkLibrary(version: () -> String) {
     val found = try {
         uniffiEnsureInitialized()

@@ -30,7 +30,7 @@ val YESTERDAY: LocalDate = TODAY.minusDays(1)
 const val MILK = "6901234567892"
 const val MILK_14 = "0$MILK"
 
-/** How long anything in a test may take before it counts as stuck. */
+/** The timeout of every wait in a test. */
 val STUCK_AFTER = 120.seconds
 
 /** A small company: a merchandiser with two outlets, a representative with one, and their manager. */
@@ -89,7 +89,7 @@ class Server : AutoCloseable {
         process = serve()
     }
 
-    /** Runs a command on the company, and gives what it prints. */
+    /** Runs a command on the company, and returns its output. */
     fun run(vararg arguments: String): String {
         val output = File.createTempFile("output", ".txt", folder.toFile())
         val running = ProcessBuilder(program, "--data", data.toString(), *arguments)
@@ -107,7 +107,7 @@ class Server : AutoCloseable {
     fun invitation(person: String, address: String = "127.0.0.1:$quicPort"): String =
         checkNotNull(Regex("xd1-\\S+").find(run("invite", person, "--address", address))).value
 
-    /** Runs something while the server does not answer: its process is held up. */
+    /** Runs a block while the server's process is stopped, so that it does not answer. */
     suspend fun silent(block: suspend () -> Unit) {
         signal("STOP")
         try {
@@ -117,7 +117,7 @@ class Server : AutoCloseable {
         }
     }
 
-    /** Runs something while nothing listens at the server's address, on the folder that the server lets go of. */
+    /** Runs a block while the server is shut down: nothing listens at its address, and its folder is free. */
     suspend fun stopped(block: suspend (data: Path) -> Unit) {
         process.destroy()
         process.waitFor()
@@ -128,7 +128,7 @@ class Server : AutoCloseable {
         }
     }
 
-    /** Runs something while this server is at the address of another one, which must be stopped. */
+    /** Runs a block while this server listens at the address of another one, which must be shut down. */
     suspend fun inPlaceOf(other: Server, block: suspend () -> Unit) = stopped {
         val standIn = serve(other.quicPort)
         try {
@@ -148,7 +148,7 @@ class Server : AutoCloseable {
         check(ProcessBuilder("kill", "-$name", "${process.pid()}").start().waitFor() == 0)
     }
 
-    /** The console is the last to listen. */
+    /** Starts the server, and waits until its console listens, which comes last. */
     private fun serve(port: Int = quicPort): Process {
         val log = (folder / "server.log").toFile()
         val arguments = listOf("serve", "--quic", "127.0.0.1:$port", "--http", "127.0.0.1:$httpPort")
@@ -156,8 +156,8 @@ class Server : AutoCloseable {
             .redirectErrorStream(true).redirectOutput(log).start()
         val begun = TimeSource.Monotonic.markNow()
         while (true) {
-            check(begun.elapsedNow() < STUCK_AFTER) { "the server does not come up: ${log.readText()}" }
-            check(serving.isAlive) { "the server ended at once: ${log.readText()}" }
+            check(begun.elapsedNow() < STUCK_AFTER) { "the server does not start: ${log.readText()}" }
+            check(serving.isAlive) { "the server exited at once: ${log.readText()}" }
             val listens = runCatching { Socket().use { it.connect(InetSocketAddress("127.0.0.1", httpPort)) } }
             if (listens.isSuccess) return serving
             serving.waitFor(10, TimeUnit.MILLISECONDS)
@@ -187,7 +187,7 @@ class Phones(private val server: Server) : AutoCloseable {
     }
 }
 
-/** Gives tests the one [Server] that all share, and [Phones] of their own. */
+/** Gives each test the [Server] that all share, and [Phones] of its own. */
 class Company : ParameterResolver {
     override fun supportsParameter(parameter: ParameterContext, context: ExtensionContext): Boolean =
         parameter.parameter.type in setOf(Server::class.java, Phones::class.java)
@@ -200,13 +200,13 @@ class Company : ParameterResolver {
     }
 }
 
-/** The body of a test that waits for something. */
+/** Runs the body of a test that suspends, with a timeout. */
 fun waiting(block: suspend CoroutineScope.() -> Unit): Unit =
     runBlocking(Dispatchers.Default) { withTimeout(STUCK_AFTER, block) }
 
 /**
- * Of two changes the later one stands: waits until the clock of the device that changes something then is past that of the
- * one that did so first, as each measured the server's, and past whatever either of them has seen.
+ * Waits until a change made on [then] wins over one already made on [first]: until the clock of [then], corrected by the
+ * server offset that it measured, is past that of [first] and past the present moment.
  */
 fun later(first: Client, then: Client): Unit = later(first.serverOffsetMs(), then.serverOffsetMs())
 

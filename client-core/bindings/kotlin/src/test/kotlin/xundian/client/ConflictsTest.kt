@@ -8,17 +8,17 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.extension.ExtendWith
 
-/** Two people change the same offline: both values reach everybody concerned, and one of them settles it. */
+/** Two people change the same field offline: everybody concerned sees both values, and one settles the conflict. */
 @ExtendWith(Company::class)
 class ConflictsTest {
     @Test
-    fun `two edit one outlet offline, both values reach all, and each conflict is settled`(phones: Phones) = waiting {
+    fun `two offline edits of one outlet show both values to all, and each conflict is settled`(phones: Phones) = waiting {
         val (phone, tablet) = phones.enrolled("phone", "S001") to phones.enrolled("tablet", "R001")
         val outlet = phone.outletNamed("BJ-3")
         tablet.edit(outlet, RecordContent.Outlet(Outlet(note = "周一盘点", channel = Channel.SUPERMARKET)))
         later(tablet, phone)
         phone.edit(outlet, RecordContent.Outlet(Outlet(note = "周二盘点", channel = Channel.CONVENIENCE)))
-        assertEquals("周一盘点", tablet.outlet(outlet).note, "seen at once")
+        assertEquals("周一盘点", tablet.outlet(outlet).note, "visible at once")
         for (client in listOf(tablet, phone, tablet)) client.sync()
 
         for (client in listOf(phone, tablet)) {
@@ -53,7 +53,7 @@ class ConflictsTest {
     }
 
     @Test
-    fun `a form writes what the person changed, and removes what they emptied`(phones: Phones) = waiting {
+    fun `an edit with before writes only the changes, and removes emptied fields`(phones: Phones) = waiting {
         val (tablet, desk) = phones.enrolled("tablet", "R001") to phones.enrolled("desk", "R001")
         val outlet = tablet.outletNamed("BJ-2")
         tablet.edit(outlet, RecordContent.Outlet(Outlet(phone = "010-1", openHours = "9-21")))
@@ -66,11 +66,11 @@ class ConflictsTest {
         desk.sync()
         assertEquals("010-3" to null, desk.outlet(outlet).run { phone to openHours })
         val conflict = desk.open(outlet, "phone")
-        assertEquals("010-3" to "010-2", conflict.kept.textEn to conflict.lost.textEn, "it came while the form was open")
+        assertEquals("010-3" to "010-2", conflict.kept.textEn to conflict.lost.textEn, "the other change arrived while the form was open")
     }
 
     @Test
-    fun `lines are named by their products, and a visit is kept as it stands`(phones: Phones) = waiting {
+    fun `a conflict in a line names the product, and a stock count cannot be restored`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val visit = phone.openVisit(phone.outletNamed("BJ-1"))
         phone.sync()
@@ -85,7 +85,7 @@ class ConflictsTest {
         assertFalse(line.mayRestore)
         val refused = fails(ErrorCode.NOT_EDITED) { other.settleConflict(line.id, Decision.RESTORED) }
         assertTrue("盘点" in refused.messageZh)
-        // A conflict is a record like any other, with its values as they were.
+        // A conflict is a record too, and holds the raw values.
         val record = (checkNotNull(other.find(Kind.CONFLICT, line.id)).content as RecordContent.Conflict).entity
         assertEquals(Value.Int(3), record.lost?.value)
         assertTrue(record.lost?.key is Key.Number)
@@ -94,10 +94,10 @@ class ConflictsTest {
     }
 
     @Test
-    fun `what the server refused is mended and taken`(phones: Phones) = waiting {
+    fun `a rejected op is mended and accepted`(phones: Phones) = waiting {
         val tablet = phones.enrolled("tablet", "R001")
         val outlet = tablet.outletNamed("BJ-2")
-        // Headquarters alone says where an outlet belongs.
+        // Only headquarters may write an outlet's unit.
         val headquarters = tablet.list(Kind.ORG_UNIT).single { (it.content as RecordContent.OrgUnit).entity.code == "HQ" }.id
         tablet.edit(outlet, RecordContent.Outlet(Outlet(unit = headquarters, address = "望京街9号")))
         assertEquals(1uL, tablet.sync().rejected)
@@ -113,7 +113,7 @@ class ConflictsTest {
     }
 
     @Test
-    fun `what is not edited`(phones: Phones) = waiting {
+    fun `edits that are refused`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val (outlet, form) = phone.outletNamed("BJ-1") to RecordContent.Outlet(Outlet(note = "改"))
         fails(ErrorCode.NOT_EDITED) { phone.edit(outlet, RecordContent.Visit(Visit(note = "改"))) }

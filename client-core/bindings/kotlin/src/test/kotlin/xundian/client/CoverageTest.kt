@@ -8,7 +8,7 @@ import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 
-/** What the library exports is named in a test: who adds a call finds here that it has none yet. */
+/** Every export of the library is named in a test. These tests fail for a new call until it has one. */
 class CoverageTest {
     private val tests = File("src/test/kotlin/xundian/client").listFiles { file -> file.name != "CoverageTest.kt" }!!
         .joinToString("\n") { it.readText() }
@@ -23,12 +23,12 @@ class CoverageTest {
     }
 
     @Test
-    fun `every error has a test, or a reason why it has none here`() {
+    fun `every error code has a test, or a reason for none`() {
         val untested = ErrorCode.entries.filterNot { Regex("""ErrorCode\.$it\b""") in tests }.toSet()
         assertEquals(NOT_MADE_HERE.keys, untested)
     }
 
-    /** The objects and how they are made, the observers, and the functions of the package. */
+    /** Returns the objects with their constructors, the observers, and the functions of the package. */
     private fun exported(): List<Class<*>> {
         val source = File(Client::class.java.protectionDomain.codeSource.location.toURI())
         val names = JarFile(source).use { jar -> jar.entries().toList().map { it.name } }
@@ -40,7 +40,7 @@ class CoverageTest {
         return exported.map { Class.forName("xundian.client.$it") }
     }
 
-    /** Leaves out what Kotlin and UniFFI need for themselves, and what [open] stands for. */
+    /** Excludes helpers of Kotlin and UniFFI, and `openUnchecked`, which [open] wraps. */
     private fun isOwn(method: Method): Boolean =
         Modifier.isPublic(method.modifiers) && !method.isSynthetic &&
             !method.name.contains("uniffi", ignoreCase = true) && method.name !in setOf("use", "openUnchecked")
@@ -49,15 +49,15 @@ class CoverageTest {
         const val SERVER = "needs a server that breaks the protocol, which ours does not"
 
         val NOT_MADE_HERE = mapOf(
-            ErrorCode.OUTLET_OUT_OF_SCOPE to "what leaves the scope leaves the device, which then does not know it",
-            ErrorCode.INTERNAL to "a fault of the library, of which none is known",
-            ErrorCode.NO_OPEN_VISIT to "currentVisit answers with null instead",
-            ErrorCode.ZONE_UNKNOWN to "the server imports no outlet of an unknown zone",
-            ErrorCode.STORE_FULL to "takes a million saves",
-            ErrorCode.PHOTOS_FULL to "takes a thousand pictures",
-            ErrorCode.SERVER_RESTORED to "takes more saves than a device keeps",
-            ErrorCode.DEVICE_DATE to "takes a phone whose clock is set by years",
-            ErrorCode.SERVER_SILENT to "takes a server that falls silent in the middle of a session",
+            ErrorCode.OUTLET_OUT_OF_SCOPE to "an outlet that leaves the scope also leaves the device, which then does not know it",
+            ErrorCode.INTERNAL to "a bug in the library; none is known",
+            ErrorCode.NO_OPEN_VISIT to "currentVisit returns null instead",
+            ErrorCode.ZONE_UNKNOWN to "the server imports no outlet with an unknown time zone",
+            ErrorCode.STORE_FULL to "needs a million saves",
+            ErrorCode.PHOTOS_FULL to "needs a thousand pictures",
+            ErrorCode.SERVER_RESTORED to "needs more saves than a device keeps",
+            ErrorCode.DEVICE_DATE to "needs a phone whose clock is wrong by years",
+            ErrorCode.SERVER_SILENT to "needs a server that falls silent during a session",
             ErrorCode.SESSION_ENDED to SERVER,
             ErrorCode.SERVER_UNREADABLE to SERVER,
             ErrorCode.VERSION_REFUSED to SERVER,

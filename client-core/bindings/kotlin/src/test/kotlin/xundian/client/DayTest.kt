@@ -8,11 +8,11 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.extension.ExtendWith
 
-/** A merchandiser's day: recorded offline, seen at once, synced, seen by the manager. */
+/** A merchandiser's day: recorded offline, visible at once, synced, and seen by the manager. */
 @ExtendWith(Company::class)
 class DayTest {
     @Test
-    fun `the route names the calls of the day`(phones: Phones) = waiting {
+    fun `the route lists the calls of the day`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val calls = phone.route(phone.today())
         assertEquals(listOf("BJ-2", "BJ-1"), calls.map { it.code })
@@ -54,7 +54,7 @@ class DayTest {
     }
 
     @Test
-    fun `the manager sees an issue, takes it up and closes it`(phones: Phones) = waiting {
+    fun `the manager sees an issue, acknowledges it and closes it`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val issue = NewIssue(IssueKind.OUT_OF_STOCK, Severity.URGENT, "缺货", Due.SAME_DAY)
         val raised = phone.raiseIssue(phone.outletNamed("BJ-1"), issue)
@@ -82,14 +82,14 @@ class DayTest {
         val outlet = phone.outletNamed("BJ-2")
         val bundle = phone.bundle(minutesAgo = 0)
         val visit = phone.recordVisit(bundle)
-        assertEquals(visit, phone.recordVisit(bundle.copy(id = visit)), "a second time it is there already")
+        assertEquals(visit, phone.recordVisit(bundle.copy(id = visit)), "recording it again saves nothing")
         val kinds = phone.listHome(Home.Outlet(outlet)).filter { it.id == visit }.map { it.content::class }.toSet()
         assertEquals(setOf(RecordContent.Visit::class, RecordContent.ShelfObservation::class), kinds)
         assertEquals(1, phone.listHome(Home.Outlet(outlet), Kind.VISIT).count { it.id == visit })
     }
 
     @Test
-    fun `the rest of the day`(phones: Phones) = waiting {
+    fun `departure check, abort, movement and day report`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val outlet = phone.outletNamed("BJ-1")
         phone.checkDeparture(DepartureCheck(folder = true, cloth = true, knife = false))
@@ -115,7 +115,7 @@ class DayTest {
     }
 
     @Test
-    fun `a device says who it is and how it stands`(phones: Phones) = waiting {
+    fun `a device has an identity and a status`(phones: Phones) = waiting {
         val phone = phones.open()
         assertNull(phone.identity())
         assertNull(phone.status().lastSyncMs)

@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.assertThrows
 import org.junit.jupiter.api.extension.ExtendWith
 
-/** That a call fails with a code, in Chinese and in English. */
+/** Expects that a call fails with a code, and with a message in Chinese and in English. */
 inline fun fails(code: ErrorCode, call: () -> Any?): ClientException.Failed {
     val error = assertThrows<ClientException.Failed> { call() }
     assertEquals(code, error.code, error.message)
@@ -25,11 +25,11 @@ inline fun fails(code: ErrorCode, call: () -> Any?): ClientException.Failed {
     return error
 }
 
-/** What goes wrong on the device has a stable code, and says what to do in Chinese and in English. */
+/** Errors on the device have a stable code, and a message in Chinese and in English that says what to do. */
 @ExtendWith(Company::class)
 class ErrorsTest {
     @Test
-    fun `what is not there`(phones: Phones) = waiting {
+    fun `unknown outlets, visits and records`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val nowhere = UUID.randomUUID().toString()
         val error = fails(ErrorCode.OUTLET_UNKNOWN) { phone.outletNamed("GZ-9") }
@@ -41,7 +41,7 @@ class ErrorsTest {
     }
 
     @Test
-    fun `arguments that are not of their form`(phones: Phones) = waiting {
+    fun `malformed arguments`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val outlet = phone.outletNamed("BJ-1")
         val calls = listOf<() -> Any?>(
@@ -58,7 +58,7 @@ class ErrorsTest {
     }
 
     @Test
-    fun `a person is in one shop at a time`(phones: Phones) = waiting {
+    fun `one visit is open at a time`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val visit = phone.openVisit(phone.outletNamed("BJ-1"))
         fails(ErrorCode.VISIT_STILL_OPEN) { phone.openVisit(phone.outletNamed("BJ-2")) }
@@ -97,14 +97,14 @@ class ErrorsTest {
         fails(ErrorCode.CLIENT_CLOSED) { phone.sync() }
         val again = phones.open()
         assertEquals("王芳", again.identity()?.personName)
-        // `close` lets go of the folder too, and of the object: what uses it is a mistake that Kotlin sees.
+        // `close` also frees the object, so that Kotlin refuses later calls.
         again.close()
         assertThrows<IllegalStateException> { again.today() }
         assertEquals("王芳", phones.open().identity()?.personName)
     }
 
     @Test
-    fun `a folder takes one key for all its life`(phones: Phones) = waiting {
+    fun `a sealed folder opens only with its key`(phones: Phones) = waiting {
         val (key, other) = ByteArray(32) { it.toByte() } to ByteArray(32)
         val phone = phones.enrolled("sealed", key = key)
         val visit = phone.openVisit(phone.outletNamed("BJ-1"))
@@ -126,7 +126,7 @@ class ErrorsTest {
     }
 
     @Test
-    fun `a folder that is of no use`(server: Server, phones: Phones) = waiting {
+    fun `an unusable folder`(server: Server, phones: Phones) = waiting {
         (phones.folder / "file").writeText("no folder")
         fails(ErrorCode.STORE_DISK) { phones.open("file") }
         val phone = phones.enrolled()
@@ -151,8 +151,8 @@ class ErrorsTest {
     }
 
     @Test
-    fun `a rejected save is seen, sent again and dropped`(server: Server, phones: Phones) = waiting {
-        // From today on she holds no position, so the outlet is not in her scope; the device does not know yet.
+    fun `rejected ops are listed, resent and dropped`(server: Server, phones: Phones) = waiting {
+        // From today on she holds no position, so the outlet is out of her scope. The device does not know that yet.
         val phone = phones.enrolled()
         val outlet = phone.outletNamed("BJ-1")
         val visit = phone.openVisit(outlet)
@@ -180,7 +180,7 @@ class ErrorsTest {
     }
 
     @Test
-    fun `a device that is enrolled anew keeps its unsent work`(server: Server, phones: Phones) = waiting {
+    fun `a device that is enrolled again keeps its unsent work`(server: Server, phones: Phones) = waiting {
         val phone = phones.enrolled()
         val before = checkNotNull(phone.identity()).device
         phone.closeVisit(phone.openVisit(phone.outletNamed("BJ-1")))
@@ -189,7 +189,7 @@ class ErrorsTest {
     }
 
     @Test
-    fun `invitations that do not count`(server: Server, phones: Phones) = waiting {
+    fun `invalid invitations`(server: Server, phones: Phones) = waiting {
         val phone = phones.open()
         fails(ErrorCode.INVITATION_MALFORMED) { phone.enrol("xd1-", "phone") }
         val used = server.invitation("M001")

@@ -18,7 +18,7 @@ import org.junit.jupiter.api.extension.ExtendWith
 @ExtendWith(Company::class)
 class FlowsTest {
     @Test
-    fun `statuses tell of saves and syncs`(phones: Phones) = waiting {
+    fun `statuses follow saves and syncs`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         assertEquals(0uL, phone.statuses().first().unsentOps)
         val saved = async { phone.statuses().first { it.unsentOps == 6uL } }
@@ -30,7 +30,7 @@ class FlowsTest {
     }
 
     @Test
-    fun `who takes its time is told the newest status next`(phones: Phones) = waiting {
+    fun `a slow collector gets the newest status next`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val (collects, recorded) = List(2) { CompletableDeferred<Unit>() }
         val seen = async {
@@ -43,11 +43,11 @@ class FlowsTest {
     }
 
     @Test
-    fun `a flow is subscribed for as long as it is collected`(phones: Phones) = waiting {
+    fun `a flow is subscribed only while it is collected`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         repeat(10) { phone.statuses().first() }
         phone.syncing().toList()
-        // The library lets go of an observer a moment after it was told to.
+        // The library drops an observer a moment after the cancellation.
         val (statuses, progresses) = FfiConverterTypeStatusObserver.handleMap to FfiConverterTypeProgressObserver.handleMap
         while (statuses.size + progresses.size > 0) delay(1)
     }
@@ -66,7 +66,7 @@ class FlowsTest {
     }
 
     @Test
-    fun `who stops collecting cancels the sync`(server: Server, phones: Phones) = waiting {
+    fun `to stop collecting cancels the sync`(server: Server, phones: Phones) = waiting {
         val phone = phones.enrolled()
         phone.recordVisits(2)
         assertEquals(1, phone.syncing().take(1).toList().size)
@@ -81,7 +81,7 @@ class FlowsTest {
     }
 
     @Test
-    fun `what fails ends the flow`(phones: Phones) = waiting {
+    fun `a failure ends the flow`(phones: Phones) = waiting {
         val phone = phones.open()
         assertEquals(ErrorCode.NOT_ENROLLED, assertThrows<ClientException.Failed> { phone.syncing().toList() }.code)
         phone.shutdown()

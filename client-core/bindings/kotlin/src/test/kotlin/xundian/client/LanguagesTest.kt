@@ -15,7 +15,7 @@ import org.junit.jupiter.api.Assumptions.assumeTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.extension.ExtendWith
 
-/** Two devices, one in Kotlin and one in Python, at one server. */
+/** Two devices, one in Kotlin and one in Python, on one server. */
 @ExtendWith(Company::class)
 class LanguagesTest {
     @Test
@@ -27,7 +27,7 @@ class LanguagesTest {
             val kotlin = phones.enrolled("kotlin", "R001")
             python.call("enrol", "${phones.folder}/python", server.invitation("S001"))
             val outlet = kotlin.outletNamed("BJ-3")
-            // What each device holds is asked of each in its own language, and must be the same to the last field.
+            // Each device is read in its own language, and every field must be equal.
             fun record() = same(kotlin.find(Kind.OUTLET, outlet), python.call("outlet", outlet)).content as RecordContent.Outlet
             fun conflicts() = same(kotlin.conflicts(Home.Outlet(outlet)), python.call("conflicts", outlet))
             fun found() = conflicts().filter { it.settlement == null }.associateBy { it.field }
@@ -47,7 +47,7 @@ class LanguagesTest {
             syncAll()
             val merged = record().entity
             assertEquals(listOf("P", "010-2", "西街2号", "9-21"), merged.run { listOf(note, phone, address, openHours) })
-            assertEquals(80L to 4L, merged.geofenceM to merged.visitsPer28Days, "what one alone wrote stands")
+            assertEquals(80L to 4L, merged.geofenceM to merged.visitsPer28Days, "a field that only one wrote is kept")
             assertEquals(Channel.CHAIN to "BJ-3", merged.channel to merged.code)
             val found = found()
             val values = found.mapValues { (_, conflict) -> conflict.kept.textZh to conflict.lost.textZh }
@@ -82,25 +82,25 @@ class LanguagesTest {
         }
     }
 
-    /** What Kotlin has, where Python has the same. */
+    /** Returns Kotlin's value, after checking that Python has the same. */
     private fun <T> same(ours: T?, theirs: JsonElement): T {
         assertEquals(plain(ours), theirs)
         return checkNotNull(ours)
     }
 }
 
-/** A client in Python, led by calls and answers in JSON; see peer.py. */
+/** A client in Python, driven by calls and answers in JSON; see peer.py. */
 private class Python(program: String) : AutoCloseable {
     private val process = ProcessBuilder(program, "../python/tests/peer.py")
         .redirectError(ProcessBuilder.Redirect.INHERIT).start()
     private val calls = process.outputWriter(Charsets.UTF_8)
     private val answers = process.inputReader(Charsets.UTF_8)
 
-    /** The other one ends by itself where it is stuck. */
+    /** Makes a call, and returns its answer. The peer exits if it is stuck. */
     fun call(name: String, vararg arguments: Any): JsonElement {
         calls.write("${plain(mapOf("call" to name, "arguments" to arguments.toList()))}\n")
         calls.flush()
-        val answer = checkNotNull(answers.readLine()) { "Python could not $name: what it said is on the error output" }
+        val answer = checkNotNull(answers.readLine()) { "Python could not $name: see its standard error" }
         return (Json.parseToJsonElement(answer) as JsonObject).getValue("answer")
     }
 
@@ -121,7 +121,7 @@ private class Python(program: String) : AutoCloseable {
     }
 }
 
-/** What the library gave, in JSON as peer.py writes it, with Python's names. */
+/** Converts a value of the library to JSON as peer.py does, with Python's names. */
 private fun plain(value: Any?): JsonElement = when (value) {
     null -> JsonNull
     is Boolean -> JsonPrimitive(value)

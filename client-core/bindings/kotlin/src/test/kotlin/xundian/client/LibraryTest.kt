@@ -8,7 +8,7 @@ import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.assertThrows
 import org.junit.jupiter.api.extension.ExtendWith
 
-/** The sample does what it says, from the packaged jars; and a library that does not fit is named. */
+/** The sample runs from the packaged jars, and a library that does not fit is reported. */
 @ExtendWith(Company::class)
 class LibraryTest {
     @Test
@@ -27,20 +27,20 @@ class LibraryTest {
     }
 
     @Test
-    fun `a library that is missing is named`(phones: Phones) {
+    fun `a missing library is reported`(phones: Phones) {
         val run = visit("${phones.folder}/phone", "BJ-1", libraries = phones.folder.toString())
         assertTrue(run.code == 1 && "xundian-client $VERSION cannot use its library" in run.errors) { run.errors }
     }
 
     @Test
-    fun `a library of another version is not taken`() {
+    fun `a library of another version is refused`() {
         val error = assertThrows<LibraryException> { checkLibrary { "0.0.9" } }
         assertTrue("xundian-client $VERSION has a library of version 0.0.9" in error.message!!)
         checkLibrary { VERSION }
     }
 
     @Test
-    fun `library, binding and package are of one version`() {
+    fun `library, binding and package have one version`() {
         assertEquals(VERSION, libraryVersion())
         assertEquals(VERSION, System.getProperty("xundian.version"))
     }

@@ -21,11 +21,11 @@ import org.junit.jupiter.api.extension.ExtendWith
 
 private val OPEN = Query(Kind.ISSUE, conditions = listOf(FieldCondition("state", listOf("open", "acknowledged"))))
 
-/** Lists that stay fresh, hints from the platform, and rescue. */
+/** Observed lists, hints from the platform, and rescue. */
 @ExtendWith(Company::class)
 class LifeTest {
     @Test
-    fun `a list stays fresh, by saves and by syncs`(phones: Phones) = waiting {
+    fun `an observed list is updated by saves and by syncs`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val before = phone.query(OPEN).total
         val pages = Channel<RecordPage>(Channel.UNLIMITED)
@@ -43,12 +43,12 @@ class LifeTest {
         page { it.total == before }
         collecting.cancel()
         collecting.join()
-        // The library lets go of an observer a moment after it was told to.
+        // The library drops an observer a moment after the cancellation.
         while (FfiConverterTypeRecordsObserver.handleMap.size > 0) delay(1)
     }
 
     @Test
-    fun `an observer of records may throw, and is told nothing twice`(phones: Phones) = waiting {
+    fun `an observer of records may throw, and gets no page twice`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val pages = Channel<RecordPage>(Channel.UNLIMITED)
         val subscription = phone.observeRecords(OPEN, object : RecordsObserver {
@@ -58,7 +58,7 @@ class LifeTest {
             }
         })
         val first = pages.receive()
-        // What is of another kind is no news.
+        // Records of another kind change nothing.
         phone.recordVisits(1)
         phone.raiseAnIssue()
         assertEquals(first.total + 1u, pages.receive().total)
@@ -67,7 +67,7 @@ class LifeTest {
     }
 
     @Test
-    fun `a query says what it cannot ask for, and pages what it can`(phones: Phones) = waiting {
+    fun `invalid queries are refused, and valid ones are paged`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val wrong = listOf(
             Query(Kind.ISSUE, conditions = listOf(FieldCondition("colour", listOf("red")))),
@@ -110,7 +110,7 @@ class LifeTest {
     }
 
     @Test
-    fun `a damaged device is rescued, set aside and enrolled anew`(server: Server, phones: Phones) = waiting {
+    fun `a damaged device is rescued, set aside and enrolled again`(server: Server, phones: Phones) = waiting {
         val (folder, file) = phones.folder / "phone" to phones.folder / "rescued.ndjson"
         val (key, other) = ByteArray(32) { it.toByte() } to ByteArray(32)
         val phone = phones.enrolled(key = key)
@@ -132,7 +132,7 @@ class LifeTest {
         assertTrue((Path(setAside("$folder")) / "store").exists())
         fails(ErrorCode.NO_STORE) { setAside("$folder") }
         val anew = phones.open(key = other)
-        anew.enrol(server.invitation("M001"), "the same phone, anew")
+        anew.enrol(server.invitation("M001"), "the same phone, enrolled again")
         anew.sync()
         assertEquals(0uL, anew.status().unsentOps)
     }

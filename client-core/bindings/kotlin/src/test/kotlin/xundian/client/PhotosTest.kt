@@ -18,7 +18,7 @@ private val SHELF = NewPhoto(PhotoSubject.SHELF, PhotoSource.IN_APP, fix = GpsFi
 private val PROBLEM = NewPhoto(PhotoSubject.PROBLEM, PhotoSource.CHOSEN, takenAtMs = 1_700_000_000_000, note = "缺货")
 private val WAITING = PhotoState.Waiting(0u)
 
-/** Photos: attached offline, sent after the records, and found again if their files come to harm. */
+/** Photos: attached offline, sent after the records, and repaired after damage to their files. */
 @ExtendWith(Company::class)
 class PhotosTest {
     @Test
@@ -47,7 +47,7 @@ class PhotosTest {
     }
 
     @Test
-    fun `a picture of an issue is copied from its file, and others see that it was taken`(phones: Phones) = waiting {
+    fun `a picture of an issue is copied from its file, and others see its record`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val issue = NewIssue(IssueKind.OUT_OF_STOCK, Severity.URGENT, "缺货", Due.SAME_DAY)
         val raised = phone.raiseIssue(phone.outletNamed("BJ-1"), issue)
@@ -71,7 +71,7 @@ class PhotosTest {
     }
 
     @Test
-    fun `where the network costs by the byte the records go alone`(server: Server, phones: Phones) = waiting {
+    fun `records sync without their pictures`(server: Server, phones: Phones) = waiting {
         val phone = phones.enrolled()
         val visit = phone.visited()
         phone.attachPhoto(PhotoOf.Visit(visit), SHELF, picture())
@@ -82,12 +82,12 @@ class PhotosTest {
 
         assertEquals(1uL, phone.sendPhotos().stored)
         assertEquals(PhotoState.Stored, phone.photosOf(PhotoOf.Visit(visit)).single().state)
-        // Where nothing waits nobody is asked.
+        // If no picture is unsent, no connection is made.
         server.silent { assertEquals(PhotoReport(0u, 0u, 0u, 0u, 0u), phone.sendPhotos()) }
     }
 
     @Test
-    fun `both halves of a sync are flows`(phones: Phones) = waiting {
+    fun `a sync of records and the sending of pictures are flows`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val (visit, picture) = PhotoOf.Visit(phone.visited()) to picture()
         phone.attachPhoto(visit, SHELF, picture)
@@ -98,7 +98,7 @@ class PhotosTest {
     }
 
     @Test
-    fun `what is no picture is not taken`(phones: Phones) = waiting {
+    fun `invalid photos are refused`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val visit = PhotoOf.Visit(phone.visited())
         fails(ErrorCode.PHOTO_FORM) { phone.attachPhoto(visit, SHELF, "no picture".toByteArray()) }
@@ -117,7 +117,7 @@ class PhotosTest {
     }
 
     @Test
-    fun `a damaged picture is found, and mended by attaching it again`(phones: Phones) = waiting {
+    fun `a damaged picture is found, and repaired by attaching it again`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val (visit, picture) = PhotoOf.Visit(phone.visited()) to picture()
         val id = phone.attachPhoto(visit, SHELF, picture)
@@ -138,7 +138,7 @@ class PhotosTest {
     }
 
     @Test
-    fun `a folder of pictures that cannot be used is worth another try`(phones: Phones) = waiting {
+    fun `an unusable folder of pictures is retryable`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val visit = PhotoOf.Visit(phone.visited())
         val folder = phones.folder / "phone" / "photos"
@@ -149,13 +149,13 @@ class PhotosTest {
     }
 
     @Test
-    fun `what the server could not store is kept and offered again`() = waiting {
+    fun `a picture that the server could not store is offered again`() = waiting {
         Server().use { server ->
             Phones(server).use { phones ->
                 val phone = phones.enrolled()
                 val (visit, picture) = PhotoOf.Visit(phone.visited()) to picture()
                 phone.attachPhoto(visit, SHELF, picture)
-                // A file where the server needs a folder: as good as a disk that fails.
+                // A file where the server needs a folder has the effect of a failing disk.
                 val inTheWay = (server.data / "photos").createDirectories() / "pictures"
                 inTheWay.createFile()
                 assertEquals(1uL, phone.sync().photos.declined)
@@ -166,7 +166,7 @@ class PhotosTest {
                 assertArrayEquals(picture, phone.photoBytes(line.photo.contentHash!!))
 
                 inTheWay.deleteExisting()
-                // It would be offered by itself a minute later.
+                // It would be offered automatically a minute later.
                 phone.retryPhoto(line.photo.contentHash!!)
                 assertEquals(1uL, phone.sendPhotos().stored)
             }
@@ -176,6 +176,6 @@ class PhotosTest {
     private fun Client.visited(): VisitId = openVisit(outletNamed("BJ-1")).also(::closeVisit)
 }
 
-/** A picture of some shelves. No two are equal. */
+/** Returns a picture of some shelves, each time another one. */
 private fun picture(): ByteArray =
     File("../../../tests/data/pictures/baseline.jpg").readBytes() + UUID.randomUUID().toString().toByteArray()

@@ -18,7 +18,7 @@ import org.junit.jupiter.api.extension.ExtendWith
 @ExtendWith(Company::class)
 class ThreadsTest {
     @Test
-    fun `two threads record while it syncs`(phones: Phones) = waiting {
+    fun `two threads record during a sync`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         phone.recordVisits(20)
         val steps = Collections.synchronizedList(mutableListOf<SyncProgress>())
@@ -53,7 +53,7 @@ class ThreadsTest {
     }
 
     @Test
-    fun `a cancelled enrolment is made again with the same invitation`(server: Server, phones: Phones) = waiting {
+    fun `a cancelled enrolment is repeated with the same invitation`(server: Server, phones: Phones) = waiting {
         val phone = phones.open()
         val invitation = server.invitation("M001")
         server.silent {
@@ -79,14 +79,14 @@ class ThreadsTest {
     }
 
     @Test
-    fun `an observer that throws ends nothing`(phones: Phones) = waiting {
+    fun `an observer that throws does not end the sync`(phones: Phones) = waiting {
         val phone = phones.enrolled()
-        val faults = listOf(IllegalStateException("a fault of the app"), ObserverException.Failed("the app's word"))
+        val faults = listOf(IllegalStateException("a fault of the app"), ObserverException.Failed("the app's reason"))
         for (fault in faults) {
             phone.recordVisits(1)
             assertEquals(3uL, phone.sync(observer { throw fault }).merged)
         }
-        // What is no exception, but an error of the virtual machine's, goes to the handler that the app gave JNA.
+        // An Error, unlike an Exception, goes to the handler that the app has set in JNA.
         val handled = Collections.synchronizedList(mutableListOf<Throwable>())
         val before = Native.getCallbackExceptionHandler()
         Native.setCallbackExceptionHandler { _, error -> handled.add(error) }
@@ -100,7 +100,7 @@ class ThreadsTest {
     }
 
     @Test
-    fun `an observer of the status may throw, call the client and take its time`(phones: Phones) = waiting {
+    fun `an observer of the status may throw, call the client and be slow`(phones: Phones) = waiting {
         val phone = phones.enrolled()
         val told = CompletableDeferred<DeviceStatus>()
         val subscription = phone.observeStatus(object : StatusObserver {
@@ -121,7 +121,7 @@ class ThreadsTest {
     }
 }
 
-/** Visits one after the other, each of three saves. */
+/** Records visits one after the other, each with three saves. */
 fun Client.recordVisits(visits: Int) {
     val outlet = outletNamed("BJ-1")
     repeat(visits) { at ->
@@ -131,7 +131,7 @@ fun Client.recordVisits(visits: Int) {
     }
 }
 
-/** A whole visit of a minute, some minutes ago. */
+/** Returns a whole visit of one minute, which ended some minutes ago. */
 fun Client.bundle(minutesAgo: Int): VisitBundle {
     val ended = System.currentTimeMillis() - minutesAgo * 60_000
     return VisitBundle(

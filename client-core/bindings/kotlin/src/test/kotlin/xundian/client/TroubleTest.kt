@@ -12,7 +12,7 @@ import org.junit.jupiter.api.extension.ExtendWith
 import org.junit.jupiter.api.parallel.Execution
 import org.junit.jupiter.api.parallel.ExecutionMode
 
-/** What goes wrong between device and server: lost, revoked, restored and replaced ones. */
+/** Failures between device and server: unreachable, revoked, restored and replaced ones. */
 @ExtendWith(Company::class)
 class TroubleTest {
     @Test
@@ -27,14 +27,14 @@ class TroubleTest {
     }
 
     @Test
-    fun `a device that was revoked`(server: Server, phones: Phones) = waiting {
+    fun `a revoked device`(server: Server, phones: Phones) = waiting {
         val phone = phones.enrolled()
         server.run("revoke", "${phone.identity()?.device}")
         assertFalse(fails(ErrorCode.DEVICE_REVOKED) { phone.sync() }.isRetryable)
     }
 
     @Test
-    fun `a phone that was restored from a backup`(server: Server, phones: Phones) = waiting {
+    fun `a phone restored from a backup`(server: Server, phones: Phones) = waiting {
         phones.enrolled().close()
         val phone = phones.folder / "phone"
         phone.copyTo(phones.folder / "backup")
@@ -48,7 +48,7 @@ class TroubleTest {
     }
 
     @Test
-    fun `a server that was restored or replaced`(phones: Phones) = waiting {
+    fun `a restored and a replaced server`(phones: Phones) = waiting {
         Server().use { server ->
             Phones(server).use { theirs ->
                 val backup = theirs.folder / "backup"
@@ -58,7 +58,7 @@ class TroubleTest {
                 phone.recordVisits(1)
                 phone.sync()
                 server.stopped { backup.copyTo(it) }
-                assertTrue(phone.sync().merged == 3uL, "what it had sent since comes again")
+                assertTrue(phone.sync().merged == 3uL, "the saves sent after the backup are sent again")
                 fails(ErrorCode.DEVICE_UNKNOWN) { newcomer.sync() }
                 newcomer.enrol(server.invitation("M001"), "newcomer")
                 newcomer.sync()
@@ -71,19 +71,19 @@ class TroubleTest {
         }
     }
 
-    /** Copies a folder; what was at the other place before is gone. */
+    /** Copies a folder, and replaces what was at the destination. */
     private fun Path.copyTo(other: Path) {
         other.toFile().deleteRecursively()
         check(toFile().copyRecursively(other.toFile()))
     }
 }
 
-/** No server: it takes ten seconds until a device is sure of that, so this runs beside the other tests. */
+/** No server. A device notices that only after ten seconds, so this test runs concurrently with the others. */
 @ExtendWith(Company::class)
 @Execution(ExecutionMode.CONCURRENT)
 class NoServerTest {
     @Test
-    fun `a server that cannot be reached`(server: Server, phones: Phones) = waiting {
+    fun `an unreachable server`(server: Server, phones: Phones) = waiting {
         val phone = phones.open()
         val noName = server.invitation("M001", address = "no-such-host.invalid:4433")
         assertTrue(fails(ErrorCode.SERVER_ADDRESS) { phone.enrol(noName, "phone") }.isRetryable)
