@@ -119,7 +119,7 @@ impl Client {
         // An invalid invitation creates no folder.
         let invitation = read(invitation, label)?;
         let client = Self::open_at(home, key, Box::new(clocks::system))?;
-        client.take_up(&invitation, label).await?;
+        client.overlay_journal(&invitation, label).await?;
         Ok(client)
     }
 
@@ -128,10 +128,10 @@ impl Client {
     /// # Errors
     /// As [`Self::enrol`], and if a sync or a push is running.
     pub async fn enrol_here(&self, invitation: &str, label: &str) -> Result<(), EnrolError> {
-        self.take_up(&read(invitation, label)?, label).await
+        self.overlay_journal(&read(invitation, label)?, label).await
     }
 
-    async fn take_up(&self, invitation: &Invitation, label: &str) -> Result<(), EnrolError> {
+    async fn overlay_journal(&self, invitation: &Invitation, label: &str) -> Result<(), EnrolError> {
         // Unsent saves get new numbers, so none of them may be in flight.
         let guard = SyncGuard::start(self)?;
         if let Err(error) = self.greet_as_before(&guard).await {

@@ -3,9 +3,9 @@
 /// The progress of a sync. Each figure only grows, and no part exceeds its total.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SyncProgress {
-    /// Saves that the server has merged or rejected.
+    /// Ops that the server has merged or rejected.
     pub ops_done: u64,
-    /// Saves to be sent.
+    /// Ops to be sent.
     pub ops_total: u64,
     /// Records received from the server.
     pub records_pulled: u64,
@@ -36,9 +36,9 @@ pub struct PhotoReport {
 /// The outcome of a sync.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SyncReport {
-    /// Saves that the server merged.
+    /// Ops that the server merged.
     pub merged: u64,
-    /// Saves that it rejected; they are now rejected ops.
+    /// Ops that it rejected.
     pub rejected: u64,
     /// Records received from the server.
     pub records_pulled: u64,
@@ -50,7 +50,7 @@ pub struct SyncReport {
     pub homes_dropped: u64,
     /// Everything captured up to this moment is on the server, Unix milliseconds.
     pub captured_through_ms: i64,
-    /// Saves made while the sync ran. They wait for the next one.
+    /// Ops saved while the sync ran. They wait for the next one.
     pub unsent_ops: u64,
     /// The outcome of the pictures.
     pub photos: PhotoReport,
@@ -59,11 +59,11 @@ pub struct SyncReport {
 /// The outcome of a push.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PushReport {
-    /// Saves that the server merged.
+    /// Ops that the server merged.
     pub merged: u64,
-    /// Saves that it rejected; they are now rejected ops.
+    /// Ops that it rejected.
     pub rejected: u64,
-    /// Saves made at the last moment. They wait for the next push or sync.
+    /// Ops saved at the last moment. They wait for the next push or sync.
     pub unsent_ops: u64,
 }
 

@@ -13,11 +13,11 @@ use crate::store::{Rejected, SaveState, StoreError};
 /// The device's status.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeviceStatus {
-    /// Saves that the server has not acknowledged.
+    /// Ops that the server has not acknowledged.
     pub unsent_ops: u64,
     /// When the oldest of them was saved, Unix milliseconds.
     pub oldest_unsent_ms: Option<i64>,
-    /// Saves that the server rejected.
+    /// Ops that the server rejected.
     pub rejected_ops: u64,
     /// Unsent pictures. Those of rejected saves are not counted.
     pub unsent_photos: u64,

@@ -24,9 +24,9 @@ const IDENTITY_FILES: [&str; 4] = ["device.key", "device.csr", "device.crt", "au
 /// The result of a rescue.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RescueReport {
-    /// Unsent saves.
+    /// Unsent ops.
     pub unsent: u64,
-    /// Rejected saves.
+    /// Rejected ops.
     pub rejected: u64,
     /// Acknowledged saves and confirmed records.
     pub confirmed: u64,

@@ -23,9 +23,9 @@ impl Changes {
 }
 
 /// Signals a change when dropped, so that work signals its end however it ends.
-pub(super) struct NotesItsEnd(pub(super) Changes);
+pub(super) struct SignalOnDrop(pub(super) Changes);
 
-impl Drop for NotesItsEnd {
+impl Drop for SignalOnDrop {
     fn drop(&mut self) {
         self.0.note();
     }

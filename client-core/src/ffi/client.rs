@@ -8,13 +8,13 @@ use xundian_protocol::ids::{OutletId, RecordId, VisitId};
 use xundian_protocol::kinds::{AbortReason, DepartureCheck, ShelfObservation, StockCount, StockMovement};
 use xundian_protocol::record::{Home, RecordKey};
 
-use super::changes::{Changes, NotesItsEnd};
+use super::changes::{Changes, SignalOnDrop};
 use super::device::{Device, OpenCore};
 use super::errors::ClientError;
 use super::kinds::Kind;
-use super::network::{GivenUp, ProgressObserver};
+use super::network::{AbandonedWork, ProgressObserver};
 use super::observers::{StatusObserver, Subscription, find_status, observe, tell_status};
-use super::records::{ListedRecord, RejectedSave};
+use super::records::{ListedRecord, RejectedOp};
 use crate::client::{
     Client as Core, DaySummary, DeviceStatus, PlannedCall, PushReport, SyncProgress, SyncReport,
 };
@@ -29,7 +29,7 @@ use crate::visit_ops::{GpsFix, NewIssue, VisitBundle};
 pub struct Client {
     pub(super) device: Arc<Device>,
     pub(super) changes: Changes,
-    pub(super) given_up: GivenUp,
+    pub(super) abandoned: AbandonedWork,
 }
 
 /// Opening, enrolment, sync and status.
@@ -45,7 +45,11 @@ impl Client {
     #[uniffi::constructor(default(key = None))]
     pub fn open(folder: String, key: Option<Vec<u8>>) -> Result<Self, ClientError> {
         let device = Device::open(folder.into(), key.map(store_key).transpose()?)?;
-        Ok(Self { changes: device.changes.clone(), device: Arc::new(device), given_up: GivenUp::default() })
+        Ok(Self {
+            changes: device.changes.clone(),
+            device: Arc::new(device),
+            abandoned: AbandonedWork::default(),
+        })
     }
 
     /// Replaces the key that the folder was opened with. If the call is interrupted, the folder opens with the old key
@@ -77,14 +81,14 @@ impl Client {
     /// Returns an error if the invitation is invalid, the server refuses or cannot be reached, or the folder is another
     /// person's.
     pub async fn enrol(&self, invitation: String, label: String) -> Result<Identity, ClientError> {
-        let (core, leaving) = self.device.core_for_work().await?;
-        let noted = NotesItsEnd(self.changes.clone());
+        let (core, backgrounded) = self.device.core_for_work().await?;
+        let noted = SignalOnDrop(self.changes.clone());
         let work = async move {
             let _noted = noted;
             core.enrol_here(&invitation, &label).await?;
             core.identity().ok_or_else(|| ClientError::internal("no identity after enrolment"))
         };
-        self.given_up.run(leaving, work).await
+        self.abandoned.run(backgrounded, work).await
     }
 
     /// Sends unsent ops, fetches changes, then sends unsent pictures. Cancelling ends it at its next step; what was
@@ -94,9 +98,9 @@ impl Client {
     /// Returns an error if the server cannot be reached or refuses, or the store cannot be written.
     #[uniffi::method(default(observer = None))]
     pub async fn sync(&self, observer: Option<Arc<dyn ProgressObserver>>) -> Result<SyncReport, ClientError> {
-        let (core, leaving) = self.device.core_for_work().await?;
+        let (core, backgrounded) = self.device.core_for_work().await?;
         let mut progress = self.progress(observer);
-        self.given_up.run(leaving, async move { Ok(core.sync(&mut progress).await?) }).await
+        self.abandoned.run(backgrounded, async move { Ok(core.sync(&mut progress).await?) }).await
     }
 
     /// Sends unsent ops and fetches nothing. Meant for the end of a visit, and for when the app goes to the background.
@@ -105,9 +109,9 @@ impl Client {
     /// As `sync`.
     #[uniffi::method(default(observer = None))]
     pub async fn push(&self, observer: Option<Arc<dyn ProgressObserver>>) -> Result<PushReport, ClientError> {
-        let (core, leaving) = self.device.core_for_work().await?;
+        let (core, backgrounded) = self.device.core_for_work().await?;
         let mut progress = self.progress(observer);
-        self.given_up.run(leaving, async move { Ok(core.push(&mut progress).await?) }).await
+        self.abandoned.run(backgrounded, async move { Ok(core.push(&mut progress).await?) }).await
     }
 
     /// Returns the device's status, such as the moment up to which nothing would be lost with the phone.
@@ -135,7 +139,7 @@ impl Client {
 /// The day's work. Each call is one durable save.
 #[uniffi::export]
 impl Client {
-    /// Records the check of the bag before leaving. A second check on the same day replaces the first.
+    /// Records the check of the bag before backgrounded. A second check on the same day replaces the first.
     ///
     /// # Errors
     /// Returns an error if an item of the bag is not answered.
@@ -367,8 +371,8 @@ impl Client {
     ///
     /// # Errors
     /// Returns an error if the store cannot be read.
-    pub fn rejected(&self) -> Result<Vec<RejectedSave>, ClientError> {
-        Ok(self.core()?.rejected()?.into_iter().map(RejectedSave::from).collect())
+    pub fn rejected(&self) -> Result<Vec<RejectedOp>, ClientError> {
+        Ok(self.core()?.rejected()?.into_iter().map(RejectedOp::from).collect())
     }
 }
 
@@ -392,7 +396,7 @@ impl Client {
         observer: Option<Arc<dyn ProgressObserver>>,
     ) -> impl FnMut(SyncProgress) + Send + use<> {
         // Dropped with the work: it also signals changes after the last step, or those before a cancellation.
-        let changes = NotesItsEnd(self.changes.clone());
+        let changes = SignalOnDrop(self.changes.clone());
         move |progress| {
             changes.0.note();
             if let Some(Err(error)) = observer.as_ref().map(|observer| observer.on_progress(progress)) {

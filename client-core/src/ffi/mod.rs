@@ -37,7 +37,7 @@ pub use network::ProgressObserver;
 pub use observers::{StatusObserver, Subscription};
 pub use photos::{PhotoLine, PhotoState};
 pub use queries::{FieldCondition, Query, RecordPage, RecordsObserver};
-pub use records::{GpsFix, ListedRecord, RejectedSave};
+pub use records::{GpsFix, ListedRecord, RejectedOp};
 pub use rescue::{rescue, set_aside};
 
 uniffi::setup_scaffolding!("xundian_client");

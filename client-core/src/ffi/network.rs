@@ -40,9 +40,9 @@ pub(super) fn runtime() -> Result<&'static Runtime, ClientError> {
 
 /// Abandoned work that may not have ended yet.
 #[derive(Default)]
-pub(super) struct GivenUp(Mutex<Vec<watch::Receiver<()>>>);
+pub(super) struct AbandonedWork(Mutex<Vec<watch::Receiver<()>>>);
 
-impl GivenUp {
+impl AbandonedWork {
     /// Runs work on the library's thread. If its future is dropped early, or the app goes to the background, the work
     /// ends at its next step. The next work waits for that, so that it does not find a sync running.
     ///
@@ -50,7 +50,7 @@ impl GivenUp {
     /// Returns the work's error, or an internal error if it panics.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        mut leaving: watch::Receiver<()>,
+        mut backgrounded: watch::Receiver<()>,
         work: impl Future<Output = Result<T, ClientError>> + Send + 'static,
     ) -> Result<T, ClientError> {
         self.wait().await;
@@ -61,19 +61,19 @@ impl GivenUp {
             tokio::select! {
                 biased;
                 result = work => result,
-                Ok(()) = leaving.changed() => Err(ClientError::backgrounded()),
+                Ok(()) = backgrounded.changed() => Err(ClientError::backgrounded()),
             }
         });
-        Waiting { task, ended, given_up: self }.await
+        Waiting { task, ended, abandoned: self }.await
     }
 
     async fn wait(&self) {
-        let given_up = {
+        let abandoned = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             all.retain(|ended| ended.has_changed().is_ok());
             all.clone()
         };
-        for mut ended in given_up {
+        for mut ended in abandoned {
             // Nothing is ever sent, so this is the closing of the channel.
             while ended.changed().await.is_ok() {}
         }
@@ -84,7 +84,7 @@ impl GivenUp {
 struct Waiting<'a, T> {
     task: JoinHandle<Result<T, ClientError>>,
     ended: watch::Receiver<()>,
-    given_up: &'a GivenUp,
+    abandoned: &'a AbandonedWork,
 }
 
 impl<T> Future for Waiting<'_, T> {
@@ -99,8 +99,8 @@ impl<T> Future for Waiting<'_, T> {
 impl<T> Drop for Waiting<'_, T> {
     fn drop(&mut self) {
         self.task.abort();
-        let mut given_up = self.given_up.0.lock().unwrap_or_else(PoisonError::into_inner);
-        given_up.push(self.ended.clone());
+        let mut abandoned = self.abandoned.0.lock().unwrap_or_else(PoisonError::into_inner);
+        abandoned.push(self.ended.clone());
     }
 }
 
@@ -110,9 +110,9 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    struct NotesItsEnd(Arc<AtomicBool>);
+    struct SignalOnDrop(Arc<AtomicBool>);
 
-    impl Drop for NotesItsEnd {
+    impl Drop for SignalOnDrop {
         fn drop(&mut self) {
             self.0.store(true, Ordering::SeqCst);
         }
@@ -125,21 +125,21 @@ mod tests {
 
     #[tokio::test]
     async fn work_ends_when_the_app_goes_to_the_background() {
-        let (leaves, leaving) = watch::channel(());
+        let (leaves, backgrounded) = watch::channel(());
         let work = async move {
             leaves.send_replace(());
             std::future::pending::<Result<(), ClientError>>().await
         };
-        let error = GivenUp::default().run(leaving, work).await;
+        let error = AbandonedWork::default().run(backgrounded, work).await;
         assert_eq!(error.map_err(|error| error.code()), Err(super::super::ErrorCode::Backgrounded));
     }
 
     #[tokio::test]
     async fn abandoned_work_ends_before_the_next_begins() {
-        let (given_up, ended) = (GivenUp::default(), Arc::new(AtomicBool::new(false)));
+        let (abandoned, ended) = (AbandonedWork::default(), Arc::new(AtomicBool::new(false)));
         let (started, mut has_started) = watch::channel(false);
-        let held = NotesItsEnd(Arc::clone(&ended));
-        let endless = given_up.run::<()>(staying(), async move {
+        let held = SignalOnDrop(Arc::clone(&ended));
+        let endless = abandoned.run::<()>(staying(), async move {
             let _held = held;
             started.send_replace(true);
             std::future::pending().await
@@ -148,13 +148,13 @@ mod tests {
             _ = endless => unreachable!("it never ends by itself"),
             _ = has_started.changed() => {}
         }
-        let seen = given_up.run(staying(), async move { Ok(ended.load(Ordering::SeqCst)) }).await;
+        let seen = abandoned.run(staying(), async move { Ok(ended.load(Ordering::SeqCst)) }).await;
         assert_eq!(seen, Ok(true));
     }
 
     #[tokio::test]
     async fn a_panic_becomes_an_error() {
-        let error = GivenUp::default().run::<()>(staying(), async { panic!("a fault") }).await;
+        let error = AbandonedWork::default().run::<()>(staying(), async { panic!("a fault") }).await;
         assert_eq!(error.map_err(|error| error.code()), Err(super::super::ErrorCode::Internal));
     }
 }

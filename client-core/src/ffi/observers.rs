@@ -62,7 +62,7 @@ pub(super) fn observe<News: 'static>(
         let news = match &found {
             Found::Open(core) => find(core),
             // The call that opens the store again signals a change.
-            Found::Resting => None,
+            Found::Backgrounded => None,
             Found::Closed => return false,
         };
         // The observer may close the client, which must not wait for this reference to the store.

@@ -201,9 +201,9 @@ impl Client {
         &self,
         observer: Option<Arc<dyn ProgressObserver>>,
     ) -> Result<SyncReport, ClientError> {
-        let (core, leaving) = self.device.core_for_work().await?;
+        let (core, backgrounded) = self.device.core_for_work().await?;
         let mut progress = self.progress(observer);
-        self.given_up.run(leaving, async move { Ok(core.sync_records(&mut progress).await?) }).await
+        self.abandoned.run(backgrounded, async move { Ok(core.sync_records(&mut progress).await?) }).await
     }
 
     /// Sends the unsent pictures, after the unsent ops, and fetches nothing. If nothing is unsent, no connection is
@@ -216,8 +216,8 @@ impl Client {
         &self,
         observer: Option<Arc<dyn ProgressObserver>>,
     ) -> Result<PhotoReport, ClientError> {
-        let (core, leaving) = self.device.core_for_work().await?;
+        let (core, backgrounded) = self.device.core_for_work().await?;
         let mut progress = self.progress(observer);
-        self.given_up.run(leaving, async move { Ok(core.send_photos(&mut progress).await?) }).await
+        self.abandoned.run(backgrounded, async move { Ok(core.send_photos(&mut progress).await?) }).await
     }
 }

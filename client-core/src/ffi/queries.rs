@@ -100,7 +100,7 @@ impl Client {
     ) -> Result<Arc<Subscription>, ClientError> {
         let query = query.try_into()?;
         self.core()?;
-        let told = Mutex::new(Told::default());
+        let told = Mutex::new(LastReported::default());
         let find = move |core: &OpenCore| {
             // One call ends before the next begins, so that nothing waits for this lock.
             let news = told.lock().unwrap_or_else(PoisonError::into_inner).news(core, &query);
@@ -120,13 +120,13 @@ impl Client {
 
 /// What the observer received last.
 #[derive(Default)]
-struct Told {
+struct LastReported {
     /// The opening of the store and the revision of the kind at the last read.
     at: Option<(u64, u64)>,
     digest: Option<[u8; 32]>,
 }
 
-impl Told {
+impl LastReported {
     /// Returns the query's result if it differs from the last one. Reads nothing if no record of its kind has changed.
     fn news(&mut self, core: &OpenCore, query: &client::Query) -> Result<Option<CorePage>, ClientError> {
         // The revision is read before the records: a save in between is seen next time.

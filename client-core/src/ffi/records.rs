@@ -395,7 +395,7 @@ pub enum Refusal {
 
 /// A rejected op: one that the server refused.
 #[derive(Clone, PartialEq, Debug, uniffi::Record)]
-pub struct RejectedSave {
+pub struct RejectedOp {
     /// Its id.
     pub id: RejectedId,
     /// The record that it changes.
@@ -412,7 +412,7 @@ pub struct RejectedSave {
     pub content: Option<RecordContent>,
 }
 
-impl From<Rejected> for RejectedSave {
+impl From<Rejected> for RejectedOp {
     fn from(rejected: Rejected) -> Self {
         let Rejected { id, op, why, message } = rejected;
         let stamp = op.stamp;

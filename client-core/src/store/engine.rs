@@ -53,7 +53,7 @@ pub(crate) enum EngineError {
     Damaged {
         /// The store's folder.
         folder: PathBuf,
-        /// What was found, for whoever examines the folder.
+        /// What was found, for an expert who examines the folder.
         detail: String,
     },
     /// The system could not read or write.
@@ -251,7 +251,7 @@ impl Engine {
 
     /// Marks the tree's entries to be counted again, because entries that it lacked are being restored. So a repaired
     /// store is not refused for what it had lost.
-    pub(crate) fn count_anew(&self) -> Result<(), EngineError> {
+    pub(crate) fn recount(&self) -> Result<(), EngineError> {
         let mut writing = self.writing.lock().map_err(|_| self.stopped())?;
         writing.tree_entries = None;
         let forget = || {

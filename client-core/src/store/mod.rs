@@ -66,7 +66,7 @@ pub(crate) struct Store {
     state: RwLock<State>,
 }
 
-/// The right to write. Whoever writes many batches lets others in between (`Turn::bump`), in the order of their
+/// The write lock. A writer of many batches yields between them (`Turn::bump`) to waiting writers, in the order of their
 /// arrival. Otherwise a save might wait for all of them.
 type Turn<'a> = parking_lot::MutexGuard<'a, ()>;
 
@@ -360,8 +360,8 @@ impl State {
         self.pending.entry(record).or_insert_with(|| Pending { home, seqs: Vec::new() }).seqs.push(seq);
     }
 
-    /// Notes that readers see records of these kinds differently. Call it after the commit: who reads the count first
-    /// and then the records may read once too often, but never misses a change.
+    /// Notes that readers see records of these kinds differently. Call it after the commit: a reader that
+    /// reads the count first and then the records may read once too often, but never misses a change.
     fn touch(&mut self, kinds: impl IntoIterator<Item = KindId>) {
         for kind in kinds {
             *self.revisions.entry(kind).or_default() += 1;

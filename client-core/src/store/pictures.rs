@@ -1,5 +1,5 @@
 //! The pictures of this device's photos: which of them wait to be sent, and the state of the others. The caller owns
-//! their files; it asks before it makes one, and is told when one may be removed.
+//! their files; it asks before it creates one, and learns when one may be removed.
 //!
 //! The value of a picture: version u8 = 1, queue position u64, length u64, attached at i64 (Unix ms), bytes that the
 //! server holds u64, state u8 (0 loose, 1 waiting, 2 stored, 3 declined, 4 damaged); for a declined one then: reason
@@ -334,12 +334,12 @@ impl State {
     }
 
     fn ref_state(&self, picture: &Picture) -> RefState {
-        picture.named_by.iter().map(|record| self.standing_of(record)).max().unwrap_or(RefState::Rejected)
+        picture.named_by.iter().map(|record| self.ref_state_of(record)).max().unwrap_or(RefState::Rejected)
     }
 
     /// The state of a record that names a picture. A record that neither waits nor was rejected is merged, even if it
     /// is no longer here because its home left the scope.
-    fn standing_of(&self, record: &RecordKey) -> RefState {
+    fn ref_state_of(&self, record: &RecordKey) -> RefState {
         let first = self.pending.get(record).and_then(|pending| pending.seqs.first());
         match first {
             Some(seq) if *seq > self.meta.applied_through => RefState::Unsent,

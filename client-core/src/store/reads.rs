@@ -9,7 +9,7 @@ use xundian_protocol::wire::stored;
 use super::confirmed::decode_record;
 use super::{RejectedId, Store, StoreError, StoreFault, keys};
 
-/// How far a record is on its way to the server.
+/// The save state of a record: its progress to the server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SaveState {
     /// Some of its changes are only on this device.

@@ -115,7 +115,7 @@ impl Store {
             kinds.insert(record.key.kind);
         }
         put_number(&mut batch, MetaKey::Hlc, hlc.0);
-        self.engine.count_anew()?;
+        self.engine.recount()?;
         self.engine.commit(batch)?;
         let mut state = self.state_mut();
         state.meta.hlc = state.meta.hlc.max(hlc);

@@ -136,7 +136,7 @@ impl Copied {
         })?;
         let missing = listed.missing_records();
         if missing > 0 {
-            losses.note(format!("{missing} records that stand in the list of their home did not come out"));
+            losses.note(format!("{missing} records that are listed in their home could not be read"));
         }
         let missing = listed.missing_saves(through.0, through.1);
         if missing > 0 {
@@ -247,7 +247,7 @@ mod tests {
             listed(seqs).missing_saves(Some(OpSeq(applied)), Some(OpSeq(sent)))
         };
         assert_eq!(missing(&[], 0, 0), 0);
-        assert_eq!(missing(&[3, 4, 5, 6], 4, 5), 0, "settled ones may lie there still");
+        assert_eq!(missing(&[3, 4, 5, 6], 4, 5), 0, "settled ones may still be stored");
         assert_eq!(missing(&[5, 8], 4, 5), 2);
         assert_eq!(missing(&[7, 8], 4, 4), 2, "those at the front");
         assert_eq!(missing(&[5], 4, 9), 4, "those that were sent");

@@ -111,10 +111,10 @@ impl Storage {
         }
     }
 
-    /// As [`Engine::count_anew`]. A simulated disk loses nothing and is not counted.
-    pub(super) fn count_anew(&self) -> Result<(), EngineError> {
+    /// As [`Engine::recount`]. A simulated disk loses nothing and is not counted.
+    pub(super) fn recount(&self) -> Result<(), EngineError> {
         match self {
-            Self::Engine(engine) => engine.count_anew(),
+            Self::Engine(engine) => engine.recount(),
             #[cfg(feature = "simulation")]
             Self::Simulated(_) => Ok(()),
         }
@@ -148,7 +148,7 @@ impl Storage {
     }
 }
 
-/// Stands for the folder in messages.
+/// The name used for the folder in messages.
 #[cfg(feature = "simulation")]
 const SIMULATED: &str = "(simulated)";
 

@@ -67,7 +67,7 @@ pub(crate) enum ConnectError {
     Busy,
     /// The server is not the one that invited this device.
     #[error(
-        "this is not the server that invited this device ({0}): check the address; if the server was set up anew, ask for a new invitation"
+        "this is not the server that invited this device ({0}): check the address; if the server was reinstalled, ask for a new invitation"
     )]
     ServerNotTrusted(String),
     /// The server's certificate is not valid at this device's time.
@@ -82,7 +82,7 @@ pub(crate) enum ConnectError {
     CertificateExpired,
     /// Another server made this device's certificate.
     #[error(
-        "the server does not know this device's certificate ({0}): it was made by another server, or the server was set up anew; ask for a new invitation and enrol again; unsent work is kept"
+        "the server does not know this device's certificate ({0}): it was made by another server, or the server was reinstalled; ask for a new invitation and enrol again; unsent work is kept"
     )]
     CertificateForeign(String),
     /// This device's certificate was revoked.

@@ -45,7 +45,7 @@ const PUT: u8 = 1;
 /// The writes of a commit; `None` removes a key.
 pub(super) type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// Why bytes could not be read, for whoever examines a damaged store.
+/// Why bytes could not be read, for an expert who examines a damaged store.
 pub(super) type Malformed = &'static str;
 
 /// The errors of reading and writing: sled's, the system's, or bytes that are not ours.

@@ -25,7 +25,7 @@ const JOURNAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// The most unreadable places of the tree that are skipped.
 const HOLES_MAX: usize = 1000;
 /// The most losses that are listed one by one.
-const LOSSES_TOLD_MAX: usize = 100;
+const LOSSES_LISTED_MAX: usize = 100;
 
 /// What could not be read, in words for people.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ pub(crate) struct Losses {
 impl Losses {
     /// Notes one loss.
     pub(crate) fn note(&mut self, what: impl Into<String>) {
-        if self.told.len() < LOSSES_TOLD_MAX {
+        if self.told.len() < LOSSES_LISTED_MAX {
             self.told.push(what.into());
         } else {
             self.untold += 1;
@@ -134,12 +134,12 @@ impl Salvage {
             unproved: BTreeSet::new(),
             losses,
         };
-        salvage.take_up(torn, folded, acknowledged_commits(copy));
+        salvage.overlay_journal(torn, folded, acknowledged_commits(copy));
         Ok(salvage)
     }
 
     /// Lays the journal over the tree, and notes missing commits.
-    fn take_up(&mut self, torn: Torn, folded: Option<u64>, acknowledged: u64) {
+    fn overlay_journal(&mut self, torn: Torn, folded: Option<u64>, acknowledged: u64) {
         let first = torn.commits.first_key_value().map(|(number, _)| *number);
         let tree_has = folded.unwrap_or(0);
         if let Some(first) = first.filter(|first| *first > tree_has) {

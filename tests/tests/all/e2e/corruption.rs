@@ -83,7 +83,7 @@ async fn a_rescue_reports_a_record_that_vanished_without_an_error() {
     let home = device.close();
     let into = tempfile::tempdir().expect("a folder");
     let report = rescue(home.path(), None, &into.path().join("rescued.ndjson")).expect("rescued");
-    assert_eq!(report.losses, ["1 records that stand in the list of their home did not come out"]);
+    assert_eq!(report.losses, ["1 records that are listed in their home could not be read"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

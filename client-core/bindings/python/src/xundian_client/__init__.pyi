@@ -774,7 +774,7 @@ class Due(enum.Enum):
     ...
 
 class NewIssue:
-    """An urgent matter for the superior."""
+    """A new issue: an urgent matter for the superior."""
     issue_kind: IssueKind
     severity: Severity
     text: str
@@ -794,7 +794,7 @@ class NewPhoto:
     ...
 
 class Refusal(enum.Enum):
-    """Why the server rejected a save. The order is stable."""
+    """Why the server rejected an op. The order is stable."""
     PROTOCOL = 0
     VERSION = 1
     UNAUTHENTICATED = 2
@@ -909,8 +909,8 @@ class RecordPage:
     def __init__(self, *, lines: typing.List[ListedRecord], total: int) -> None: ...
     ...
 
-class RejectedSave:
-    """A save that the server rejected."""
+class RejectedOp:
+    """A rejected op: one that the server refused."""
     id: RejectedId
     record: RecordId
     home: Home
@@ -1049,7 +1049,7 @@ class ClientError(Exception):
 class ObserverError(Exception):
     """A failure of an observer; it ends nothing."""
     class Failed(ObserverError):
-        """It raised or threw."""
+        """The observer raised or threw."""
         reason: str
         def __init__(self, reason: str) -> None: ...
     ...
@@ -1075,7 +1075,7 @@ class RecordsObserver:
     def on_records(self, page: RecordPage) -> None:
         """Called on a thread of the library, once at the beginning and whenever a record of the page, its save state or
         the total has changed, and never otherwise. One call ends before the next begins; changes in between make one
-        more call. It may call the client. A failure ends nothing, and is ignored.
+        more call. It may call the client. A failure is ignored.
         
         # Errors
         Returns an error if the app's own code fails."""
@@ -1086,7 +1086,7 @@ class RecordsObserverImpl(RecordsObserver):
     def on_records(self, page: RecordPage) -> None:
         """Called on a thread of the library, once at the beginning and whenever a record of the page, its save state or
         the total has changed, and never otherwise. One call ends before the next begins; changes in between make one
-        more call. It may call the client. A failure ends nothing, and is ignored.
+        more call. It may call the client. A failure is ignored.
         
         # Errors
         Returns an error if the app's own code fails."""
@@ -1108,7 +1108,7 @@ class StatusObserver:
     """Receives the device's status."""
     def on_status(self, status: DeviceStatus) -> None:
         """Called on a thread of the library, once at the beginning and after saves and steps of a sync; several changes in
-        a short time make one call. It may call the client. A failure ends nothing, and is ignored.
+        a short time make one call. It may call the client. A failure is ignored.
         
         # Errors
         Returns an error if the app's own code fails."""
@@ -1118,7 +1118,7 @@ class StatusObserverImpl(StatusObserver):
     """Receives the device's status."""
     def on_status(self, status: DeviceStatus) -> None:
         """Called on a thread of the library, once at the beginning and after saves and steps of a sync; several changes in
-        a short time make one call. It may call the client. A failure ends nothing, and is ignored.
+        a short time make one call. It may call the client. A failure is ignored.
         
         # Errors
         Returns an error if the app's own code fails."""
@@ -1127,8 +1127,8 @@ class StatusObserverImpl(StatusObserver):
 class ProgressObserver:
     """Receives the progress of a sync."""
     def on_progress(self, progress: SyncProgress) -> None:
-        """Called after each step of the sync, on the library's thread: return quickly. A failure ends nothing, and is
-        ignored.
+        """Called after each step of the sync, on the library's thread: return quickly. A failure is ignored: it does not
+        end the sync.
         
         # Errors
         Returns an error if the app's own code fails."""
@@ -1137,8 +1137,8 @@ class ProgressObserver:
 class ProgressObserverImpl(ProgressObserver):
     """Receives the progress of a sync."""
     def on_progress(self, progress: SyncProgress) -> None:
-        """Called after each step of the sync, on the library's thread: return quickly. A failure ends nothing, and is
-        ignored.
+        """Called after each step of the sync, on the library's thread: return quickly. A failure is ignored: it does not
+        end the sync.
         
         # Errors
         Returns an error if the app's own code fails."""
@@ -1177,7 +1177,7 @@ class ClientProtocol(typing.Protocol):
         # Errors
         Returns an error if the folder is not sealed or cannot be written."""
     def check_departure(self, check: DepartureCheck) -> RecordId:
-        """Records the check of the bag before leaving. A second check on the same day replaces the first.
+        """Records the check of the bag before backgrounded. A second check on the same day replaces the first.
         
         # Errors
         Returns an error if an item of the bag is not answered."""
@@ -1194,8 +1194,8 @@ class ClientProtocol(typing.Protocol):
         # Errors
         Returns an error if the visit is unknown or has ended."""
     def conflicts(self, home: typing.Union[typing.Optional[Home]]=...) -> typing.List[ConflictLine]:
-        """The conflicts of a home, such as an outlet, or of all homes on this device: open ones first, then the latest
-        first.
+        """Returns the conflicts of a home, such as an outlet, or of all homes on this device. Open ones come first, and of
+        both the latest first.
         
         # Errors
         Returns an error if the store cannot be read."""
@@ -1205,12 +1205,12 @@ class ClientProtocol(typing.Protocol):
         # Errors
         Returns an error if the visit is unknown or has ended, or nothing is filled in."""
     def current_visit(self) -> typing.Optional[VisitId]:
-        """The open visit; none if no visit is open.
+        """Returns the open visit; none if no visit is open.
         
         # Errors
         Returns an error if the client was closed."""
     def day_summary(self, day: Day) -> DaySummary:
-        """What this person did on a day.
+        """Returns what this person did on a day.
         
         # Errors
         Returns an error if the store cannot be read."""
@@ -1222,10 +1222,10 @@ class ClientProtocol(typing.Protocol):
         Returns an error if this device does not have it, it is still to be sent or the server has it, or the folder
         cannot be written."""
     def drop_rejected(self, id: RejectedId) -> None:
-        """Discards a rejected save.
+        """Discards a rejected op.
         
         # Errors
-        Returns an error if there is no such rejected save."""
+        Returns an error if there is no such rejected op."""
     def edit(self, id: RecordId, content: RecordContent, before: typing.Union[typing.Optional[RecordContent]]=...) -> None:
         """Writes the filled-in fields of an entity into a shared record, such as an outlet or an issue. With `before`, the
         entity as the person saw it, only the differences are written, emptied fields are removed, and a concurrent
@@ -1253,22 +1253,22 @@ class ClientProtocol(typing.Protocol):
         # Errors
         Returns an error if the client was closed or its store does not open."""
     def find(self, kind: Kind, id: RecordId) -> typing.Optional[ListedRecord]:
-        """A record; none if the device does not know it.
+        """Returns a record; none if the device does not have it.
         
         # Errors
         Returns an error if the store cannot be read."""
     def identity(self) -> typing.Optional[Identity]:
-        """The device's identity; none before it is enrolled.
+        """Returns the device's identity; none before enrolment.
         
         # Errors
         Returns an error if the client was closed."""
     def list(self, kind: Kind, day: typing.Union[typing.Optional[Day]]=...) -> typing.List[ListedRecord]:
-        """The records of a kind, of one business day or all.
+        """Returns the records of a kind, of one business day or of all.
         
         # Errors
         Returns an error if the store cannot be read."""
     def list_home(self, home: Home, kind: typing.Union[typing.Optional[Kind]]=...) -> typing.List[ListedRecord]:
-        """The records of a home, such as everything that happened in an outlet, of one kind or of all known kinds.
+        """Returns the records of a home, such as an outlet, of one kind or of all known kinds.
         
         # Errors
         Returns an error if the store cannot be read."""
@@ -1279,11 +1279,11 @@ class ClientProtocol(typing.Protocol):
         # Errors
         Returns an error if the client was closed."""
     def mend_rejected(self, id: RejectedId, content: RecordContent) -> None:
-        """Saves a rejected op again, with the given entity's fields in place of the rejected ones, and removes it from the
-        rejected ones.
+        """Saves a rejected op again as a new op, with the given entity's fields in place of its own, and removes it from
+        the rejected ops.
         
         # Errors
-        Returns an error if there is no such rejected save, the entity is of another kind, or a value is not allowed."""
+        Returns an error if there is no such rejected op, the entity is of another kind, or a value is not allowed."""
     def move_stock(self, outlet: OutletId, movement: StockMovement) -> RecordId:
         """Records units that arrived at an outlet or left it, in a visit or outside one.
         
@@ -1296,23 +1296,23 @@ class ClientProtocol(typing.Protocol):
         # Errors
         Returns an error if the client was closed."""
     def observe_records(self, query: Query, observer: RecordsObserver) -> Subscription:
-        """Calls an observer with a query's result, now and whenever a save or a sync changes it, while the subscription is
-        held.
+        """Calls an observer with a query's result, now and whenever a save or a sync changes it, as long as the
+        subscription is held.
         
         # Errors
-        Returns an error if the query cannot be answered, or the client was closed."""
+        Returns an error if the query is invalid, or the client was closed."""
     def observe_shelf(self, visit: VisitId, shelf: ShelfObservation) -> None:
         """Records the shelf. Saving again adds lines and replaces lines of the same product.
         
         # Errors
         Returns an error if the visit is unknown or has ended, or nothing is filled in."""
     def observe_status(self, observer: StatusObserver) -> Subscription:
-        """Calls an observer with the status, now and after each change, while the subscription is held.
+        """Calls an observer with the status, now and after each change, as long as the subscription is held.
         
         # Errors
         Returns an error if the client was closed."""
     def open_visit(self, outlet: OutletId, fix: typing.Union[typing.Optional[GpsFix]]=...) -> VisitId:
-        """Opens a visit. One visit is open at a time.
+        """Opens a visit. Only one visit can be open at a time.
         
         # Errors
         Returns an error if the outlet is unknown or out of scope, or another visit is open."""
@@ -1322,17 +1322,17 @@ class ClientProtocol(typing.Protocol):
         # Errors
         Returns an error if the device knows no such outlet."""
     def photo_bytes(self, picture: ContentHash) -> bytes:
-        """The bytes of a photo's picture, verified.
+        """Returns the bytes of a photo's picture, verified against its hash.
         
         # Errors
         Returns an error if this device does not have it, or its file is damaged or cannot be read."""
     def photos_of(self, of: PhotoOf) -> typing.List[PhotoLine]:
-        """The photos of a visit or an issue with their states, oldest first.
+        """Returns the photos of a visit or an issue with their states, oldest first.
         
         # Errors
         Returns an error if the visit or issue is unknown, or the store cannot be read."""
     async def push(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> PushReport:
-        """Sends the unsent records and fetches nothing: right after a visit, or before the app goes to the background.
+        """Sends unsent ops and fetches nothing. Meant for the end of a visit, and for when the app goes to the background.
         
         # Errors
         As `sync`."""
@@ -1340,19 +1340,19 @@ class ClientProtocol(typing.Protocol):
         """Runs a query.
         
         # Errors
-        Returns an error if the query cannot be answered, or the store cannot be read."""
+        Returns an error if the query is invalid, or the store cannot be read."""
     def raise_issue(self, outlet: OutletId, issue: NewIssue, visit: typing.Union[typing.Optional[VisitId]]=...) -> RecordId:
-        """Raises an urgent matter, in a visit or outside one.
+        """Raises an issue, in a visit or outside one.
         
         # Errors
         Returns an error if the outlet is unknown or out of scope."""
     def record_visit(self, visit: VisitBundle) -> VisitId:
-        """Records a whole visit in one save, with its observations, counts and issues.
+        """Records a whole visit in one save, with its shelf, stock count and issues.
         
         # Errors
         Returns an error if the outlet is unknown or out of scope, the times run backwards, or a value is not allowed."""
-    def rejected(self) -> typing.List[RejectedSave]:
-        """The rejected saves, with the reasons.
+    def rejected(self) -> typing.List[RejectedOp]:
+        """Returns the rejected ops, with the reasons.
         
         # Errors
         Returns an error if the store cannot be read."""
@@ -1362,27 +1362,27 @@ class ClientProtocol(typing.Protocol):
         # Errors
         Returns an error if the device is not enrolled."""
     def resend_rejected(self, id: RejectedId) -> None:
-        """Sends a rejected save again, as a new save, and removes it from the rejected ones.
+        """Saves a rejected op again as a new op, and removes it from the rejected ops.
         
         # Errors
-        Returns an error if there is no such rejected save."""
+        Returns an error if there is no such rejected op."""
     def retry_photo(self, picture: ContentHash) -> None:
         """Offers a declined picture again at the next sync.
         
         # Errors
         Returns an error if this device does not have it, or its file is damaged or cannot be read."""
     def route(self, day: Day) -> typing.List[PlannedCall]:
-        """This person's calls on a day, in their order.
+        """Returns this person's planned calls on a day, in their order.
         
         # Errors
         Returns an error if the store cannot be read."""
     def save_state(self, kind: Kind, id: RecordId) -> typing.Optional[SaveState]:
-        """A record's save state; none if the device does not know the record.
+        """Returns a record's save state; none if the device does not have the record.
         
         # Errors
         Returns an error if the store cannot be read."""
     async def send_photos(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> PhotoReport:
-        """Sends the unsent pictures, after the unsent records, and fetches nothing. If nothing is unsent, no connection is
+        """Sends the unsent pictures, after the unsent ops, and fetches nothing. If nothing is unsent, no connection is
         made.
         
         # Errors
@@ -1394,28 +1394,28 @@ class ClientProtocol(typing.Protocol):
         Returns an error if the device does not have the conflict or its record, the conflict is already settled, or the
         record's kind is not editable."""
     def status(self) -> DeviceStatus:
-        """The device's status, such as up to when nothing would be lost with the phone.
+        """Returns the device's status, such as the moment up to which nothing would be lost with the phone.
         
         # Errors
         Returns an error if the store cannot be read."""
     async def sync(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> SyncReport:
-        """Sends unsent saves, fetches changes, then sends unsent pictures. Cancelling ends it at its next step; what was
+        """Sends unsent ops, fetches changes, then sends unsent pictures. Cancelling ends it at its next step; what was
         done stays done, and the next sync resumes from there.
         
         # Errors
         Returns an error if the server cannot be reached or refuses, or the store cannot be written."""
     async def sync_records(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> SyncReport:
-        """A sync without the pictures, for a metered network.
+        """Syncs the records without the pictures, for a metered network.
         
         # Errors
         As `sync`."""
     def today(self) -> Day:
-        """The present day.
+        """Returns the present day.
         
         # Errors
         Returns an error if the client was closed."""
     def update_visit(self, visit: VisitId, task_answers: dict[str, bool], note: typing.Union[typing.Optional[str]]=...) -> None:
-        """Answers tasks of an open visit, and writes the store's important matters.
+        """Answers tasks of an open visit, and sets its note (本店重要事务).
         
         # Errors
         Returns an error if the visit is unknown or has ended."""
@@ -1463,7 +1463,7 @@ class Client(ClientProtocol):
         # Errors
         Returns an error if the folder is not sealed or cannot be written."""
     def check_departure(self, check: DepartureCheck) -> RecordId:
-        """Records the check of the bag before leaving. A second check on the same day replaces the first.
+        """Records the check of the bag before backgrounded. A second check on the same day replaces the first.
         
         # Errors
         Returns an error if an item of the bag is not answered."""
@@ -1480,8 +1480,8 @@ class Client(ClientProtocol):
         # Errors
         Returns an error if the visit is unknown or has ended."""
     def conflicts(self, home: typing.Union[typing.Optional[Home]]=...) -> typing.List[ConflictLine]:
-        """The conflicts of a home, such as an outlet, or of all homes on this device: open ones first, then the latest
-        first.
+        """Returns the conflicts of a home, such as an outlet, or of all homes on this device. Open ones come first, and of
+        both the latest first.
         
         # Errors
         Returns an error if the store cannot be read."""
@@ -1491,12 +1491,12 @@ class Client(ClientProtocol):
         # Errors
         Returns an error if the visit is unknown or has ended, or nothing is filled in."""
     def current_visit(self) -> typing.Optional[VisitId]:
-        """The open visit; none if no visit is open.
+        """Returns the open visit; none if no visit is open.
         
         # Errors
         Returns an error if the client was closed."""
     def day_summary(self, day: Day) -> DaySummary:
-        """What this person did on a day.
+        """Returns what this person did on a day.
         
         # Errors
         Returns an error if the store cannot be read."""
@@ -1508,10 +1508,10 @@ class Client(ClientProtocol):
         Returns an error if this device does not have it, it is still to be sent or the server has it, or the folder
         cannot be written."""
     def drop_rejected(self, id: RejectedId) -> None:
-        """Discards a rejected save.
+        """Discards a rejected op.
         
         # Errors
-        Returns an error if there is no such rejected save."""
+        Returns an error if there is no such rejected op."""
     def edit(self, id: RecordId, content: RecordContent, before: typing.Union[typing.Optional[RecordContent]]=...) -> None:
         """Writes the filled-in fields of an entity into a shared record, such as an outlet or an issue. With `before`, the
         entity as the person saw it, only the differences are written, emptied fields are removed, and a concurrent
@@ -1539,22 +1539,22 @@ class Client(ClientProtocol):
         # Errors
         Returns an error if the client was closed or its store does not open."""
     def find(self, kind: Kind, id: RecordId) -> typing.Optional[ListedRecord]:
-        """A record; none if the device does not know it.
+        """Returns a record; none if the device does not have it.
         
         # Errors
         Returns an error if the store cannot be read."""
     def identity(self) -> typing.Optional[Identity]:
-        """The device's identity; none before it is enrolled.
+        """Returns the device's identity; none before enrolment.
         
         # Errors
         Returns an error if the client was closed."""
     def list(self, kind: Kind, day: typing.Union[typing.Optional[Day]]=...) -> typing.List[ListedRecord]:
-        """The records of a kind, of one business day or all.
+        """Returns the records of a kind, of one business day or of all.
         
         # Errors
         Returns an error if the store cannot be read."""
     def list_home(self, home: Home, kind: typing.Union[typing.Optional[Kind]]=...) -> typing.List[ListedRecord]:
-        """The records of a home, such as everything that happened in an outlet, of one kind or of all known kinds.
+        """Returns the records of a home, such as an outlet, of one kind or of all known kinds.
         
         # Errors
         Returns an error if the store cannot be read."""
@@ -1565,11 +1565,11 @@ class Client(ClientProtocol):
         # Errors
         Returns an error if the client was closed."""
     def mend_rejected(self, id: RejectedId, content: RecordContent) -> None:
-        """Saves a rejected op again, with the given entity's fields in place of the rejected ones, and removes it from the
-        rejected ones.
+        """Saves a rejected op again as a new op, with the given entity's fields in place of its own, and removes it from
+        the rejected ops.
         
         # Errors
-        Returns an error if there is no such rejected save, the entity is of another kind, or a value is not allowed."""
+        Returns an error if there is no such rejected op, the entity is of another kind, or a value is not allowed."""
     def move_stock(self, outlet: OutletId, movement: StockMovement) -> RecordId:
         """Records units that arrived at an outlet or left it, in a visit or outside one.
         
@@ -1582,23 +1582,23 @@ class Client(ClientProtocol):
         # Errors
         Returns an error if the client was closed."""
     def observe_records(self, query: Query, observer: RecordsObserver) -> Subscription:
-        """Calls an observer with a query's result, now and whenever a save or a sync changes it, while the subscription is
-        held.
+        """Calls an observer with a query's result, now and whenever a save or a sync changes it, as long as the
+        subscription is held.
         
         # Errors
-        Returns an error if the query cannot be answered, or the client was closed."""
+        Returns an error if the query is invalid, or the client was closed."""
     def observe_shelf(self, visit: VisitId, shelf: ShelfObservation) -> None:
         """Records the shelf. Saving again adds lines and replaces lines of the same product.
         
         # Errors
         Returns an error if the visit is unknown or has ended, or nothing is filled in."""
     def observe_status(self, observer: StatusObserver) -> Subscription:
-        """Calls an observer with the status, now and after each change, while the subscription is held.
+        """Calls an observer with the status, now and after each change, as long as the subscription is held.
         
         # Errors
         Returns an error if the client was closed."""
     def open_visit(self, outlet: OutletId, fix: typing.Union[typing.Optional[GpsFix]]=...) -> VisitId:
-        """Opens a visit. One visit is open at a time.
+        """Opens a visit. Only one visit can be open at a time.
         
         # Errors
         Returns an error if the outlet is unknown or out of scope, or another visit is open."""
@@ -1608,17 +1608,17 @@ class Client(ClientProtocol):
         # Errors
         Returns an error if the device knows no such outlet."""
     def photo_bytes(self, picture: ContentHash) -> bytes:
-        """The bytes of a photo's picture, verified.
+        """Returns the bytes of a photo's picture, verified against its hash.
         
         # Errors
         Returns an error if this device does not have it, or its file is damaged or cannot be read."""
     def photos_of(self, of: PhotoOf) -> typing.List[PhotoLine]:
-        """The photos of a visit or an issue with their states, oldest first.
+        """Returns the photos of a visit or an issue with their states, oldest first.
         
         # Errors
         Returns an error if the visit or issue is unknown, or the store cannot be read."""
     async def push(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> PushReport:
-        """Sends the unsent records and fetches nothing: right after a visit, or before the app goes to the background.
+        """Sends unsent ops and fetches nothing. Meant for the end of a visit, and for when the app goes to the background.
         
         # Errors
         As `sync`."""
@@ -1626,19 +1626,19 @@ class Client(ClientProtocol):
         """Runs a query.
         
         # Errors
-        Returns an error if the query cannot be answered, or the store cannot be read."""
+        Returns an error if the query is invalid, or the store cannot be read."""
     def raise_issue(self, outlet: OutletId, issue: NewIssue, visit: typing.Union[typing.Optional[VisitId]]=...) -> RecordId:
-        """Raises an urgent matter, in a visit or outside one.
+        """Raises an issue, in a visit or outside one.
         
         # Errors
         Returns an error if the outlet is unknown or out of scope."""
     def record_visit(self, visit: VisitBundle) -> VisitId:
-        """Records a whole visit in one save, with its observations, counts and issues.
+        """Records a whole visit in one save, with its shelf, stock count and issues.
         
         # Errors
         Returns an error if the outlet is unknown or out of scope, the times run backwards, or a value is not allowed."""
-    def rejected(self) -> typing.List[RejectedSave]:
-        """The rejected saves, with the reasons.
+    def rejected(self) -> typing.List[RejectedOp]:
+        """Returns the rejected ops, with the reasons.
         
         # Errors
         Returns an error if the store cannot be read."""
@@ -1648,27 +1648,27 @@ class Client(ClientProtocol):
         # Errors
         Returns an error if the device is not enrolled."""
     def resend_rejected(self, id: RejectedId) -> None:
-        """Sends a rejected save again, as a new save, and removes it from the rejected ones.
+        """Saves a rejected op again as a new op, and removes it from the rejected ops.
         
         # Errors
-        Returns an error if there is no such rejected save."""
+        Returns an error if there is no such rejected op."""
     def retry_photo(self, picture: ContentHash) -> None:
         """Offers a declined picture again at the next sync.
         
         # Errors
         Returns an error if this device does not have it, or its file is damaged or cannot be read."""
     def route(self, day: Day) -> typing.List[PlannedCall]:
-        """This person's calls on a day, in their order.
+        """Returns this person's planned calls on a day, in their order.
         
         # Errors
         Returns an error if the store cannot be read."""
     def save_state(self, kind: Kind, id: RecordId) -> typing.Optional[SaveState]:
-        """A record's save state; none if the device does not know the record.
+        """Returns a record's save state; none if the device does not have the record.
         
         # Errors
         Returns an error if the store cannot be read."""
     async def send_photos(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> PhotoReport:
-        """Sends the unsent pictures, after the unsent records, and fetches nothing. If nothing is unsent, no connection is
+        """Sends the unsent pictures, after the unsent ops, and fetches nothing. If nothing is unsent, no connection is
         made.
         
         # Errors
@@ -1680,28 +1680,28 @@ class Client(ClientProtocol):
         Returns an error if the device does not have the conflict or its record, the conflict is already settled, or the
         record's kind is not editable."""
     def status(self) -> DeviceStatus:
-        """The device's status, such as up to when nothing would be lost with the phone.
+        """Returns the device's status, such as the moment up to which nothing would be lost with the phone.
         
         # Errors
         Returns an error if the store cannot be read."""
     async def sync(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> SyncReport:
-        """Sends unsent saves, fetches changes, then sends unsent pictures. Cancelling ends it at its next step; what was
+        """Sends unsent ops, fetches changes, then sends unsent pictures. Cancelling ends it at its next step; what was
         done stays done, and the next sync resumes from there.
         
         # Errors
         Returns an error if the server cannot be reached or refuses, or the store cannot be written."""
     async def sync_records(self, observer: typing.Union[typing.Optional[ProgressObserver]]=...) -> SyncReport:
-        """A sync without the pictures, for a metered network.
+        """Syncs the records without the pictures, for a metered network.
         
         # Errors
         As `sync`."""
     def today(self) -> Day:
-        """The present day.
+        """Returns the present day.
         
         # Errors
         Returns an error if the client was closed."""
     def update_visit(self, visit: VisitId, task_answers: dict[str, bool], note: typing.Union[typing.Optional[str]]=...) -> None:
-        """Answers tasks of an open visit, and writes the store's important matters.
+        """Answers tasks of an open visit, and sets its note (本店重要事务).
         
         # Errors
         Returns an error if the visit is unknown or has ended."""

@@ -143,7 +143,7 @@ fn a_store_that_was_mended_is_not_refused_for_what_it_had_lost() {
     engine.tree.remove(layout::data_key(&[5])).unwrap();
     drop(engine);
     let engine = Engine::open(&original, None).unwrap();
-    engine.count_anew().unwrap();
+    engine.recount().unwrap();
     put(&engine, &[5], b"as the server has it");
     copy(&original, &killed);
     assert_holds(&killed, 0..20);
