@@ -34,7 +34,7 @@ fn modules_import_downward_only() {
 
 #[test]
 fn sibling_modules_import_each_other_one_way() {
-    expect_none(circles::found_in(&tree::sources()).into_iter());
+    expect_none(circles::found_in(tree::sources()).into_iter());
 }
 
 #[test]

@@ -2,16 +2,20 @@
 
 use super::source::Source;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// Folders that are generated.
 const SKIPPED: &[&str] = &[".git", "target", "node_modules", "__pycache__", ".venv"];
 
-/// Every Rust file of the repository, parsed.
-pub(super) fn sources() -> Vec<Source> {
-    let texts = texts();
-    let rust: Vec<_> = texts.iter().filter(|(path, _)| path.ends_with(".rs")).collect();
-    assert!(!rust.is_empty(), "no Rust file under {}", root().display());
-    rust.into_iter().map(|(path, text)| Source::parse(path, text)).collect()
+/// Every Rust file of the repository, parsed once for all tests.
+pub(super) fn sources() -> &'static [Source] {
+    static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
+        let texts = texts();
+        let rust: Vec<_> = texts.iter().filter(|(path, _)| path.ends_with(".rs")).collect();
+        assert!(!rust.is_empty(), "no Rust file under {}", root().display());
+        rust.into_iter().map(|(path, text)| Source::parse(path, text)).collect()
+    });
+    &SOURCES
 }
 
 /// Every text file: its path from the root, with forward slashes, and its content. Logs and binary files are left out.
