@@ -271,5 +271,5 @@ async fn a_device_that_claims_another_number_is_refused() {
         Wire::open(&Credentials::of(device.folder()), service.address()).await.expect("a good certificate");
     wire.send(&ClientFrame::Hello(hello(no))).await;
     let heard = wire.hear().await;
-    assert_says(heard.complaint().unwrap_or_default(), &[&no.to_string(), "enrol this device anew"]);
+    assert_says(heard.complaint().unwrap_or_default(), &[&no.to_string(), "enrol this device again"]);
 }
